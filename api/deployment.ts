@@ -32,11 +32,15 @@ export const finalStates = [
 export const isFinal = (state: DeploymentState): boolean =>
   (finalStates as readonly string[]).includes(state)
 
-/** The source tree of a deployment. Sizes in bytes; `digest` as in `tree.ts`. */
+/**
+ * The source tree of a deployment. Sizes in bytes; `digest` as in `tree.ts`. `leftOut`: what the
+ * gateway left out of the archive and why, as lines for people.
+ */
 export const SourceFacts = z.object({
   digest: z.string(),
   files: z.number(),
   sizeBytes: z.number(),
+  leftOut: z.array(z.string()).optional(),
 })
 export type SourceFacts = z.infer<typeof SourceFacts>
 

@@ -1,7 +1,7 @@
 import type { Node } from '../gateway/src/llb/graph.ts'
 import { compilePlan } from '../gateway/src/railpack/compile/compile.ts'
 import { readPlan } from '../gateway/src/railpack/plan-schema.ts'
-import { sourceTree } from '../gateway/src/railpack/compile/source-node.ts'
+import { sourceTree } from '../gateway/src/buildkit/context/source-node.ts'
 import { difference } from './difference.ts'
 
 /** One recorded case: a plan, and the result of railpack's own frontend. */

@@ -122,6 +122,9 @@ test('a file of a source is opened in one place, which has a limit', () => {
     'gateway/src/host/tree-manifest.ts',
     'gateway/src/buildkit/context/context-server.ts',
     'gateway/src/buildkit/context/context-pieces.ts',
+    // The planner's view of a tree: hard links to its files, made and removed.
+    'gateway/src/buildkit/context/make-view.ts',
+    'gateway/src/buildkit/context/tree-view.ts',
   ]
   // Those that pass the root to another program: the planner in its sandbox, and the daemon.
   const mayNameRoot = new Set([...mayOpen, 'gateway/src/railpack/prepare.ts'])

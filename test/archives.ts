@@ -110,6 +110,32 @@ const times = (count: number, make: (i: number) => Buffer): Buffer[] =>
   Array.from({ length: count }, (_, i) => make(i))
 
 const gnuWith = (raw: Record<number, string>): Buffer => entry({ magic: 'ustar  \0', raw })
+/** A GNU sparse file: the numbers of its map and its size, in octal, and its stored content. */
+const gnuSparse = (map: string, realSize: string, body: string, name = 'a'): Buffer =>
+  entry({
+    name,
+    type: 'S',
+    magic: 'ustar  \0',
+    body,
+    raw: { 386: map, 483: realSize },
+  })
+/** A sparse file in form 1.0 of pax, 10 bytes large: the map is before the content. */
+const sparse10 = (
+  records: Record<string, string>,
+  map: string,
+  body: string,
+  more: Record<string, string> = {},
+): Buffer => {
+  const all = { major: '1', minor: '0', name: 'a', realsize: '10', ...records }
+  const keyed = Object.entries(all).map(([key, value]) => [`GNU.sparse.${key}`, value])
+  return Buffer.concat([
+    pax({ ...more, ...Object.fromEntries(keyed) }),
+    entry({
+      name: 'GNUSparseFile.0/a',
+      body: Buffer.concat([pad(Buffer.from(map)), Buffer.from(body)]),
+    }),
+  ])
+}
 const star = { 508: 'tar\0' }
 /** An extended header with text in its body from a byte on, whatever its size says. */
 const padded = (header: Buffer, at: number, text: string): Buffer => {
@@ -118,7 +144,7 @@ const padded = (header: Buffer, at: number, text: string): Buffer => {
 }
 
 /** Small, because the true limits would only make the tests slow. */
-export const limits = { entries: 4000, links: 500, metadataTotalBytes: 1024 ** 2 }
+export const limits = { entries: 4000, metadataTotalBytes: 1024 ** 2 }
 
 /**
  * A hostile archive and its error code. `bytes` is a function when the archive takes a while to
@@ -131,7 +157,6 @@ export const hostile: Hostile[] = [
   ['a path that begins with ..', 'archive-path-escape', tar(file('../x'))],
   ['a path that climbs out', 'archive-path-escape', tar(file('a/../../x'))],
   ['a path that climbs and comes back', 'archive-path-escape', tar(file('a/../b'))],
-  ['a path that climbs by backslashes', 'archive-path-escape', tar(file('..\\x'))],
   ['a path that climbs behind ./', 'archive-path-escape', tar(file('./../x'))],
   ['a pax path that climbs', 'archive-path-escape', tar(pax({ path: '../x' }), file('x'))],
   ['a GNU long name that climbs', 'archive-path-escape', tar(long('L', '../x'), file('x'))],
@@ -140,49 +165,32 @@ export const hostile: Hostile[] = [
     'archive-path-escape',
     tar(entry({ name: 'x', prefix: '..', body: 'x' })),
   ],
+  ['a folder named ..', 'archive-path-escape', tar(good, folder('..'))],
   ['an absolute path', 'archive-path-absolute', tar(file('/etc/x'))],
   ['an absolute path with two slashes', 'archive-path-absolute', tar(file('//x'))],
-  ['an absolute path behind ./', 'archive-path-absolute', tar(file('.//x'))],
+
   ['a path on a drive', 'archive-path-absolute', tar(file('C:\\x'))],
+  ['a path on a drive behind ./', 'archive-path-absolute', tar(file('./c:/x'))],
   ['a UNC path', 'archive-path-absolute', tar(file('\\\\?\\x'))],
 
   // Symbolic links
-  ['a link to an absolute path', 'archive-link-escape', tar(good, link('l', '/etc/passwd'))],
-  ['a link to /proc', 'archive-link-escape', tar(good, link('l', '/proc/self/environ'))],
-  ['a link that climbs out', 'archive-link-escape', tar(good, link('l', '../../etc'))],
+  ['a link with no target', 'archive-name-invalid', tar(good, link('l', ''))],
   [
-    'a link that climbs out from a folder',
-    'archive-link-escape',
-    tar(good, link('d/l', '../../x')),
+    'a link with a target of 5000 bytes',
+    'archive-path-too-long',
+    tar(good, long('K', 'x/'.repeat(2500)), link('l', 'x')),
   ],
   [
-    'a link that climbs out by a folder that is not there',
+    'a file behind a link that leaves the tree',
     'archive-link-escape',
-    tar(good, link('l', 'no/../../x')),
+    tar(link('l', '/etc'), file('l/x')),
   ],
+  ['a link behind a link', 'archive-link-escape', tar(good, link('l', '..'), link('l/m', 'x'))],
   [
-    'a long link target that climbs',
+    'a hard link behind a link',
     'archive-link-escape',
-    tar(good, long('K', '../x'), link('l', 'x')),
+    tar(good, link('l', '..'), hardLink('l/m', 'a')),
   ],
-  [
-    'a pax link target that climbs',
-    'archive-link-escape',
-    tar(good, pax({ linkpath: '../x' }), link('l', 'x')),
-  ],
-  ['a link with no target', 'archive-link-escape', tar(good, link('l', ''))],
-  [
-    'a link through a link',
-    'archive-link-escape',
-    tar(good, folder('d/e'), link('l', 'd/e'), link('m', 'l/../../x')),
-  ],
-  [
-    'a link through a link that comes later',
-    'archive-link-escape',
-    tar(good, link('m', 'l/x'), link('l', 'd')),
-  ],
-  ['links in a circle', 'archive-link-escape', tar(good, link('l', 'm'), link('m', 'l'))],
-  ['a link to itself', 'archive-link-escape', tar(good, link('l', 'l'))],
   ['a file behind a link', 'archive-link-escape', tar(folder('d'), link('l', 'd'), file('l/x'))],
   ['a file in the place of a link', 'archive-link-escape', tar(link('l', 'd'), file('l'))],
   [
@@ -196,11 +204,6 @@ export const hostile: Hostile[] = [
     tar(good, folder('d'), link('d', 'a')),
   ],
   ['a root that is a link', 'archive-link-escape', tar(link('.', 'x'), good)],
-  [
-    'a link of a thousand steps',
-    'archive-link-escape',
-    tar(good, long('K', 'd/../'.repeat(200)), link('l', 'x')),
-  ],
 
   // Hard links
   [
@@ -213,11 +216,6 @@ export const hostile: Hostile[] = [
     'archive-hardlink-invalid',
     tar(good, hardLink('h', '../../../etc/passwd')),
   ],
-  [
-    'a hard link to a link',
-    'archive-hardlink-invalid',
-    tar(good, link('l', 'a'), hardLink('h', 'l')),
-  ],
   ['a hard link before its file', 'archive-hardlink-invalid', tar(hardLink('h', 'a'), good)],
   ['a hard link to itself', 'archive-hardlink-invalid', tar(good, hardLink('h', 'h'))],
   [
@@ -227,10 +225,14 @@ export const hostile: Hostile[] = [
   ],
   ['a hard link to the root', 'archive-hardlink-invalid', tar(good, hardLink('h', '.'))],
   ['a hard link that differs in case', 'archive-hardlink-invalid', tar(good, hardLink('h', 'A'))],
-  ['a file over a hard link', 'archive-hardlink-invalid', tar(good, hardLink('h', 'a'), file('h'))],
 
   // Entries that are not files
   ['a character device', 'archive-type-forbidden', tar(entry({ type: '3' }))],
+  [
+    'a pipe that other files share a folder with',
+    'archive-type-forbidden',
+    tar(file('.dockerignore', 'b\n'), file('b/c'), entry({ name: 'd/pipe', type: '6' })),
+  ],
   ['a block device', 'archive-type-forbidden', tar(entry({ type: '4' }))],
   [
     'a pipe named package.json',
@@ -245,19 +247,95 @@ export const hostile: Hostile[] = [
     tar(entry({ type: 'V', body: 'x' }), good),
   ],
   ['a part of another volume', 'archive-type-forbidden', tar(entry({ type: 'M' }), good)],
-  ['a GNU sparse file', 'archive-type-forbidden', tar(entry({ type: 'S', magic: 'ustar  \0' }))],
+
+  ['a GNU sparse file of no size', 'archive-corrupt', tar(gnuSparse('', '', 'x'))],
   [
-    'a GNU sparse file with its map',
+    'a sparse file by its type, of no GNU tar',
     'archive-type-forbidden',
-    tar(entry({ type: 'S', magic: 'ustar  \0', raw: { 386: '00000000000\x0000000000001' } })),
+    tar(entry({ type: 'S' }), good),
   ],
   [
-    'a sparse file, pax 0.0',
+    'a sparse file of star',
     'archive-type-forbidden',
-    tar(pax({ 'GNU.sparse.size': '1099511627776' }), good),
+    tar(pax({ 'SCHILY.realsize': '1048576' }), good),
   ],
-  ['a sparse file, pax 0.1', 'archive-type-forbidden', tar(pax({ 'GNU.sparse.map': '0,1' }), good)],
-  ['a sparse file, pax 1.0', 'archive-type-forbidden', tar(pax({ 'GNU.sparse.major': '1' }), good)],
+  [
+    'an incremental archive of GNU tar',
+    'archive-type-forbidden',
+    tar(entry({ name: './', type: 'D', magic: 'ustar  \0', body: 'Ya\0\0' }), good),
+  ],
+  [
+    'an incremental archive of GNU tar, pax',
+    'archive-type-forbidden',
+    tar(pax({ 'GNU.dumpdir': 'Ya\0\0' }), folder('d/'), good),
+  ],
+  [
+    'a part of an archive in several volumes, pax',
+    'archive-type-forbidden',
+    tar(pax({ 'GNU.volume.offset': '512' }), good),
+  ],
+
+  // Maps of sparse files
+  [
+    'a sparse file of 1 TiB',
+    'archive-too-large',
+    tar(sparse10({ realsize: `${2 ** 40}` }, `1\n${2 ** 40 - 1}\n1\n`, 'x')),
+  ],
+  ['a sparse file with no size', 'archive-ambiguous', tar(pax({ 'GNU.sparse.map': '0,1' }), good)],
+  [
+    'a sparse file of an unknown form',
+    'archive-ambiguous',
+    tar(sparse10({ major: '2' }, '1\n0\n1\n', 'x')),
+  ],
+  ['a sparse file with half a map', 'archive-ambiguous', tar(sparse10({}, '2\n0\n1\n', 'x'))],
+  [
+    'a sparse file with parts that overlap',
+    'archive-ambiguous',
+    tar(sparse10({}, '2\n0\n9\n4\n9\n', 'x'.repeat(18))),
+  ],
+  [
+    'a sparse file with parts behind its end',
+    'archive-ambiguous',
+    tar(sparse10({}, '1\n9\n9\n', 'x'.repeat(9))),
+  ],
+  [
+    'a sparse file with too little content',
+    'archive-ambiguous',
+    tar(sparse10({}, '1\n1\n9\n', 'x')),
+  ],
+  [
+    'a sparse file whose map stops before its end',
+    'archive-ambiguous',
+    tar(sparse10({}, '1\n0\n1\n', 'x')),
+  ],
+  [
+    'a sparse file with a sign in its map',
+    'archive-ambiguous',
+    tar(sparse10({}, '1\n-1\n11\n', 'x')),
+  ],
+  [
+    'a sparse file with two names',
+    'archive-ambiguous',
+    tar(sparse10({ name: 'b' }, '1\n0\n10\n', 'x'.repeat(10), { path: 'c' })),
+  ],
+  [
+    'a folder with the map of a sparse file',
+    'archive-ambiguous',
+    tar(pax({ 'GNU.sparse.size': '0', 'GNU.sparse.numblocks': '0' }), folder('d')),
+  ],
+  [
+    'a sparse file with a part too few',
+    'archive-ambiguous',
+    tar(
+      pax({ 'GNU.sparse.size': '9', 'GNU.sparse.numblocks': '2', 'GNU.sparse.map': '8,1' }),
+      good,
+    ),
+  ],
+  [
+    'a hole that expands too much',
+    'archive-ratio',
+    () => gzipSync(tar(sparse10({ realsize: '100000000' }, '1\n99999999\n1\n', 'x'))),
+  ],
 
   // Too large
   ['a gzip bomb', 'archive-ratio', () => bomb(4)],
@@ -302,14 +380,8 @@ export const hostile: Hostile[] = [
     'archive-too-many-entries',
     () => tar(...times(limits.entries / 40, (i) => file(`${i}${'/d'.repeat(40)}`, ''))),
   ],
-  [
-    'too many links',
-    'archive-too-many-entries',
-    () => tar(good, ...times(limits.links + 1, (i) => link(`l${i}`, 'a'))),
-  ],
 
   // Duplicates
-  ['a file twice', 'archive-duplicate-path', tar(good, good)],
   ['a folder in the place of a file', 'archive-duplicate-path', tar(good, folder('a/'))],
   ['a file in the place of a folder', 'archive-duplicate-path', tar(folder('a'), good)],
   ['a file behind a file', 'archive-duplicate-path', tar(good, file('a/b'))],
@@ -318,28 +390,9 @@ export const hostile: Hostile[] = [
     'archive-duplicate-path',
     tar(file('a/b'), good),
   ],
-  ['names that differ in case', 'archive-duplicate-path', tar(file('README'), file('readme'))],
-  ['folders that differ in case', 'archive-duplicate-path', tar(file('Src/a'), file('src/b'))],
-  [
-    'names that differ in composition',
-    'archive-duplicate-path',
-    tar(file('\u00e9'), file('e\u0301')),
-  ],
-  ['names that differ by a ligature', 'archive-duplicate-path', tar(file('\ufb01x'), file('fix'))],
-  [
-    'names that differ by ß and ss',
-    'archive-duplicate-path',
-    tar(file('stra\u00dfe'), file('strasse')),
-  ],
-  ['names that differ by a dot behind', 'archive-duplicate-path', tar(good, file('a.'))],
-  ['names that differ by a space behind', 'archive-duplicate-path', tar(file('d/a'), file('d /a'))],
 
   // Names
   ['a NUL in a name', 'archive-name-invalid', tar(file('a\0b'))],
-  ['a newline in a name', 'archive-name-invalid', tar(file('a\nb'))],
-  ['an escape in a name', 'archive-name-invalid', tar(file('a\x1b[31mb'))],
-  ['a C1 control in a name', 'archive-name-invalid', tar(file('a\u009bb'))],
-  ['a turn of direction in a name', 'archive-name-invalid', tar(file('a\u202etxt.js'))],
   ['a name that is not UTF-8', 'archive-name-invalid', tar(file(Buffer.from([0x63, 0xe9])))],
   [
     'a name in overlong UTF-8',
@@ -348,10 +401,6 @@ export const hostile: Hostile[] = [
   ],
   ['an empty name', 'archive-name-invalid', tar(file(''))],
   ['a file named .', 'archive-name-invalid', tar(file('.'))],
-  ['a folder named ..', 'archive-name-invalid', tar(good, folder('..'))],
-  ['an empty part of a path', 'archive-name-invalid', tar(file('a//b'))],
-  ['a . in the middle', 'archive-name-invalid', tar(file('a/./b'))],
-  ['a newline in a link target', 'archive-name-invalid', tar(good, link('l', 'a\nb'))],
 
   // Headers
   ['a wrong checksum', 'archive-corrupt', tar(good, entry({ name: 'b', checksum: '000001\0 ' }))],
@@ -600,6 +649,42 @@ export const hostile: Hostile[] = [
   ],
 ]
 
+/** A GNU sparse file whose map goes on in a second header. */
+const moreParts = (() => {
+  const part = (at: number, bytes: number) => `${octal(at, 12)}${octal(bytes, 12)}`
+  const first = gnuSparse(
+    [0, 10, 20, 30].map((at) => part(at, 1)).join(''),
+    octal(51, 12),
+    'uvwxyz',
+  )
+  const second = Buffer.alloc(block)
+  second.write([40, 50].map((at) => part(at, 1)).join(''))
+  first[482] = 1
+  resum(first)
+  return Buffer.concat([first.subarray(0, block), second, first.subarray(block)])
+})()
+function resum(header: Buffer): void {
+  header.fill(' ', 148, 156)
+  const sum = header.subarray(0, block).reduce((total, byte) => total + byte, 0)
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
+}
+/** The records of form 0.0 come several times. */
+const sparse00 = entry({
+  name: 'PaxHeaders/0',
+  type: 'x',
+  body: Buffer.concat(
+    [
+      ['path', 'a'],
+      ['GNU.sparse.size', '4096'],
+      ['GNU.sparse.numblocks', '2'],
+      ['GNU.sparse.offset', '0'],
+      ['GNU.sparse.numbytes', '3'],
+      ['GNU.sparse.offset', '4096'],
+      ['GNU.sparse.numbytes', '0'],
+    ].map(([key, value]) => record(key!, Buffer.from(value!))),
+  ),
+})
+
 /** Archives that look odd and are valid, with the paths in them. */
 export const odd: [what: string, paths: string[], bytes: Buffer][] = [
   [
@@ -648,6 +733,128 @@ export const odd: [what: string, paths: string[], bytes: Buffer][] = [
     'owners without measure',
     ['a'],
     tar(entry({ name: 'a', body: 'x', raw: { 108: Buffer.alloc(8, 0xff) } })),
+  ],
+  ['a backslash in a name', ['..\\x', 'a\\b'], tar(file('..\\x'), file('a\\b'))],
+  [
+    'empty parts and . in a path',
+    ['a', 'a/b', 'a/c', 'x'],
+    tar(file('a//b'), file('a/./c'), file('.//x')),
+  ],
+  ['a file twice: the last one counts', ['a', 'b'], tar(good, file('b'), file('a', 'later'))],
+  [
+    'a link twice, and a link in another order',
+    ['a', 'l'],
+    tar(good, link('l', 'no'), link('l', 'a')),
+  ],
+  ['names that differ in case', ['README', 'readme'], tar(file('README'), file('readme'))],
+  [
+    'folders that differ in case',
+    ['Src', 'Src/a', 'src', 'src/b'],
+    tar(file('Src/a'), file('src/b')),
+  ],
+  ['names that differ in composition', ['e\u0301', '\u00e9'], tar(file('\u00e9'), file('e\u0301'))],
+  ['names that differ by a ligature', ['fix', '\ufb01x'], tar(file('\ufb01x'), file('fix'))],
+  [
+    'names that differ by ß and ss',
+    ['strasse', 'stra\u00dfe'],
+    tar(file('stra\u00dfe'), file('strasse')),
+  ],
+  ['names that differ by a dot behind', ['a', 'a.'], tar(good, file('a.'))],
+  [
+    'names that differ by a space behind',
+    ['d', 'd/a', 'd ', 'd /a'],
+    tar(file('d/a'), file('d /a')),
+  ],
+  [
+    'control characters in names, as in those of macOS and Windows',
+    ['Icon\r', 'a\nb', 'a\x1b[31mb', 'a\u009bb', 'a\u200eb', 'a\u202etxt.js'],
+    tar(
+      ...['Icon\r', 'a\nb', 'a\x1b[31mb', 'a\u009bb', 'a\u200eb', 'a\u202etxt.js'].map((name) =>
+        file(name),
+      ),
+    ),
+  ],
+  ['a link to an absolute path', ['a', 'l'], tar(good, link('l', '/usr/bin/python3'))],
+  ['a link that leaves the tree', ['a', 'd', 'd/l'], tar(good, link('d/l', '../../x'))],
+  [
+    'a long link target that leaves the tree',
+    ['a', 'l'],
+    tar(good, long('K', '../x'), link('l', 'x')),
+  ],
+  [
+    'a pax link target that leaves the tree',
+    ['a', 'l'],
+    tar(good, pax({ linkpath: '../x' }), link('l', 'x')),
+  ],
+  [
+    'a link through a link, before it and behind it',
+    ['a', 'd', 'd/e', 'k', 'l', 'm'],
+    tar(good, link('k', 'l/x'), folder('d/e'), link('l', 'd/e'), link('m', 'l/../../x')),
+  ],
+  [
+    'links in a circle',
+    ['a', 'l', 'm', 'n'],
+    tar(good, link('l', 'm'), link('m', 'l'), link('n', 'n')),
+  ],
+  ['a newline in a link target', ['a', 'l'], tar(good, link('l', 'a\nb'))],
+  [
+    'a link of a thousand steps',
+    ['a', 'l'],
+    tar(good, long('K', 'd/../'.repeat(200)), link('l', 'x')),
+  ],
+  ['a hard link to a link', ['a', 'h', 'l'], tar(good, link('l', 'a'), hardLink('h', 'l'))],
+  ['a file over a hard link', ['a', 'h'], tar(good, hardLink('h', 'a'), file('h', 'later'))],
+  [
+    'a file over the original of hard links',
+    ['a', 'h', 'i'],
+    tar(good, hardLink('h', 'a'), hardLink('i', 'h'), file('a', 'later')),
+  ],
+  ['a hard link over another file', ['a', 'b'], tar(good, file('b', 'former'), hardLink('b', 'a'))],
+  [
+    'a GNU sparse file',
+    ['a', 'b'],
+    tar(
+      gnuSparse('00000000000\x0000000000003\x0000000010000\x0000000000000\0', '00000010000', 'xyz'),
+      file('b'),
+    ),
+  ],
+  [
+    'a GNU sparse file with six parts, two of them in a second header',
+    ['a', 'b'],
+    tar(moreParts, file('b')),
+  ],
+  ['a sparse file, pax 0.0', ['a', 'b'], tar(sparse00, file('x', 'xyz'), file('b'))],
+  [
+    'a sparse file, pax 0.1',
+    ['a', 'b'],
+    tar(
+      pax({
+        'GNU.sparse.size': '4096',
+        'GNU.sparse.numblocks': '2',
+        'GNU.sparse.name': 'a',
+        'GNU.sparse.map': '1,3,4096,0',
+      }),
+      file('GNUSparseFile.1/a', 'xyz'),
+      file('b'),
+    ),
+  ],
+  ['a sparse file, pax 1.0', ['a', 'b'], tar(sparse10({}, '2\n2\n3\n10\n0\n', 'xyz'), file('b'))],
+  [
+    'a sparse file of nothing but a hole',
+    ['a', 'b'],
+    tar(sparse10({}, '1\n10\n0\n', ''), file('b')),
+  ],
+  [
+    'a sparse file with a long map',
+    ['a', 'b'],
+    tar(
+      sparse10(
+        { realsize: '4000' },
+        `201\n${times(200, (i) => Buffer.from(`${i * 20}\n5\n`)).join('')}4000\n0\n`,
+        'x'.repeat(1000),
+      ),
+      file('b'),
+    ),
   ],
   ['a link to a link', ['a', 'l', 'm'], tar(good, link('l', 'm'), link('m', 'a'))],
   ['a link to nothing', ['a', 'l'], tar(good, link('l', 'no/such'))],

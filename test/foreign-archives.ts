@@ -149,15 +149,6 @@ export const foreign: [what: string, paths: string[], bytes: Buffer][] = [
     ['a'],
     tar(gnuTimes({ name: 'a', body: 'x', raw: { 345: binaryTime } })),
   ],
-  [
-    'an incremental archive of GNU tar',
-    ['d', 'd/a'],
-    tar(
-      gnuTimes({ name: './', type: 'D', body: 'Dd\0\0' }),
-      gnuTimes({ name: './d/', type: 'D', body: 'Ya\0\0' }),
-      gnuTimes({ name: './d/a', body: 'x' }),
-    ),
-  ],
   ['a folder twice', ['a', 'd'], tar(file('a'), folder('d'), folder('d/'))],
   [
     'a folder again after what it holds',

@@ -62,13 +62,18 @@ export const problems = {
   'archive-path-absolute': row(422, 'source', false, 'An entry has an absolute path'),
   'archive-path-too-long': row(422, 'source', false, 'An entry has too long or too deep a path'),
   'archive-name-invalid': row(422, 'source', false, 'An entry has a name that is not allowed'),
-  'archive-duplicate-path': row(422, 'source', false, 'Two entries have the same path'),
-  'archive-link-escape': row(422, 'source', false, 'A link leaves the source tree'),
+  'archive-duplicate-path': row(
+    422,
+    'source',
+    false,
+    'Two entries of one path are of different kinds',
+  ),
+  'archive-link-escape': row(422, 'source', false, 'An entry would be written through a link'),
   'archive-hardlink-invalid': row(
     422,
     'source',
     false,
-    'A hard link does not point at an earlier file',
+    'A hard link does not name an earlier file or link',
   ),
   'archive-type-forbidden': row(422, 'source', false, 'An entry is neither file, folder nor link'),
   'source-file-too-large': row(

@@ -61,6 +61,14 @@ export const exceptions: Record<string, string> = {
   'gateway/src/sources/sources.ts › Sources':
     'reads by TarReader, TreeShape and sourcePath, which have their rows',
   'gateway/src/sources/archive/tar-header.ts': 'reads one block of 512 bytes',
+  'gateway/src/sources/archive/refusals.ts › Refusals':
+    'reads 1,000 names at most, by filterEntries, which has its row',
+  'gateway/src/sources/archive/tar-entry.ts › longName':
+    'looks for a byte in one extended header, by TarReader, which has its row',
+  'gateway/src/buildkit/context/make-view.ts':
+    'reads by filterEntries and unwantedFiles, which have their rows, and base names of paths',
+  'gateway/src/sources/archive/advice.ts':
+    'reads a field of 100 bytes, and a name that shownName has cut',
   'gateway/src/deploy/config/read-desired.ts': 'reads what the gateway itself has written',
   'gateway/src/secrets/redaction/redacted-stream.ts › RedactedStream':
     'reads by Redactor, which has its row',

@@ -3,17 +3,18 @@ import type { TreeEntry } from '../../api/tree.ts'
 import { DigestCheck } from '../../gateway/src/sources/content-digest.ts'
 import { defaultLimits } from '../../gateway/src/sources/limits.ts'
 import { Meter } from '../../gateway/src/sources/meter.ts'
+import { findFile, hasFile } from '../../gateway/src/deployments/source-tree.ts'
+import { MapInContent, readPaxSparse } from '../../gateway/src/sources/archive/sparse.ts'
 import { readPax } from '../../gateway/src/sources/archive/pax.ts'
 import {
-  checkCharacters,
   isGit,
-  collisionKey,
+  lenientPath,
   shownName,
   sourcePath,
 } from '../../gateway/src/sources/archive/source-path.ts'
 import { TarReader } from '../../gateway/src/sources/archive/tar-reader.ts'
 import { TreeShape } from '../../gateway/src/sources/archive/tree-shape.ts'
-import { hostileTexts, listed, repeated, type Shape, type Shapes } from './growth.ts'
+import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 /** Without the limits on one path, because the parsers must be linear by themselves. */
 const limits = {
@@ -32,19 +33,15 @@ async function readTar(bytes: Buffer): Promise<void> {
   while (await reader.next());
 }
 
+function mapFrom(text: string): void {
+  const map = new MapInContent()
+  const bytes = Buffer.from(text)
+  for (let at = 0; at < bytes.length; at += 512)
+    if (map.takeBlock(bytes.subarray(at, at + 512))) return
+}
+
 const tarOf = (entries: TreeEntry[]) =>
   Buffer.concat([...entries.map((entry) => tarHeader(entry, new Date(0))), tarEnd])
-
-const links =
-  (path: (at: number) => string, target: (at: number) => string): Shape =>
-  (size) => {
-    const all = listed(size, 200, (at) => `${at}`)
-    return () => {
-      const shape = new TreeShape(defaultLimits)
-      for (const at of all.keys()) shape.addLink(path(at), target(at))
-      return shape.links()
-    }
-  }
 
 export const sources: Record<string, Shapes> = {
   'gateway/src/sources/archive/source-path.ts › sourcePath': {
@@ -54,12 +51,10 @@ export const sources: Record<string, Shapes> = {
       (text) => `a${text}`,
     ),
   },
-  'gateway/src/sources/archive/source-path.ts › checkCharacters': hostileTexts(checkCharacters),
   'gateway/src/sources/archive/source-path.ts › isGit': hostileTexts(isGit),
-  'gateway/src/sources/archive/source-path.ts › collisionKey': {
-    ...hostileTexts(collisionKey),
-    ...hostileTexts(collisionKey, (text) => `é${text}`),
-  },
+  'gateway/src/sources/archive/source-path.ts › lenientPath': hostileTexts((text) =>
+    lenientPath(Buffer.from(text)),
+  ),
   'gateway/src/sources/archive/source-path.ts › shownName': hostileTexts((text) =>
     shownName(Buffer.from(text)),
   ),
@@ -74,6 +69,43 @@ export const sources: Record<string, Shapes> = {
       return () => readPax(body)
     },
   },
+  'gateway/src/sources/archive/sparse.ts › readPaxSparse': {
+    ...hostileTexts((map) =>
+      readPaxSparse([
+        ['size', '1'],
+        ['numblocks', '1'],
+        ['map', map],
+      ]),
+    ),
+    'many records': (size) => {
+      const records = listed(size, 10, (at): [string, string] => [
+        at % 2 === 0 ? 'offset' : 'numbytes',
+        String(at),
+      ])
+      return () => readPaxSparse([['size', '1'], ['numblocks', String(records.length)], ...records])
+    },
+  },
+  'gateway/src/sources/archive/sparse.ts › MapInContent': {
+    ...hostileTexts((text) => mapFrom(text)),
+    'many parts': (size) => {
+      const numbers = listed(size, 2, () => '1\n')
+      return () => mapFrom(`65536\n${numbers.join('')}`)
+    },
+  },
+  'gateway/src/deployments/source-tree.ts › findFile': {
+    ...hostileTexts((path) => findFile({ entries: [] }, path)),
+    'links with long targets': (size) => {
+      const target = repeated('a/../', size)
+      const entries: TreeEntry[] = [
+        { type: 'folder', path: 'a' },
+        { type: 'link', path: 'b', target },
+      ]
+      return () => findFile({ entries }, 'b')
+    },
+  },
+  'gateway/src/deployments/source-tree.ts › hasFile': hostileTexts((path) =>
+    hasFile({ entries: [] }, path),
+  ),
   'gateway/src/sources/content-digest.ts › DigestCheck': {
     ...hostileTexts((text) => new DigestCheck(text)),
     'many digests': (size) => {
@@ -115,19 +147,5 @@ export const sources: Record<string, Shapes> = {
         for (const path of paths) shape.addPath('file', path)
       }
     },
-    'links side by side': links(
-      (at) => `link${at}`,
-      (at) => `target${at}`,
-    ),
-    'links with many steps': links(
-      (at) => `link${at}`,
-      () => `${'a/../'.repeat(60)}b`,
-    ),
-    'a link with a long target': (size) => () =>
-      new TreeShape(defaultLimits).addLink('a', repeated('. ', size)),
-    'links that name each other': links(
-      (at) => `link${at}`,
-      (at) => `link${at + 1}`,
-    ),
   },
 }

@@ -1,3 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TreeEntry } from '../../api/tree.ts'
+import { unwantedFiles } from '../../gateway/src/buildkit/context/unwanted-files.ts'
+import { railpackRules } from '../../gateway/src/railpack/ignore-rules.ts'
+import { unusedDockerfile } from '../../gateway/src/railpack/unused-dockerfile.ts'
 import { scratch, http } from '../../gateway/src/llb/graph.ts'
 import { cleanPath } from '../../api/text/clean-path.ts'
 import { imageName } from '../../gateway/src/llb/image-name.ts'
@@ -9,7 +16,7 @@ import { assemble } from '../../gateway/src/railpack/compile/layers.ts'
 import { type Layer, readPlan } from '../../gateway/src/railpack/plan-schema.ts'
 import { planVariables } from '../../gateway/src/railpack/plan-variables.ts'
 import { shellWords } from '../../gateway/src/go/shell-words.ts'
-import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
+import { hostileTexts, listed, repeated, type Shape, type Shapes } from './growth.ts'
 
 const compiled = (plan: object) => {
   const source = http('http://a/b', { filename: 'c' })
@@ -31,6 +38,27 @@ const layersOf = (layers: (size: number) => Layer[]) => (size: number) => {
   return () => assemble(made, () => scratch)
 }
 const tree = { root: '/', digest: 'a', files: 0, sizeBytes: 0, entries: [] }
+
+const fileAt = (path: string): TreeEntry => ({
+  type: 'file',
+  path,
+  mode: 0o644,
+  sizeBytes: 0,
+  sha256: '',
+})
+
+/** railpack's config on disk. */
+const configOf =
+  (text: (size: number) => string): Shape =>
+  (size) => {
+    const root = mkdtempSync(join(tmpdir(), 'tarmac-growth-'))
+    writeFileSync(join(root, 'railpack.json'), text(size))
+    const entries = [fileAt('railpack.json')]
+    return () => {
+      railpackRules({ ...tree, root, entries }, {})
+      rmSync(root, { recursive: true })
+    }
+  }
 
 export const railpack: Record<string, Shapes> = {
   'api/text/clean-path.ts › cleanPath': {
@@ -55,6 +83,29 @@ export const railpack: Record<string, Shapes> = {
         dockerfile: `${repeated('a', size)}/${repeated('b/../', size)}`,
         build: {},
       }),
+  },
+  'gateway/src/railpack/ignore-rules.ts › railpackRules': {
+    ...Object.fromEntries(
+      ['/*', '//', '"\\\\"', '"', ',', ', ', ',]', '{', '"a",'].map((text) => [
+        `many ${text}`,
+        configOf((size) => repeated(text, size)),
+      ]),
+    ),
+    'many patterns': configOf((size) => JSON.stringify({ exclude: listed(size, 10, String) })),
+  },
+  'gateway/src/railpack/unused-dockerfile.ts › unusedDockerfile': {
+    'many Dockerfiles': (size) => {
+      const paths = listed(size, 20, (at) => `b${at}/Dockerfile`)
+      return () => unusedDockerfile(tree, paths, 'a')
+    },
+    ...hostileTexts((path) => unusedDockerfile(tree, [path], 'a')),
+  },
+  'gateway/src/buildkit/context/unwanted-files.ts › unwantedFiles': {
+    'many files': (size) => {
+      const entries = listed(size, 20, (at) => fileAt(`b${at}/.env`))
+      return () => unwantedFiles(entries, () => Buffer.alloc(0))
+    },
+    ...hostileTexts((path) => unwantedFiles([fileAt(path)], () => Buffer.alloc(0))),
   },
   'gateway/src/railpack/plan-variables.ts › planVariables': {
     ...hostileTexts((name) => planVariables({ [name]: 'a' }, [name])),

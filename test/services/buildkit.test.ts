@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { subscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import {
   createServer,
   request,
@@ -246,6 +246,49 @@ test('a Dockerfile becomes an image in a registry with a login; a second build s
   expect(await second.solved).toMatchObject({ digest, stats: { steps: 5, cached: 5, run: 0 } })
   expect(new Set(statuses(second.events))).toEqual(new Set(['cached', 'started', 'done']))
   expect(contextAnswers).toEqual(['HEAD 304'])
+})
+
+test('an ignored Dockerfile is not in the context, and a change of it leaves the copies cached', async () => {
+  const text = (word: string) => {
+    const shown = ['show', '/all/Dockerfile', 'show', '/all/.dockerignore', 'show', '/all/lib/a']
+    return dockerfile('COPY . /all', run(...shown, 'say', word))
+  }
+  const build = (word: string) =>
+    dockerfileBuild({
+      Dockerfile: text(word),
+      '.dockerignore': 'Dockerfile\n.dockerignore\n',
+      'lib/a': 'kept',
+    })
+
+  using first = await build('one')
+  const before = solve(first)
+  await before.solved
+  expect(logText(before.events)).toBe('keptone')
+
+  using second = await build('two')
+  const after = solve(second)
+  await after.solved
+  expect(logText(after.events)).toBe('kepttwo')
+  const copied = { type: 'step', status: 'cached', name: expect.stringContaining('COPY . /all') }
+  expect(after.events).toContainEqual(expect.objectContaining(copied))
+})
+
+test('a source is built whatever its first names are, and its links arrive as they are', async () => {
+  const name = '1. Einführung.md'
+  const tree = await source({
+    Dockerfile: dockerfile('COPY . /all', run('show', '/all/docs/link')),
+    [name]: 'read',
+  })
+  await mkdir(join(tree.root, 'docs'))
+  const links = { '0 absolute': '/usr/bin/python3', 'docs/link': '../lib/../1. Einführung.md' }
+  for (const [path, target] of Object.entries(links)) await symlink(target, join(tree.root, path))
+  const whole = treeOf(tree.root)
+  const read = await readDockerfile(whole, 'Dockerfile')
+  using context = buildkit.serveContext('app', whole, read)
+  const more = { target: null, buildArgs: {}, platform: 'linux/amd64', cacheKey: 'k' }
+  const { events, solved } = solve({ dockerfile: read, context, ...more })
+  await solved
+  expect(logText(events)).toBe('read')
 })
 
 test('a push with a wrong token, to an unknown app, or to a failing registry names the cause', async () => {

@@ -7,7 +7,8 @@ import { sourceText } from '../host/source-text.ts'
 /** A Dockerfile in a source, and the facts about it that a build needs first. */
 export type Dockerfile = {
   path: string
-  /** The patterns of its ignore file, with an exception that keeps the Dockerfile itself. */
+  content: Uint8Array
+  /** The patterns of its ignore file. */
   ignore: string[]
   /**
    * The frontend image that its syntax line names. Null: the usual one, which is built into the
@@ -27,17 +28,17 @@ export async function readDockerfile(
     const bytes = read(name)
     return bytes && sourceText(bytes, name, 'build-failed')
   }
-  const text = textOf(path)
-  if (text === null)
+  const content = read(path)
+  if (content === null)
     throw new Problem('no-builder-found', `The source holds no file ${path} to build from.`)
-  const syntax = syntaxOf(text)
+  const syntax = syntaxOf(sourceText(content, path, 'build-failed'))
   const ignoreText =
     ignorefile === null
       ? (textOf(`${path}.dockerignore`) ?? textOf('.dockerignore'))
       : textOf(ignorefile)
   const ignore = parseIgnoreFile(ignoreText ?? '')
-  if (ignore.length > 0) ignore.push(`!${path.replaceAll(/[\\*?[\]]/g, '\\$&')}`)
-  return { path, ignore, frontend: syntax && !usualSyntax.test(syntax) ? syntax : null }
+  const frontend = syntax && !usualSyntax.test(syntax) ? syntax : null
+  return { path, content, ignore, frontend }
 }
 
 const usualSyntax = /^(?:docker\.io\/)?docker\/dockerfile(?::1[\d.]*|:latest)?$/

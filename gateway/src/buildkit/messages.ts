@@ -16,6 +16,8 @@ const SolveRequest = message({
   frontend: one(6, string),
   frontendAttrs: map(7, string),
   cache: one(8, message({ exports: many(4, CacheEntry), imports: many(5, CacheEntry) })),
+  // Each is an encoded Definition.
+  frontendInputs: map(10, bytes),
   internal: one(11, bool),
   exporters: many(13, Exporter),
   sourcePolicySession: one(15, string),

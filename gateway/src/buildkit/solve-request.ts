@@ -1,4 +1,5 @@
 import type { Build, ImageConfig, SolveOptions } from './build.ts'
+import { dockerfileInputs } from './context/dockerfile-inputs.ts'
 
 type GraphBuild = Extract<Build, { definition: Uint8Array }>
 type DockerfileBuild = Exclude<Build, GraphBuild>
@@ -33,7 +34,6 @@ function dockerfileRequest(build: DockerfileBuild, options: SolveOptions) {
   return {
     frontend: frontend ? 'gateway.v0' : 'dockerfile.v0',
     frontendAttrs: {
-      context: build.context.url,
       filename: path,
       platform: build.platform,
       ...reader,
@@ -43,6 +43,7 @@ function dockerfileRequest(build: DockerfileBuild, options: SolveOptions) {
       ...(cache && { 'cache-imports': JSON.stringify(imports) }),
       ...Object.fromEntries([...prefixed('build-arg', buildArgs), ...prefixed('label', labels)]),
     },
+    frontendInputs: dockerfileInputs(build.dockerfile, build.context.url),
     cache: { imports: [], exports: cacheExports(cache) },
     exporters: [{ type: 'image', attrs: exportAttrs(options) }],
   }

@@ -73,6 +73,16 @@ type ExitEvent = {
 }
 
 /** Addresses a machine. */
+/** The body of a call that creates a machine. */
+export type NewMachine = {
+  name: string
+  region: string
+  config: MachineConfig
+  skip_launch?: boolean
+  /** The machine starts cordoned. */
+  skip_service_registration?: boolean
+}
+
 export type MachineRef = { app: string; id: string }
 
 const text = z.string().nullish()

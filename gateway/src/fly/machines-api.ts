@@ -26,20 +26,11 @@ import {
 } from './fly-calls.ts'
 import { MachineChanges } from './machine-changes.ts'
 import { MachineLease, type LeaseRequest } from './machine-lease.ts'
-import type { Machine, MachineConfig, MachineRef } from './machine.ts'
+import type { Machine, MachineRef, NewMachine } from './machine.ts'
 
 const windowSeconds = 60 // Fly's limit for one wait
 
 export type NewVolume = { name: string; region: string; size_gb: number; [field: string]: unknown }
-type NewMachine = {
-  name: string
-  region: string
-  config: MachineConfig
-  skip_launch?: boolean
-  /** The machine starts cordoned. */
-  skip_service_registration?: boolean
-}
-
 type WaitState = 'settled' | 'started' | 'stopped' | 'failed' | 'destroyed'
 
 /**

@@ -1,6 +1,7 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { Problem } from '#api/problem.ts'
 import { findFile, type SourceTree } from '../deployments/source-tree.ts'
+import { Beneath, fileFlags } from './beneath.ts'
 
 /** How many bytes of a source file the gateway reads, unless the caller sets another limit. */
 export const sourceFileBytes = 2 ** 20
@@ -9,9 +10,9 @@ export const sourceFileBytes = 2 ** 20
 export type ReadSource = (path: string, limitBytes?: number) => Buffer | null
 
 /**
- * Reads files of a source from outside. Only this function opens one to read it whole. It follows
- * no link in any part of the path and does not block on a pipe. It reads at most one byte more than
- * the limit. Problems: `source-file-too-large`; `source-changed` when the tree lists the file but
+ * Reads files of a source from outside. Only this function opens one to read it whole. A link that
+ * the tree lists leads to a file of the tree, or to none. On disk the function follows no link in
+ * any part of a path and does not block on a pipe. It reads at most one byte more than the limit. Problems: `source-file-too-large`; `source-changed` when the tree lists the file but
  * the disk does not have it. The build checks later that the file is still the one that was sent.
  */
 export function openSource(tree: SourceTree): ReadSource {
@@ -20,7 +21,7 @@ export function openSource(tree: SourceTree): ReadSource {
     if (!file) return null
     if (file.sizeBytes > limitBytes) throw tooLarge(path, file.sizeBytes, limitBytes)
 
-    const bytes = readWithin(tree.root, path, limitBytes)
+    const bytes = readWithin(tree.root, file.path, limitBytes)
     if (bytes.length > limitBytes) throw tooLarge(path, bytes.length, limitBytes)
     return bytes
   }
@@ -33,31 +34,17 @@ function tooLarge(path: string, sizeBytes: number, limitBytes: number): Problem 
   })
 }
 
-/** Follows no link and does not block: the file may have been replaced by a pipe. */
-const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-const folderFlags = flags | constants.O_DIRECTORY
-
-/** Opens the parts of the path one by one, each relative to the open folder, as `openat` does. */
 function readWithin(root: string, path: string, limitBytes: number): Buffer {
-  const parts = path.split('/')
-  const name = parts.pop() ?? ''
-  let folder = -1
   let file = -1
-
   try {
-    folder = openSync(root, folderFlags)
-    for (const part of parts) {
-      const next = openSync(`/proc/self/fd/${folder}/${part}`, folderFlags)
-      closeSync(folder)
-      folder = next
-    }
-    file = openSync(`/proc/self/fd/${folder}/${name}`, flags)
+    using tree = new Beneath(root)
+    file = openSync(tree.at(path), fileFlags)
     if (!fstatSync(file).isFile()) throw new Error('it is no regular file')
     return readUpTo(file, limitBytes + 1)
   } catch (cause) {
     throw changed(path, cause)
   } finally {
-    for (const open of [folder, file]) if (open >= 0) closeSync(open)
+    if (file >= 0) closeSync(file)
   }
 }
 

@@ -81,7 +81,7 @@ export const mkdir = (onto: Tree, path: string, mode: number): Node =>
 
 export const mkfile = (
   onto: Tree,
-  { path, mode, data }: { path: string; mode: number; data: string },
+  { path, mode, data }: { path: string; mode: number; data: string | Uint8Array },
   name?: string,
 ): Node =>
   file(onto, scratch, { mkfile: { path, mode, data: Buffer.from(data), timestamp: -1 } }, name)

@@ -24,6 +24,7 @@ export async function analyze(
 ): Promise<Analysis<PlannedSource>> {
   const { buildkit, deployer, store, region } = deps
   const { id, number, app, options } = deployment
+  for (const text of deployment.source?.leftOut ?? []) emit({ type: 'note', text })
   // Reports a wrong fly.toml before the build.
   const desired = await resolveDesired(deployment, tree, { releases: store.releases, region })
 

@@ -2,11 +2,11 @@ import { cleanPath } from '#api/text/clean-path.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
-import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
+import { hasFile, linkTarget, type SourceTree } from '../deployments/source-tree.ts'
 
 /**
  * The builder of a source, and the reason. `plan` and `dockerfile` are normalized paths in the
- * source.
+ * source. A link may be there.
  */
 type BuilderChoice =
   | { builder: 'railpack'; reason: string; plan: string | null }
@@ -45,7 +45,7 @@ function choose(tree: SourceTree, options: Options, flyBuild?: FlyBuild): Builde
     return { builder: 'railpack', reason: `asked for by plan=${plan}`, plan }
   }
   if (options.dockerfile !== null) {
-    const dockerfile = fileOf(tree, options.dockerfile, 'dockerfile', 'option-invalid')
+    const dockerfile = dockerfileOf(tree, options.dockerfile, 'dockerfile', 'option-invalid')
     return { builder: 'dockerfile', reason: `asked for by dockerfile=${dockerfile}`, dockerfile }
   }
 
@@ -64,7 +64,7 @@ function choose(tree: SourceTree, options: Options, flyBuild?: FlyBuild): Builde
     throw new Problem('fly-config-invalid', detail, { facts: { key: 'build.image' } })
   }
   if (flyBuild?.dockerfile !== undefined) {
-    const dockerfile = fileOf(
+    const dockerfile = dockerfileOf(
       tree,
       flyBuild.dockerfile,
       '[build] dockerfile in fly.toml',
@@ -75,14 +75,25 @@ function choose(tree: SourceTree, options: Options, flyBuild?: FlyBuild): Builde
 
   if (hasFile(tree, 'railpack.json'))
     return { builder: 'railpack', reason: 'railpack.json at the root', plan: null }
-  if (hasFile(tree, 'Dockerfile')) {
-    return { builder: 'dockerfile', reason: 'Dockerfile at the root', dockerfile: 'Dockerfile' }
-  }
+  const dockerfile = ['Dockerfile', 'dockerfile'].find((path) => hasFile(tree, path))
+  if (dockerfile) return { builder: 'dockerfile', reason: `${dockerfile} at the root`, dockerfile }
   return { builder: 'railpack', reason: 'no Dockerfile at the root', plan: null }
 }
 
 /** Whether a path leads out of the source. */
 const isOutside = (path: string): boolean => /^(\/|\.\.(\/|$))/.test(cleanPath(path))
+
+/** Like BuildKit, takes `dockerfile` in the place of a missing `Dockerfile`. */
+function dockerfileOf(
+  tree: SourceTree,
+  requested: string,
+  name: string,
+  code: ProblemCode,
+): string {
+  const lower = requested.replace(/(^|\/)Dockerfile$/, '$1dockerfile')
+  const isLower = !hasFile(tree, cleanPath(requested)) && hasFile(tree, cleanPath(lower))
+  return fileOf(tree, isLower ? lower : requested, name, code)
+}
 
 function fileOf(tree: SourceTree, requested: string, name: string, code: ProblemCode): string {
   const path = cleanPath(requested)
@@ -93,10 +104,12 @@ function fileOf(tree: SourceTree, requested: string, name: string, code: Problem
     )
   }
   if (!hasFile(tree, path)) {
-    throw new Problem(
-      code,
-      `${name} is ${requested}, and the source has no such file. Does an ignore file exclude it?`,
-    )
+    const target = linkTarget(tree, path)
+    const why =
+      target === null
+        ? 'Does an ignore file exclude it?'
+        : `It is a link to ${target}, which is no file of the source: send that file too.`
+    throw new Problem(code, `${name} is ${requested}, and the source has no such file. ${why}`)
   }
   return path
 }

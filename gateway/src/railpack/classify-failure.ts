@@ -1,18 +1,24 @@
 import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
-import type { SourceTree } from '../deployments/source-tree.ts'
 import type { SandboxResult } from '../host/sandbox/sandbox.ts'
 import type { Info, PrepareRequest } from './plan-request.ts'
 
-/** Why the planner made no plan, and whether a retry may help. */
+type FailureFacts = { planner: string; isRetryable: boolean; info: Info }
+
+/** Why the planner made no plan, whether a retry may help, and what the planner said. */
 export class PlannerFailure extends Problem {
   readonly isRetryable: boolean
+  readonly info: Info
 
-  constructor(code: ProblemCode, detail: string, more: { planner: string; isRetryable: boolean }) {
-    super(code, detail, { facts: { planner: more.planner } })
-    this.isRetryable = more.isRetryable
+  constructor(code: ProblemCode, detail: string, { planner, isRetryable, info }: FailureFacts) {
+    super(code, detail, { facts: { planner } })
+    this.isRetryable = isRetryable
+    this.info = info
   }
 }
+
+/** The names at the root of the source that the planner saw, and whether there are others. */
+export type Seen = { names: string[]; isPart: boolean }
 
 /**
  * Explains why railpack made no plan. Its exit code is not enough: a failed look-up and a bad
@@ -22,14 +28,15 @@ export function classifyFailure(
   ended: SandboxResult,
   info: Info,
   request: PrepareRequest,
+  seen: Seen,
 ): PlannerFailure {
-  const { planner, tree, network } = request
+  const { planner, network } = request
   const errors = info.logs.filter(({ Level }) => Level === 'error').map(({ Msg }) => Msg)
   const words = (errors.join('\n') || ended.stderr.trim() || ended.stdout.trim()).slice(
     -maxWordsChars,
   )
   const refusal = (code: ProblemCode, detail: string, isRetryable = false) =>
-    new PlannerFailure(code, detail, { planner: planner.version, isRetryable })
+    new PlannerFailure(code, detail, { planner: planner.version, isRetryable, info })
 
   if (ended.limitExceeded)
     return refusal(
@@ -54,13 +61,16 @@ export function classifyFailure(
       network !== null,
     )
   }
+  // A file that railpack cannot read is only a warning to it, but the cause of what follows.
+  const warnings = info.logs.filter(({ Level }) => Level === 'warn').map(({ Msg }) => Msg)
+  const cause = warnings.length > 0 ? `${warnings.join('\n').slice(0, maxWordsChars)}\n` : ''
   if (words.includes('could not determine how to build the app'))
-    return refusal('no-builder-found', nothingFound(tree))
+    return refusal('no-builder-found', `${cause}${nothingFound(seen)}`)
   // railpack gives the same message for a version that does not exist and for a look-up without
   // network.
   return refusal(
     'plan-failed',
-    words,
+    `${cause}${words}`,
     network !== null && words.includes('failed to resolve version'),
   )
 }
@@ -68,11 +78,13 @@ export function classifyFailure(
 const maxWordsChars = 4_000
 const goPanic = 2 // a bug in railpack that this source triggers
 
-function nothingFound(tree: SourceTree): string {
-  const root = tree.entries.filter(({ path }) => !path.includes('/')).map(({ path }) => path)
+function nothingFound({ names, isPart }: Seen): string {
   const shown =
-    root.length > maxShown ? [...root.slice(0, maxShown), `${root.length - maxShown} more`] : root
-  return `Nothing at the root of the source says how to build it. Looked for ${lookedFor}. There is ${shown.join(', ')}. Add one of them, or send the folder that holds it.`
+    names.length > maxShown
+      ? [...names.slice(0, maxShown), `${names.length - maxShown} more`]
+      : names
+  const hidden = isPart ? ' What .dockerignore or railpack.json excludes does not count.' : ''
+  return `Nothing at the root of the source says how to build it. Looked for ${lookedFor}. There is ${shown.join(', ')}.${hidden} Add one of them, or send the folder that holds it.`
 }
 
 const maxShown = 20

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { byteOrder } from '../go/byte-order.ts'
 import { PrepareResult, type PlanCacheKey, type PlanStore } from './plan-request.ts'
 
-const format = 2 // of the files; raise it to invalidate all older ones
+const format = 3 // of the files; raise it to invalidate all older ones
 const cacheLimits = { plans: 1_000, sizeBytes: 64 * 2 ** 20 }
 
 /**

@@ -44,6 +44,8 @@ export type PlannedSource =
 
 export type PrepareRequest = Omit<PlanRequest, 'flyBuild' | 'limits' | 'cache' | 'planning'> & {
   limits: typeof planLimits
+  /** The folder that the planner sees. */
+  root: string
 }
 
 /** The fields that the gateway reads from railpack's info file. */

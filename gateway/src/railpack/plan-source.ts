@@ -4,14 +4,19 @@ import { Problem } from '#api/problem.ts'
 import { parseJson } from '../host/parse-json.ts'
 import { openSource } from '../host/read-source-file.ts'
 import { sourceText } from '../host/source-text.ts'
+import { readDockerfile } from '../buildkit/dockerfile.ts'
+import type { Survey } from '../buildkit/context/make-view.ts'
+import { openView, surveyTree, type View } from '../buildkit/context/tree-view.ts'
 import { chooseBuilder } from './choose-builder.ts'
+import { railpackRules } from './ignore-rules.ts'
 import {
   planLimits,
   type PlanRequest,
   type PlannedSource,
   type PrepareResult,
 } from './plan-request.ts'
-import { prepare } from './prepare.ts'
+import { emitLogs, prepare } from './prepare.ts'
+import { unusedDockerfile } from './unused-dockerfile.ts'
 
 /**
  * Chooses the builder of a source. For railpack, it also makes the plan, or takes it from the
@@ -25,6 +30,13 @@ export async function planSource(
   const limits = { ...planLimits, ...request.limits }
   const chosen = chooseBuilder(tree, options, request.flyBuild)
   const { builder, reason } = chosen
+  const ignorefile = request.flyBuild?.ignorefile
+  const rules =
+    chosen.builder === 'railpack'
+      ? railpackRules(tree, options.build)
+      : { ignore: (await readDockerfile(tree, chosen.dockerfile, ignorefile)).ignore, always: [] }
+  const survey = await surveyTree(tree, rules)
+  for (const text of survey.warnings) emit({ type: 'warning', text })
   const none = {
     builder,
     reason,
@@ -36,6 +48,8 @@ export async function planSource(
   if (chosen.builder === 'dockerfile')
     return { builder: 'dockerfile', facts: none, dockerfile: chosen.dockerfile }
 
+  const unused = unusedDockerfile(tree, survey.dockerfiles, reason)
+  if (unused) emit(unused)
   if (chosen.plan !== null) {
     const { plan } = chosen
     const planText = sourceText(
@@ -51,10 +65,8 @@ export async function planSource(
     }
   }
 
-  const { info, planText } = await prepared({ ...request, limits }, signal)
-  for (const { Level, Msg } of info.logs.slice(0, maxNotes)) {
-    emit({ type: 'note', text: `railpack ${Level}: ${Msg.slice(0, maxNoteChars)}` })
-  }
+  const { info, planText } = await prepared({ ...request, limits, survey }, signal)
+  emitLogs(info, emit)
   const { startCommand } = readDeploy(planText, 'The plan')
   const tools = Object.entries(info.resolvedPackages).slice(0, maxTools)
   const versions = Object.fromEntries(
@@ -73,7 +85,7 @@ export async function planSource(
 
 /** Takes the plan from the cache, or else from the planner. */
 async function prepared(
-  request: PlanRequest & { limits: typeof planLimits },
+  request: PlanRequest & { limits: typeof planLimits; survey: Survey },
   signal: AbortSignal,
 ): Promise<PrepareResult> {
   const { cache, options, emit } = request
@@ -86,14 +98,28 @@ async function prepared(
     return known
   }
   request.planning?.()
-  const made = await prepare(request, signal)
+  await using view = await viewFor(request)
+  const made = await prepare({ ...request, root: view.root }, signal)
   readDeploy(made.planText, 'The plan')
   await cache?.keep(request, made)
   return made
 }
 
-const maxNotes = 50
-const maxNoteChars = 2_000
+/** The planner sees the tree as the build will see it. */
+function viewFor({
+  tree,
+  survey,
+  emit,
+}: Pick<PlanRequest, 'tree' | 'emit'> & { survey: Survey }): Promise<View> {
+  const { marked } = survey
+  if (marked.length > 0) {
+    const text = `${marked.slice(0, maxMarked).join(', ')}: begins with a byte order mark, which railpack cannot read. It plans without the mark. Save the file as UTF-8 without it.`
+    emit({ type: 'warning', text })
+  }
+  return openView(tree, survey)
+}
+
+const maxMarked = 3
 /**
  * Limits on the planner's facts in the record: the number of tools, and the characters of each name
  * and version.

@@ -4,13 +4,13 @@ import { errorMessage } from '#api/error-code.ts'
 import { parseJson } from '../host/parse-json.ts'
 import { runInSandbox } from '../host/sandbox/sandbox.ts'
 import { retry } from '../retry.ts'
-import { classifyFailure, PlannerFailure } from './classify-failure.ts'
+import { classifyFailure, PlannerFailure, type Seen } from './classify-failure.ts'
 import { Info, type PrepareRequest, type PrepareResult } from './plan-request.ts'
 import { planVariables } from './plan-variables.ts'
 
 /**
  * Runs `railpack prepare` until it gives a plan or a final error. It retries errors that say
- * nothing about the source.
+ * nothing about the source. After a failure the log has what the planner said besides.
  */
 export const prepare = (request: PrepareRequest, signal: AbortSignal): Promise<PrepareResult> =>
   retry(
@@ -25,11 +25,14 @@ export const prepare = (request: PrepareRequest, signal: AbortSignal): Promise<P
         }),
     },
     signal,
-  )
+  ).catch((error: unknown) => {
+    if (error instanceof PlannerFailure) emitLogs(error.info, request.emit)
+    throw error
+  })
 
 /** Each run has its own sandbox, so that it cannot return the result of another run. */
 async function tryPrepare(request: PrepareRequest, signal: AbortSignal): Promise<PrepareResult> {
-  const { app, tree, options, planner, network, limits } = request
+  const { app, root, options, planner, network, limits } = request
   const folder = `/source/${app}` // railpack names some programs after the folder
   const results = ['/tmp/out/plan.json', '/tmp/out/info.json']
   const outputs = ['--plan-out', results[0]!, '--info-out', results[1]!]
@@ -43,7 +46,7 @@ async function tryPrepare(request: PrepareRequest, signal: AbortSignal): Promise
       env: { PATH: searchPath, ...variables.env },
       readOnlyMounts: {
         ...network?.readOnlyMounts,
-        [folder]: tree.root,
+        [folder]: root,
         [planner.path]: planner.path,
         ...(await miseFiles()),
       },
@@ -58,7 +61,25 @@ async function tryPrepare(request: PrepareRequest, signal: AbortSignal): Promise
   const [planText = '', infoText = ''] = ended.results
   const info = readInfo(infoText)
   if (ended.exitCode === 0) return { info, planText }
-  throw classifyFailure(ended, info, request)
+  throw classifyFailure(ended, info, request, await seenBy(request))
+}
+
+/** In the order of the tree. Its root may hold 250,000 names. */
+async function seenBy({ root, tree }: PrepareRequest): Promise<Seen> {
+  const names = new Set(await readdir(root))
+  const shown = tree.entries.filter(({ path }) => names.has(path))
+  return { names: shown.map(({ path }) => path), isPart: root !== tree.root }
+}
+
+const maxNotes = 50
+const maxNoteChars = 2_000
+
+/** Writes what the planner said into the log. An error is in the problem. */
+export function emitLogs({ logs }: Info, emit: PrepareRequest['emit']): void {
+  for (const { Level, Msg } of logs.filter(({ Level }) => Level !== 'error').slice(0, maxNotes)) {
+    const type = Level === 'warn' || Level === 'deprecation' ? 'warning' : 'note'
+    emit({ type, text: `railpack ${Level}: ${Msg.slice(0, maxNoteChars)}` })
+  }
 }
 
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'

@@ -15,7 +15,6 @@ export const defaultLimits = {
   /** Memory that a zstd frame may require. */
   windowBytes: 32 * mebibyte,
   entries: 250_000,
-  links: 10_000,
   pathBytes: 1024,
   nameBytes: 255,
   depth: 64,

@@ -7,7 +7,9 @@ import {
   fchmodSync,
   mkdirSync,
   openSync,
+  renameSync,
   symlinkSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { copyFile, open, rm } from 'node:fs/promises'
@@ -33,9 +35,13 @@ const entryBytes = 1024
  */
 export const unpackSlice = new TimeSlice(10)
 
+/** One content of several hard links: where it is, and the paths that become copies of it. */
+type Inode = { at: string; others: Set<string> }
+
 /**
  * A tree that is being built, in a folder that nothing else reads. The caller has checked the
- * paths. Nothing that exists is ever opened. The first files wait in memory: a small source that is
+ * paths. Nothing that exists is ever opened, and links are made last, so nothing is written through
+ * one. The first files wait in memory: a small source that is
  * stored already (a redeploy without a change) never touches the disk.
  *
  * Folders and small files are made by synchronous calls. A piece of the body holds at most a few
@@ -46,8 +52,8 @@ export class Staging {
   readonly path: string
   readonly #files: string
   readonly #entries = new Map<string, TreeEntry>()
-  readonly #copies: { from: string; path: string }[] = []
-  #links: { path: string; target: string }[] = []
+  /** By the paths of hard links. */
+  readonly #inodes = new Map<string, Inode>()
   /** Operations that are not done yet. Null once nothing waits any more. */
   #waiting: (() => void)[] | null = []
   #roomBytes = heldBytes
@@ -71,12 +77,14 @@ export class Staging {
     this.#entries.set(path, { type: 'folder', path })
   }
 
+  /** Adds a file. Like all that follow here, it replaces what an earlier entry has put there. */
   async file(
     path: string,
     more: { executable: boolean; sizeBytes: number; tar: Content },
   ): Promise<void> {
     const { sizeBytes, tar } = more
     const mode = more.executable ? 0o755 : 0o644
+    this.drop(path)
     this.#roomBytes -= sizeBytes + entryBytes
     if (this.#roomBytes < 0) await this.#makeWaiting()
     const sha256 =
@@ -86,33 +94,72 @@ export class Staging {
     this.#entries.set(path, { type: 'file', path, mode, sizeBytes, sha256 })
   }
 
-  /** A hard link becomes a copy, made by `write`. Returns its size. */
+  /** Adds a symbolic link, made by `write`. */
+  link(path: string, target: string): void {
+    this.drop(path)
+    this.#entries.set(path, { type: 'link', path, target })
+  }
+
+  /**
+   * Adds a hard link to a file or a link. That of a file becomes a copy, made by `settle`. Returns
+   * its size.
+   */
   copy(path: string, from: string): number {
     const original = this.#entries.get(from)
-    if (original?.type !== 'file') throw new Error(`${from} was not written`)
+    if (!original || original.type === 'folder') throw new Error(`${from} was not written`)
+    if (path === from) return 0
+    this.drop(path)
     this.#entries.set(path, { ...original, path })
-    this.#copies.push({ from, path })
+    if (original.type === 'link') return 0
+
+    const inode = this.#inodes.get(from) ?? { at: from, others: new Set() }
+    inode.others.add(path)
+    this.#inodes.set(from, inode).set(path, inode)
     return original.sizeBytes
   }
 
-  /** Returns the tree's manifest, with these links. Add nothing afterwards. */
-  finish(links: { path: string; target: string }[]): Manifest {
-    this.#links = links
-    for (const { path, target } of links) this.#entries.set(path, { type: 'link', path, target })
+  /** Removes a file or link. Other hard links to the same file stay. */
+  drop(path: string): void {
+    const entry = this.#entries.get(path)
+    const inode = this.#inodes.get(path)
+    this.#entries.delete(path)
+    this.#inodes.delete(path)
+    if (entry?.type !== 'file' || inode?.others.delete(path)) return
+
+    const full = join(this.#files, path)
+    const [heir] = inode?.others ?? []
+    if (inode && heir !== undefined) {
+      inode.others.delete(heir)
+      inode.at = heir
+      this.#make(() => renameSync(full, join(this.#files, heir)))
+    } else this.#make(() => unlinkSync(full))
+  }
+
+  /** Returns the tree's manifest. Add nothing afterwards. */
+  finish(): Manifest {
     const entries = sortEntries([...this.#entries.values()])
     const files = entries.filter((entry) => entry.type === 'file')
     const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0)
     return { digest: treeDigest(entries), files: files.length, sizeBytes, entries }
   }
 
+  /** Writes the files that wait, and the copies. Returns the folder that has them. */
+  async settle(): Promise<string> {
+    await this.#makeWaiting()
+    for (const { at, others } of new Set(this.#inodes.values()))
+      for (const path of others) {
+        await unpackSlice.yield()
+        await this.#copy(at, path)
+      }
+    this.#inodes.clear()
+    return this.#files
+  }
+
   /** Writes the rest: what waits, then copies, links and the manifest. */
   async write(manifest: Manifest): Promise<void> {
-    await this.#makeWaiting()
-    for (const { from, path } of this.#copies) {
-      await unpackSlice.yield()
-      await this.#copy(from, path)
-    }
-    for (const { path, target } of this.#links) symlinkSync(target, join(this.#files, path))
+    await this.settle()
+    for (const entry of manifest.entries)
+      if (entry.type === 'link') symlinkSync(entry.target, join(this.#files, entry.path))
     await writeManifest(join(this.path, manifestName), manifest)
     chmodSync(this.path, 0o755)
   }

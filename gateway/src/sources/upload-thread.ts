@@ -32,11 +32,11 @@ async function upload({ path, limits, contentDigest }: UploadJob, port: JobPort)
   const digest = new DigestCheck(contentDigest)
   const tar = new TarReader(tarBytes(port.pieces(), { limits, meter, digest }), limits, meter)
 
-  const manifest = await unpack({ tar, staging, limits, meter })
+  const { manifest, leftOut } = await unpack({ tar, staging, limits, meter })
   digest.verify()
   const { entries: _, ...facts } = manifest
 
-  port.sendValue(facts satisfies SourceFacts)
+  port.sendValue({ ...facts, ...(leftOut.length > 0 && { leftOut }) } satisfies SourceFacts)
   if (!(await port.value<boolean>())) return
 
   await staging.write(manifest)

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -15,19 +15,23 @@ test('the patterns of an ignore file have no comments, leading slashes or byte o
   expect(parseIgnoreFile(text)).toEqual(['dist', 'node_modules', '!dist/keep', '#odd', '/'])
 })
 
-test('the ignore file beside the Dockerfile takes precedence, and never excludes the Dockerfile', async () => {
+test('the ignore file beside the Dockerfile takes precedence, and may exclude the Dockerfile', async () => {
   const files = {
     Dockerfile: '',
-    'web[1]': '',
+    'web[1]': 'FROM a',
     '.dockerignore': '*',
     'web[1].dockerignore': '/lib\n',
   }
   for (const [path, text] of Object.entries(files)) await writeFile(join(root, path), text)
-  expect((await readDockerfile(treeOf(root), 'Dockerfile')).ignore).toEqual(['*', '!Dockerfile'])
-  expect((await readDockerfile(treeOf(root), 'web[1]')).ignore).toEqual(['lib', '!web\\[1\\]'])
+  expect((await readDockerfile(treeOf(root), 'Dockerfile')).ignore).toEqual(['*'])
+  expect(await readDockerfile(treeOf(root), 'web[1]')).toEqual({
+    path: 'web[1]',
+    content: Buffer.from('FROM a'),
+    ignore: ['lib'],
+    frontend: null,
+  })
   // The one that fly.toml names comes first.
-  const named = await readDockerfile(treeOf(root), 'web[1]', '.dockerignore')
-  expect(named.ignore).toEqual(['*', '!web\\[1\\]'])
+  expect((await readDockerfile(treeOf(root), 'web[1]', '.dockerignore')).ignore).toEqual(['*'])
   await expect(readDockerfile(treeOf(root), 'missing')).rejects.toMatchObject({
     code: 'no-builder-found',
   })
@@ -51,4 +55,18 @@ test.each([
 
 test('an ignore file with a carriage return inside a line can be read', () => {
   expect(parseIgnoreFile('a\rb\n! c')).toEqual(['a\rb', '!c'])
+})
+
+test('a Dockerfile and its ignore file may be links inside the source', async () => {
+  await mkdir(join(root, 'docker'))
+  await writeFile(join(root, 'docker/prod'), 'FROM a')
+  await writeFile(join(root, 'docker/ignored'), 'lib')
+  await symlink('docker', join(root, 'd'))
+  await symlink('./d/prod', join(root, 'Dockerfile'))
+  await symlink('docker/ignored', join(root, '.dockerignore'))
+  expect(await readDockerfile(treeOf(root), 'Dockerfile')).toMatchObject({
+    path: 'Dockerfile',
+    content: Buffer.from('FROM a'),
+    ignore: ['lib'],
+  })
 })

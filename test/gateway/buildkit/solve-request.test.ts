@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { Build, SolveOptions } from '../../../gateway/src/buildkit/build.ts'
 import type { Context } from '../../../gateway/src/buildkit/context/context-server.ts'
 import { requestOf } from '../../../gateway/src/buildkit/solve-request.ts'
+import { Definition } from '../../../gateway/src/llb/ops.ts'
 
 const options: SolveOptions = {
   ref: 'ref',
@@ -26,8 +27,9 @@ const context: Context = {
   problem: () => null,
   [Symbol.dispose]: () => {},
 }
+const text = Buffer.from('FROM scratch\n')
 const dockerfile: Build = {
-  dockerfile: { path: 'Dockerfile', ignore: [], frontend: null },
+  dockerfile: { path: 'web/Dockerfile', content: text, ignore: [], frontend: null },
   target: null,
   buildArgs: { A: 'a', BUILDKIT_SYNTAX: 'x', BUILDKIT_CACHE_MOUNT_NS: 'x' },
   platform: 'linux/amd64',
@@ -80,23 +82,36 @@ test('a Dockerfile gets its build arguments, except those that control the build
   expect(requestOf(dockerfile, options)).toEqual({
     frontend: 'dockerfile.v0',
     frontendAttrs: {
-      context: 'http://context.test',
-      filename: 'Dockerfile',
+      filename: 'web/Dockerfile',
       platform: 'linux/amd64',
       cmdline: 'dockerfile.v0',
       'build-arg:A': 'a',
       'build-arg:BUILDKIT_CACHE_MOUNT_NS': 'shop',
       'label:app': 'shop',
     },
+    frontendInputs: { context: expect.anything(), dockerfile: expect.anything() },
     cache: { imports: [], exports: [] },
     exporters: [{ type: 'image', attrs: exported }],
   })
 })
 
+test('a Dockerfile travels beside the context, at its own path', () => {
+  const { frontendInputs } = requestOf(dockerfile, options) as Required<
+    Extract<ReturnType<typeof requestOf>, { frontend: string }>
+  >
+  const texts = (definition: Uint8Array) =>
+    Definition.decode(definition).def.map((op) => Buffer.from(op).toString('latin1'))
+  const [folder, file] = texts(frontendInputs.dockerfile)
+  expect(folder).toContain('/web')
+  expect(file).toContain('/web/Dockerfile')
+  expect(file).toContain('FROM scratch\n')
+  expect(texts(frontendInputs.context)[0]).toContain('http://context.test')
+})
+
 test('a Dockerfile may have a frontend, a target, a host name, a cache and no cached steps', () => {
   const build: Build = {
     ...dockerfile,
-    dockerfile: { path: 'Dockerfile', ignore: [], frontend: 'frontend.test/f' },
+    dockerfile: { path: 'Dockerfile', content: text, ignore: [], frontend: 'frontend.test/f' },
     target: 'web',
     hostname: 'host',
   }

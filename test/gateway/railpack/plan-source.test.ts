@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { NewEvent } from '../../../api/event.ts'
+import { sortEntries } from '../../../api/tree.ts'
 import type { SourceTree } from '../../../gateway/src/deployments/source-tree.ts'
 import { sandboxFlaw } from '../../../gateway/src/host/sandbox/sandbox.ts'
 import { openPlanner } from '../../../gateway/src/railpack/open-planner.ts'
@@ -53,6 +54,61 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
       },
     })
     expect(events).toEqual([{ type: 'note', text: 'railpack info: Detected Node' }])
+  })
+
+  test('is made from the tree as the build will see it', async () => {
+    const files = {
+      '.dockerignore': 'docs\n!docs/keep\nrailpack.json\n.dockerignore',
+      'railpack.json': '{\n  // what the build needs not\n  "exclude": ["test"],\n}',
+      'docs/package.json': '{}',
+      'docs/keep/a': '',
+      'test/package.json': '{}',
+    }
+    tree = await treeOf({ ...files, 'package.json': '{}' })
+    const list = 'find "$2" -type f | sed "s%$2/%%" | sort | tr "\\n" " "'
+    await ask(`${answers(plan, { ...info, logs: [{ Level: 'info', Msg: 'SEEN' }] })}
+      sed -i "s%SEEN%$(${list})%" "$info"`)
+    expect(emitted().at(-1)).toBe(
+      'railpack info: .dockerignore docs/keep/a package.json railpack.json ',
+    )
+    expect(await readdir(folder)).toEqual(['railpack', 'tree'])
+  })
+
+  test('is made from a package.json without its byte order mark', async () => {
+    tree = await treeOf({ 'package.json': '\ufeff{}', 'b/package.json': '{}', a: '\ufeff' })
+    await ask(`grep -q "^{}" "$2/package.json" || exit 3; [ $(wc -c < "$2/a") = 3 ] || exit 4
+      ${answers(plan, info)}`)
+    expect(events[0]).toEqual({
+      type: 'warning',
+      text: expect.stringMatching(/^package\.json: begins with a byte order mark/),
+    })
+  })
+
+  test('that fails comes with the planner’s warnings, and begins with the cause', async () => {
+    const logs = [
+      { Level: 'info', Msg: 'Detected Node', DocsPath: '' },
+      { Level: 'warn', Msg: 'error reading package.json: invalid character', DocsPath: '' },
+      { Level: 'error', Msg: 'could not determine how to build the app', DocsPath: '' },
+    ]
+    const script = `echo '${JSON.stringify({ success: false, logs })}' > "$info"; exit 1`
+    await expect(ask(script)).rejects.toThrow(/^error reading package\.json: invalid character\n/)
+    expect(events).toEqual([
+      { type: 'note', text: 'railpack info: Detected Node' },
+      { type: 'warning', text: 'railpack warn: error reading package.json: invalid character' },
+    ])
+  })
+
+  test('that finds nothing names what the planner saw, and that ignore rules hid the rest', async () => {
+    tree = await treeOf({ '.dockerignore': 'package.json', 'package.json': '{}', 'a/b': '' })
+    await expect(ask(refuses('could not determine how to build the app'))).rejects.toThrow(
+      'There is .dockerignore, a. What .dockerignore or railpack.json excludes does not count.',
+    )
+  })
+
+  test('comes with warnings about secrets in the source', async () => {
+    tree = await treeOf({ 'package.json': '{}', '.env': 'A=b' })
+    await ask(answers(plan, info))
+    expect(events[0]).toMatchObject({ type: 'warning', text: expect.stringContaining('.env') })
   })
 
   test('is requested again while the planner temporarily lacks something', async () => {
@@ -420,12 +476,20 @@ async function treeOf(
     await mkdir(join(root, path, '..'), { recursive: true })
     await writeFile(join(root, path), text)
   }
-  const entries = Object.keys(files).map((path) => ({
-    type: 'file' as const,
-    path,
-    mode: 0o644 as const,
-    sizeBytes: 0,
-    sha256: '',
-  }))
-  return { root, digest: '', files: entries.length, sizeBytes: 0, entries }
+  const folders = new Set(
+    Object.keys(files).flatMap((path) =>
+      path.split('/').flatMap((_, at, names) => (at > 0 ? [names.slice(0, at).join('/')] : [])),
+    ),
+  )
+  const entries = [
+    ...[...folders].map((path) => ({ type: 'folder' as const, path })),
+    ...Object.keys(files).map((path) => ({
+      type: 'file' as const,
+      path,
+      mode: 0o644 as const,
+      sizeBytes: 0,
+      sha256: '',
+    })),
+  ]
+  return { root, digest: '', files: entries.length, sizeBytes: 0, entries: sortEntries(entries) }
 }

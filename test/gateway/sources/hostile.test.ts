@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Problem } from '#api/problem.ts'
 import { Sources } from '../../../gateway/src/sources/sources.ts'
-import { hostile, limits, odd } from '../../archives.ts'
+import { entry, hostile, limits, odd, tar } from '../../archives.ts'
 import { foreign } from '../../foreign-archives.ts'
 
 let dir: string
@@ -44,9 +44,9 @@ test.each(hostile)(
 )
 
 test('a refusal names the entry in a form that is safe on a terminal', async () => {
-  const bytes = hostile.find(([what]) => what === 'an escape in a name')![2] as Buffer
+  const bytes = tar(entry({ name: 'a\x1b[31mb', type: '6' }))
   const problem = (await receive(bytes).catch((error: unknown) => error)) as Problem
-  expect(problem.facts).toEqual({ entry: 0, name: 'a\\u{1b}[31mb' })
+  expect(problem.facts).toEqual({ type: '6', entry: 0, name: 'a\\u{1b}[31mb' })
   expect(problem.message).toContain('Entry 0 "a\\u{1b}[31mb": ')
 })
 

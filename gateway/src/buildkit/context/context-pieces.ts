@@ -1,9 +1,10 @@
 import { createHash, hash } from 'node:crypto'
-import { closeSync, constants, openSync, readSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { closeSync, openSync, readSync } from 'node:fs'
+import { open, type FileHandle } from 'node:fs/promises'
 import { Problem } from '#api/problem.ts'
 import { tarEnd, tarHeader, tarPadding } from '#api/tar-writer.ts'
 import type { TreeEntry } from '#api/tree.ts'
+import { Beneath, fileFlags } from '../../host/beneath.ts'
 import { TimeSlice } from '../../time-slice.ts'
 
 const pieceBytes = 1024 * 1024
@@ -18,16 +19,25 @@ const reserveBytes = 128 * 1024
 const sliceMs = 8
 
 /** The content of a file differs from the tree. */
-const changed = (path: string, cause?: unknown): Problem =>
+export const changed = (path: string, cause?: unknown): Problem =>
   new Problem('source-changed', `The file ${path} changed.`, { cause, facts: { path } })
 
 type File = Extract<TreeEntry, { type: 'file' }>
-// Do not follow links, and do not block: the file may have been replaced by a pipe.
-const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+/**
+ * The root of the tree, as the first entry. BuildKit takes a download for an archive only if its
+ * first 1024 bytes hold a whole entry, and a pax header before the first name fills them.
+ */
+const rootEntry: TreeEntry = { type: 'folder', path: '.' }
+
+/** The archive of a tree has these entries. */
+export const archived = (entries: readonly TreeEntry[]): readonly TreeEntry[] => [
+  rootEntry,
+  ...entries,
+]
 
 /**
- * Yields the archive of a tree while it reads the files. Each piece has its own memory, so that the
- * caller may transfer it.
+ * Yields an archive of these entries while it reads the files below the root. It follows no link.
+ * Each piece has its own memory, so that the caller may transfer it.
  */
 export async function* archivePieces(
   root: string,
@@ -45,13 +55,14 @@ export async function* archivePieces(
   const put = (bytes: Buffer) => void (filled += bytes.copy(piece, filled))
 
   const slice = new TimeSlice(sliceMs)
+  using tree = new Beneath(root)
   for (const entry of entries) {
     put(tarHeader(entry, time))
     if (entry.type === 'file' && entry.sizeBytes <= smallFileBytes)
-      filled += readSmall(root, entry, piece, filled)
+      filled += readSmall(tree, entry, piece, filled)
     else if (entry.type === 'file') {
       yield take()
-      yield* readLarge(root, entry)
+      yield* readLarge(tree, entry)
     }
     if (entry.type === 'file') put(tarPadding(entry.sizeBytes))
     if (filled > pieceBytes - reserveBytes) yield take()
@@ -63,10 +74,10 @@ export async function* archivePieces(
 }
 
 /** Tries to read one byte more than expected, to notice a file that grew. */
-function readSmall(root: string, file: File, into: Buffer, at: number): number {
+function readSmall(tree: Beneath, file: File, into: Buffer, at: number): number {
   let read = -1
   try {
-    const fd = openSync(`${root}/${file.path}`, openFlags)
+    const fd = openSync(tree.at(file.path), fileFlags)
     try {
       read = readSync(fd, into, at, file.sizeBytes + 1, null)
     } finally {
@@ -82,10 +93,8 @@ function readSmall(root: string, file: File, into: Buffer, at: number): number {
   return read
 }
 
-async function* readLarge(root: string, file: File): AsyncGenerator<Buffer, void> {
-  const handle = await open(`${root}/${file.path}`, openFlags).catch((cause) => {
-    throw changed(file.path, cause)
-  })
+async function* readLarge(tree: Beneath, file: File): AsyncGenerator<Buffer, void> {
+  const handle = await openLarge(tree, file.path)
   try {
     const sum = createHash('sha256')
     let left = file.sizeBytes
@@ -111,5 +120,13 @@ async function* readLarge(root: string, file: File): AsyncGenerator<Buffer, void
     throw changed(file.path)
   } finally {
     await handle.close()
+  }
+}
+
+async function openLarge(tree: Beneath, path: string): Promise<FileHandle> {
+  try {
+    return await open(tree.at(path), fileFlags)
+  } catch (cause) {
+    throw changed(path, cause)
   }
 }

@@ -4,16 +4,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { pipeline } from 'node:stream/promises'
 import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../../deployments/source-tree.ts'
-import { ThreadPool } from '../../host/threads/thread-pool.ts'
 import { filterEntries } from './context-filter.ts'
 import type { ArchiveJob } from './context-thread.ts'
-
-/** Shared by the whole process, for sources that are sent to a daemon. */
-const threads = new ThreadPool({
-  script: new URL('./context-thread.ts', import.meta.url),
-  size: 2,
-  heapMiB: 1024,
-})
+import { contextThreads } from './context-threads.ts'
+import { filesOf } from './tree-view.ts'
 
 /** A source that the server offers to the daemon, until it is disposed of. */
 export type Context = {
@@ -122,7 +116,7 @@ async function send(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const { port, end } = threads.start('archive', job)
+  const { port, end } = contextThreads.start('archive', job)
   response.once('close', end)
   try {
     const sizeBytes = await port.value<number>()
@@ -139,9 +133,7 @@ const filename = 'context.tar'
 
 function offeredOf(tree: SourceTree, ignore: readonly string[], etag: string): Offered {
   filterEntries([], ignore) // throws if a pattern is invalid
-  const { root, digest, manifest } = tree
-  const from = manifest === undefined ? { entries: tree.entries } : { manifest }
-  const job = { root, ignore, time: archiveTime(digest), ...from }
+  const job = { ...filesOf(tree), ignore, time: archiveTime(tree.digest) }
   return { job, etag: `"${etag}"`, changed: null, problem: null, holders: 0 }
 }
 

@@ -5,26 +5,43 @@ import type { JobPort } from '../../host/threads/job-port.ts'
 import { serveJobs } from '../../host/threads/serve-jobs.ts'
 import { workInBackground } from '../../host/priority.ts'
 import { filterEntries } from './context-filter.ts'
-import { archivePieces } from './context-pieces.ts'
+import { archived, archivePieces } from './context-pieces.ts'
+import { makeView, surveyEntries, type Rules } from './make-view.ts'
 
-export type ArchiveJob = { root: string; ignore: readonly string[]; time: Date } & (
-  | { manifest: string }
-  | { entries: readonly TreeEntry[] }
-)
+/** Where a tree is, and its entries or the file that lists them. */
+export type TreeFiles = { root: string } & Entries
+type Entries = { manifest: string } | { entries: readonly TreeEntry[] }
+export type ArchiveJob = TreeFiles & { ignore: readonly string[]; time: Date }
+export type SurveyJob = TreeFiles & { rules: Rules }
+/** `into`: the folder to make. */
+export type ViewJob = SurveyJob & { into: string }
 
 workInBackground()
-serveJobs({ archive })
+serveJobs({ archive, survey, view })
+
+const entriesOf = async (from: Entries): Promise<readonly TreeEntry[]> =>
+  'manifest' in from ? (await readManifest(from.manifest)).entries : from.entries
 
 /**
  * Makes the archive of a tree. Sends its length first, and continues when the other end sends any
  * value.
  */
 async function archive({ root, ignore, time, ...from }: ArchiveJob, port: JobPort): Promise<void> {
-  const entries = 'manifest' in from ? (await readManifest(from.manifest)).entries : from.entries
-  const kept = filterEntries(entries, ignore)
+  const kept = archived(filterEntries(await entriesOf(from), ignore))
   port.sendValue(tarBytes(kept))
   await port.value()
   for await (const piece of archivePieces(root, kept, time)) await port.sendPiece(piece)
   port.sendEnd()
   await port.closed // otherwise pieces in transit could be lost
+}
+
+async function survey({ root, rules, ...from }: SurveyJob, port: JobPort): Promise<void> {
+  port.sendValue(await surveyEntries(root, await entriesOf(from), rules))
+  await port.closed
+}
+
+async function view({ root, rules, into, ...from }: ViewJob, port: JobPort): Promise<void> {
+  await makeView(root, await entriesOf(from), rules, into)
+  port.sendValue('made')
+  await port.closed
 }

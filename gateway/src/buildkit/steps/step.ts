@@ -45,8 +45,6 @@ export type StepFacts = {
 
 const exporting = 'exporting to image'
 const internal = /^\[internal\]/
-/** The daemon’s name for the step that unpacks a context from HTTP. */
-const unpacking = 'copy /context /'
 
 export function newStep(
   { digest, name, inputs }: Vertex,
@@ -55,7 +53,7 @@ export function newStep(
   const id = name === exporting ? 'image' : digest.replace(/^sha256:/, '').slice(0, 8)
   return {
     id,
-    name: name === unpacking ? 'load the source' : plain(name),
+    name: plain(name),
     exporting: name === exporting,
     hidden: internal.test(name),
     started: null,

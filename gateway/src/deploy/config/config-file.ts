@@ -38,7 +38,7 @@ function namedConfig(read: ReadSource, asked: string): ConfigFile {
   const inFolder = path === '.' ? configNames[0]! : `${path}/${configNames[0]}`
   const file = firstOf(read, [path, inFolder])
   if (file) return file
-  throw invalid('and the source has no such file. Is it left out by an ignore file?')
+  throw invalid('and the source has no such file. Does an ignore file exclude it?')
 }
 
 function firstOf(read: ReadSource, paths: string[]): ConfigFile | null {

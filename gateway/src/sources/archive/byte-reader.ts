@@ -21,6 +21,12 @@ export class ByteReader {
     return this.#cut(max)
   }
 
+  /** The same bytes as the next `take` gives. */
+  async peek(size: number): Promise<Buffer> {
+    if (this.#held.length < size) await this.#gather(size)
+    return this.#held.subarray(0, size)
+  }
+
   async #gather(size: number): Promise<void> {
     const pieces = [this.#held]
     for (let length = this.#held.length; length < size;) {

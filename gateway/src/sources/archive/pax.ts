@@ -1,11 +1,37 @@
-import { Problem } from '#api/problem.ts'
-import { corrupt } from './tar-header.ts'
+import { type PaxSparse, readPaxSparse } from './sparse.ts'
+import { ambiguous, corrupt } from './tar-header.ts'
 
-/** The fields of the next entry that a pax header may change. All other fields are dropped. */
-export type Pax = { path?: Buffer; linkpath?: Buffer; size?: Buffer }
+/** What a pax header says about the next entry. All other records are dropped. */
+export type Pax = {
+  path?: Buffer
+  linkpath?: Buffer
+  size?: Buffer
+  /** The map of a sparse file. */
+  sparse: PaxSparse | null
+  /** Why the gateway takes no entry with such a header. */
+  refused: string | null
+}
 
-const kept = new Set(['path', 'linkpath', 'size'])
-const sparse = /^GNU\.sparse\.|^SCHILY\.(?:realsize|filetype)$/
+const sparsePrefix = 'GNU.sparse.'
+/** The name of a sparse file. Its other headers have a made-up one. */
+const sparseName = `${sparsePrefix}name`
+const kept = new Set(['path', 'linkpath', 'size', sparseName])
+
+/** Records of entries that are no plain files, with what they are. */
+const refusals: [RegExp, string][] = [
+  [
+    /^GNU\.dumpdir$/,
+    'It is part of an incremental backup, which may hold only what changed. Pack without --listed-incremental (-g) and --incremental (-G).',
+  ],
+  [
+    /^GNU\.volume\.(?!label$)/,
+    'It is part of an archive in several volumes. Pack without --multi-volume (-M).',
+  ],
+  [
+    /^SCHILY\.(?:realsize|filetype)$|^SUN\.holesdata$/,
+    'It is a sparse or special file in the form of star or Solaris tar. Pack with GNU tar or bsdtar.',
+  ],
+]
 
 /**
  * Reads the records `LENGTH KEY=VALUE\n` of one pax header. Refuses records that tar readers
@@ -13,6 +39,38 @@ const sparse = /^GNU\.sparse\.|^SCHILY\.(?:realsize|filetype)$/
  */
 export function readPax(body: Buffer): Pax {
   const found: Record<string, Buffer> = {}
+  const sparse: [string, string][] = []
+  let refused: string | null = null
+
+  for (const { key, value } of recordsOf(body)) {
+    checkRecord(key, value)
+    refused ??= refusals.find(([pattern]) => pattern.test(key))?.[1] ?? null
+
+    if (key.startsWith(sparsePrefix))
+      sparse.push([key.slice(sparsePrefix.length), value.toString('latin1')])
+    if (!kept.has(key)) continue
+    if (found[key]) throw ambiguous(`A pax header gives ${key} twice.`)
+    if (value.length === 0 || value.includes(0))
+      throw ambiguous(`A pax header gives an impossible ${key}.`)
+    found[key] = value
+  }
+
+  const { [sparseName]: name, ...rest } = found
+  if (name && rest['path'] && !name.equals(rest['path']))
+    throw ambiguous('A pax header gives a sparse file two names.')
+  return {
+    ...rest,
+    ...(name && { path: name }),
+    sparse: sparse.length > 0 ? readPaxSparse(sparse) : null,
+    refused,
+  }
+}
+
+/** Whether a pax header changes nothing that the gateway uses. */
+export const isEmptyPax = ({ path, linkpath, size, sparse, refused }: Pax): boolean =>
+  !path && !linkpath && !size && !sparse && refused === null
+
+function* recordsOf(body: Buffer): Generator<{ key: string; value: Buffer }, void> {
   for (let start = 0; start < body.length;) {
     const [head, digits] =
       /^([1-9][0-9]{0,5}) /.exec(body.toString('latin1', start, start + 8)) ?? []
@@ -29,22 +87,9 @@ export function readPax(body: Buffer): Pax {
       throw ambiguous('A pax header has a record of a wrong length.')
 
     const key = body.toString('utf8', start + head.length, equals)
-    const value = body.subarray(equals + 1, end - 1)
-    checkRecord(key, value)
-    if (sparse.test(key))
-      throw new Problem('archive-type-forbidden', 'It is a sparse file. Pack without --sparse.', {
-        facts: { key },
-      })
-
-    if (kept.has(key)) {
-      if (found[key]) throw ambiguous(`A pax header gives ${key} twice.`)
-      if (value.length === 0 || value.includes(0))
-        throw ambiguous(`A pax header gives an impossible ${key}.`)
-      found[key] = value
-    }
+    yield { key, value: body.subarray(equals + 1, end - 1) }
     start = end
   }
-  return found
 }
 
 /** Refuses records that are dropped here, but that other readers use or read under another key. */
@@ -66,6 +111,3 @@ function isBeyond64Bits(time: Buffer): boolean {
   const seconds = sign ? -BigInt(digits!) : BigInt(digits!)
   return BigInt.asIntN(64, seconds) !== seconds
 }
-
-export const ambiguous = (detail: string): Problem =>
-  new Problem('archive-ambiguous', `${detail} Pack the source again with GNU tar or bsdtar.`)

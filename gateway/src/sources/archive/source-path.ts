@@ -1,45 +1,36 @@
 import { Problem } from '#api/problem.ts'
-import { trimEnd } from '#api/text/trim-end.ts'
 import type { Limits } from '../limits.ts'
 
+const packInside = 'Pack from inside the folder: tar cz -C FOLDER .'
+
 /**
- * The path of an entry in the tree: relative, no `./` before, no slash behind. '' is the tree's
- * root.
+ * The path of an entry in the tree: relative, without empty parts and `.`, no slash behind. '' is
+ * the tree's root. Any other characters may be in it: on Linux a name is bytes, and a backslash, a
+ * line feed or a trailing dot is part of it.
  */
 export function sourcePath(name: string, limits: Limits): string {
-  if (name === '') throw invalid('Its name is empty.')
-
-  const path = trimEnd(name.replace(/^(?:\.\/)+/, ''), '/')
-  if (/^[/\\]|^[A-Za-z]:[/\\]/.test(path) || name.startsWith('/'))
+  if (name === '') throw new Problem('archive-name-invalid', `Its name is empty. ${packInside}`)
+  // bsdtar removes the drive of Windows and a first backslash. To GNU tar they are part of the name.
+  if (name.startsWith('/') || /^(?:\.\/+)*(?:\\|[A-Za-z]:[/\\])/.test(name))
     throw new Problem(
       'archive-path-absolute',
-      'Its path is absolute. Pack from inside the folder: tar cz -C FOLDER .',
+      `Its path is absolute. ${packInside}, without -P (--absolute-names).`,
     )
-  if (path === '' || path === '.') return ''
 
-  const parts = path.split('/')
-  if (parts.at(-1) === '..') throw invalid('Its path names no file.')
-  if (path.split(/[/\\]/).includes('..'))
-    throw new Problem(
-      'archive-path-escape',
-      'Its path has `..` in it. Pack from inside the folder: tar cz -C FOLDER .',
-    )
-  if (parts.some((part) => part === '' || part === '.'))
-    throw invalid('Its path has an empty part.')
+  const parts = partsOf(name)
+  if (parts.includes('..'))
+    throw new Problem('archive-path-escape', `Its path has \`..\` in it. ${packInside}`)
 
-  checkCharacters(path)
+  const path = parts.join('/')
   checkLength(path, parts, limits)
   return path
 }
 
-/**
- * Refuses control characters and characters that change the text direction: such a name looks like
- * another one.
- */
-export function checkCharacters(text: string): void {
-  if (/[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u.test(text))
-    throw invalid('Its name holds a control character.')
-}
+/** The path that the ignore rules know for a name, even a name that is refused. */
+export const lenientPath = (name: Buffer): string => partsOf(name.toString('utf8')).join('/')
+
+const partsOf = (name: string): string[] =>
+  name.split('/').filter((part) => part !== '' && part !== '.')
 
 function checkLength(path: string, parts: string[], { pathBytes, nameBytes, depth }: Limits): void {
   const longest = parts.reduce((most, part) => Math.max(most, Buffer.byteLength(part)), 0)
@@ -52,22 +43,7 @@ function checkLength(path: string, parts: string[], { pathBytes, nameBytes, dept
 }
 
 /** The history of a git clone is no source: everything in a `.git` is left out. */
-export const isGit = (path: string): boolean => /(?:^|\/)\.git(?:\/|$)/i.test(path)
-
-/**
- * Equal for paths that some file system treats as the same: case, compatible characters, trailing
- * dots and spaces.
- */
-export function collisionKey(path: string): string {
-  // Via upper case: `ß` becomes `ss`.
-  const plain = /^[ -~]*$/.test(path)
-    ? path.toLowerCase()
-    : path.normalize('NFKC').toUpperCase().toLowerCase().normalize('NFKC')
-  return plain
-    .split('/')
-    .map((part) => trimEnd(part, '. '))
-    .join('/')
-}
+export const isGit = (path: string): boolean => /(?:^|\/)\.git(?:\/|$)/.test(path)
 
 /**
  * A name that is safe to show: escapes characters that a terminal would obey, and cuts a long name.
@@ -81,6 +57,3 @@ export function shownName(name: Buffer): string {
     )
   return text.length > 120 || name.length > 200 ? `${text.slice(0, 120)}…` : text
 }
-
-const invalid = (detail: string): Problem =>
-  new Problem('archive-name-invalid', `${detail} Rename the file.`)

@@ -7,11 +7,13 @@ export type Header = {
   format: 'ustar' | 'gnu' | 'v7'
   /** The block has text where only some readers look for a part of the name or of the size. */
   ambiguous: boolean
+  /** The size of the stored content. A sparse file is larger. */
   sizeBytes: number
   executable: boolean
   /** Call it only if no longer name came before: a cut name may end inside a character. */
   name: () => Buffer
   target: () => Buffer
+  block: Buffer
 }
 
 export const blockBytes = 512
@@ -55,18 +57,22 @@ export function readHeader(block: Buffer): Header {
   checkNumbers(block, format)
   const prefix = format === 'ustar' ? untilNul(block.subarray(345, 500)) : Buffer.alloc(0)
   return {
-    type: block[156] === 0 ? '0' : String.fromCharCode(block[156]!),
+    type: typeOf(block),
     format,
     ambiguous: !tails[format](block),
-    sizeBytes: readSize(block),
+    sizeBytes: readNumber(block, 124, 136, 'size'),
     executable: (readOctal(block, 100, 108, 'mode') & 0o100) !== 0,
     name: () =>
       prefix.length > 0
         ? Buffer.concat([prefix, Buffer.from('/'), text(block, 0, 100)])
         : text(block, 0, 100),
     target: () => text(block, 157, 257),
+    block,
   }
 }
+
+const typeOf = (block: Buffer): string =>
+  block[156] === 0 ? '0' : String.fromCharCode(block[156]!)
 
 function checksumFits(block: Buffer): boolean {
   let sum = 8 * 0x20 // the checksum counts itself as spaces
@@ -104,7 +110,12 @@ const ustarEnds = (block: Buffer): boolean =>
  */
 const tails: Record<Header['format'], (block: Buffer) => boolean> = {
   ustar: (block) => !isStar(block) || block[475] === 0,
-  gnu: (block) => isTime(block, 345) && isTime(block, 357) && blank(block, 369, blockBytes),
+  gnu: (block) =>
+    isTime(block, 345) &&
+    isTime(block, 357) &&
+    (typeOf(block) === 'S'
+      ? blank(block, 369, 386) && blank(block, 495, blockBytes)
+      : blank(block, 369, blockBytes)),
   v7: (block) => blank(block, 345, 500),
 }
 
@@ -133,14 +144,19 @@ function isNumber(block: Buffer, start: number, end: number): boolean {
 
 const isBlank = (byte: number): boolean => byte === 0 || byte === 0x20
 
-function readSize(block: Buffer): number {
-  const first = block[124]!
-  if ((first & 0x80) === 0) return readOctal(block, 124, 136, 'size')
-  // A size too large for octal is binary: one marker byte, then eleven bytes for the number.
-  const size = block.readBigUInt64BE(128)
-  if (first !== 0x80 || !blank(block, 125, 128) || size > BigInt(Number.MAX_SAFE_INTEGER))
-    throw corrupt('The size of an entry is not a possible number.')
-  return Number(size)
+/** A number in octal, or, if it is too large for that, in binary. */
+export function readNumber(block: Buffer, start: number, end: number, what: string): number {
+  const first = block[start]!
+  if ((first & 0x80) === 0) return readOctal(block, start, end, what)
+  // One marker byte, then eleven bytes for the number.
+  const number = block.readBigUInt64BE(start + 4)
+  if (
+    first !== 0x80 ||
+    !blank(block, start + 1, start + 4) ||
+    number > BigInt(Number.MAX_SAFE_INTEGER)
+  )
+    throw corrupt(`The ${what} of an entry is not a possible number.`)
+  return Number(number)
 }
 
 function readOctal(block: Buffer, start: number, end: number, what: string): number {
@@ -175,3 +191,6 @@ export function isZero(bytes: Buffer): boolean {
 
 export const corrupt = (detail: string): Problem =>
   new Problem('archive-corrupt', `${detail} Pack the source again.`)
+
+export const ambiguous = (detail: string): Problem =>
+  new Problem('archive-ambiguous', `${detail} Pack the source again with GNU tar or bsdtar.`)

@@ -1,9 +1,12 @@
 import { Problem } from '#api/problem.ts'
-import { ByteReader } from './byte-reader.ts'
 import type { Limits } from '../limits.ts'
 import type { Meter } from '../meter.ts'
-import { ambiguous, type Pax, readPax } from './pax.ts'
+import { flagOf, toolOf, withoutXattrs, type Tool } from './advice.ts'
+import { ByteReader } from './byte-reader.ts'
+import { isEmptyPax, type Pax, readPax } from './pax.ts'
+import { checkMap, MapInContent, OldMap, type SparseMap } from './sparse.ts'
 import {
+  ambiguous,
   blockBytes,
   checkBeginning,
   corrupt,
@@ -11,27 +14,13 @@ import {
   isZero,
   readHeader,
 } from './tar-header.ts'
+import { type Extended, longName, paddingOf, type TarEntry, tarEntry } from './tar-entry.ts'
 
-/** One entry as the archive has it. `path` and `target` are valid UTF-8 and otherwise unchecked. */
-export type TarEntry = {
-  type: 'file' | 'folder' | 'link' | 'hard-link'
-  path: string
-  target: string
-  executable: boolean
-  sizeBytes: number
-}
-
-const types: Record<string, TarEntry['type']> = {
-  0: 'file',
-  7: 'file',
-  5: 'folder',
-  2: 'link',
-  1: 'hard-link',
-}
+const zeros = Buffer.alloc(64 * 1024)
 
 /**
- * Reads a tar archive as it arrives: ustar, pax, GNU long names, v7. It refuses everything that tar
- * readers interpret differently, so every other reader sees the same tree.
+ * Reads a tar archive as it arrives: ustar, pax, GNU long names, sparse files, v7. It refuses
+ * everything that tar readers interpret differently, so every other reader sees the same tree.
  */
 export class TarReader {
   readonly #input: ByteReader
@@ -41,8 +30,13 @@ export class TarReader {
   #bodyBytes = 0
   #paddingBytes = 0
   #metadataBytes = 0
+  #map: SparseMap | null = null
   /** The current entry, for error messages: its index, from 0, and its name as sent. */
   at: { entry: number; name: Buffer } = { entry: -1, name: Buffer.alloc(0) }
+  /** Whether `next` can go on behind the current entry, although the entry was refused. */
+  canSkip = false
+  /** The program that made the archive, as far as the headers so far show. */
+  tool: Tool | null = null
 
   constructor(bytes: AsyncIterable<Buffer>, limits: Limits, meter: Meter) {
     this.#input = new ByteReader(bytes)
@@ -55,7 +49,10 @@ export class TarReader {
    * archive.
    */
   async next(): Promise<TarEntry | null> {
-    for await (const _ of this.body());
+    for await (const _ of this.#stored(this.#bodyBytes));
+    await this.#padding()
+    this.#map = null
+    this.canSkip = false
     this.at = { entry: this.at.entry + 1, name: Buffer.alloc(0) }
     if (this.at.entry > this.#limits.entries) throw tooMany(this.#limits.entries)
 
@@ -68,11 +65,12 @@ export class TarReader {
         if (pending) throw corrupt('The archive ends between a name and its entry.')
         return null
       }
+      this.tool ??= toolOf(header)
       const { type } = header
       if (type === 'g') {
         if (pending) throw ambiguous('A global pax header is between an entry and its name.')
-        if (Object.keys(readPax(await this.#metadata(header))).length > 0)
-          throw ambiguous('A global pax header gives a name or a size.')
+        if (!isEmptyPax(readPax(await this.#metadata(header))))
+          throw ambiguous('A global pax header gives a name, a size or a kind.')
       } else if (type === 'x') {
         if (pending) throw ambiguous('An entry has two extended headers.')
         pax = readPax(await this.#metadata(header))
@@ -83,33 +81,66 @@ export class TarReader {
         // The label of the whole archive (`tar -V`). It is no entry.
         if (pending) throw ambiguous('A volume label is between an entry and its name.')
         await this.#metadata(header)
-      } else
-        return this.#entry(header, {
-          path: pax?.path ?? long.L,
-          target: pax?.linkpath ?? long.K,
-          size: pax?.size,
-        })
+      } else return this.#entry(header, { pax, path: pax?.path ?? long.L, target: long.K })
     }
   }
 
-  /** The content of the current entry. Can be read once. */
+  /** The first bytes of the content, without reading it. */
+  peek(bytes: number): Promise<Buffer> | null {
+    return this.#map || this.#bodyBytes < bytes ? null : this.#input.peek(bytes)
+  }
+
+  /** The content of the current entry, with zeros in its holes. Can be read once. */
   async *body(): AsyncGenerator<Buffer, void> {
-    while (this.#bodyBytes > 0) {
-      const piece = await this.#input.some(this.#bodyBytes)
-      if (piece.length === 0) throw truncated()
-      this.#bodyBytes -= piece.length
-      yield piece
+    const { parts, sizeBytes } = this.#map ?? { parts: null, sizeBytes: 0 }
+    this.#map = null
+    if (!parts) yield* this.#stored(this.#bodyBytes)
+
+    let at = 0
+    for (const { offset, bytes } of [...(parts ?? []), { offset: sizeBytes, bytes: 0 }]) {
+      yield* this.#hole(offset - at)
+      yield* this.#stored(bytes)
+      at = offset + bytes
     }
-    await this.wholeBody()
+    await this.#padding()
   }
 
   /** The content of the current entry in one piece, for small files. */
   async wholeBody(): Promise<Buffer> {
+    if (this.#map) return Buffer.concat(await Array.fromAsync(this.body()))
     const [size, padding] = [this.#bodyBytes, this.#paddingBytes]
     this.#bodyBytes = this.#paddingBytes = 0
-    const body = await this.#input.take(size + padding)
-    if (body.length < size + padding) throw truncated()
-    return body.subarray(0, size)
+    return (await this.#take(size + padding)).subarray(0, size)
+  }
+
+  async *#stored(bytes: number): AsyncGenerator<Buffer, void> {
+    for (let left = bytes; left > 0;) {
+      const piece = await this.#input.some(left)
+      if (piece.length === 0) throw truncated()
+      left -= piece.length
+      this.#bodyBytes -= piece.length
+      yield piece
+    }
+  }
+
+  *#hole(bytes: number): Generator<Buffer, void> {
+    for (let left = bytes; left > 0; left -= zeros.length) {
+      const piece = zeros.subarray(0, left)
+      this.#meter.expanded(piece.length)
+      yield piece
+    }
+  }
+
+  async #padding(): Promise<void> {
+    const padding = this.#paddingBytes
+    this.#paddingBytes = 0
+    await this.#take(padding)
+  }
+
+  async #take(bytes: number): Promise<Buffer> {
+    const taken = await this.#input.take(bytes)
+    if (taken.length < bytes) throw truncated()
+    return taken
   }
 
   /** The next header. Null after the two blocks of zeros that end an archive. */
@@ -120,9 +151,7 @@ export class TarReader {
     if (block.length < blockBytes) throw truncated()
     if (!isZero(block)) return readHeader(block)
 
-    const second = await this.#input.take(blockBytes)
-    if (second.length < blockBytes) throw truncated()
-
+    const second = await this.#take(blockBytes)
     for (let piece = second; piece.length > 0; piece = await this.#input.some(64 * 1024))
       if (!isZero(piece)) {
         const detail =
@@ -141,18 +170,14 @@ export class TarReader {
       throw new Problem('archive-path-too-long', `A path may have ${pathBytes} bytes.`, {
         facts: { limit: pathBytes },
       })
-    if (sizeBytes > metadataBytes || this.#metadataBytes > metadataTotalBytes)
-      throw new Problem(
-        'archive-too-large',
-        'Its extended headers are too large. Pack without extended attributes.',
-        {
-          facts: { limitBytes: sizeBytes > metadataBytes ? metadataBytes : metadataTotalBytes },
-        },
-      )
+    if (sizeBytes > metadataBytes || this.#metadataBytes > metadataTotalBytes) {
+      const flag = flagOf(this.tool, withoutXattrs)
+      const limitBytes = sizeBytes > metadataBytes ? metadataBytes : metadataTotalBytes
+      const detail = `Its extended headers are too large. Pack without extended attributes: ${flag}.`
+      throw new Problem('archive-too-large', detail, { facts: { limitBytes } })
+    }
 
-    const paddingBytes = paddingOf(sizeBytes)
-    const body = await this.#input.take(sizeBytes + paddingBytes)
-    if (body.length < sizeBytes + paddingBytes) throw truncated()
+    const body = await this.#take(sizeBytes + paddingOf(sizeBytes))
     // GNU tar reads a name on into the padding. Python does so with the records of a pax header.
     if (!isZero(body.subarray(sizeBytes)))
       throw ambiguous('An extended header has text after its end.')
@@ -160,67 +185,47 @@ export class TarReader {
     return body.subarray(0, sizeBytes)
   }
 
-  #entry(
-    header: Header,
-    extended: { path: Buffer | undefined; target: Buffer | undefined; size: Buffer | undefined },
-  ): TarEntry {
+  async #entry(header: Header, extended: Extended): Promise<TarEntry> {
     this.at.name = extended.path ?? header.name()
+    this.#bodyBytes = header.sizeBytes
+    this.#paddingBytes = paddingOf(header.sizeBytes)
+    this.canSkip = true
 
-    // A folder of an incremental backup by GNU tar. Its body lists the folder's former content, and
-    // is skipped.
-    const isListed = header.type === 'D' && header.format === 'gnu'
-    const type = isListed ? 'folder' : types[header.type]
-    if (!type) {
-      const detail =
-        'Only files, folders and links are accepted. Pack without devices, pipes and sparse files.'
-      throw new Problem('archive-type-forbidden', detail, { facts: { type: header.type } })
-    }
-    if (header.ambiguous) throw ambiguous('Its header has fields that its format does not have.')
-
-    const path = decode(this.at.name)
-    const { sizeBytes, executable } = header
-    if (extended.size && extended.size.toString('latin1') !== String(sizeBytes)) {
-      this.#meter.mayExpand(Number(extended.size))
+    const { pax } = extended
+    const size = pax?.size?.toString('latin1')
+    if (size !== undefined && size !== String(header.sizeBytes)) {
+      this.#meter.mayExpand(Number(size))
       throw ambiguous('Its two headers give two sizes.')
     }
-    if (type !== 'file' && sizeBytes > 0 && !isListed)
-      throw corrupt('It has content, and is no file.')
-
+    const entry = tarEntry(header, { ...extended, path: this.at.name })
+    this.#map = await this.#sparseMap(header, pax)
+    const sizeBytes = this.#map?.sizeBytes ?? header.sizeBytes
     this.#meter.mayExpand(sizeBytes)
-    this.#bodyBytes = sizeBytes
-    this.#paddingBytes = paddingOf(sizeBytes)
-    const target =
-      type === 'link' || type === 'hard-link' ? decode(extended.target ?? header.target()) : ''
-    if (type !== 'file' || !path.endsWith('/')) return { type, path, target, executable, sizeBytes }
+    if (this.#map) checkMap(this.#map, this.#bodyBytes)
+    return { ...entry, sizeBytes }
+  }
 
-    // In v7 a slash marks a folder. In later formats some readers see a folder, some a file.
-    if (header.format !== 'v7' || sizeBytes > 0)
-      throw ambiguous('It is a file by its type and a folder by its name.')
+  /** The map of a sparse file, wherever its format has it. Null for any other entry. */
+  async #sparseMap({ type, block }: Header, pax: Pax | null): Promise<SparseMap | null> {
+    const sparse = pax?.sparse
+    if (type === 'S') {
+      const map = new OldMap(block)
+      while (map.goesOn) map.takeBlock(await this.#take(blockBytes))
+      return map
+    }
+    if (!sparse) return null
+    if (sparse.parts) return sparse
 
-    return { type: 'folder', path, target, executable, sizeBytes }
+    const map = new MapInContent()
+    for (let isComplete = false; !isComplete; this.#bodyBytes -= blockBytes) {
+      if (this.#bodyBytes < blockBytes) throw ambiguous('The map of a sparse file has no end.')
+      isComplete = map.takeBlock(await this.#take(blockBytes))
+    }
+    return { sizeBytes: sparse.sizeBytes, parts: map.parts }
   }
 }
 
-/** A GNU long name ends with a NUL, or with the end of its body. */
-function longName(body: Buffer): Buffer {
-  const stop = body.indexOf(0)
-  if (stop < 0) return body
-  if (!isZero(body.subarray(stop))) throw ambiguous('A long name holds a NUL byte.')
-  return body.subarray(0, stop)
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-function decode(name: Buffer): string {
-  try {
-    return utf8.decode(name)
-  } catch (cause) {
-    throw new Problem('archive-name-invalid', 'Its name is not UTF-8. Rename the file.', { cause })
-  }
-}
-
-const paddingOf = (sizeBytes: number): number => -sizeBytes & (blockBytes - 1)
-
-const truncated = (): Problem =>
+export const truncated = (): Problem =>
   new Problem(
     'archive-truncated',
     'The archive stops before its end-of-archive blocks. Send it again, whole.',

@@ -1,26 +1,18 @@
 import { Problem } from '#api/problem.ts'
 import type { Limits } from '../limits.ts'
-import { unpackSlice } from '../staging.ts'
-import { checkCharacters, collisionKey } from './source-path.ts'
+import { shownName } from './source-path.ts'
 import { tooMany } from './tar-reader.ts'
 
-/** The longest link target that Linux allows. */
-const targetBytes = 4095
-
-type Kind = 'file' | 'copy' | 'folder' | 'link'
-type TreeNode = { kind: Kind; path: string }
+export type Kind = 'file' | 'folder' | 'link'
 
 /**
- * The paths of a tree, and their kinds. Refuses two paths that could be the same on
- * some file system, and links that, fully resolved, could leave the tree.
+ * The paths of a tree that are taken, and their kinds. Names that differ are different entries. An
+ * entry may come again, as in an archive that was added to: the last one counts. Refuses an entry
+ * that would be written through a link, and a path with two kinds.
  */
 export class TreeShape {
   readonly #limits: Limits
-  readonly #nodes = new Map<string, TreeNode>()
-  readonly #targets = new Map<string, string>()
-  /** Length of the longest link path, as a collision key: a longer path is no link. */
-  #longestLink = 0
-  #files = 0
+  readonly #kinds = new Map<string, Kind>()
 
   constructor(limits: Limits) {
     this.#limits = limits
@@ -28,89 +20,17 @@ export class TreeShape {
 
   /** Adds a path. Returns the folders that this makes necessary, outer before inner. */
   addPath(kind: Kind, path: string): string[] {
-    const node = this.#nodes.get(collisionKey(path))
-    // A folder may appear again, after its content or twice: that adds nothing.
-    if (node?.kind === 'folder' && kind === 'folder' && node.path === path) return []
-    if (node) throw conflict(node, kind, path)
+    const known = this.#kinds.get(path)
+    if (known === kind) return []
+    if (known) throw conflict(path, known, kind)
     const folders = this.#folders(path)
-    this.#add({ kind, path })
-    if (kind === 'file') this.#files++
+    this.#add(path, kind)
     return kind === 'folder' ? [...folders, path] : folders
   }
 
-  /**
-   * Adds the path of a symbolic link. `links` checks its target again when the whole tree is known.
-   */
-  addLink(path: string, target: string): string[] {
-    checkCharacters(target)
-    if (target === '' || /^[/\\]|^[A-Za-z]:[/\\]/.test(target))
-      throw escape('Its target must be a relative path.')
-    if (Buffer.byteLength(target) > targetBytes)
-      throw new Problem(
-        'archive-path-too-long',
-        `The target of a link may have ${targetBytes} bytes.`,
-        { facts: { targetBytes } },
-      )
-
-    this.#resolveTarget(path, target)
-    if (this.#targets.size >= this.#limits.links) throw tooMany(this.#limits.links)
-
-    const folders = this.addPath('link', path)
-    this.#targets.set(path, target)
-    this.#longestLink = Math.max(this.#longestLink, collisionKey(path).length)
-    return folders
-  }
-
-  get hasFiles(): boolean {
-    return this.#files > 0
-  }
-
-  isFile(path: string): boolean {
-    const node = this.#nodes.get(collisionKey(path))
-    return node?.path === path && (node.kind === 'file' || node.kind === 'copy')
-  }
-
-  /**
-   * Returns every link, once the tree is complete. Refuses links that lead through another link, in
-   * a circle, or out of the tree.
-   */
-  async links(): Promise<{ path: string; target: string }[]> {
-    const resolved = new Map<string, string>()
-    for (const [path, target] of this.#targets) {
-      await unpackSlice.yield()
-      resolved.set(collisionKey(path), collisionKey(this.#resolveTarget(path, target)))
-    }
-
-    for (const path of this.#targets.keys()) {
-      let at: string | undefined = collisionKey(path)
-      for (let hops = 0; at !== undefined; hops++, at = resolved.get(at))
-        if (hops > this.#limits.depth)
-          throw escape(`The link ${JSON.stringify(path)} leads in a circle.`)
-    }
-
-    return [...this.#targets].map(([path, target]) => ({ path, target }))
-  }
-
-  /** The path that a link leads to. Checks each step. */
-  #resolveTarget(path: string, target: string): string {
-    const at = path.split('/').slice(0, -1)
-    const steps = target.split('/').filter((step) => step !== '' && step !== '.')
-    if (steps.length > 2 * this.#limits.depth) throw escape('Its target has too many steps.')
-
-    const keys = at.map(collisionKey)
-    let letters = keys.reduce((sum, key) => sum + key.length + 1, -1)
-    for (const [i, step] of steps.entries()) {
-      if (step !== '..') {
-        at.push(step)
-        letters += keys[keys.push(collisionKey(step)) - 1]!.length + 1
-      } else if (at.pop() === undefined) throw escape('Its target is outside the tree.')
-      else letters -= keys.pop()!.length + 1
-      const mayBeLink = i < steps.length - 1 && letters <= this.#longestLink
-      if (mayBeLink && this.#nodes.get(keys.join('/'))?.kind === 'link')
-        throw escape(`The link ${JSON.stringify(path)} leads through another link.`)
-    }
-
-    return at.join('/')
+  /** Null if nothing is there. The root is a folder. */
+  kindOf(path: string): Kind | null {
+    return path === '' ? 'folder' : (this.#kinds.get(path) ?? null)
   }
 
   /** Adds the folders above a path if they are missing. Returns the new ones. */
@@ -118,36 +38,32 @@ export class TreeShape {
     const slash = path.lastIndexOf('/')
     if (slash < 0) return []
     const folder = path.slice(0, slash)
-    const node = this.#nodes.get(collisionKey(folder))
-    if (node?.kind === 'folder' && node.path === folder) return []
-    if (node) throw conflict(node, 'folder', folder)
+    const known = this.#kinds.get(folder)
+    if (known === 'folder') return []
+    if (known) throw conflict(folder, known, 'folder')
     const folders = this.#folders(folder)
-    this.#add({ kind: 'folder', path: folder })
+    this.#add(folder, 'folder')
     return [...folders, folder]
   }
 
-  #add(node: TreeNode): void {
+  #add(path: string, kind: Kind): void {
     // Folders without an entry of their own count too: the gateway has to create each one.
-    if (this.#nodes.size >= this.#limits.entries) throw tooMany(this.#limits.entries)
-    this.#nodes.set(collisionKey(node.path), node)
+    if (this.#kinds.size >= this.#limits.entries) throw tooMany(this.#limits.entries)
+    this.#kinds.set(path, kind)
   }
 }
 
-function conflict(node: TreeNode, kind: Kind, path: string): Problem {
-  const other = { facts: { other: node.path } }
-  if (node.path === path && node.kind !== kind && (node.kind === 'link' || kind === 'link'))
-    return escape('A link has the path of another entry’s folder or file.', other)
-  if (node.kind === 'copy' && node.path === path)
-    return new Problem('archive-hardlink-invalid', 'It would write over a hard link.', other)
+const names: Record<Kind, string> = { file: 'a file', folder: 'a folder', link: 'a link' }
 
-  return new Problem(
-    'archive-duplicate-path',
-    node.path === path
-      ? 'Its path occurs twice.'
-      : 'Its path differs from another one only in case or Unicode form. Not every file system distinguishes them. Rename one.',
-    other,
-  )
+function conflict(path: string, known: Kind, kind: Kind): Problem {
+  const facts = { other: path }
+  const shown = shownName(Buffer.from(path))
+  if (known === 'link' && kind === 'folder') {
+    const detail = `An earlier entry makes "${shown}" a link, and this one would be written through it. Pack the folder that the link names, or leave the link out.`
+    return new Problem('archive-link-escape', detail, { facts })
+  }
+  const detail = `An earlier entry makes "${shown}" ${names[known]}, this one makes it ${names[kind]}. Pack the folder again, into a new archive.`
+  const code =
+    known === 'link' || kind === 'link' ? 'archive-link-escape' : 'archive-duplicate-path'
+  return new Problem(code, detail, { facts })
 }
-
-const escape = (detail: string, more: { facts?: Record<string, unknown> } = {}): Problem =>
-  new Problem('archive-link-escape', `${detail} Links must stay inside the tree.`, more)

@@ -1,41 +1,59 @@
 import { Problem } from '#api/problem.ts'
+import { openSource } from '../../host/read-source-file.ts'
+import type { Manifest } from '../../host/tree-manifest.ts'
 import type { Limits } from '../limits.ts'
 import type { Meter } from '../meter.ts'
-import { isGit, shownName, sourcePath } from './source-path.ts'
-import type { Manifest } from '../../host/tree-manifest.ts'
 import { unpackSlice, type Staging } from '../staging.ts'
-import type { TarEntry, TarReader } from './tar-reader.ts'
+import { flagOf } from './advice.ts'
+import { Companions } from './companions.ts'
+import { Refusals } from './refusals.ts'
+import { isGit, shownName, sourcePath } from './source-path.ts'
+import type { TarEntry } from './tar-entry.ts'
+import type { TarReader } from './tar-reader.ts'
 import { TreeShape } from './tree-shape.ts'
 
 type UnpackDeps = { tar: TarReader; staging: Staging; limits: Limits; meter: Meter }
+type Work = UnpackDeps & { shape: TreeShape; companions: Companions }
+
+/** A tree, and lines for people about entries of the archive that are not in it. */
+type Unpacked = { manifest: Manifest; leftOut: string[] }
 
 /** Unpacks an archive into a staging folder. Checks each entry before writing it. */
-export async function unpack(deps: UnpackDeps): Promise<Manifest> {
-  const { tar, staging, limits } = deps
-  const shape = new TreeShape(limits)
-  try {
-    for (let entry = await tar.next(); entry; entry = await tar.next())
-      await write(entry, shape, deps)
-  } catch (error) {
-    throw error instanceof Problem && error.code.startsWith('archive-')
-      ? withEntry(error, tar.at)
-      : error
+export async function unpack(deps: UnpackDeps): Promise<Unpacked> {
+  const { tar, staging } = deps
+  const work: Work = { ...deps, shape: new TreeShape(deps.limits), companions: new Companions() }
+  const refusals = new Refusals()
+
+  for (let more = true; more;) {
+    try {
+      more = await takeNext(work)
+    } catch (error) {
+      if (!(error instanceof Problem && error.code.startsWith('archive-'))) throw error
+      refusals.add(withEntry(error, tar.at), tar.at.name, tar.canSkip)
+    }
   }
 
-  if (!shape.hasFiles)
+  const companions = work.companions.leaveOut(work.shape, staging)
+  const manifest = staging.finish()
+  const ignored = refusals.any ? refusals.settle(await ignoreFileOf(manifest, staging)) : null
+  if (manifest.files === 0)
     throw new Problem(
       'archive-empty',
       'It holds no files. Pack the folder that holds the source: tar cz -C FOLDER .',
     )
 
-  return staging.finish(await shape.links())
+  return { manifest, leftOut: [companions, ignored].filter((line) => line !== null) }
 }
 
-async function write(
-  entry: TarEntry,
-  shape: TreeShape,
-  { tar, staging, limits, meter }: UnpackDeps,
-): Promise<void> {
+/** False at the end of the archive. */
+async function takeNext(work: Work): Promise<boolean> {
+  const entry = await work.tar.next()
+  if (entry) await write(entry, work)
+  return entry !== null
+}
+
+async function write(entry: TarEntry, work: Work): Promise<void> {
+  const { shape, companions, tar, staging, limits, meter } = work
   await unpackSlice.yield()
   const path = sourcePath(entry.path, limits)
   if (isGit(path)) return
@@ -47,15 +65,30 @@ async function write(
       return makeFolders(shape.addPath('folder', path))
     case 'file':
       makeFolders(shape.addPath('file', path))
+      await companions.look(path, tar)
       return staging.file(path, { executable: entry.executable, sizeBytes: entry.sizeBytes, tar })
     case 'link':
-      return makeFolders(shape.addLink(path, entry.target))
+      checkTarget(entry.target)
+      makeFolders(shape.addPath('link', path))
+      return staging.link(path, entry.target)
     case 'hard-link': {
-      const from = originalOf(entry.target, shape, limits)
-      makeFolders(shape.addPath('copy', path))
+      const { kind, from } = originalOf(entry.target, work)
+      makeFolders(shape.addPath(kind, path))
       return meter.expanded(staging.copy(path, from))
     }
   }
+}
+
+/** The longest link target that Linux allows. */
+const targetBytes = 4095
+
+/** A link may lead anywhere: the gateway follows none. It must only be possible to make it. */
+function checkTarget(target: string): void {
+  if (target === '' || target.includes('\0'))
+    throw new Problem('archive-name-invalid', 'It is a link without a target. Make it again.')
+  if (Buffer.byteLength(target) <= targetBytes) return
+  const detail = `The target of a link may have ${targetBytes} bytes.`
+  throw new Problem('archive-path-too-long', detail, { facts: { targetBytes } })
 }
 
 /** `./` is the tree itself: it exists already, and must be a folder. */
@@ -66,17 +99,26 @@ function checkRoot({ type }: TarEntry): void {
   throw new Problem('archive-name-invalid', 'It has no name. Pack the source again.')
 }
 
-/** The file that a hard link points to. */
-function originalOf(target: string, shape: TreeShape, limits: Limits): string {
-  let path: string | null = null
+/** The file or link that a hard link names. */
+function originalOf(target: string, { shape, limits, tar }: Work) {
   try {
-    path = sourcePath(target, limits)
+    const from = sourcePath(target, limits)
+    const kind = shape.kindOf(from)
+    if (kind === 'file' || kind === 'link') return { kind, from }
   } catch {} // all bad names get the same error below
-  if (path !== null && shape.isFile(path)) return path
-  throw new Problem(
-    'archive-hardlink-invalid',
-    'It names no earlier file of the archive. Pack with --hard-dereference.',
-  )
+  const detail = `It is a hard link to "${shownName(Buffer.from(target))}", which is no earlier file or link of the archive. Pack it with ${flagOf(tar.tool, hardLinks)}.`
+  throw new Problem('archive-hardlink-invalid', detail)
+}
+
+const hardLinks = {
+  gnu: '--hard-dereference',
+  bsd: 'the file that it names, from the same folder',
+}
+
+/** The text of `.dockerignore`. Empty if the archive has none. */
+async function ignoreFileOf(manifest: Manifest, staging: Staging): Promise<string> {
+  const root = await staging.settle()
+  return openSource({ ...manifest, root })('.dockerignore')?.toString('utf8') ?? ''
 }
 
 function withEntry(problem: Problem, { entry, name: raw }: TarReader['at']): Problem {

@@ -73,9 +73,12 @@ test('the archive holds the tree in order, with any file names, and has the anno
   expect(Number(answer.headers.get('content-length'))).toBe(bytes.length)
 
   const found = await unpack(bytes)
-  expect(found.map(({ path }) => path.replace(/\/$/, ''))).toEqual(
-    tree.entries.map(({ path }) => path),
-  )
+  // BuildKit takes the archive for one only if it begins with a plain header.
+  expect(found.map(({ path }) => path.replace(/\/$/, ''))).toEqual([
+    '.',
+    ...tree.entries.map(({ path }) => path),
+  ])
+  expect(bytes.toString('latin1', 156, 157)).toBe('5')
 
   for (const { path, type, mode, text, link } of found) {
     if (type === 'File')

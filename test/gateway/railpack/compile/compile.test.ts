@@ -8,12 +8,14 @@ import { Definition } from '../../../../gateway/src/llb/ops.ts'
 import { compilePlan } from '../../../../gateway/src/railpack/compile/compile.ts'
 import type { CompileOptions } from '../../../../gateway/src/railpack/compile/compile.ts'
 import { readPlan } from '../../../../gateway/src/railpack/plan-schema.ts'
-import { sourceTree } from '../../../../gateway/src/railpack/compile/source-node.ts'
+import { sourceTree } from '../../../../gateway/src/buildkit/context/source-node.ts'
 
 type Plan = { steps?: object[]; deploy?: object; caches?: object; secrets?: string[] }
 
 const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-const source = sourceTree('http://127.0.0.1:5400/secret/source.tar', `sha256:${'a'.repeat(64)}`)
+const source = sourceTree('http://127.0.0.1:5400/secret/source.tar', {
+  checksum: `sha256:${'a'.repeat(64)}`,
+})
 const ground = { image: 'base' }
 /** A step `name` on the base image. With `only`, a whole plan of that step. */
 const step = (name: string, more: object = {}) => ({ name, inputs: [ground], ...more })

@@ -1,0 +1,31 @@
+import type { NewEvent } from '#api/event.ts'
+import { hasFile, linkTarget, type SourceTree } from '../deployments/source-tree.ts'
+
+const maxShown = 3
+
+/**
+ * What to say about the Dockerfiles of a source that railpack builds, or null. `reason` is why
+ * railpack builds it.
+ */
+export function unusedDockerfile(
+  tree: Pick<SourceTree, 'entries'>,
+  dockerfiles: readonly string[],
+  reason: string,
+): NewEvent | null {
+  for (const path of ['Dockerfile', 'dockerfile']) {
+    const target = linkTarget(tree, path)
+    if (target !== null && !hasFile(tree, path)) {
+      const text = `${path} is a link to ${target}, which is no file of the source, so railpack plans the build. Send the file too, or replace the link by it.`
+      return { type: 'warning', text }
+    }
+  }
+  const [first] = dockerfiles.toSorted((a, b) => depth(a) - depth(b))
+  if (first === undefined) return null
+
+  const shown = dockerfiles.slice(0, maxShown).join(', ')
+  const more = dockerfiles.length - maxShown
+  const text = `Not used: ${shown}${more > 0 ? ` and ${more} more` : ''}. railpack plans the build: ${reason}. To build by a Dockerfile, set the option dockerfile=${first}.`
+  return { type: 'note', text }
+}
+
+const depth = (path: string): number => path.split('/').length
