@@ -1,10 +1,13 @@
 import type { DeploymentEvent } from '#api/event.ts'
-import type { ProblemCode } from '#api/problem/codes.ts'
+import { type ProblemCode, problems } from '#api/problem/codes.ts'
 import { type ExitCode, exitCodeOf } from '#api/problem/exit-codes.ts'
 import type { Problem } from '#api/problem.ts'
-import { renderEvent, renderVerdict } from '#api/text/render-event.ts'
+import { faultTexts } from '#api/problem/fault-texts.ts'
+import { renderEvent } from '#api/text/render-event.ts'
+import { type NextCommands, renderVerdict } from '#api/text/render-verdict.ts'
 import { visible, visibleJson, visibleLines } from '#api/text/visible-text.ts'
 import type { DeploymentRecord } from './answers.ts'
+import type { Interrupted } from './interrupt.ts'
 import type { Entry } from './list-source.ts'
 
 /** Prints the progress of a command. Methods that end the command return its exit code. */
@@ -15,8 +18,10 @@ export type Printer = {
   event: (event: DeploymentEvent, deployment: DeploymentRecord) => void
   detached: (deployment: DeploymentRecord, address: string) => ExitCode
   verdict: (deployment: DeploymentRecord) => ExitCode
+  /** `did`: whether the command has cancelled the deployment. */
+  cancelled: (deployment: DeploymentRecord, did: boolean) => ExitCode
   failed: (problem: Problem) => ExitCode
-  interrupted: (text: string) => ExitCode
+  interrupted: (ended: Interrupted) => ExitCode
 }
 type UploadProgress = {
   packed: (bytes: number) => void
@@ -26,6 +31,12 @@ type UploadProgress = {
 
 const paintMs = 200
 const lineMs = 5000
+
+const clientCommands: NextCommands = {
+  log: (id) => `tarmac follow ${id}`,
+  retry: (id) => `tarmac retry ${id}`,
+  rollback: (app, owner) => `tarmac rollback ${app}${owner ? ` --owner ${owner}` : ''}`,
+}
 
 const say = (text: string) => void process.stderr.write(text)
 const note = (text: string) => say(`tarmac: ${visibleLines(text)}\n`)
@@ -72,16 +83,22 @@ export function peoplePrinter(isTerminal: boolean): Printer {
       return 0
     },
     verdict(deployment) {
-      say(renderVerdict({ ...deployment, url: null }))
+      say(renderVerdict({ ...deployment, url: null }, clientCommands))
       if (deployment.state === 'live' && deployment.url)
         process.stdout.write(`${visible(deployment.url)}\n`)
       return exitCodeFor(deployment)
     },
+    cancelled(deployment, did) {
+      note(cancelText(deployment, did))
+      return cancelCode(deployment, did)
+    },
     failed(problem) {
+      const { fault } = problems[problem.code]
       note(problem.message)
+      if (fault !== 'source') note(faultTexts[fault])
       return exitCodeOf[problem.code]
     },
-    interrupted(text) {
+    interrupted({ text }) {
       say(isTerminal ? '\n' : '')
       note(text)
       return 130
@@ -134,13 +151,34 @@ export function jsonPrinter(): Printer {
       last = facts(deployment)
       line({ type: 'accepted', t: now(), id: deployment.id, app: deployment.app, address })
     },
-    event: ({ seq, at, ...event }) => line({ seq, t: at, ...event }),
+    event({ seq, at, ...event }) {
+      if (event.type === 'state') last = { ...last, state: event.state }
+      line({ seq, t: at, ...event })
+    },
     detached: () => result(0),
     verdict: (deployment) =>
       result(exitCodeFor(deployment), { ...facts(deployment), problem: deployment.problem }),
+    cancelled: (deployment, did) =>
+      result(cancelCode(deployment, did), {
+        ...facts(deployment),
+        problem: deployment.problem,
+        text: cancelText(deployment, did),
+      }),
     failed: (problem) => result(exitCodeOf[problem.code], { problem: problem.body() }),
-    interrupted: (text) => result(130, { text }),
+    interrupted: ({ text, deployment }) =>
+      result(130, { ...(deployment && facts(deployment)), text }),
   }
+}
+
+function cancelText({ id, app, state }: DeploymentRecord, did: boolean): string {
+  if (did) return `deployment ${id} of ${app} is cancelled`
+  return `there is nothing to cancel: deployment ${id} of ${app} has ended (${state})`
+}
+
+/** A cancel that could not restore the machines ends as the deployment does. */
+function cancelCode(deployment: DeploymentRecord, did: boolean): ExitCode {
+  if (did) return 0
+  return deployment.problem?.code === 'rollback-failed' ? exitCodeFor(deployment) : 24
 }
 
 function exitCodeFor({ state, problem }: DeploymentRecord): ExitCode {

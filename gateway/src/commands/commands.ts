@@ -56,7 +56,11 @@ export type Commands = {
   deployment(caller: Principal, id: string): Promise<Deployment>
   /** A deployment whose log is kept. */
   logOf(caller: Principal, id: string): Promise<Deployment>
-  deployments(caller: Principal, app: string, page: Page): ReturnType<DeploymentStore['list']>
+  deployments(
+    caller: Principal,
+    app: string,
+    page: Parameters<DeploymentStore['list']>[1],
+  ): ReturnType<DeploymentStore['list']>
 
   releases(
     caller: Principal,

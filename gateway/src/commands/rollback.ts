@@ -27,10 +27,17 @@ export async function rollback(
 ): Promise<Deployment> {
   const options = { ...given, trigger: given.trigger ?? 'rollback' }
   const { number } = await previousRelease(releases, app, options.owner, release)
+  const newest = await releases.find(app, options.owner)
   const asked = { rollback: release, options }
   return submissions.deployExisting(
     caller,
     { release: number },
-    { app, options, idempotencyKey, asked },
+    {
+      app,
+      options,
+      idempotencyKey,
+      asked,
+      rollback: { from: newest?.number ?? null, to: number },
+    },
   )
 }

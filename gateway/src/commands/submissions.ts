@@ -20,7 +20,7 @@ type Asked = Omit<NewDeployment, 'id' | 'secrets'> & {
   id?: string
   secrets?: ReadonlyMap<string, Uint8Array>
 }
-type Given = Pick<NewDeployment, 'asked' | 'idempotencyKey'> & { id?: string }
+type Given = Pick<NewDeployment, 'asked' | 'idempotencyKey' | 'rollback'> & { id?: string }
 
 /** Limit for calls to the registry while an HTTP caller waits. */
 const askMs = 60_000

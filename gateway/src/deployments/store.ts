@@ -28,6 +28,10 @@ export type NewDeployment = {
   image?: ImageFacts | null
   /** The release whose config the deployment uses. */
   from?: Deployment['from']
+  /** Set on a rollback. It goes before the waiting deployments of its lane. */
+  rollback?: Deployment['rollback']
+  /** The deployment that this one retries. */
+  retryOf?: string
   /** What the client requested, if that is more or less than options, source and image. */
   asked?: unknown
   /**
@@ -122,8 +126,14 @@ export interface DeploymentStore {
    */
   refuseBusyLane(asked: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>): Promise<void>
   find(id: string): Promise<Deployment | null>
-  /** Newest first. `before` is a cursor of an earlier page. */
-  list(app: string, page: { limit: number; before: string | null }): Promise<DeploymentPage>
+  /**
+   * Newest first. `before` is a cursor of an earlier page. With `key` only the deployment that this
+   * idempotency key created, if any.
+   */
+  list(
+    app: string,
+    page: { limit: number; before: string | null; key?: string | null },
+  ): Promise<DeploymentPage>
 
   /** The app's newest deployment whose image has this build key and is still valid. */
   imageOf(app: string, buildKey: string): Promise<Deployment | null>

@@ -1,0 +1,66 @@
+import { join } from 'node:path/posix'
+import { parse } from 'smol-toml'
+import { z } from 'zod'
+import { errorMessage } from '#api/error-code.ts'
+import { readIfThere } from './read-if-there.ts'
+
+/** What the client needs of an app's fly.toml, fly.json or fly.yaml. */
+export type AppConfig = {
+  /** The file's name. Null: there is none. */
+  file: string | null
+  app: string | null
+  dockerfile: string | null
+  ignorefile: string | null
+  /** Files of the source that it names. */
+  files: string[]
+  /** Why the file could not be read. The gateway reads it too, and says more. */
+  error: string | null
+}
+
+const text = z.string().optional().catch(undefined)
+const Config = z.object({
+  app: text,
+  build: z.object({ dockerfile: text, ignorefile: text }).optional().catch(undefined),
+  files: z
+    .array(z.object({ local_path: text }))
+    .optional()
+    .catch(undefined),
+})
+
+/** In this order, as flyctl reads them. */
+const readers: [string, (text: string) => unknown][] = [
+  ['fly.toml', (text) => parse(text)],
+  ['fly.json', (text) => JSON.parse(text)],
+  ['fly.yaml', topLevelApp],
+  ['fly.yml', topLevelApp],
+]
+
+/** Reads the app's config file in a folder. A file that cannot be parsed gives only `error`. */
+export async function readAppConfig(folder: string): Promise<AppConfig> {
+  const found = { app: null, dockerfile: null, ignorefile: null, files: [], error: null }
+  for (const [file, read] of readers) {
+    const content = await readIfThere(join(folder, file))
+    if (content === null) continue
+    try {
+      const { app, build, files } = Config.parse(read(content))
+      return {
+        ...found,
+        file,
+        app: app ?? null,
+        dockerfile: build?.dockerfile ?? null,
+        ignorefile: build?.ignorefile ?? null,
+        files: (files ?? []).flatMap(({ local_path: path }) => path ?? []),
+      }
+    } catch (error) {
+      return { ...found, file, error: errorMessage(error).split('\n')[0]! }
+    }
+  }
+  return { ...found, file: null }
+}
+
+/** YAML is read by the gateway. The client needs only the line `app: NAME`. */
+function topLevelApp(content: string): { app?: string } {
+  const app = /^app:[ \t]*(?:"([^"\n]*)"|'([^'\n]*)'|([\w-]+))/m.exec(content)
+  const name = app?.[1] ?? app?.[2] ?? app?.[3]
+  return name === undefined ? {} : { app: name }
+}
