@@ -39,12 +39,17 @@ export async function deploy(
   const onInterrupt = (id: string) => leaveOrCancel(id, gateway, printer, signal)
 
   let deployment: DeploymentRecord
+  let hasBegun = false
+  const onSent = (bytes: number) => {
+    hasBegun = true
+    progress.sent(bytes)
+  }
   try {
-    deployment = await gateway.upload(asked, body, progress.sent, signal)
+    deployment = await gateway.upload(asked, body, onSent, signal)
   } catch (error) {
     // An answer of the gateway is its own verdict. Without one the deployment may exist.
     if (error instanceof Problem && error.code !== 'not-ready' && !signal.aborted) throw error
-    const found = await findUploaded(app, key, gateway)
+    const found = hasBegun ? await findUploaded(app, key, gateway) : 'none'
     if (!signal.aborted && typeof found === 'string') throw error
     if (typeof found === 'string') return printer.interrupted({ text: endedWithout[found] })
     deployment = found

@@ -6,8 +6,7 @@ import { Problem } from '#api/problem.ts'
 import type { DeploymentRecord } from './answers.ts'
 import type { Show } from './command-line.ts'
 import type { Gateway } from './gateway.ts'
-import type { Interrupted } from './interrupt.ts'
-import type { Printer } from './print.ts'
+import type { Interrupted, Printer } from './print.ts'
 
 const quietMs = 10_000
 const giveUpMs = 15 * 60_000

@@ -6,14 +6,11 @@ import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import type { DeploymentRecord } from './answers.ts'
 import type { Gateway } from './gateway.ts'
-import type { Printer } from './print.ts'
+import type { Interrupted, Printer } from './print.ts'
 
 const confirmMs = 5000
 /** Waits between looks for a deployment that an interrupted upload may have made. */
 const looksMs = [0, 500, 1500]
-
-/** What to print after an interrupt. `deployment`: its record, where the gateway still gave it. */
-export type Interrupted = { text: string; deployment?: DeploymentRecord | null }
 
 /**
  * After an interrupt: cancels the deployment if it has changed no machine. Otherwise it asks the

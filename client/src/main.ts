@@ -41,8 +41,7 @@ async function main(argv: string[]): Promise<number> {
     const options = { signal, ...(command.name === 'follow' && { show: command.show }) }
     return await followToEnd(await start(command, gateway, signal), gateway, printer, options)
   } catch (error) {
-    if (interrupt.signal.aborted && !(error instanceof Problem))
-      return printer.interrupted({ text: 'Stopped.' })
+    if (interrupt.signal.aborted) return printer.interrupted({ text: 'Stopped.' })
     const known = error instanceof Problem
     return printer.failed(
       known ? error : new Problem('internal', `The client failed: ${errorMessage(error)}`),

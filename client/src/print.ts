@@ -7,7 +7,6 @@ import { renderEvent } from '#api/text/render-event.ts'
 import { type NextCommands, renderVerdict } from '#api/text/render-verdict.ts'
 import { visible, visibleJson, visibleLines } from '#api/text/visible-text.ts'
 import type { DeploymentRecord } from './answers.ts'
-import type { Interrupted } from './interrupt.ts'
 import type { Entry } from './list-source.ts'
 
 /** Prints the progress of a command. Methods that end the command return its exit code. */
@@ -23,6 +22,8 @@ export type Printer = {
   failed: (problem: Problem) => ExitCode
   interrupted: (ended: Interrupted) => ExitCode
 }
+/** What to print after an interrupt. `deployment`: its record, where the gateway still gave it. */
+export type Interrupted = { text: string; deployment?: DeploymentRecord | null }
 type UploadProgress = {
   packed: (bytes: number) => void
   sent: (bytes: number) => void
@@ -45,35 +46,7 @@ const note = (text: string) => say(`tarmac: ${visibleLines(text)}\n`)
 export function peoplePrinter(isTerminal: boolean): Printer {
   return {
     note,
-    upload(files, entries) {
-      const totalBytes = entries.reduce(
-        (sum, entry) => sum + (entry.type === 'file' ? entry.sizeBytes : 0),
-        0,
-      )
-      const begunAt = performance.now()
-      let packedBytes = 0
-      let sentBytes = 0
-      let paintedAt = begunAt
-
-      const words = (what: string) => {
-        const seconds = (performance.now() - begunAt) / 1000
-        return `${what}, ${size(sentBytes)} in ${seconds.toFixed(1)} s (${size(sentBytes / Math.max(seconds, 0.001))}/s)`
-      }
-
-      return {
-        packed: (bytes) => void (packedBytes += bytes),
-        sent(bytes) {
-          sentBytes += bytes
-          if (performance.now() - paintedAt < (isTerminal ? paintMs : lineMs)) return
-          paintedAt = performance.now()
-          const text = words(
-            `sending ${files} files: ${Math.floor((packedBytes / Math.max(totalBytes, 1)) * 100)} %`,
-          )
-          say(isTerminal ? `\r\x1b[2K${text}` : `${text}\n`)
-        },
-        done: () => say(`${isTerminal ? '\r\x1b[2K' : ''}${words(`sent ${files} files`)}\n`),
-      }
-    },
+    upload: (files, entries) => uploadForPeople(files, entries, isTerminal),
     accepted: ({ id, app }, address) =>
       say(`${visible(`deployment ${id} of ${app}: ${address}`)}\n`),
     event: (event, { createdAt }) => say(renderEvent(event, createdAt)),
@@ -103,6 +76,37 @@ export function peoplePrinter(isTerminal: boolean): Printer {
       note(text)
       return 130
     },
+  }
+}
+
+/** Says how far an upload is. */
+function uploadForPeople(files: number, entries: Entry[], isTerminal: boolean): UploadProgress {
+  const totalBytes = entries.reduce(
+    (sum, entry) => sum + (entry.type === 'file' ? entry.sizeBytes : 0),
+    0,
+  )
+  const begunAt = performance.now()
+  let packedBytes = 0
+  let sentBytes = 0
+  let paintedAt = begunAt
+
+  const words = (what: string) => {
+    const seconds = (performance.now() - begunAt) / 1000
+    return `${what}, ${size(sentBytes)} in ${seconds.toFixed(1)} s (${size(sentBytes / Math.max(seconds, 0.001))}/s)`
+  }
+
+  return {
+    packed: (bytes) => void (packedBytes += bytes),
+    sent(bytes) {
+      sentBytes += bytes
+      if (performance.now() - paintedAt < (isTerminal ? paintMs : lineMs)) return
+      paintedAt = performance.now()
+      const text = words(
+        `sending ${files} files: ${Math.floor((packedBytes / Math.max(totalBytes, 1)) * 100)} %`,
+      )
+      say(isTerminal ? `\r\x1b[2K${text}` : `${text}\n`)
+    },
+    done: () => say(`${isTerminal ? '\r\x1b[2K' : ''}${words(`sent ${files} files`)}\n`),
   }
 }
 
