@@ -108,7 +108,7 @@ function classifyFailure(said: Said, step: StepFacts | null): Verdict {
 
   const missing = /failed to calculate checksum of ref \S+: (".*"): not found/.exec(text)
   if (missing) {
-    const detail = `The build copies ${missing[1]}, which the source does not hold. Is it left out by .dockerignore?`
+    const detail = `The build copies ${missing[1]}, which the source does not hold. Is it left out by .dockerignore or .gitignore?`
     return { code: 'build-failed', detail }
   }
 
