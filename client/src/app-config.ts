@@ -2,7 +2,7 @@ import { join } from 'node:path/posix'
 import { parse } from 'smol-toml'
 import { z } from 'zod'
 import { errorMessage } from '#api/error-code.ts'
-import { readIfThere } from './read-if-there.ts'
+import { readIfThere } from './ignore/read-if-there.ts'
 
 /** What the client needs of an app's fly.toml, fly.json or fly.yaml. */
 export type AppConfig = {

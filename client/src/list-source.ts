@@ -3,7 +3,7 @@ import { readdir, readlink, stat } from 'node:fs/promises'
 import { join } from 'node:path/posix'
 import { Problem } from '#api/problem.ts'
 import type { FolderRules } from './ignore/folder-rules.ts'
-import { unreadable } from './read-if-there.ts'
+import { unreadable } from './ignore/read-if-there.ts'
 
 export type Entry =
   | { type: 'file'; path: string; mode: 0o755 | 0o644; sizeBytes: number }

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path/posix'
 import ignore from 'ignore'
-import { readIfThere } from '../read-if-there.ts'
+import { readIfThere } from './read-if-there.ts'
 import type { FolderRules } from './folder-rules.ts'
 import { checkGitPatterns } from './git-patterns.ts'
 import { globalIgnoreFile, trackedFiles } from './tracked-files.ts'

@@ -1,5 +1,5 @@
 import { join } from 'node:path/posix'
-import { readIfThere } from '../read-if-there.ts'
+import { readIfThere } from './read-if-there.ts'
 import { dockerRules } from './docker-rules.ts'
 import { type FolderRules, noRules, withIncluded } from './folder-rules.ts'
 import { gitRules } from './git-rules.ts'

@@ -1,10 +1,13 @@
-import type { LeftOut } from './list-source.ts'
+import type { LeftOut } from '../list-source.ts'
 
 const namesShown = 5
+const dependencies = 'as dependencies'
 
 /** One line for each ignore file: what it left out of the source. */
 export function leftOutLines(leftOut: readonly LeftOut[]): string[] {
-  return [...new Set(leftOut.map(({ why }) => why))].map((why) => {
+  const reasons = [...new Set(leftOut.map(({ why }) => why))]
+  const ofFiles = reasons.filter((why) => why !== dependencies)
+  return [...ofFiles, ...reasons.filter((why) => why === dependencies)].map((why) => {
     const all = leftOut.filter((each) => each.why === why)
     const names = all.slice(0, namesShown).map(({ path }) => path)
     const more = all.length - names.length
@@ -22,8 +25,6 @@ export function leftOutHint(leftOut: readonly LeftOut[], words: string): string 
   const path = found.path.replace(/\/$/, '')
   return `${found.path} was left out ${found.why}. If the build needs it, send it with --include ${path}, or change that file.`
 }
-
-const dependencies = 'as dependencies'
 
 /** Whether a text has this path as a word of its own, quoted or with a slash before it. */
 function isNamed(entry: string, words: string): boolean {
