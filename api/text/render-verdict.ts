@@ -51,9 +51,13 @@ export function renderVerdict(deployment: Verdict, commands = curlCommands): str
 
 /** Renders the refusal of a request. */
 export const renderRefusal = (problem: VerdictProblem): string =>
-  [`refused: ${problem.code}`, ...renderProblem(problem)]
+  [`refused: ${problem.code}`, ...renderProblem(problem), ...requestOf(problem)]
     .map((line) => `${visibleLines(line)}\n`)
     .join('')
+
+/** The id by which the operator finds an inner error in the gateway's log. */
+const requestOf = ({ code, requestId }: VerdictProblem): string[] =>
+  code === 'internal' && typeof requestId === 'string' ? [`Request: ${requestId}`] : []
 
 /** What failed and why, then who can fix it. */
 function renderProblem(problem: VerdictProblem): string[] {

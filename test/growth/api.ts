@@ -1,4 +1,4 @@
-import { AppName } from '../../api/app.ts'
+import { AppName, OwnerName } from '../../api/app.ts'
 import { patchSettings } from '../../api/options/app-settings.ts'
 import type { Deployment } from '../../api/deployment.ts'
 import { isDeeperThan } from '../../api/nesting.ts'
@@ -6,7 +6,7 @@ import { DeploymentOptions, parseOptions, readOptions } from '../../api/options.
 import { unknownOption } from '../../api/options/unknown-option.ts'
 import { variableName } from '../../api/options/variables.ts'
 import { renderEvent } from '../../api/text/render-event.ts'
-import { renderVerdict } from '../../api/text/render-verdict.ts'
+import { renderRefusal, renderVerdict, shortStep } from '../../api/text/render-verdict.ts'
 import { fill } from '../../api/routes.ts'
 import { SecretName } from '../../api/secret.ts'
 import { trimEnd } from '../../api/text/trim-end.ts'
@@ -83,7 +83,12 @@ export const api: Record<string, Shapes> = {
     ...hostileTexts(rendered),
     ...hostileTexts(rendered, (text) => `a\r${text}\r\n`),
   },
-  'api/text/render-event.ts › renderVerdict': hostileTexts(verdict),
+  'api/text/render-verdict.ts › renderVerdict': hostileTexts(verdict),
+  'api/text/render-verdict.ts › renderRefusal': hostileTexts((detail) =>
+    renderRefusal({ title: 'a', detail, step: detail }),
+  ),
+  'api/text/render-verdict.ts › shortStep': hostileTexts(shortStep),
+  'api/app.ts › OwnerName': hostileTexts((text) => OwnerName.safeParse(text)),
   'api/routes.ts › fill': hostileTexts((id) => fill('/v1/:id/events', { id })),
   'api/text/trim-end.ts › trimEnd': hostileTexts((text) => trimEnd(text, '. ')),
   'api/nesting.ts › isDeeperThan': {

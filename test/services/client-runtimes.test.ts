@@ -49,11 +49,18 @@ test.each([
 
   const asked = tarmac(http.url, runtime, 'deploy', 'shop')
   await shows(asked, '=> pending')
-  const { id } = await http.play([['analyzing'], ['building'], ['deploying', { rollout: {} }]])
+  const { id, holder } = await http.play([
+    ['analyzing'],
+    ['building'],
+    ['deploying', { rollout: {} }],
+  ])
   await shows(asked, '=> deploying')
   asked.child.stdin.write('\x03')
   await shows(asked, 'Roll them back (y)')
   asked.child.stdin.write('y\n')
+  const request = async () => (await http.store.find(id))!.cancel
+  await expect.poll(request).toMatchObject({ abort: true, why: 'interrupted' })
+  await http.store.advance(holder, 'deploying', 'cancelled')
   expect(await asked.code, asked.seen).toBe(130)
-  expect((await http.store.find(id))!.cancel).toMatchObject({ abort: true, why: 'interrupted' })
+  expect(asked.seen).toContain(`Deployment ${id} is cancelled.`)
 })

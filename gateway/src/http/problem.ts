@@ -72,9 +72,14 @@ async function send(
   response.end()
 }
 
-/** `PUT /deploy/{app}` answers people at a shell: with text, unless they ask for JSON. */
+/**
+ * `PUT /deploy/{app}` answers people at a shell with text. Programs ask for JSON by `Accept`, or for
+ * the record instead of the log.
+ */
 const wantsText = ({ url = '', headers: { accept = '' } }: IncomingMessage): boolean =>
-  url.startsWith(fill(routes.deploy, { app: '' })) && !accept.toLowerCase().includes('json')
+  url.startsWith(fill(routes.deploy, { app: '' })) &&
+  !/[?&]follow=(?:false|0)(?:&|$)/.test(url) &&
+  !accept.toLowerCase().includes('json')
 
 /** Turns a 400 from Express into `request-invalid`, and any other error into its Problem. */
 function foreseen(error: unknown): Problem {
