@@ -30,28 +30,37 @@ export const curlCommands: NextCommands = {
 }
 
 /**
- * Renders the last lines: what the program printed last, the verdict, its cause, who can fix it,
- * and what to do next. The URL of a live app comes last.
+ * Renders the last lines. Of a failure: what the program printed last, the verdict, its cause, who
+ * can fix it, and what to do next. Of a live app: its release, the verdict, and the URL.
  */
 export function renderVerdict(deployment: Verdict, commands = curlCommands): string {
   const { id, state, app, problem, image, url, release } = deployment
   if (!isFinal(state)) return `\n${visible(`${state}: deployment ${id} continues`)}\n`
 
-  const made = state === 'live' && release ? `, release ${release}` : ''
-  const head = `${state}: ${app}, deployment ${id}${made}`
+  const head = `${state}: ${app}, deployment ${id}`
   const lines = problem
     ? [...lastLines(problem), head, ...renderProblem(problem), nextStep(deployment, commands)]
     : [head]
-  if (state === 'live' && release && release > 1)
-    lines.push(`To undo: ${commands.rollback(app, deployment.owner ?? null)}`)
+  if (state === 'live' && release) lines.unshift(renderRelease(deployment, release, commands))
   if (!problem && state === 'built' && image) lines.push(image.reference)
   if (state === 'live' && url) lines.push(url)
   return `\n${lines.map((line) => `${visibleLines(line)}\n`).join('')}`
 }
 
+/** The release that was made, and how to undo it. There is nothing before the first one. */
+function renderRelease({ app, owner }: Verdict, release: number, commands: NextCommands): string {
+  const undo = release > 1 ? `; to undo it: ${commands.rollback(app, owner ?? null)}` : ''
+  return `release ${release} of ${app}${undo}`
+}
+
 /** Renders the refusal of a request. */
 export const renderRefusal = (problem: VerdictProblem): string =>
-  [`refused: ${problem.code}`, ...renderProblem(problem), ...requestOf(problem)]
+  [
+    `refused: ${problem.code}`,
+    ...renderProblem(problem),
+    ...(problem['retry'] === true ? ['Next: send it again later.'] : []),
+    ...requestOf(problem),
+  ]
     .map((line) => `${visibleLines(line)}\n`)
     .join('')
 

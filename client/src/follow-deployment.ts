@@ -54,8 +54,7 @@ function end(deployment: DeploymentRecord, printer: Printer, hint: FollowOptions
   const { state, problem } = deployment
   const words = JSON.stringify([problem?.detail, problem?.['lastLines']])
   const found = state === 'build_failed' ? hint?.(words) : null
-  if (found) printer.note(found)
-  return printer.verdict(deployment)
+  return printer.verdict(deployment, found ?? null)
 }
 
 /**

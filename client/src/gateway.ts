@@ -3,6 +3,7 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { request as httpsRequest } from 'node:https'
 import { pipeline, type Readable, Transform } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { StreamMessage } from '#api/event-stream.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
@@ -20,6 +21,7 @@ import { uploadForm } from './upload-form.ts'
 const continueMs = 1000
 const answerMs = 30_000
 const silenceMs = 45_000 // three heartbeats
+const againMs = 1000
 
 type NewDeployment = {
   app: string
@@ -170,9 +172,15 @@ export class Gateway {
 
   async #post(path: string, query: URLSearchParams): Promise<DeploymentRecord> {
     const url = this.#url(path, query)
-    const signal = AbortSignal.timeout(answerMs)
     const headers = { 'Idempotency-Key': randomUUID() }
-    const response = await this.#fetch(url, { method: 'POST', headers, signal })
+    const send = () =>
+      this.#fetch(url, { method: 'POST', headers, signal: AbortSignal.timeout(answerMs) })
+    const response = await send().catch(async (error: unknown) => {
+      // A connection that broke. With the same key nothing is made twice.
+      if (!(error instanceof Problem) || error.cause === undefined) throw error
+      await sleep(againMs)
+      return send()
+    })
     return readRecord(url, await response.text())
   }
 

@@ -16,7 +16,8 @@ export type Printer = {
   accepted: (deployment: DeploymentRecord, address: string) => void
   event: (event: DeploymentEvent, deployment: DeploymentRecord) => void
   detached: (deployment: DeploymentRecord, address: string) => ExitCode
-  verdict: (deployment: DeploymentRecord) => ExitCode
+  /** `hint`: what a user should know about this failure. */
+  verdict: (deployment: DeploymentRecord, hint?: string | null) => ExitCode
   /** `did`: whether the command has cancelled the deployment. */
   cancelled: (deployment: DeploymentRecord, did: boolean) => ExitCode
   failed: (problem: Problem) => ExitCode
@@ -55,8 +56,9 @@ export function peoplePrinter(isTerminal: boolean): Printer {
       process.stdout.write(`${visible(address)}\n`)
       return 0
     },
-    verdict(deployment) {
+    verdict(deployment, hint) {
       say(renderVerdict({ ...deployment, url: null }, clientCommands))
+      if (hint) note(hint)
       if (deployment.state === 'live' && deployment.url)
         process.stdout.write(`${visible(deployment.url)}\n`)
       return exitCodeFor(deployment)
@@ -160,8 +162,14 @@ export function jsonPrinter(): Printer {
       line({ seq, t: at, ...event })
     },
     detached: () => result(0),
-    verdict: (deployment) =>
-      result(exitCodeFor(deployment), { ...facts(deployment), problem: deployment.problem }),
+    verdict(deployment, hint) {
+      const { problem } = deployment
+      return result(exitCodeFor(deployment), {
+        ...facts(deployment),
+        problem,
+        ...(hint && { text: hint }),
+      })
+    },
     cancelled: (deployment, did) =>
       result(cancelCode(deployment, did), {
         ...facts(deployment),

@@ -25,16 +25,19 @@ test('a live end names its release, the command that undoes it, and last the add
   const url = 'http://shop.localhost/'
   expect(ended('live', { release: 9, url })).toEqual([
     '',
-    'live: shop, deployment d1, release 9',
-    'To undo: rollback shop',
+    'release 9 of shop; to undo it: rollback shop',
+    'live: shop, deployment d1',
     url,
     '',
   ])
-  expect(ended('live', { release: 9, owner: 'ada' })[2]).toBe('To undo: rollback shop of ada')
+  expect(ended('live', { release: 9, owner: 'ada' })[1]).toBe(
+    'release 9 of shop; to undo it: rollback shop of ada',
+  )
   // There is nothing to go back to.
   expect(ended('live', { release: 1, url })).toEqual([
     '',
-    'live: shop, deployment d1, release 1',
+    'release 1 of shop',
+    'live: shop, deployment d1',
     url,
     '',
   ])

@@ -507,3 +507,24 @@ test('secrets come from the environment and from files, and travel with the sour
   expect(deployment).toMatchObject({ options: { env: { A: '1' } } })
   expect(http.logged.join('') + run.out + run.err).not.toContain('a-very-secret-token')
 })
+
+test('a request that makes a deployment is sent again with its key when the connection breaks', async () => {
+  const made: (string | null)[] = []
+  await using http = await startHttp({
+    async rollback(_caller, { app, options, idempotencyKey }) {
+      made.push(idempotencyKey)
+      const source = { digest: 'sha256:aa', files: 1, sizeBytes: 2 }
+      const id = `back-${made.length}`
+      const deployment = await http.store.create({ id, app, options, source, idempotencyKey })
+      if (made.length === 1) proxy.cut()
+      return deployment
+    },
+  })
+  await using proxy = await startProxy(http.port)
+  const run = tarmac(proxy.url, ['rollback', 'shop'])
+  await expect.poll(() => run.err, { timeout: 5000 }).toContain('=> pending')
+  await http.play(toLive)
+  expect(await run.code).toBe(0)
+  expect(made).toEqual([made[0], made[0]])
+  expect((await http.store.list('shop', { limit: 9, before: null })).deployments).toHaveLength(1)
+})

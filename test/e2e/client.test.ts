@@ -96,7 +96,7 @@ test('a retry deploys the kept source, names what it retries, and tells how to u
   expect(retried.code, retried.stderr).toBe(0)
   expect(retried.stderr).toContain(`=> pending: a retry of deployment ${id}, with its kept source`)
   expect(retried.stderr).toMatch(
-    /\nlive: again, deployment \S+, release 3\nTo undo: tarmac rollback again\n/,
+    /\nrelease 3 of again; to undo it: tarmac rollback again\nlive: again, deployment \S+\n/,
   )
   expect(await lab.page('again')).toBe('kept')
 
