@@ -394,6 +394,16 @@ test('what is left out of the source is said before the upload, by the file that
   const all = tarmac(http.url, ['deploy', 'shop', source, '--detach', '--include', './dist'])
   expect(await all.code).toBe(0)
   expect(all.err).toMatch(/^sent 3 files/)
+
+  const failing = tarmac(http.url, ['deploy', 'shop', source])
+  await expect.poll(() => failing.err, { timeout: 5000 }).toContain('=> pending')
+  const detail = 'The build copies "/dist", which the source does not hold.'
+  const problem = new Problem('build-failed', detail).body()
+  await http.play([['analyzing'], ['building'], ['build_failed', { problem }]])
+  expect(await failing.code).toBe(11)
+  expect(failing.err).toMatch(
+    /\nNext: [^\n]+\ntarmac: dist\/ was left out by \.gitignore\. If the build needs it, send it with --include dist, [^\n]+\n$/,
+  )
 })
 
 test('a broken connection resumes silently after the last event, and the verdict comes from the record', async () => {
