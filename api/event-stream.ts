@@ -7,5 +7,5 @@ import type { DeploymentEvent } from './event.ts'
  * and the last number.
  */
 export type StreamMessage = DeploymentEvent | ClosingMessage
-export type ClosingMessage = { type: 'end'; state: DeploymentState } | GoAway
+type ClosingMessage = { type: 'end'; state: DeploymentState } | GoAway
 export type GoAway = { type: 'stopping' | 'too-slow'; detail: string }

@@ -61,7 +61,7 @@ export const DeploymentOptions = z.object({
     .nullable()
     .default(null)
     .describe(
-      'as in `linux/amd64,linux/arm64`: one image per platform, under one name; none: the builder’s',
+      'as in `linux/amd64,linux/arm64`: one image per platform, under one name; none: the gateway’s',
     ),
   tag: z
     .array(

@@ -29,7 +29,7 @@ export type NewRollout = Omit<z.infer<typeof NewRollout>, 'targets'> & {
 /**
  * State of a target: `waiting` has no deployment yet, the others are the states of its deployment.
  */
-export const TargetState = z.enum(['waiting', ...DeploymentState.options])
+const TargetState = z.enum(['waiting', ...DeploymentState.options])
 
 /** `GET /v1/rollouts/{id}`: the rollout with a summary. */
 export const Rollout = z.object({

@@ -20,7 +20,3 @@ export const SecretFacts = z.object({
   updatedAt: z.string(),
 })
 export type SecretFacts = z.infer<typeof SecretFacts>
-
-/** `GET /v1/apps/{app}/secrets`, sorted by name. */
-export const SecretList = z.object({ secrets: z.array(SecretFacts) })
-export type SecretList = z.infer<typeof SecretList>

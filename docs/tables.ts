@@ -23,11 +23,11 @@ const whatGoesOn: Record<DeploymentState, string> = {
   deploying: 'machines are created or updated; each intent is recorded first',
   verifying: 'every machine is read back: instance, digest, checks, and no crash for a while',
   live: 'every machine runs the image',
-  built: 'the image is pushed; no machines were asked for',
-  build_failed: 'nothing outside the builder was changed',
+  built: 'the image is pushed; `deploy=false` asks for no machines',
+  build_failed: 'nothing outside the gateway was changed',
   deploy_failed: 'changed machines are rolled back, or the record names those that could not be',
   cancelled: 'a caller cancelled it; nothing of it runs',
-  superseded: 'a newer deployment took its place',
+  superseded: 'a newer deployment superseded it',
 }
 
 /**

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isRight, tryIsolation, type Row } from './canary/canary.ts'
+import { errorMessage } from '#api/error-code.ts'
 
 const { values } = parseArgs({ options: { port: { type: 'string', default: '8500' } } })
 const dir = await mkdtemp(join(tmpdir(), 'tarmac-canary-'))
@@ -26,7 +27,7 @@ try {
   if (wrong.length > 0)
     throw new Error(`unexpected results: ${wrong.map(({ what }) => what).join(', ')}`)
 } catch (error) {
-  console.error(`canary: failed: ${error instanceof Error ? error.message : String(error)}`)
+  console.error(`canary: failed: ${errorMessage(error)}`)
   process.exitCode = 1
 } finally {
   await rm(dir, { recursive: true, force: true })

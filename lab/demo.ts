@@ -12,6 +12,7 @@ import type { DeploymentEvent } from '#api/event.ts'
 import { exitCodeOf } from '#api/problem/exit-codes.ts'
 import { fill, routes } from '#api/routes.ts'
 import { startLab, type Lab } from './start-lab.ts'
+import { errorMessage } from '#api/error-code.ts'
 
 const root = join(import.meta.dirname, '..')
 const { values } = parseArgs({
@@ -47,7 +48,7 @@ try {
     await new Promise((stop) => process.once('SIGINT', stop).once('SIGTERM', stop))
   }
 } catch (error) {
-  console.error(`demo: failed: ${error instanceof Error ? error.message : String(error)}`)
+  console.error(`demo: failed: ${errorMessage(error)}`)
   console.error(`Logs of every part are in ${dir}/*.log`)
   process.exit(1)
 }

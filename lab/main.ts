@@ -1,6 +1,7 @@
 /** `npm run lab`: the whole lab in the foreground, until Ctrl-C. */
 import { parseArgs } from 'node:util'
 import { startLab } from './start-lab.ts'
+import { errorMessage } from '#api/error-code.ts'
 
 const { values } = parseArgs({
   options: { port: { type: 'string', default: '8411' }, dir: { type: 'string', default: '.lab' } },
@@ -27,7 +28,7 @@ try {
   await stop.promise
   console.log('lab: stopping')
 } catch (error) {
-  console.error(`lab: ${error instanceof Error ? error.message : String(error)}`)
+  console.error(`lab: ${errorMessage(error)}`)
   process.exitCode = 1
 }
 // Nothing of a stopped lab may keep this process alive.

@@ -142,12 +142,6 @@ test('a file of a source is opened in one place, which has a limit', () => {
   expect(files.filter((file) => namesRoot(file) && !mayNameRoot.has(file))).toEqual([])
 })
 
-test('the rules of deployments, of fly.toml and of Go do no I/O', () => {
-  const files = ['deployments', 'flytoml', 'go'].flatMap((name) => sources(`gateway/src/${name}`))
-  const used = files.flatMap((file) => imports(file).filter((name) => name.startsWith('node:')))
-  expect([...new Set(used)]).toEqual(['node:crypto'])
-})
-
 test('only config reads the environment', () => {
   const readers = sources('gateway/src').filter((file) =>
     readFileSync(join(root, file), 'utf8').includes('process.env'),
@@ -176,7 +170,6 @@ test('every outside package is used where it may be, and every dependency is use
       .map((name) => name.split('/', name.startsWith('@') ? 2 : 1).join('/')),
   )
   const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  // `api/tar-writer.ts` is going to use tar.
   expect(Object.keys(dependencies).filter((name) => !used.has(name))).toEqual([])
 })
 

@@ -564,11 +564,7 @@ export const hostile: Hostile[] = [
   ['a small body cut off', 'archive-truncated', good.subarray(0, 700)],
   ['a name without its entry', 'archive-corrupt', tar(good, long('L', 'x'))],
   ['one zero block, then more', 'archive-trailing-data', tar(good, Buffer.alloc(512), file('b'))],
-  [
-    'bytes behind the end',
-    'archive-trailing-data',
-    Buffer.concat([tar(good), Buffer.from('more')]),
-  ],
+  ['bytes after the end', 'archive-trailing-data', Buffer.concat([tar(good), Buffer.from('more')])],
   [
     'bytes far behind the end',
     'archive-trailing-data',

@@ -2,7 +2,7 @@ import { Problem } from '../problem.ts'
 import { readPattern, type Token } from './ignore-tokens.ts'
 
 /** Limits for ignore patterns. BuildKit has no such limits; real sources stay far below them. */
-export const ignoreLimits = {
+const ignoreLimits = {
   patterns: 10_000,
   /** Characters of one pattern. No path has more than 1024 bytes. */
   patternChars: 2048,
@@ -73,8 +73,8 @@ export class IgnorePatterns {
   constructor(patterns: readonly string[]) {
     checkLimits(patterns)
     const start = this.#newState(null)
-    for (const given of patterns) {
-      const rule = readPattern(given)
+    for (const line of patterns) {
+      const rule = readPattern(line)
       if (rule !== null) this.#add(start, rule.tokens, this.exceptions.push(rule.isException) - 1)
     }
     this.start = this.#statesOf([start])

@@ -18,8 +18,8 @@ export type Token =
  * Reads an ignore pattern like moby's patternmatcher. Null for an empty one. Throws `build-failed`
  * for a bad one.
  */
-export function readPattern(given: string): { isException: boolean; tokens: Token[] } | null {
-  const trimmed = given.trim()
+export function readPattern(line: string): { isException: boolean; tokens: Token[] } | null {
+  const trimmed = line.trim()
   if (trimmed === '') return null
 
   const cleaned = cleanPath(trimmed)
@@ -30,7 +30,7 @@ export function readPattern(given: string): { isException: boolean; tokens: Toke
     if (pattern === '') throw new Error('nothing after "!"')
     return { isException, tokens: tokensOf(Array.from(pattern)) }
   } catch (cause) {
-    const detail = `The ignore pattern ${JSON.stringify(given)} cannot be read. Correct it and deploy again.`
+    const detail = `The ignore pattern ${JSON.stringify(line)} cannot be read. Correct it and deploy again.`
     throw new Problem('build-failed', detail, { cause })
   }
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isObject } from '../is-object.ts'
 import { DeploymentOptions, lanePolicies } from '../options.ts'
 import { Problem } from '../problem.ts'
 import { refuseUnusable, variables } from './variables.ts'
@@ -12,7 +13,7 @@ const seconds = z.int().min(1).max(86_400)
 export const AppSettings = z.strictObject({
   /** How a new deployment and the others of its lane affect each other. */
   lane: z.enum(lanePolicies),
-  /** Maximum number of deployments at work at once before their deploy step, over all owners. */
+  /** Maximum number of deployments that run at once before their deploy step, over all owners. */
   builds: z.int().min(1).max(1000),
   /** Source retention, newest first: maximum count, total size in MiB and age in days. */
   keepSources: z.int().min(0).max(1000),
@@ -42,7 +43,7 @@ export type OwnSettings = z.infer<typeof OwnSettings>
  * Applies a `PATCH` to the settings. Null removes a setting, or one variable of `env` and `build`.
  */
 export function patchSettings(own: OwnSettings, patch: unknown): OwnSettings {
-  if (typeof patch !== 'object' || patch === null || Array.isArray(patch))
+  if (!isObject(patch))
     throw new Problem(
       'request-invalid',
       'The body is not a JSON object. Send settings by name; null removes a setting.',
@@ -81,18 +82,18 @@ export function describeSettings(own: OwnSettings, gateway: OwnSettings) {
 }
 
 /** Fills options that the request does not give from the app's settings. */
-export function withDefaults(asked: DeploymentOptions, own: OwnSettings): DeploymentOptions {
+export function withDefaults(options: DeploymentOptions, own: OwnSettings): DeploymentOptions {
   const { region = null, platform = null, strategy = null, dockerfile = null, target = null } = own
   return {
-    ...asked,
-    lane: asked.lane ?? own.lane ?? 'latest',
-    region: asked.region ?? region,
-    platform: asked.platform ?? platform,
-    strategy: asked.strategy ?? strategy,
-    dockerfile: asked.dockerfile ?? (asked.plan === null ? dockerfile : null),
-    target: asked.target ?? (asked.plan === null ? target : null),
-    env: { ...own.env, ...asked.env },
-    build: { ...own.build, ...asked.build },
+    ...options,
+    lane: options.lane ?? own.lane ?? 'latest',
+    region: options.region ?? region,
+    platform: options.platform ?? platform,
+    strategy: options.strategy ?? strategy,
+    dockerfile: options.dockerfile ?? (options.plan === null ? dockerfile : null),
+    target: options.target ?? (options.plan === null ? target : null),
+    env: { ...own.env, ...options.env },
+    build: { ...own.build, ...options.build },
   }
 }
 
@@ -101,8 +102,7 @@ function merge(own: object, patch: object): Record<string, unknown> {
   const merged = new Map<string, unknown>(Object.entries(own))
   for (const [name, value] of Object.entries(patch) as [string, unknown][])
     if (value === null) merged.delete(name)
-    else if (typeof value === 'object' && !Array.isArray(value))
-      merged.set(name, merge(Object(merged.get(name)), value))
+    else if (isObject(value)) merged.set(name, merge(Object(merged.get(name)), value))
     else merged.set(name, value)
   // A key named __proto__ stays a key, so the check for names refuses it.
   return Object.fromEntries(merged)

@@ -16,12 +16,12 @@ export const variables = z.record(
  * Throws when there are more variables than `variableLimits` allows, before it checks each one.
  * Also throws for a NUL: neither an environment variable nor a path can hold one.
  */
-export function refuseUnusable(option: string, given: unknown): void {
-  if (typeof given === 'string' && given.includes('\0'))
+export function refuseUnusable(option: string, value: unknown): void {
+  if (typeof value === 'string' && value.includes('\0'))
     throw optionInvalid(option, 'holds a NUL character; leave it out')
-  if (typeof given !== 'object' || given === null) return
+  if (typeof value !== 'object' || value === null) return
 
-  const all = Object.entries(given)
+  const all = Object.entries(value)
   const { count, allChars } = variableLimits
   const chars = all.reduce(
     (sum, [name, value]) => sum + name.length + String(value ?? '').length,

@@ -53,16 +53,18 @@ function renderRelease({ app, owner }: Verdict, release: number, commands: NextC
   return `release ${release} of ${app}${undo}`
 }
 
-/** Renders the refusal of a request. */
-export const renderRefusal = (problem: VerdictProblem): string =>
-  [
-    `refused: ${problem.code}`,
+/** Renders the refusal of a request, or why the gateway no longer waits with the caller. */
+export function renderRefusal(problem: VerdictProblem): string {
+  const { code, retry, deployment } = problem
+  const goesOn = code === 'stopping' && typeof deployment === 'string'
+  const lines = [
+    goesOn ? `not known yet: deployment ${deployment} continues` : `refused: ${code}`,
     ...renderProblem(problem),
-    ...(problem['retry'] === true ? ['Next: send it again later.'] : []),
+    ...(retry === true && !goesOn ? ['Next: send it again later.'] : []),
     ...requestOf(problem),
   ]
-    .map((line) => `${visibleLines(line)}\n`)
-    .join('')
+  return lines.map((line) => `${visibleLines(line)}\n`).join('')
+}
 
 /** The id by which the operator finds an inner error in the gateway's log. */
 const requestOf = ({ code, requestId }: VerdictProblem): string[] =>

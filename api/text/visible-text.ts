@@ -5,11 +5,11 @@
 
 /** Colours, cursor moves, links, titles and device strings: from ESC to the end of the sequence. */
 const sequences =
-  // oxlint-disable-next-line no-control-regex -- control characters are what it is about
+  // oxlint-disable-next-line no-control-regex -- it matches control characters
   /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-OQ-WYZ\\`-~])/g
 
 /** Controls that a terminal obeys without showing anything: NUL, the bell, and character sets. */
-// oxlint-disable-next-line no-control-regex -- control characters are what it is about
+// oxlint-disable-next-line no-control-regex -- it matches control characters
 const silent = /[\x00\x07\x0e\x0f]/g
 
 /**

@@ -6,8 +6,8 @@ import { Problem } from '#api/problem.ts'
 import { cleanPath } from '#api/text/clean-path.ts'
 import { readSecrets } from './read-secrets.ts'
 
-type Where = { gateway: URL; token: string }
-export type DeployCommand = Where & {
+type Connection = { gateway: URL; token: string }
+export type DeployCommand = Connection & {
   name: 'deploy'
   /** Null: the config file of the folder names it. */
   app: string | null
@@ -19,17 +19,21 @@ export type DeployCommand = Where & {
   secrets: Map<string, string>
   detach: boolean
 }
-export type FollowCommand = Where & { name: 'follow'; id: string; show: Show }
+export type FollowCommand = Connection & { name: 'follow'; id: string; show: Show }
 /** Filter for a log: events of these types, or of steps whose name contains this text. */
 export type Show = { only?: string | undefined; step?: string | undefined }
-export type RetryCommand = Where & { name: 'retry'; id: string; reuseImage: boolean }
-export type CancelCommand = Where & {
+export type RetryCommand = Connection & { name: 'retry'; id: string; reuseImage: boolean }
+export type CancelCommand = Connection & {
   name: 'cancel'
   id: string
   abort: boolean
   why: string | null
 }
-export type RollbackCommand = Where & { name: 'rollback'; app: string; query: URLSearchParams }
+export type RollbackCommand = Connection & {
+  name: 'rollback'
+  app: string
+  query: URLSearchParams
+}
 export type Command =
   | DeployCommand
   | FollowCommand
@@ -81,16 +85,16 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   const [name, ...args] = positionals
   if (values.help || name === undefined || name === 'help') return { name: 'help' }
 
-  const where = readWhere(values, env)
+  const connection = readConnection(values, env)
   const { only, step } = values
   if (only && step) throw wrongUse('Give --only or --step, not both.')
-  if (name === 'deploy' && args.length <= 2) return readDeploy(values, args, where, env)
+  if (name === 'deploy' && args.length <= 2) return readDeploy(values, args, connection, env)
   if (name === 'follow' && args.length === 1)
-    return { name, id: args[0]!, show: { only, step }, ...where }
+    return { name, id: args[0]!, show: { only, step }, ...connection }
   if (name === 'retry' && args.length === 1)
-    return { name, id: args[0]!, reuseImage: values['reuse-image'], ...where }
+    return { name, id: args[0]!, reuseImage: values['reuse-image'], ...connection }
   if (name === 'cancel' && args.length === 1)
-    return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...where }
+    return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
   if (name === 'rollback' && args.length === 1) {
     const { release = '', owner = '' } = values
     asOptions(() => readOptions([['owner', owner]]))
@@ -98,7 +102,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
       name,
       app: appName(args[0]!),
       query: new URLSearchParams({ ...(release && { release }), owner }),
-      ...where,
+      ...connection,
     }
   }
   throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
@@ -106,7 +110,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
 
 type Values = ReturnType<typeof parse>['values']
 
-function readWhere(values: Values, env: NodeJS.ProcessEnv): Where {
+function readConnection(values: Values, env: NodeJS.ProcessEnv): Connection {
   const address = values.gateway ?? env['TARMAC_GATEWAY']
   if (!address)
     throw wrongUse(
@@ -124,7 +128,7 @@ function readWhere(values: Values, env: NodeJS.ProcessEnv): Where {
 function readDeploy(
   values: Values,
   args: string[],
-  where: Where,
+  connection: Connection,
   env: NodeJS.ProcessEnv,
 ): DeployCommand {
   const { region, count, dockerfile, plan, target, platform, strategy, owner, lane, network } =
@@ -160,7 +164,7 @@ function readDeploy(
     options: asOptions(() => readOptions(given).options),
     secrets: readSecrets(values.secret ?? [], env),
     detach: values.detach,
-    ...where,
+    ...connection,
   }
 }
 

@@ -72,7 +72,7 @@ type EventsOptions = { only: string | undefined; signal: AbortSignal }
 type EventsGateway = Pick<Gateway, 'find' | 'events'>
 
 /** Yields each event of the log once. Returns the final record. */
-export async function* followDeployment(
+async function* followDeployment(
   id: string,
   gateway: EventsGateway,
   say: (text: string) => void,

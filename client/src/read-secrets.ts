@@ -8,9 +8,9 @@ import { maxSecretBytes, SecretName } from '#api/secret.ts'
  * Reads secrets: `NAME` from the environment, `NAME=@FILE` from a file. Never from the command
  * line: process lists show it.
  */
-export function readSecrets(given: string[], env: NodeJS.ProcessEnv): Map<string, string> {
+export function readSecrets(args: string[], env: NodeJS.ProcessEnv): Map<string, string> {
   const secrets = new Map<string, string>()
-  for (const each of given) {
+  for (const each of args) {
     const [, name = each, path] = /^([^=]+)=@(.+)$/.exec(each) ?? []
     const known = SecretName.safeParse(name)
     if (!known.success)

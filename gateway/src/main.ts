@@ -24,7 +24,7 @@ try {
   } else {
     const { previous } = restore(config.data, file)
     end(
-      `The records of ${file} are in place${previous ? `; those that were there are in ${previous}` : ''}.`,
+      `The records of ${file} are restored${previous ? `; the previous records are in ${previous}` : ''}.`,
       0,
     )
   }

@@ -33,9 +33,9 @@ export async function readiness({ buildkit, planner, network, disk, integrity }:
 
 /** How a part answers. */
 export async function probe(
-  asked: Promise<{ version: string }>,
+  answer: Promise<{ version: string }>,
 ): Promise<{ ok: boolean; detail: string }> {
-  return asked.then(
+  return answer.then(
     ({ version }) => ({ ok: true, detail: version }),
     (error: unknown) => ({ ok: false, detail: asProblem(error).message }),
   )

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-export type RetryPolicy = {
+type RetryPolicy = {
   /** Whether another attempt makes sense after this error. */
   isRetryable: (error: unknown) => boolean
   /** The pause before the next attempt, whose number is given (2, 3, …). Null: no more attempts. */
@@ -11,16 +11,16 @@ export type RetryPolicy = {
   onRetry?: (error: unknown, pauseMs: number) => void
 }
 
-/** Calls `work` until it succeeds. Throws its last error, or the reason of the abort. */
+/** Calls `action` until it succeeds. Throws its last error, or the reason of the abort. */
 export async function retry<T>(
-  work: (attempt: number) => Promise<T>,
+  action: (attempt: number) => Promise<T>,
   { isRetryable, pauseMs: pauseBefore, forMs = Infinity, onRetry }: RetryPolicy,
   signal: AbortSignal,
 ): Promise<T> {
   let failedAt: number | undefined
   for (let attempt = 1; ; attempt++) {
     try {
-      return await work(attempt)
+      return await action(attempt)
     } catch (error) {
       const pauseMs = isRetryable(error) ? pauseBefore(attempt + 1) : null
       failedAt ??= performance.now()
@@ -50,12 +50,12 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, undefined, { signal }).catch(() => signal.throwIfAborted())
 }
 
-/** Waits for `work`, but no longer than until the abort. Then it throws the reason of the abort. */
-export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+/** Waits for `promise`, but not longer than until the abort. Then it throws the abort's reason. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const stop = () => reject(signal.reason)
     if (signal.aborted) stop()
     signal.addEventListener('abort', stop, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
   })
 }

@@ -1,3 +1,4 @@
+import { isObject } from '#api/is-object.ts'
 import type { Cache, Command, Draft, Layer, Step } from './draft.ts'
 import { PlanError, addStep, say, setting, useTool } from './draft.ts'
 
@@ -149,13 +150,10 @@ function plainJson(text: string): string {
 
 /** Joins maps, and replaces everything else. */
 function merge(earlier: unknown, later: unknown): unknown {
-  if (!isMap(earlier) || !isMap(later)) return later ?? earlier
+  if (!isObject(earlier) || !isObject(later)) return later ?? earlier
   const keys = new Set([...Object.keys(earlier), ...Object.keys(later)])
   return Object.fromEntries([...keys].map((key) => [key, merge(earlier[key], later[key])]))
 }
-
-const isMap = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** A configured list replaces the generated one. `...` in it represents the generated one. */
 function spread<T extends object | string>(configured: T[] | undefined, generated: T[]): T[] {

@@ -1,12 +1,13 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { Problem } from '#api/problem.ts'
 import { startHttp, toBuildFailed, token, toLive } from '../gateway/http/start-http.ts'
+import { portOf } from '../../gateway/src/host/port-of.ts'
 
 vi.setConfig({ testTimeout: 30_000 }) // many processes on few cores
 
@@ -443,7 +444,7 @@ async function startProxy(port: number) {
     open.clear()
   }
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://127.0.0.1:${portOf(server)}`,
     cut,
     async [Symbol.asyncDispose]() {
       cut()
@@ -486,7 +487,7 @@ test('follow shows the requested event types or steps', async () => {
   const types = ({ out }: Run) => lines(out).map(({ type }) => type)
   expect(types(states)).toEqual([...Array<string>(8).fill('state'), 'result'])
   expect(types(step)).toEqual(['step', 'log', 'result'])
-  expect(unknown.err).toContain('it knows state, step, log,')
+  expect(unknown.err).toContain('It knows state, step, log,')
 })
 
 test('secrets come from the environment and from files, and travel with the source, never in a URL', async () => {

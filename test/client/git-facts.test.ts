@@ -10,9 +10,7 @@ const git = (...args: string[]) =>
   execFileSync(
     'git',
     ['-C', folder, '-c', 'user.name=Ada L', '-c', 'user.email=ada@example.com', ...args],
-    {
-      encoding: 'utf8',
-    },
+    { encoding: 'utf8' },
   ).trim()
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'tarmac-git-'))

@@ -144,5 +144,5 @@ test('a client whose gateway is killed and restarted prints every line once and 
       'live',
     ].map((state) => `=> ${state}`),
   )
-  expect(stderr).toContain('The gateway was stopped while it worked on this')
+  expect(stderr).toContain('The gateway stopped while this ran')
 })

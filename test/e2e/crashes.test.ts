@@ -35,7 +35,7 @@ test('a gateway killed during a build resumes it, and the log says so', async ()
     'verifying',
     'live',
   ])
-  expect(reasons(log)).toEqual(['The gateway was stopped while it worked on this'])
+  expect(reasons(log)).toEqual(['The gateway stopped while this ran'])
   expect(await lab.page('killed-build')).toBe('built twice')
 })
 
@@ -48,7 +48,7 @@ test('a gateway stopped during a build returns it to the queue; the next one fin
   await lab.start('gateway')
   const { record, log } = await lab.end(id)
   expect(record).toMatchObject({ state: 'live', attempt: 2, problem: null })
-  expect(reasons(log)).toEqual(['The gateway was stopped; this goes on when it is back.'])
+  expect(reasons(log)).toEqual(['The gateway stopped. This continues after the restart.'])
 })
 
 test.each([

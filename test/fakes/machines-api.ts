@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { SecretVersion } from '#api/release.ts'
 import type { Machine, MachineConfig } from '../../gateway/src/fly/machine.ts'
 import type { Volume } from '../../gateway/src/fly/answers.ts'
+import { portOf } from '../../gateway/src/host/port-of.ts'
 
 /** The behaviour of an image once a machine runs it. */
 export type Nature =
@@ -81,7 +81,7 @@ export class FakeFly {
   static async start(): Promise<FakeFly> {
     const fake = new FakeFly()
     await new Promise<void>((done) => fake.#server.listen(0, '127.0.0.1', done))
-    fake.url = `http://127.0.0.1:${(fake.#server.address() as AddressInfo).port}`
+    fake.url = `http://127.0.0.1:${portOf(fake.#server)}`
     return fake
   }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { portOf } from '../../gateway/src/host/port-of.ts'
 
 /** A registry in memory. It holds only manifests. */
 export class FakeRegistry {
@@ -17,7 +17,7 @@ export class FakeRegistry {
   static async start(): Promise<FakeRegistry> {
     const fake = new FakeRegistry()
     await new Promise<void>((done) => fake.#server.listen(0, '127.0.0.1', done))
-    fake.host = `127.0.0.1:${(fake.#server.address() as AddressInfo).port}`
+    fake.host = `127.0.0.1:${portOf(fake.#server)}`
     return fake
   }
 

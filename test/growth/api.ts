@@ -1,7 +1,6 @@
 import { AppName, OwnerName } from '../../api/app.ts'
 import { patchSettings } from '../../api/options/app-settings.ts'
 import type { Deployment } from '../../api/deployment.ts'
-import { isDeeperThan } from '../../api/nesting.ts'
 import { DeploymentOptions, parseOptions, readOptions } from '../../api/options.ts'
 import { unknownOption } from '../../api/options/unknown-option.ts'
 import { variableName } from '../../api/options/variables.ts'
@@ -91,10 +90,4 @@ export const api: Record<string, Shapes> = {
   'api/app.ts › OwnerName': hostileTexts((text) => OwnerName.safeParse(text)),
   'api/routes.ts › fill': hostileTexts((id) => fill('/v1/:id/events', { id })),
   'api/text/trim-end.ts › trimEnd': hostileTexts((text) => trimEnd(text, '. ')),
-  'api/nesting.ts › isDeeperThan': {
-    'lists in lists': (size) => {
-      const value: unknown = JSON.parse('['.repeat(size / 2) + ']'.repeat(size / 2))
-      return () => [isDeeperThan(value, 100), isDeeperThan(value, Infinity)]
-    },
-  },
 }

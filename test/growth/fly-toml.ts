@@ -14,7 +14,7 @@ import {
   refuseReservedGroups,
   refuseReservedMetadata,
 } from '../../gateway/src/flytoml/reserved.ts'
-import { tomlParts } from '../../gateway/src/flytoml/toml-size.ts'
+import { isDeeperThan, tomlParts } from '../../gateway/src/flytoml/toml-size.ts'
 import { shellText } from '../../gateway/src/go/shell-words.ts'
 import { sizeBytes, sizeIn } from '../../gateway/src/flytoml/size.ts'
 import { mergeConfig } from '../../gateway/src/deploy/config/merge-config.ts'
@@ -50,6 +50,12 @@ const names = (size: number) =>
 const marks = { image: { reference: 'a' }, deployment: 'a', number: 1, owner: null, builder: null }
 
 export const flyToml: Record<string, Shapes> = {
+  'gateway/src/flytoml/toml-size.ts › isDeeperThan': {
+    'lists in lists': (size) => {
+      const value: unknown = JSON.parse('['.repeat(size / 2) + ']'.repeat(size / 2))
+      return () => [isDeeperThan(value, 100), isDeeperThan(value, Infinity)]
+    },
+  },
   'gateway/src/flytoml/reserved.ts › isReserved': hostileTexts(isReserved),
   'gateway/src/flytoml/reserved.ts › refuseReservedMetadata': hostileTexts((name) =>
     refuseReservedMetadata('a', { [name]: name }),

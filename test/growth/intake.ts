@@ -41,7 +41,7 @@ const links =
     const all = listed(size, 200, (at) => `${at}`)
     return () => {
       const shape = new TreeShape(defaultLimits)
-      for (const at of all.keys()) shape.takeLink(path(at), target(at))
+      for (const at of all.keys()) shape.addLink(path(at), target(at))
       return shape.links()
     }
   }
@@ -105,14 +105,14 @@ export const sources: Record<string, Shapes> = {
       const paths = listed(size, 20, (at) => `a${at % 100}/b${at % 1000}/c${at}`)
       return () => {
         const shape = new TreeShape(defaultLimits)
-        for (const path of paths) shape.take('file', path)
+        for (const path of paths) shape.addPath('file', path)
       }
     },
     'deep folders': (size) => {
       const paths = listed(size, 1000, (at) => `${at}/${'a/'.repeat(60)}b`)
       return () => {
         const shape = new TreeShape(defaultLimits)
-        for (const path of paths) shape.take('file', path)
+        for (const path of paths) shape.addPath('file', path)
       }
     },
     'links side by side': links(
@@ -124,7 +124,7 @@ export const sources: Record<string, Shapes> = {
       () => `${'a/../'.repeat(60)}b`,
     ),
     'a link with a long target': (size) => () =>
-      new TreeShape(defaultLimits).takeLink('a', repeated('. ', size)),
+      new TreeShape(defaultLimits).addLink('a', repeated('. ', size)),
     'links that name each other': links(
       (at) => `link${at}`,
       (at) => `link${at + 1}`,

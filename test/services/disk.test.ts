@@ -143,7 +143,7 @@ test('below the low watermark uploads are refused with the reason; with space fr
   await vi.waitFor(() => expect(() => disk.assertRoom()).toThrow(Problem), { timeout: 3000 })
   expect(disk.state()).toEqual({
     ok: false,
-    detail: expect.stringMatching(/^\d+ MB of \d+ MB free; nothing new is taken until/),
+    detail: expect.stringMatching(/^\d+ MB of \d+ MB free; the gateway accepts nothing new until/),
   })
   const failure = await problemOf(disk.settled(AbortSignal.timeout(5000)))
   expect(failure.body()).toMatchObject({ code: 'no-space', retryAfterSeconds: 30 })
@@ -171,7 +171,7 @@ test('a step that has nearly filled the disk is stopped alone, before nothing is
     code: 'no-space',
     step: expect.stringContaining('600'),
     wroteBytes: expect.any(Number),
-    detail: expect.stringMatching(/wrote \d+ MB and \d+ files and filled the builder’s disk/),
+    detail: expect.stringMatching(/wrote \d+ MB and \d+ files and filled the gateway’s disk/),
   })
   expect(Number(failure.facts['wroteBytes'])).toBeGreaterThan(150e6)
   expect(() => execFileSync('pgrep', ['-f', '/step fill .* sleep 600'])).toThrow('Command failed')

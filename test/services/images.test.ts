@@ -564,7 +564,7 @@ test('an identical build is not repeated: the image is looked up, tagged and use
 
   const second = await build(files, { tag: ['v2', 'latest'] })
   expect(second.notes).toEqual([
-    `Nothing changed since deployment ${first.id}: its image is used, nothing is built.`,
+    `Nothing changed since deployment ${first.id}: its image is reused.`,
   ])
   expect(second).toMatchObject({
     image: { ...first.image, tags: [`deployment-${second.id}`, 'v2', 'latest'] },
@@ -697,7 +697,7 @@ test.each([
   [403, status(403), 'registry-denied', /may not push/],
   [404, status(404), 'registry-unavailable', /no such app/],
   [429, status(429), 'registry-unavailable', /too many/],
-  [503, status(503), 'registry-unavailable', /trouble/],
+  [503, status(503), 'registry-unavailable', /internal error/],
   [null, cut, 'registry-unavailable', /connection/],
 ])(
   'a push that gets %s fails with the right problem',

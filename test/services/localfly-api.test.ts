@@ -364,9 +364,7 @@ test('addresses differ, and a Flycast address is on the chosen network', async (
 
   const { data } = await graphql(
     '{ app(name: $appName) { ipAddresses { nodes { network { name } } } } }',
-    {
-      appName: 'addressed',
-    },
+    { appName: 'addressed' },
   )
   const networks = data.app.ipAddresses.nodes.map(({ network }: any) => network?.name ?? null)
   expect(networks).toEqual([null, null, 'blue', 'blue', 'default', 'blue', 'green'])

@@ -2,7 +2,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,6 +17,7 @@ import { openPlanner } from '../../gateway/src/railpack/open-planner.ts'
 import { planLimits } from '../../gateway/src/railpack/plan-request.ts'
 import { planSource } from '../../gateway/src/railpack/plan-source.ts'
 import { findPlanner } from '../../lab/planner/find.ts'
+import { portOf } from '../../gateway/src/host/port-of.ts'
 
 const never = new AbortController().signal
 const isRoot = process.getuid?.() === 0
@@ -114,7 +115,7 @@ describe('a program in the sandbox', () => {
       let reached = 0
       const server = createServer((socket) => socket.end(`${(reached += 1)}`)).listen(0, host)
       await once(server, 'listening')
-      const script = `exec 3<>/dev/tcp/${host}/${(server.address() as AddressInfo).port} && cat <&3`
+      const script = `exec 3<>/dev/tcp/${host}/${portOf(server)} && cat <&3`
       const control = spawn('/bin/bash', ['-c', script])
       await once(control, 'exit')
       expect([host, reached]).toEqual([host, 1])
@@ -129,7 +130,7 @@ describe('a program in the sandbox', () => {
       'prints without end',
       'yes',
       { maxOutputBytes: 100_000 },
-      'wrote more than the 100000 bytes of words',
+      'wrote more than 100000 bytes of output',
     ],
     [
       'leaves a result of 100 MB',
@@ -429,7 +430,7 @@ describe('the planner of this machine', () => {
   test('is refused with advice when it is more than one file', async () => {
     const path = join(import.meta.dirname, '../../lab/planner/railpack-standin')
     const asked = openPlanner(path, never)
-    await expect(asked).rejects.toThrow(/must be one file/)
+    await expect(asked).rejects.toThrow(/must be a single file/)
   })
 })
 

@@ -3,9 +3,9 @@ import { Problem } from '#api/problem.ts'
 import { inMb } from '#api/text/in-mb.ts'
 import { builderAnnotation, imageIndex } from '../registry/image-index.ts'
 import { refuseUnusable } from '../registry/image-parts.ts'
-import { buildPlatform, type ImageJob } from './build-platform.ts'
+import { buildPlatform, type BuildJob } from './build-platform.ts'
 import { imageInputs } from './image-key.ts'
-import type { BuildDeps, BuildSettings, Built, ImageOrder } from './image-order.ts'
+import type { BuildDeps, BuildSettings, Built, BuildRequest } from './build-request.ts'
 import { imageBytes, newBytes } from './image-sizes.ts'
 
 /**
@@ -15,14 +15,14 @@ import { imageBytes, newBytes } from './image-sizes.ts'
 export async function buildImage(
   deps: BuildDeps,
   { registryHost, registryCache, key }: BuildSettings,
-  order: ImageOrder,
+  request: BuildRequest,
 ): Promise<Built> {
-  const { deployment, plan } = order
-  const job: ImageJob = {
+  const { deployment, plan } = request
+  const job: BuildJob = {
     ...deps,
-    ...order,
+    ...request,
     registryCache,
-    inputs: imageInputs(order, key),
+    inputs: imageInputs(request, key),
     repository: `${registryHost}/${deployment.app}`,
     tags: tagsOf(deployment),
     annotations: { [builderAnnotation]: plan.builder },
@@ -30,7 +30,7 @@ export async function buildImage(
   return (await reuseImage(job)) ?? (await newImage(job))
 }
 
-function tagsOf({ id, options: { commit, tag } }: Deployment): ImageJob['tags'] {
+function tagsOf({ id, options: { commit, tag } }: Deployment): BuildJob['tags'] {
   const own = `deployment-${id}`
   const others = new Set([...(commit ? [commit.slice(0, 12)] : []), ...tag])
   others.delete(own)
@@ -38,7 +38,7 @@ function tagsOf({ id, options: { commit, tag } }: Deployment): ImageJob['tags'] 
 }
 
 /** The image of an equal earlier build, if there is one and the registry still has it. */
-async function reuseImage(job: ImageJob): Promise<Built | null> {
+async function reuseImage(job: BuildJob): Promise<Built | null> {
   const { deployment, buildkit, registry, store, inputs, tags, emit, signal } = job
   const { app, options } = deployment
   const earlier = options.rebuild ? null : await store.imageOf(app, inputs.key)
@@ -51,14 +51,14 @@ async function reuseImage(job: ImageJob): Promise<Built | null> {
     return null
   }
   await Promise.all(tags.map((name) => registry.tag(app, name, manifest, signal)))
-  note(`Nothing changed since deployment ${earlier.id}: its image is used, nothing is built.`)
+  note(`Nothing changed since deployment ${earlier.id}: its image is reused.`)
   return {
     image: factsOf(job, manifest.digest, earlier.image.sizeBytes),
     bases: earlier.bases,
   }
 }
 
-async function newImage(job: ImageJob): Promise<Built> {
+async function newImage(job: BuildJob): Promise<Built> {
   const { deployment, registry, inputs, tags, emit, signal } = job
   const from = performance.now()
   const images: PlatformImage[] = []
@@ -87,7 +87,7 @@ async function newImage(job: ImageJob): Promise<Built> {
 
 type PlatformImage = Awaited<ReturnType<typeof platformImage>>
 
-async function platformImage(job: ImageJob, platform: string) {
+async function platformImage(job: BuildJob, platform: string) {
   const { inputs, repository, tags, emit } = job
   const several = inputs.platforms.length > 1
   if (several) emit({ type: 'note', text: `Building for ${platform}.` })
@@ -99,7 +99,7 @@ async function platformImage(job: ImageJob, platform: string) {
 }
 
 /** Puts the images of all platforms under one tag. */
-async function pushIndex(job: ImageJob, images: PlatformImage[]) {
+async function pushIndex(job: BuildJob, images: PlatformImage[]) {
   const { deployment, registry, tags, annotations, signal } = job
   const index = imageIndex(images, annotations)
   await registry.tag(deployment.app, tags[0], index, signal)
@@ -107,17 +107,17 @@ async function pushIndex(job: ImageJob, images: PlatformImage[]) {
 }
 
 /** Trusts a push only when the registry returns the manifest. */
-async function readBack({ deployment, registry, signal }: ImageJob, digest: string) {
+async function readBack({ deployment, registry, signal }: BuildJob, digest: string) {
   const manifest = await registry.manifest(deployment.app, digest, signal)
   if (manifest) return manifest
   throw new Problem(
     'registry-unavailable',
-    `The registry does not have ${digest} although it took it.`,
+    `The registry does not have ${digest}, although it accepted it.`,
   )
 }
 
 /** How many bytes the image that the gateway last built for the app does not have. */
-async function freshBytes(job: ImageJob, images: PlatformImage[]): Promise<number> {
+async function freshBytes(job: BuildJob, images: PlatformImage[]): Promise<number> {
   const { deployment, registry, store, repository, signal } = job
   const { app } = deployment
   const { deployments } = await store.list(app, { limit: 10, before: null })
@@ -130,7 +130,7 @@ async function freshBytes(job: ImageJob, images: PlatformImage[]): Promise<numbe
 }
 
 function factsOf(
-  { repository, tags, plan }: ImageJob,
+  { repository, tags, plan }: BuildJob,
   digest: string,
   sizeBytes: number | undefined,
 ): ImageFacts {

@@ -8,13 +8,13 @@ import { appLabel } from '../buildkit/image-policy.ts'
 import { sourceTree } from '../railpack/compile/source-node.ts'
 import { onPlan } from '../railpack/plan-work.ts'
 import type { ImageInputs } from './image-key.ts'
-import type { BuildDeps, BuildSettings, ImageOrder } from './image-order.ts'
+import type { BuildDeps, BuildSettings, BuildRequest } from './build-request.ts'
 import { withDiskSpace } from './with-disk-space.ts'
 
 /** All that the parts of one build share. */
-export type ImageJob = BuildDeps &
+export type BuildJob = BuildDeps &
   Pick<BuildSettings, 'registryCache'> &
-  ImageOrder & {
+  BuildRequest & {
     inputs: ImageInputs
     /** `host/app` */
     repository: string
@@ -25,7 +25,7 @@ export type ImageJob = BuildDeps &
   }
 
 /** Builds the image for one platform, and pushes it under a tag. */
-export async function buildPlatform(job: ImageJob, platform: string, tag: string) {
+export async function buildPlatform(job: BuildJob, platform: string, tag: string) {
   const { deployment, tree, plan, inputs, emit } = job
   const { app, options } = deployment
   const { cacheKey, target, buildArgs, valuesHash } = inputs
@@ -58,7 +58,7 @@ export async function buildPlatform(job: ImageJob, platform: string, tag: string
   return await solve(job, { ...compiled, context }, tag)
 }
 
-function solve(job: ImageJob, build: Build, tag: string) {
+function solve(job: BuildJob, build: Build, tag: string) {
   const { deployment, disk, buildkit, registryCache, repository, annotations, signal } = job
   const { id, app, options } = deployment
   const more = {
@@ -85,7 +85,7 @@ function solve(job: ImageJob, build: Build, tag: string) {
  * The gateway asks the registry itself, with the same login.
  */
 async function confirmDenied(
-  { deployment, registry, tags, signal }: ImageJob,
+  { deployment, registry, tags, signal }: BuildJob,
   error: unknown,
 ): Promise<never> {
   const reading = error instanceof Problem && /from (HEAD|GET) request/.test(error.message)

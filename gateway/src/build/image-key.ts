@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { byteOrder } from '../go/byte-order.ts'
 import { secretsHash } from '../secrets/vault.ts'
-import type { ImageOrder } from './image-order.ts'
+import type { BuildRequest } from './build-request.ts'
 import { platformsOf } from './platforms.ts'
 
 /** What an image is made from, besides its source and its plan. */
@@ -27,7 +27,7 @@ export function imageInputs(
     secrets,
     plan,
     flyBuild,
-  }: Pick<ImageOrder, 'deployment' | 'tree' | 'secrets' | 'plan' | 'flyBuild'>,
+  }: Pick<BuildRequest, 'deployment' | 'tree' | 'secrets' | 'plan' | 'flyBuild'>,
   gatewayKey: Uint8Array,
 ): ImageInputs {
   const appKey = createHmac('sha256', gatewayKey).update(app).digest()

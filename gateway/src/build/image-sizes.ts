@@ -18,16 +18,16 @@ export async function newBytes(
   before: string | null,
   manifestOf: (digest: string) => Promise<Manifest | null>,
 ): Promise<number> {
-  const there = new Set<string>()
-  const asked = new Set<string>()
+  const known = new Set<string>()
+  const seen = new Set<string>()
 
-  for (const digests = before ? [before] : []; digests.length > 0 && asked.size < maxManifests;) {
+  for (const digests = before ? [before] : []; digests.length > 0 && seen.size < maxManifests;) {
     const next = digests.pop()!
-    if (asked.has(next)) continue
-    asked.add(next)
+    if (seen.has(next)) continue
+    seen.add(next)
     const manifest = await manifestOf(next)
     const { layers, images } = (manifest && imageParts(manifest)) ?? { layers: [], images: [] }
-    for (const { digest } of layers) there.add(digest)
+    for (const { digest } of layers) known.add(digest)
     digests.push(...images.map(({ digest }) => digest))
   }
 
@@ -36,6 +36,6 @@ export async function newBytes(
       .flatMap((image) => imageParts(image)?.layers ?? [])
       .map(({ digest, size }) => [digest, size]),
   )
-  for (const digest of there) fresh.delete(digest)
+  for (const digest of known) fresh.delete(digest)
   return [...fresh.values()].reduce((sum, size) => sum + size, 0)
 }

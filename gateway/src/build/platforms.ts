@@ -25,6 +25,6 @@ export async function checkPlatforms(
     (platform) => !platforms.includes(platform.replace('arm64/v8', 'arm64')),
   )
   if (!foreign) return
-  const detail = `This builder cannot run programs for ${foreign}. It builds for ${platforms.join(', ')}.`
+  const detail = `The gateway cannot run programs for ${foreign}. It builds for ${platforms.join(', ')}.`
   throw new Problem('platform-unsupported', detail, { facts: { platform: foreign, platforms } })
 }

@@ -1,7 +1,8 @@
 import { Problem } from '#api/problem.ts'
 import { inMb } from '#api/text/in-mb.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
-import type { DiskWatch, Stopped } from '../host/disk/disk-watch.ts'
+import type { DiskWatch } from '../host/disk/disk-watch.ts'
+import type { Stopped } from '../host/disk/work-stopper.ts'
 
 const words = /no space left on device|ENOSPC/i
 /** The share of the disk to free for the next try of a build that ran out of space. */
@@ -19,38 +20,43 @@ const killed = 137
 const triesOf = new WeakMap<AbortSignal, number>()
 
 /**
- * Runs work that needs disk space. Waits until there is space, stops the work when there is none,
+ * Runs an action that needs disk space. Waits until there is space, stops it when there is none,
  * and reads its log events for errors about a full disk.
  */
 export async function withDiskSpace<T>(
   disk: DiskWatch,
   emit: EventSink,
-  work: (emit: EventSink, signal: AbortSignal) => Promise<T>,
+  action: (emit: EventSink, signal: AbortSignal) => Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
   await disk.settled(signal)
   using inside = disk.enter()
-  let said = false
-  const listen: EventSink = (event) => {
-    said ||= event.type === 'log' && words.test(event.text)
+  let saysFull = false
+  const watched: EventSink = (event) => {
+    saysFull ||= event.type === 'log' && words.test(event.text)
     emit(event)
   }
   try {
-    return await work(listen, AbortSignal.any([signal, inside.signal]))
+    return await action(watched, AbortSignal.any([signal, inside.signal]))
   } catch (error) {
-    throw await outOfRoom(error, { said, ended: inside.signal.aborted }, disk, signal)
+    throw await outOfSpace(
+      error,
+      { logSaysFull: saysFull, ended: inside.signal.aborted },
+      disk,
+      signal,
+    )
   }
 }
 
 /**
- * Returns the error to report for a failed build. It is `no-space` if the builder's disk was full;
+ * Returns the error to report for a failed build. It is `no-space` if the gateway's disk was full;
  * then the gateway starts to free space. The log of a step and the error of the daemon may say so,
  * but the source can write both. The gateway believes them if the disk was short of space, or if
  * the disk watch `ended` the build.
  */
-async function outOfRoom(
+async function outOfSpace(
   error: unknown,
-  { said, ended }: { said: boolean; ended: boolean },
+  { logSaysFull, ended }: { logSaysFull: boolean; ended: boolean },
   disk: DiskWatch,
   signal: AbortSignal,
 ): Promise<unknown> {
@@ -58,7 +64,7 @@ async function outOfRoom(
 
   const stopped =
     error.facts['exitCode'] === killed && !error.facts['outOfMemory'] ? disk.stoppedLately() : null
-  const saysFull = error.code === 'no-space' || said || words.test(error.message)
+  const saysFull = error.code === 'no-space' || logSaysFull || words.test(error.message)
   const isShort = (ended && error.code === 'no-space') || (saysFull && (await disk.wasShort()))
 
   if (!stopped && !isShort) {
@@ -84,10 +90,10 @@ function detailOf({ facts }: Problem, stopped: Stopped | null, fillsDisk: boolea
     typeof facts['step'] === 'string' ? `The step “${facts['step']}”` : 'A step of the build'
   const wrote = stopped && ` wrote ${inMb(stopped.bytes)} and ${stopped.files} files`
   const what = stopped
-    ? `${step}${wrote} and filled the builder’s disk, so it was stopped.`
-    : 'The builder’s disk is full; old build caches are being removed.'
+    ? `${step}${wrote} and filled the gateway’s disk, so it was stopped.`
+    : 'The gateway’s disk is full. Old build caches are being removed.'
   const next = fillsDisk
-    ? 'This build ran out of room again and again and is not tried once more: let its steps write less, or give the builder a larger volume.'
-    : 'If it stays so, the build needs more room than the builder has.'
+    ? 'This build filled the disk several times and is not tried again. Let its steps write less, or give the gateway a larger volume.'
+    : 'If this happens again, the build needs more space than the gateway has.'
   return `${what} ${next}`
 }

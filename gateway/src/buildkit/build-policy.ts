@@ -7,7 +7,7 @@ const scheme = 'docker-image://'
 const allow: PolicyAnswer = { decision: { action: policyAction.allow } }
 const deny: PolicyAnswer = { decision: { action: policyAction.deny } }
 
-export type BuildFacts = {
+type BuildFacts = {
   app: string
   /** The URL at which the daemon reads the build's source. */
   contextUrl: string | null

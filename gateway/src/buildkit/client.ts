@@ -18,7 +18,7 @@ import { StepWatch } from './steps/step-watch.ts'
 /** The login that an app's builds use at a registry. Null: anonymous. */
 export type LoginFor = (app: string, host: string) => ReturnType<Login>
 
-export type BuildkitOptions = {
+type BuildkitOptions = {
   /** `unix:///…` */
   address: string
   contextPort: number

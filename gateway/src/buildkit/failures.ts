@@ -19,7 +19,7 @@ const type = {
 const maxDetailChars = 2000
 
 /** The facts around a failed solve. `changed` is the file that differs from the source tree. */
-export type SolveContext = {
+type SolveContext = {
   progress: Progress
   plain: (text: string) => string
   changed: string | null
@@ -46,8 +46,11 @@ export function solveProblem(
   const exitCode = details.get(type.exit)?.['Code']
   const fullText = plain(error.details)
   const text = fullText.slice(0, maxDetailChars)
-  const said = { text, words: daemonWords(fullText) }
-  if (isUnavailable(error) || (typeof exitCode !== 'number' && isSessionLost(error, said.words)))
+  const daemonMessage = { text, words: daemonWords(fullText) }
+  if (
+    isUnavailable(error) ||
+    (typeof exitCode !== 'number' && isSessionLost(error, daemonMessage.words))
+  )
     return daemonUnavailable(error)
 
   const vertex = details.get(type.vertex)?.['digest']
@@ -55,8 +58,8 @@ export function solveProblem(
   const record = root !== null && step?.record ? readStepRecord(root, step.record) : null
   const { code, detail, facts } =
     typeof exitCode === 'number'
-      ? exitVerdict({ step: step?.name ?? text, exitCode, words: said.words, record })
-      : classifyFailure(said, step)
+      ? exitVerdict({ step: step?.name ?? text, exitCode, words: daemonMessage.words, record })
+      : classifyFailure(daemonMessage, step)
 
   return new Problem(code, detail, {
     cause: error,
@@ -71,17 +74,15 @@ export function solveProblem(
 export const daemonUnavailable = (cause: unknown): Problem =>
   new Problem(
     'buildkit-unavailable',
-    'The build daemon does not answer. Try again; if it stays so, its log says why.',
-    {
-      cause,
-    },
+    'The build daemon does not answer. Try again. If this happens again, its log says why.',
+    { cause },
   )
 
 /** The daemon's message, and the same without the quotes from the source. */
-type Said = { text: string; words: string }
+type DaemonMessage = { text: string; words: string }
 
-function classifyFailure(said: Said, step: StepFacts | null): Verdict {
-  const { text, words } = said
+function classifyFailure(daemonMessage: DaemonMessage, step: StepFacts | null): Verdict {
+  const { text, words } = daemonMessage
   // Errors in the Dockerfile contain its own words without quotes, so no other pattern may match
   // them.
   if (/^(?:dockerfile parse error|failed to process )/.test(words))
@@ -95,7 +96,7 @@ function classifyFailure(said: Said, step: StepFacts | null): Verdict {
   }
 
   if (/^failed to push |^error writing (?:layer|manifest|config)/.test(words))
-    return pushVerdict(said)
+    return pushVerdict(daemonMessage)
 
   const secret = /(?:^|: )secret (\S+): not found$/.exec(words)?.[1]
   if (secret) {
@@ -104,11 +105,11 @@ function classifyFailure(said: Said, step: StepFacts | null): Verdict {
   }
 
   const image = imageOf(words, step)
-  if (image !== null) return pullVerdict(image, said)
+  if (image !== null) return pullVerdict(image, daemonMessage)
 
   const missing = /failed to calculate checksum of ref \S+: (".*"): not found/.exec(text)
   if (missing) {
-    const detail = `The build copies ${missing[1]}, which the source does not hold. Is it left out by .dockerignore or .gitignore?`
+    const detail = `The build copies ${missing[1]}, which the source does not have. Does .dockerignore or .gitignore exclude it?`
     return { code: 'build-failed', detail }
   }
 
@@ -120,19 +121,19 @@ const pushFailures: [RegExp, ProblemCode, string][] = [
   [
     /: 403 |denied|insufficient_scope/i,
     'registry-denied',
-    'the builder’s login may not push to this app',
+    'the gateway’s login may not push to this app',
   ],
-  [/: 401 |authoriz/i, 'registry-denied', 'it does not know the builder’s login; check its token'],
+  [/: 401 |authoriz/i, 'registry-denied', 'it does not know the gateway’s login; check its token'],
   [
     /: 404 |name unknown|name not known|NAME_UNKNOWN/i,
     'registry-unavailable',
-    'it knows no such app',
+    'it has no such app',
   ],
   [/: 429 |toomanyrequests/i, 'registry-unavailable', 'it gets too many requests; try again later'],
-  [/: 5\d\d /, 'registry-unavailable', 'it is in trouble itself; try again later'],
+  [/: 5\d\d /, 'registry-unavailable', 'it has an internal error; try again later'],
 ]
 
-function pushVerdict({ text, words }: Said): Verdict {
+function pushVerdict({ text, words }: DaemonMessage): Verdict {
   const reason = withoutNames(words.replace(/^failed to push \S+:/, ''))
   const found = pushFailures.find(([fits]) => fits.test(reason))
   const [, code, why] = found ?? [
@@ -142,14 +143,14 @@ function pushVerdict({ text, words }: Said): Verdict {
   ]
   const status = /: ([45]\d\d) /.exec(reason)?.[1]
   const facts = { registryStatus: status ? Number(status) : null }
-  return { code, detail: `The registry did not take the image: ${why}. (${text})`, facts }
+  return { code, detail: `The registry did not accept the image: ${why}. (${text})`, facts }
 }
 
 /** Removes URLs: they contain names of apps and images, which are not the daemon's own words. */
 const withoutNames = (words: string) => words.replace(/https?:\/\/\S*?(?=:?(?:\s|$))/g, '')
 
 /** The daemon's message about a failed request to a registry. */
-const askedFor =
+const requestPattern =
   /(?:^|: )(?:failed to do request: [A-Z][a-z]+ "|unexpected status from [A-Z]+ request to )https?:\/\/([^/\s]+)\/v2\/(\S+)\/(?:manifests|blobs)\/([\w.:-]*\w)/
 
 /**
@@ -164,21 +165,23 @@ function imageOf(words: string, step: StepFacts | null): string | null {
     ) ??
     /^failed to load cache key: (\S+): not found/.exec(words)
   if (named) return named[1]!
-  const asked = askedFor.exec(words)
-  return asked && `${asked[1]}/${asked[2]}${asked[3]!.includes(':') ? '@' : ':'}${asked[3]}`
+  const request = requestPattern.exec(words)
+  return (
+    request && `${request[1]}/${request[2]}${request[3]!.includes(':') ? '@' : ':'}${request[3]}`
+  )
 }
 
-function pullVerdict(image: string, { text, words }: Said): Verdict {
+function pullVerdict(image: string, { text, words }: DaemonMessage): Verdict {
   const reason = withoutNames(
     words.replace(/^\S+: (?=failed to resolve )/, '').replaceAll(image, ''),
   )
   if (/: not found|denied|authoriz|manifest unknown|name unknown|\b40[134]\b/i.test(reason)) {
-    const detail = `The image ${image} is not there, or not for everybody; check its name and tag. (${text})`
+    const detail = `The image ${image} does not exist or is not public. Check its name and tag. (${text})`
     return { code: 'image-not-found', detail, facts: { image } }
   }
   return {
     code: 'registry-unavailable',
-    detail: `The image ${image} could not be fetched; try again. (${text})`,
+    detail: `The image ${image} could not be fetched. Try again. (${text})`,
     facts: { image },
   }
 }

@@ -24,7 +24,7 @@ export type ImageRules = {
   daemonAsks?: boolean
 }
 
-/** A label on every image that the builder makes. */
+/** A label on every image that the gateway builds. */
 export const appLabel = 'dev.tarmac.app'
 
 /**
@@ -58,7 +58,7 @@ export class ImagePolicy {
   checkFrontend(image: string): void {
     const { frontends: allowed } = this.#rules
     if (isAmong(allowed, imageName(image) ?? '')) return
-    const detail = `The Dockerfile asks to be read by ${image}, which is not allowed here: take the syntax line out, or use ${allowed.join(', ')}.`
+    const detail = `The syntax line of the Dockerfile names ${image}, which is not allowed. Remove the line, or use ${allowed.join(', ')}.`
     throw new Problem('image-forbidden', detail, { facts: { image, allowed } })
   }
 
@@ -111,7 +111,7 @@ export class ImagePolicy {
   }
 
   /**
-   * Throws if the builder made the image for another app. Returns false if the image's
+   * Throws if the image was built for another app. Returns false if the image's
    * configuration is not known yet. An image itself names the app that it was built for. If that
    * claim is false, the app's repository does not have the image.
    */
@@ -127,7 +127,7 @@ export class ImagePolicy {
 
   forbidden(app: string, image: string): Problem {
     const allowed = [...this.#rules.allowed, `${this.#rules.own}/${app}`]
-    const detail = `The build starts from the image ${image}, which is not allowed here. Allowed are images of ${allowed.join(', ')}; images of other apps never are.`
+    const detail = `The build starts from the image ${image}, which is not allowed. Allowed are images of ${allowed.join(', ')}. Images of other apps are never allowed.`
     return new Problem('image-forbidden', detail, { facts: { image, allowed } })
   }
 }
@@ -157,6 +157,6 @@ function appOf(config: Uint8Array): string | null {
  * tell them apart.
  */
 function notFound(image: string): Problem {
-  const detail = `The image ${image} is not there, or not for this app: check its name and digest, and the app's login for that registry.`
+  const detail = `The image ${image} does not exist, or this app may not read it. Check its name and digest, and the app's login for that registry.`
   return new Problem('image-not-found', detail, { facts: { image } })
 }

@@ -57,7 +57,7 @@ export function openBuildDisk(
     makeRoom: (freeBytes) => buildkit.prune(freeBytes),
     async makeMoreRoom(freeBytes) {
       if (!daemon || (await buildkit.leakedBytes(AbortSignal.timeout(leakMs))) === 0) return false
-      log.warn('build daemon holds what stopped builds wrote; restarting it')
+      log.warn('build daemon holds files of stopped builds; restarting it')
       await daemon.restart()
       await buildkit.prune(freeBytes)
       return true
@@ -92,7 +92,7 @@ function startDaemon(config: Config, log: Logger): Promise<Daemon> {
   )
 }
 
-/** The builder's own login for its registry, and the operator's logins for others. */
+/** The gateway's own login for its registry, and the operator's logins for others. */
 function loginsOf({ registry, dockerConfig, secrets }: Config): LoginFor {
   return (app, host) => {
     if (host === registry) return { user: 'x', secret: secrets.fly }

@@ -25,7 +25,7 @@ function dockerfileRequest(build: DockerfileBuild, options: SolveOptions) {
   // A frontend that gets `cmdline` treats the syntax line as handled. It does not load the image
   // that the Dockerfile names.
   const reader = frontend ? { source: frontend, cmdline: frontend } : { cmdline: 'dockerfile.v0' }
-  // Build arguments that begin with `BUILDKIT_` control the builder. The sender must not set them.
+  // Build arguments that begin with `BUILDKIT_` control BuildKit itself. The sender must not set them.
   const own = Object.entries(build.buildArgs).filter(([name]) => !name.startsWith('BUILDKIT_'))
   const buildArgs = { ...Object.fromEntries(own), BUILDKIT_CACHE_MOUNT_NS: build.cacheKey }
   const imports = cacheImports(cache).map(({ type, attrs }) => ({ Type: type, Attrs: attrs }))

@@ -5,22 +5,23 @@ import type { DeploymentOptions } from '#api/options.ts'
 import type { DriftReport, Release, ReleaseDiff } from '#api/release.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
 import type { SecretFacts } from '#api/secret.ts'
+import type { PageRequest } from '../deployments/release-store.ts'
+import type { RolloutRequest } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Principal } from './principal.ts'
 import type { Rollback } from './rollback.ts'
 
-type Page = { limit: number; before: string | null }
 type Target = { app: string; owner: string | null }
 
 /**
- * Everything that a person or a program can ask of the gateway: the one door for HTTP and what comes
- * after it. Each command takes its caller first. What it refuses is a Problem.
+ * Everything that a person or a program can ask of the gateway: HTTP uses nothing else. Each
+ * command takes its caller first. A refusal is a Problem.
  */
 export type Commands = {
   /** Creates the record. From then on the deployment runs, whether or not the caller stays. */
   submit(
     caller: Principal,
-    asked: {
+    submission: {
       app: string
       options: DeploymentOptions
       source: SourceFacts
@@ -28,7 +29,7 @@ export type Commands = {
       idempotencyKey: string | null
     },
   ): Promise<Deployment>
-  /** Deploys an existing image. `asked` distinguishes requests with the same idempotency key. */
+  /** Deploys an existing image. `requestBody` distinguishes requests with the same idempotency key. */
   deployExisting(
     caller: Principal,
     source: ImageSource,
@@ -36,10 +37,10 @@ export type Commands = {
       app: string
       options: DeploymentOptions
       idempotencyKey: string | null
-      asked: unknown
+      requestBody: unknown
     },
   ): Promise<Deployment>
-  rollback(caller: Principal, asked: Rollback): Promise<Deployment>
+  rollback(caller: Principal, request: Rollback): Promise<Deployment>
   /** Creates a deployment from an earlier one's source or image. */
   retry(
     caller: Principal,
@@ -59,13 +60,13 @@ export type Commands = {
   deployments(
     caller: Principal,
     app: string,
-    page: Parameters<DeploymentStore['list']>[1],
+    page: PageRequest & { key?: string | null },
   ): ReturnType<DeploymentStore['list']>
 
   releases(
     caller: Principal,
     target: Target,
-    page: Page,
+    page: PageRequest,
   ): Promise<{ releases: Release[]; next: string | null }>
   release(caller: Principal, target: Target, number: number): Promise<Release>
   releaseDiff(caller: Principal, target: Target, from: number, to: number): Promise<ReleaseDiff>
@@ -84,11 +85,11 @@ export type Commands = {
 
   createRollout(
     caller: Principal,
-    asked: NewRollout,
+    rollout: NewRollout,
     build: string | null,
-    request: { asked: unknown; idempotencyKey: string | null },
+    request: RolloutRequest,
   ): Promise<Rollout>
   rollout(caller: Principal, id: string): Promise<Rollout>
-  rollouts(caller: Principal, page: Page): Promise<RolloutPage>
+  rollouts(caller: Principal, page: PageRequest): Promise<RolloutPage>
   cancelRollout(caller: Principal, id: string, request: NewCancelRequest): Promise<Rollout>
 }

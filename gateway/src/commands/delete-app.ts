@@ -27,9 +27,7 @@ export async function deleteApp(
     throw new Problem(
       'app-busy',
       `Deployment ${busy.id} of ${app} is ${busy.state}. Cancel it, or wait for its end.`,
-      {
-        facts: { deployment: busy.id },
-      },
+      { facts: { deployment: busy.id } },
     )
 
   const found = await fly.app(app, signal)
@@ -38,7 +36,7 @@ export async function deleteApp(
   if (!made && !foreign)
     throw new Problem(
       'app-not-managed',
-      `This builder did not make the app ${app}. To delete it all the same say foreign=true.`,
+      `The gateway did not create the app ${app}. To delete it anyway, send foreign=true.`,
     )
 
   await fly.deleteApp(app, signal)

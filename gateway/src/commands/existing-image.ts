@@ -34,10 +34,7 @@ export async function fromImage(
   const { store, sources } = deps
   const { owner } = options
   if (!options.deploy)
-    throw new Problem(
-      'option-invalid',
-      'deploy=false with an image that exists leaves nothing to do.',
-    )
+    throw new Problem('option-invalid', 'deploy=false with an existing image leaves nothing to do.')
 
   if ('image' in source) {
     const runs = (await store.releases.find(app, owner)) ?? (await store.releases.find(app, null))
@@ -51,7 +48,7 @@ export async function fromImage(
     const release = await findRelease(store.releases, of, whose, source.release)
     const previous = await store.find(release.deployment)
     return {
-      options: over(previous, options),
+      options: overlay(previous, options),
       source: null,
       from: { app: of, owner: whose, release: release.number },
       resolved: true,
@@ -63,7 +60,7 @@ export async function fromImage(
   if (!previous.image) throw new Problem('no-image', `Deployment ${previous.id} has no image.`)
   const image = await findImage(previous.image.reference, previous.image, deps, signal)
   const config = await configOf(previous, sources)
-  return { options: over(previous, options), ...config, resolved: true, image }
+  return { options: overlay(previous, options), ...config, resolved: true, image }
 }
 
 /** Finds an image in the registry. `known`: its facts, if this gateway has deployed it before. */
@@ -78,7 +75,7 @@ async function findImage(
   if (host !== registryHost)
     throw new Problem(
       'option-invalid',
-      `This builder brings images of its own registry: ${registryHost}/<app>:<tag>, or @sha256:<digest>.`,
+      `The gateway deploys only images of its own registry: ${registryHost}/<app>:<tag>, or @sha256:<digest>.`,
       { facts: { option: 'source.image' } },
     )
 
@@ -115,7 +112,7 @@ export async function assertSourceRetained(
   await sources.tree(digest).catch((cause: unknown) => {
     throw new Problem(
       'source-gone',
-      `The source of deployment ${id} is no longer kept; send it again.`,
+      `The source of deployment ${id} is no longer kept. Send it again.`,
       { cause },
     )
   })
@@ -124,18 +121,18 @@ export async function assertSourceRetained(
 /**
  * Overlays the given options on those of an earlier deployment. Options that are null, such as
  * commit and region, keep their earlier value. Build options and tag always do; owner, lane, count
- * and `over` never do.
+ * and `force-over` never do.
  */
-function over(previous: Deployment | null, given: DeploymentOptions): DeploymentOptions {
-  if (!previous) return given
-  const said = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))
+function overlay(previous: Deployment | null, own: DeploymentOptions): DeploymentOptions {
+  if (!previous) return own
+  const set = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== null))
   const { options } = previous
-  const env = { ...options.env, ...given.env }
-  const own = {
-    owner: given.owner,
-    lane: given.lane,
-    count: given.count,
-    'force-over': given['force-over'],
+  const env = { ...options.env, ...own.env }
+  const neverInherited = {
+    owner: own.owner,
+    lane: own.lane,
+    count: own.count,
+    'force-over': own['force-over'],
   }
-  return { ...options, ...said, env, build: options.build, tag: options.tag, ...own }
+  return { ...options, ...set, env, build: options.build, tag: options.tag, ...neverInherited }
 }

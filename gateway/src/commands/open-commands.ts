@@ -38,9 +38,9 @@ export function openCommands(deps: CommandDeps): Commands {
     releaseView(await findRelease(releases, app, owner, number))
 
   return {
-    submit: (caller, asked) => submissions.submit(caller, asked),
+    submit: (caller, submission) => submissions.submit(caller, submission),
     deployExisting: (caller, source, target) => submissions.deployExisting(caller, source, target),
-    rollback: (caller, asked) => rollback(caller, asked, { releases, submissions }),
+    rollback: (caller, request) => rollback(caller, request, { releases, submissions }),
     retry: (caller, id, more) => submissions.retry(caller, id, more),
     cancel: (_caller, id, request) => runner.cancel(id, request),
     refuseBusyLane: (_caller, announced) => store.refuseBusyLane(announced),
@@ -66,8 +66,8 @@ export function openCommands(deps: CommandDeps): Commands {
     putSecret: (_caller, app, name, value) => vault.put(app, name, value),
     deleteSecret: (_caller, app, name) => vault.remove(app, name),
 
-    createRollout: (caller, asked, build, request) =>
-      rollouts.create(caller, asked, build, request),
+    createRollout: (caller, rollout, build, request) =>
+      rollouts.create(caller, rollout, build, request),
     rollout: (_caller, id) => rollouts.find(id),
     rollouts: (_caller, page) => rollouts.list(page),
     cancelRollout: (_caller, id, request) => rollouts.cancel(id, request),

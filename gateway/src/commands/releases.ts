@@ -33,7 +33,7 @@ export async function previousRelease(
   if (before) return before
   const whose = owner === null ? app : `${owner} in ${app}`
   const has = newest ? `one release, number ${newest.number}` : 'no release'
-  throw new Problem('release-not-found', `There is nothing to go back to: ${whose} has ${has}.`)
+  throw new Problem('release-not-found', `There is no earlier release: ${whose} has ${has}.`)
 }
 
 /** What changed between two releases: image, config and env by path, and which secrets. */

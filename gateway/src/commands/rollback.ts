@@ -16,7 +16,7 @@ export type Rollback = {
 /** Deploys an earlier release of the target again: its image, config and environment. */
 export async function rollback(
   caller: Principal,
-  { app, release, options: given, idempotencyKey }: Rollback,
+  { app, release, options: ownOptions, idempotencyKey }: Rollback,
   {
     releases,
     submissions,
@@ -25,10 +25,10 @@ export async function rollback(
     submissions: Pick<Submissions, 'deployExisting'>
   },
 ): Promise<Deployment> {
-  const options = { ...given, trigger: given.trigger ?? 'rollback' }
+  const options = { ...ownOptions, trigger: ownOptions.trigger ?? 'rollback' }
   const { number } = await previousRelease(releases, app, options.owner, release)
   const newest = await releases.find(app, options.owner)
-  const asked = { rollback: release, options }
+  const requestBody = { rollback: release, options }
   return submissions.deployExisting(
     caller,
     { release: number },
@@ -36,7 +36,7 @@ export async function rollback(
       app,
       options,
       idempotencyKey,
-      asked,
+      requestBody,
       rollback: { from: newest?.number ?? null, to: number },
     },
   )

@@ -2,7 +2,8 @@ import { randomUUIDv7 } from 'node:crypto'
 import type { NewCancelRequest } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
-import type { StoredRollout } from '../deployments/rollout-store.ts'
+import type { PageRequest } from '../deployments/release-store.ts'
+import type { RolloutRequest, StoredRollout } from '../deployments/rollout-store.ts'
 import { cancelled } from '../deployments/stop.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
@@ -36,22 +37,22 @@ export class Rollouts {
   /** `build`: the deployment that builds the image. The same key returns the same rollout. */
   async create(
     _caller: Principal,
-    { targets, ...asked }: NewRollout,
+    { targets, ...rest }: NewRollout,
     build: string | null,
-    request: { asked: unknown; idempotencyKey: string | null },
+    request: RolloutRequest,
   ): Promise<Rollout> {
     const { store, submissions } = this.#deps
     const made = await store.rollouts.findByIdempotencyKey(request)
     if (made) return viewOf(made, store)
 
-    const { source } = asked
+    const { source } = rest
     if (source && (!('release' in source) || source.app !== undefined))
       await submissions.look(source, targets[0]!)
 
     const id = randomUUIDv7()
     const rollout = {
       id,
-      ...asked,
+      ...rest,
       build,
       targets: targets.map((target) => ({ ...target, deployment: randomUUIDv7() })),
     }
@@ -64,7 +65,7 @@ export class Rollouts {
     return viewOf(await this.#stored(id), this.#deps.store)
   }
 
-  async list(page: { limit: number; before: string | null }): Promise<RolloutPage> {
+  async list(page: PageRequest): Promise<RolloutPage> {
     const { rollouts, next } = await this.#deps.store.rollouts.list(page)
     return { rollouts: rollouts.map(summaryOf), next }
   }

@@ -16,14 +16,16 @@ type SubmissionsDeps = ExistingImageDeps & {
   /** Throws a Problem if the gateway accepts no builds now. */
   assertAccepting: () => void
 }
-type Asked = Omit<NewDeployment, 'id' | 'secrets'> & {
+type Submission = Omit<NewDeployment, 'id' | 'secrets'> & {
   id?: string
   secrets?: ReadonlyMap<string, Uint8Array>
 }
-type Given = Pick<NewDeployment, 'asked' | 'idempotencyKey' | 'rollback'> & { id?: string }
+type RequestKey = Pick<NewDeployment, 'requestBody' | 'idempotencyKey' | 'rollback'> & {
+  id?: string
+}
 
 /** Limit for calls to the registry while an HTTP caller waits. */
-const askMs = 60_000
+const registryTimeoutMs = 60_000
 
 /**
  * Creates deployments. If the idempotency key has already made one, returns that one before any
@@ -38,10 +40,10 @@ export class Submissions {
 
   async submit(
     _caller: Principal,
-    { secrets = new Map(), id = randomUUIDv7(), ...asked }: Asked,
+    { secrets = new Map(), id = randomUUIDv7(), ...submission }: Submission,
   ): Promise<Deployment> {
     const { store, vault } = this.#deps
-    const deployment = await store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
+    const deployment = await store.create({ id, ...submission, ...vault.sealFor(id, secrets) })
     crashPoint('record-made')
     return deployment
   }
@@ -50,17 +52,17 @@ export class Submissions {
   async deployExisting(
     caller: Principal,
     source: ImageSource,
-    { app, options, ...given }: RolloutTarget & Given,
+    { app, options, ...key }: RolloutTarget & RequestKey,
   ): Promise<Deployment> {
-    const made = await this.#deps.store.findByIdempotencyKey(app, given)
+    const made = await this.#deps.store.findByIdempotencyKey(app, key)
     if (made) return made
     const found = await this.look(source, { app, options })
-    return this.submit(caller, { app, ...found, ...given })
+    return this.submit(caller, { app, ...found, ...key })
   }
 
   /** Resolves such a source. Throws a Problem if it cannot be deployed. */
   look(source: ImageSource, target: RolloutTarget): ReturnType<typeof fromImage> {
-    return fromImage(target, source, this.#deps, AbortSignal.timeout(askMs))
+    return fromImage(target, source, this.#deps, AbortSignal.timeout(registryTimeoutMs))
   }
 
   /** Creates a deployment from an earlier one's source; with `reuseImage`, from its image. */
@@ -71,11 +73,11 @@ export class Submissions {
   ) {
     const { store, assertAccepting } = this.#deps
     const previous = await findDeployment(store, id)
-    const given = { asked: { retry: id, reuseImage }, idempotencyKey }
-    const made = await store.findByIdempotencyKey(previous.app, given)
+    const key = { requestBody: { retry: id, reuseImage }, idempotencyKey }
+    const made = await store.findByIdempotencyKey(previous.app, key)
     if (made) return made
     assertAccepting()
-    const asked = await retryOf(previous, reuseImage, this.#deps)
-    return this.submit(caller, { ...asked, ...given })
+    const submission = await retryOf(previous, reuseImage, this.#deps)
+    return this.submit(caller, { ...submission, ...key })
   }
 }

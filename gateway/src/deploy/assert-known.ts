@@ -7,19 +7,19 @@ import { ownerOf } from './managed.ts'
  * Throws `record-outdated` if the records do not know the machine's last deployment. Records restored
  * from a snapshot must not undo later deployments. Option `over` allows it.
  */
-export async function assertKnown(work: DeployJob, machine: Machine): Promise<void> {
+export async function assertKnown(job: DeployJob, machine: Machine): Promise<void> {
   const { tarmac_deployment: deployment, tarmac_number: mark } = configOf(machine).metadata ?? {}
   const number = Number(mark)
   if (
-    ownerOf(machine) !== work.options.owner ||
+    ownerOf(machine) !== job.options.owner ||
     !deployment ||
-    number <= Number(work.options['force-over']) ||
-    (await work.known(deployment, number))
+    number <= Number(job.options['force-over']) ||
+    (await job.known(deployment, number))
   )
     return
   throw new Problem(
     'record-outdated',
-    `Machine ${machine.id} has seen deployment number ${number}, which this builder's record does not know: its volume came from an older snapshot, or another builder deploys this app. To go over it, send this again with force-over=${number}.`,
+    `Machine ${machine.id} has seen deployment number ${number}, which the gateway's record does not know: its volume came from an older snapshot, or another gateway deploys this app. To deploy over it, send this again with force-over=${number}.`,
     { facts: { machine: machine.id, number } },
   )
 }

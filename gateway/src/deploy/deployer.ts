@@ -19,7 +19,7 @@ import { bluegreen } from './strategies/bluegreen.ts'
 import { canary } from './strategies/canary.ts'
 import { immediate } from './strategies/immediate.ts'
 import { rolling } from './strategies/rolling.ts'
-import { passedOver } from './strategy-checks.ts'
+import { ignoredOptions } from './strategy-checks.ts'
 import { watch } from './watch.ts'
 
 const appVisibleMs = 60_000
@@ -28,7 +28,7 @@ const appVisibleMs = 60_000
 const seenMs = 10_000
 
 /** Each strategy applies all machines. They share the health checks and the rollback. */
-const strategies: Record<Strategy, (run: Execution) => Promise<void>> = {
+const strategies: Record<Strategy, (execution: Execution) => Promise<void>> = {
   rolling,
   canary,
   bluegreen,
@@ -80,10 +80,10 @@ export class Deployer {
 
   /** Throws before the build if the strategy cannot be used with the existing machines. */
   async preflight(
-    work: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>,
+    job: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>,
   ): Promise<void> {
-    if (work.desired.strategy !== 'canary' && work.desired.strategy !== 'bluegreen') return
-    await this.#plan(work).catch((error: unknown) => {
+    if (job.desired.strategy !== 'canary' && job.desired.strategy !== 'bluegreen') return
+    await this.#plan(job).catch((error: unknown) => {
       if (![403, 404].includes(statusOf(error) ?? 0)) throw error // the gateway has no such app yet
     })
   }
@@ -92,10 +92,10 @@ export class Deployer {
    * Gets every machine started and healthy on the new image. On a failure it rolls all touched
    * machines back and throws `deploy-failed`, or `rollback-failed` if the rollback fails too.
    */
-  async deploy(work: DeployJob): Promise<void> {
-    await this.#guarded(await this.#run(work), async (run) => {
-      await releaseCommand(run)
-      await strategies[run.progress.desired.strategy](run)
+  async deploy(job: DeployJob): Promise<void> {
+    await this.#guarded(await this.#run(job), async (execution) => {
+      await releaseCommand(execution)
+      await strategies[execution.progress.desired.strategy](execution)
     })
   }
 
@@ -103,22 +103,22 @@ export class Deployer {
    * Succeeds only if every machine is on this version and image, passes its checks and stays up
    * during the watch. Returns the app's URL, and the desired state as a release stores it.
    */
-  async verify(work: DeployJob): Promise<{ url: string; desired: DesiredApp }> {
-    const run = await this.#run(work)
-    if (!run.progress.live)
-      await this.#guarded(run, async () => {
-        await watch(run)
-        const steps = appliedSteps(run.progress)
+  async verify(job: DeployJob): Promise<{ url: string; desired: DesiredApp }> {
+    const execution = await this.#run(job)
+    if (!execution.progress.live)
+      await this.#guarded(execution, async () => {
+        await watch(execution)
+        const steps = appliedSteps(execution.progress)
         for (const step of steps) step.outcome = 'verified'
-        run.progress.live = true
-        await run.save()
+        execution.progress.live = true
+        await execution.save()
         for (const step of steps)
-          run.emit(step, { status: 'verified', after: work.image.reference })
+          execution.emit(step, { status: 'verified', after: job.image.reference })
       })
 
-    await cleanUp(run)
-    const { desired, appliedConfig = {} } = run.progress
-    return { url: this.#url(work), desired: withLastApplied(desired, appliedConfig) }
+    await cleanUp(execution)
+    const { desired, appliedConfig = {} } = execution.progress
+    return { url: this.#url(job), desired: withLastApplied(desired, appliedConfig) }
   }
 
   #url({ app, desired, options: { owner } }: DeployJob): string {
@@ -127,32 +127,36 @@ export class Deployer {
     return template.replaceAll('{app}', app).replaceAll('{port}', `${desired.internalPort ?? 80}`)
   }
 
-  async #run(work: DeployJob): Promise<Execution> {
-    if (work.rollout) return new Execution(this.#settings, work, snapshotOf(work.rollout))
-    const { progress, machines } = await this.#plan(work)
+  async #run(job: DeployJob): Promise<Execution> {
+    if (job.rollout) return new Execution(this.#settings, job, snapshotOf(job.rollout))
+    const { progress, machines } = await this.#plan(job)
     for (const machine of machines.filter((machine) => !isManaged(machine))) {
-      const text = `Machine ${machine.id} is not one of the app's process groups (no fly_platform_version=v2); it is left alone.`
-      work.emit({ type: 'warning', text })
+      const text = `Machine ${machine.id} is not one of the app's process groups (no fly_platform_version=v2); the deploy does not change it.`
+      job.emit({ type: 'warning', text })
     }
 
-    for (const machine of machines) await assertKnown(work, machine)
-    for (const text of passedOver(work, progress.steps)) work.emit({ type: 'warning', text })
-    return new Execution(this.#settings, work, progress)
+    for (const machine of machines) await assertKnown(job, machine)
+    for (const text of ignoredOptions(job, progress.steps)) job.emit({ type: 'warning', text })
+    return new Execution(this.#settings, job, progress)
   }
 
-  async #plan(work: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>) {
-    const machines = await this.#settings.fly.machines(work.app, work.signal)
-    const progress = planRollout(work, machines)
+  async #plan(job: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>) {
+    const machines = await this.#settings.fly.machines(job.app, job.signal)
+    const progress = planRollout(job, machines)
     refuseLargeRollout(progress)
     return { progress, machines }
   }
 
-  async #guarded(run: Execution, step: (run: Execution) => Promise<void>): Promise<void> {
-    if (run.progress.rollbackReason) return await rollBack(run, run.progress.rollbackReason)
+  async #guarded(
+    execution: Execution,
+    step: (execution: Execution) => Promise<void>,
+  ): Promise<void> {
+    if (execution.progress.rollbackReason)
+      return await rollBack(execution, execution.progress.rollbackReason)
     try {
-      await step(run)
+      await step(execution)
     } catch (error) {
-      await rollBack(run, run.rollbackReason(error).body())
+      await rollBack(execution, execution.rollbackReason(error).body())
     }
   }
 
@@ -171,7 +175,7 @@ export class Deployer {
     if (made) return made
     throw new Problem(
       'fly-unavailable',
-      `App ${app} was made and is still not to be seen after 60 s. Try again later.`,
+      `App ${app} was created, but was not visible on Fly within 60 s. Try again later.`,
     )
   }
 
@@ -181,7 +185,7 @@ export class Deployer {
       return await this.#settings.fly.app(app, signal)
     } catch (error) {
       if (statusOf(error) !== 403) throw error
-      const detail = `The name ${app} belongs to another organisation on Fly, or the builder's token does not reach it. Choose another name.`
+      const detail = `The name ${app} belongs to another organisation on Fly, or the gateway's token has no access to it. Choose another name.`
       throw new Problem('app-name-taken', detail, { cause: error })
     }
   }

@@ -33,12 +33,12 @@ export type Settings = {
 }
 
 /** Maximum number of machines that change at once. */
-export const mostAtOnce = 8
+export const maxParallel = 8
 
 /** One running deploy: its job, its progress so far, and the methods that save more progress. */
 export class Execution {
   readonly settings: Settings
-  readonly work: DeployJob
+  readonly job: DeployJob
   readonly progress: DeployProgress
   /** Stops waiting on the way forward: when the job's signal aborts or another machine fails. */
   readonly signal: AbortSignal
@@ -50,15 +50,15 @@ export class Execution {
   readonly #failed = new AbortController()
   #saving: Promise<void> = Promise.resolve()
   #saveNext: Promise<void> | null = null
-  #turn: Promise<unknown> = Promise.resolve()
+  #last: Promise<unknown> = Promise.resolve()
   #claimLost = false
 
-  constructor(settings: Settings, work: DeployJob, progress: DeployProgress) {
+  constructor(settings: Settings, job: DeployJob, progress: DeployProgress) {
     this.settings = settings
-    this.work = work
+    this.job = job
     this.progress = progress
-    this.signal = AbortSignal.any([work.signal, this.#failed.signal])
-    this.stopping = stopSignalOf(work.signal)
+    this.signal = AbortSignal.any([job.signal, this.#failed.signal])
+    this.stopping = stopSignalOf(job.signal)
   }
 
   get waitMs(): number {
@@ -70,14 +70,14 @@ export class Execution {
   }
 
   /**
-   * Runs `work` on several machines, `most` at a time. A failure stops the waiting for the others.
+   * Runs `action` on several machines, `limit` at a time. A failure stops the waiting for the others.
    */
   forEachLimit(
     steps: MachineStep[],
-    most: number,
-    work: (step: MachineStep) => Promise<void>,
+    limit: number,
+    action: (step: MachineStep) => Promise<void>,
   ): Promise<void> {
-    return forEachLimit(steps, most, work, this.#failed)
+    return forEachLimit(steps, limit, action, this.#failed)
   }
 
   /** Repeats a read, or an effect that is safe to repeat, while Fly is unavailable. */
@@ -85,21 +85,21 @@ export class Execution {
     return retryTransient(this.waitMs, this.signal, look)
   }
 
-  /** Runs the calls one after another. */
-  serialize<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(work)
-    this.#turn = turn.catch(() => {})
-    return turn
+  /** Runs the actions one after another. */
+  serialize<T>(action: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(action)
+    this.#last = result.catch(() => {})
+    return result
   }
 
   async lease(step: MachineStep, signal: AbortSignal = this.signal): Promise<MachineLease> {
-    const description = `tarmac deployment ${this.work.id}${this.progress.rollbackReason ? ', putting back' : ''}`
-    const held = (by: string) =>
-      this.work.emit({
+    const description = `tarmac deployment ${this.job.id}${this.progress.rollbackReason ? ', rolling back' : ''}`
+    const onHeld = (holder: string) =>
+      this.job.emit({
         type: 'note',
-        text: `Machine ${step.machine} is held by ${by}; it is waited for.`,
+        text: `Machine ${step.machine} is leased by ${holder}. The gateway waits for it.`,
       })
-    const request = { description, nonce: step.lease, held }
+    const request = { description, nonce: step.lease, onHeld }
     const lease = await this.settings.fly.lease(this.refOf(step), request, signal)
     step.lease = lease.nonce
     return lease
@@ -111,7 +111,7 @@ export class Execution {
   }
 
   refOf({ machine }: MachineStep): MachineRef {
-    return { app: this.work.app, id: machine ?? '' }
+    return { app: this.job.app, id: machine ?? '' }
   }
 
   /** Saves what is about to happen to a machine. */
@@ -133,7 +133,7 @@ export class Execution {
   async #write(): Promise<void> {
     try {
       const rollout = snapshotOf(this.progress)
-      await this.work.checkpoint({ rollout, machines: machineFacts(rollout) })
+      await this.job.checkpoint({ rollout, machines: machineFacts(rollout) })
     } catch (error) {
       this.#claimLost = true
       this.#failed.abort(error)
@@ -145,7 +145,7 @@ export class Execution {
     step: MachineStep,
     event: Omit<Extract<NewEvent, { type: 'machine' }>, 'type' | 'machine' | 'region'>,
   ): void {
-    this.work.emit({
+    this.job.emit({
       type: 'machine',
       machine: step.machine ?? step.name,
       region: step.region,
@@ -158,8 +158,8 @@ export class Execution {
    * left alone.
    */
   rollbackReason(error: unknown): Problem {
-    const { signal } = this.work
-    const reason: unknown = signal.aborted ? signal.reason : unwrapped(error)
+    const { signal } = this.job
+    const reason: unknown = signal.aborted ? signal.reason : error
     if (this.#claimLost || isStopping(signal) || !this.touched) throw reason
     return asProblem(reason)
   }
@@ -176,8 +176,3 @@ function stopSignalOf(signal: AbortSignal): AbortSignal {
 
 const isStopping = (signal: AbortSignal): boolean =>
   signal.aborted && signal.reason instanceof Problem && signal.reason.code === 'stopping'
-
-/** Node wraps the reason of an aborted delay into an AbortError. */
-function unwrapped(error: unknown): unknown {
-  return error instanceof Error && error.name === 'AbortError' && error.cause ? error.cause : error
-}

@@ -30,10 +30,10 @@ export function isTemporary(machine: Machine): boolean {
  * must not overwrite it.
  */
 export function assertNotOlder(number: number, machine: Machine): void {
-  const there = numberOf(machine)
-  if (there > number)
+  const newest = numberOf(machine)
+  if (newest > number)
     throw new Problem(
       'superseded',
-      `Machine ${machine.id} has seen deployment number ${there}, which is newer than this one (${number}).`,
+      `Machine ${machine.id} has seen deployment number ${newest}, which is newer than this one (${number}).`,
     )
 }

@@ -25,22 +25,24 @@ export async function checkPublicIps(
   signal: AbortSignal,
 ): Promise<void> {
   const warn = (text: string) => emit({ type: 'warning', text })
-  const looking = fly.ipAssignments(app, signal).catch(asProblem)
+  const lookup = fly.ipAssignments(app, signal).catch(asProblem)
   await deployed
-  const found = await looking
+  const found = await lookup
   if (found instanceof Problem)
-    return warn(`Whether the app has public addresses was not to be found out: ${found.message}`)
+    return warn(
+      `The gateway could not check whether the app has public addresses: ${found.message}`,
+    )
 
   const ips = found.map(({ ip }) => ip).filter(isPublic)
   if (ips.length === 0) return
   const all = ips.join(', ')
   if (policy === 'report') return warn(`The app has public addresses: ${all}.`)
-  const given = Promise.all(ips.map((ip) => fly.releaseIp(app, ip, signal)))
-  await given.then(
-    () => warn(`The app had public addresses, which were given back: ${all}.`),
+  const released = Promise.all(ips.map((ip) => fly.releaseIp(app, ip, signal)))
+  await released.then(
+    () => warn(`The app had public addresses, which were released: ${all}.`),
     (error: unknown) =>
       warn(
-        `The app has public addresses, ${all}, and could not give them back: ${asProblem(error).message}`,
+        `The app has public addresses, ${all}, which could not be released: ${asProblem(error).message}`,
       ),
   )
 }

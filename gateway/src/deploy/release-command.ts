@@ -22,42 +22,46 @@ const logLines = 1000
  * succeed before any other machine is touched. The gateway logs its output if Fly provides it,
  * which Fly's API does not promise. It always logs how the command ended.
  */
-export async function releaseCommand(run: Execution): Promise<void> {
-  const step = run.progress.steps.find(({ role }) => role === 'releaseCommand')
-  const command = run.progress.desired.releaseCommand
+export async function releaseCommand(execution: Execution): Promise<void> {
+  const step = execution.progress.steps.find(({ role }) => role === 'releaseCommand')
+  const command = execution.progress.desired.releaseCommand
   if (!step || !command || step.outcome === 'removed') return
 
-  step.machine ??= (await create(run, step)).id
-  const machine = await ended(run, step, command.timeoutMs)
+  step.machine ??= (await create(execution, step)).id
+  const machine = await untilEnded(execution, step, command.timeoutMs)
 
-  const printed = await run.settings.fly
-    .machineLog(run.refOf(step), logLines, run.signal)
+  const lines = await execution.settings.fly
+    .machineLog(execution.refOf(step), logLines, execution.signal)
     .catch(() => [])
-  for (const text of printed)
-    run.work.emit({ type: 'log', step: 'release_command', stream: 'stdout', text })
+  for (const text of lines)
+    execution.job.emit({ type: 'log', step: 'release_command', stream: 'stdout', text })
 
   const [exit = {}] = exitsOf(machine)
   const events = eventsOf(machine).map(({ type, status }) => `${type} ${status}`)
   const what = `The release_command (${commandOf(machine)})`
   const text = `${what} ${exitWords(exit)}; events of its machine: ${events.toReversed().join(', ')}.`
-  run.work.emit({ type: 'note', text })
+  execution.job.emit({ type: 'note', text })
 
   const exitCode = exitCodeOf(exit)
   if (exitCode !== 0 || exit.oom_killed) {
-    const detail = `${what} ${exitWords(exit)}, before any machine of the app was touched. See: fly logs --app ${run.work.app} --machine ${machine.id}`
+    const detail = `${what} ${exitWords(exit)}, before any machine of the app was touched. See: fly logs --app ${execution.job.app} --machine ${machine.id}`
     throw new Problem('deploy-failed', detail, { facts: { exitCode } })
   }
-  await run.retryWhileUnavailable(() => destroyMachine(run, step, run.stopping))
+  await execution.retryWhileUnavailable(() => destroyMachine(execution, step, execution.stopping))
 }
 
 /** Starts the machine, unless that happened before a crash, and waits until its program ends. */
-async function ended(run: Execution, step: MachineStep, timeoutMs: number): Promise<Machine> {
-  const { fly } = run.settings
-  const ref = run.refOf(step)
+async function untilEnded(
+  execution: Execution,
+  step: MachineStep,
+  timeoutMs: number,
+): Promise<Machine> {
+  const { fly } = execution.settings
+  const ref = execution.refOf(step)
   const deadline = performance.now() + timeoutMs
   for (;;) {
-    const machine = await run.retryWhileUnavailable(() =>
-      retryUntilVisible(() => fly.machine(ref, run.signal), run.signal),
+    const machine = await execution.retryWhileUnavailable(() =>
+      retryUntilVisible(() => fly.machine(ref, execution.signal), execution.signal),
     )
 
     if (machine && exitsOf(machine).length > 0) return machine
@@ -77,14 +81,16 @@ async function ended(run: Execution, step: MachineStep, timeoutMs: number): Prom
       throw failure(machine, `of the release_command did not end within ${timeoutMs / 1000} s`)
 
     if (machine.state === 'stopped' && !eventsOf(machine).some(({ type }) => type === 'start')) {
-      await run.recordIntent(step, 'start')
-      await run.retryWhileUnavailable(() => startMachine(run.withoutLease(step), run.stopping))
+      await execution.recordIntent(step, 'start')
+      await execution.retryWhileUnavailable(() =>
+        startMachine(execution.withoutLease(step), execution.stopping),
+      )
     }
 
     const state =
       machine.state === 'created' ? ('stopped' as const) : (['destroyed', 'failed'] as const)
-    await run.retryWhileUnavailable(() =>
-      fly.wait(ref, { state, withinMs: Math.min(pollMs, leftMs) }, run.signal),
+    await execution.retryWhileUnavailable(() =>
+      fly.wait(ref, { state, withinMs: Math.min(pollMs, leftMs) }, execution.signal),
     )
   }
 }

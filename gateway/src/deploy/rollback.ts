@@ -2,9 +2,9 @@ import type { ProblemBody } from '#api/problem/body.ts'
 import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 import { configOf, imageOf, type Machine } from '../fly/machine.ts'
-import { mostAtOnce, type Execution } from './execution.ts'
+import { maxParallel, type Execution } from './execution.ts'
 import { forEachLimit } from './for-each-limit.ts'
-import { isOurs } from './machines/apply.ts'
+import { isApplied } from './machines/apply.ts'
 import { destroyMachine } from './machines/destroy.ts'
 import { drain } from './machines/drain.ts'
 import {
@@ -25,125 +25,127 @@ import { maxUnavailableCount } from './strategies/rolling.ts'
  * Restores what every touched machine ran before, in reverse order. Throws the problem that ends
  * the deployment.
  */
-export async function rollBack(run: Execution, reason: ProblemBody): Promise<never> {
-  const { steps, desired } = run.progress
-  run.progress.rollbackReason ??= reason
-  await run.save()
+export async function rollBack(execution: Execution, reason: ProblemBody): Promise<never> {
+  const { steps, desired } = execution.progress
+  execution.progress.rollbackReason ??= reason
+  await execution.save()
 
   const stuck: string[] = []
   const touched = steps.filter(
     ({ outcome }) => outcome !== null && outcome !== 'rolled_back' && outcome !== 'removed',
   )
-  const were = (is: (step: MachineStep) => boolean) => touched.filter(is).toReversed()
-  const updated = were(({ role }) => role === 'update')
-  const backAgain = (step: MachineStep) => restoreOrMarkStuck(run, step, stuck)
+  const touchedWhere = (is: (step: MachineStep) => boolean) => touched.filter(is).toReversed()
+  const updated = touchedWhere(({ role }) => role === 'update')
+  const restore = (step: MachineStep) => restoreOrMarkStuck(execution, step, stuck)
 
   // Restore the machines that served before. Only then destroy the new ones.
   await forEachLimit(
-    were(({ role }) => role === 'blue'),
+    touchedWhere(({ role }) => role === 'blue'),
     steps.length,
-    backAgain,
+    restore,
   )
 
-  const serving = updated.length > 1 ? await servingNow(run) : []
+  const serving = updated.length > 1 ? await servingNow(execution) : []
   const serves = ({ machine }: MachineStep) => serving.includes(machine)
   // Machines that do not serve need no caution, so they come first.
   const idle = updated.filter((step) => !serves(step))
-  await forEachLimit(idle, mostAtOnce, backAgain)
+  await forEachLimit(idle, maxParallel, restore)
   await forEachLimit(
     updated.filter(serves),
     maxUnavailableCount(desired.maxUnavailable, updated.length),
-    backAgain,
+    restore,
   )
 
   await forEachLimit(
-    were(({ previous }) => !previous),
+    touchedWhere(({ previous }) => !previous),
     steps.length,
-    backAgain,
+    restore,
   )
 
-  throw verdict(run, run.progress.rollbackReason, stuck)
+  throw verdict(execution, execution.progress.rollbackReason, stuck)
 }
 
 /** The ids of machines that serve. If Fly does not answer, all count as serving. */
 async function servingNow({
   settings,
-  work,
+  job,
   progress,
   stopping,
 }: Execution): Promise<(string | null)[]> {
   const all = progress.steps.map(({ machine }) => machine)
-  const machines = await settings.fly.machines(work.app, stopping).catch(() => null)
+  const machines = await settings.fly.machines(job.app, stopping).catch(() => null)
   return machines?.filter(isHealthy).map(({ id }) => id) ?? all
 }
 
 async function restoreOrMarkStuck(
-  run: Execution,
+  execution: Execution,
   step: MachineStep,
   stuck: string[],
 ): Promise<void> {
   const { previous } = step
-  run.emit(step, { status: 'rolling_back', ...(previous && { after: previous.image }) })
+  execution.emit(step, { status: 'rolling_back', ...(previous && { after: previous.image }) })
   try {
-    const back = () =>
-      previous ? putBack(run, step, previous) : destroyMachine(run, step, run.stopping)
+    const restore = () =>
+      previous
+        ? restoreMachine(execution, step, previous)
+        : destroyMachine(execution, step, execution.stopping)
     // Stop routing traffic to the new machine first. Ignore errors: it is destroyed anyway.
     if (step.intent === 'uncordon' && !previous)
-      await drain(run, step, run.stopping).catch(() => {})
+      await drain(execution, step, execution.stopping).catch(() => {})
 
     // Fly may silently give up a rollback too. It is worth a second try.
     let reverts = 0
     const isRetryable = (error: unknown) =>
       isUnavailableOrBusy(error) || (isReverted(error) && ++reverts === 1)
-    await retryTransient(patienceMs(run), run.stopping, back, isRetryable)
+    await retryTransient(rollbackWaitMs(execution), execution.stopping, restore, isRetryable)
   } catch (error) {
-    run.stopping.throwIfAborted()
+    execution.stopping.throwIfAborted()
     if (!(error instanceof Problem)) throw error
-    await lookAgain(run, step)
-    stuck.push(`${recoveryCommand(run, step)} (${error.message})`)
+    await recordActualVersion(execution, step)
+    stuck.push(`${recoveryCommand(execution, step)} (${error.message})`)
     step.outcome = 'stuck'
-    run.emit(step, { status: 'stuck', text: error.message })
+    execution.emit(step, { status: 'stuck', text: error.message })
   }
-  await run.save()
+  await execution.save()
 }
 
 /** Records what a stuck machine really runs. */
-async function lookAgain(run: Execution, step: MachineStep): Promise<void> {
-  const { fly } = run.settings
+async function recordActualVersion(execution: Execution, step: MachineStep): Promise<void> {
+  const { fly } = execution.settings
   const machine =
-    step.machine && (await fly.machine(run.refOf(step), run.stopping).catch(() => null))
+    step.machine && (await fly.machine(execution.refOf(step), execution.stopping).catch(() => null))
   if (machine) step.now = { instanceId: machine.instance_id, image: imageOf(machine) }
 }
 
-async function putBack(
-  run: Execution,
+async function restoreMachine(
+  execution: Execution,
   step: MachineStep,
   previous: PreviousVersion,
 ): Promise<void> {
-  const { settings, work, stopping } = run
+  const { settings, job, stopping } = execution
   const { fly } = settings
-  await using lease = await run.lease(step, stopping)
+  await using lease = await execution.lease(step, stopping)
   const signal = AbortSignal.any([stopping, lease.lost])
 
   let machine = await getMachine(fly, lease.ref, signal)
-  if (isOurs(run, machine)) {
+  if (isApplied(execution, machine)) {
     // Keep this deployment's number, so that a late, older deployment cannot overwrite the machine.
-    const metadata = { ...previous.config.metadata, tarmac_number: `${work.number}` }
+    const metadata = { ...previous.config.metadata, tarmac_number: `${job.number}` }
     const config = { ...previous.config, metadata }
     const body = { config, current_version: machine.instance_id, skip_launch: previous.asleep }
-    await run.recordIntent(step, 'update')
+    await execution.recordIntent(step, 'update')
     machine = await lease.update(body, signal)
-  } else if (machine.instance_id !== previous.instanceId && !isPutBack(run, machine)) {
-    if (numberOf(machine) <= work.number)
+  } else if (machine.instance_id !== previous.instanceId && !isRestored(execution, machine)) {
+    if (numberOf(machine) <= job.number)
       throw failure(machine, `was changed by something else and now runs ${imageOf(machine)}`)
     step.now = { instanceId: machine.instance_id, image: imageOf(machine) }
     step.outcome = 'rolled_back'
-    run.emit(step, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
+    execution.emit(step, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
     return
   }
 
   if (step.role === 'blue' && !previous.cordoned) {
-    await run.recordIntent(step, 'uncordon')
+    await execution.recordIntent(step, 'uncordon')
     await lease.uncordon(signal)
   }
 
@@ -153,11 +155,11 @@ async function putBack(
   // Allow one more crash: it may be bad luck.
   const crashes = 1 + (instanceId === previous.instanceId ? previous.crashes : 0)
   const wanted = { machine: lease, instanceId, digest, running, crashes, failedStarts: 2 }
-  await waitForVersion(fly, wanted, patienceMs(run), signal)
-  if (previous.healthy) await untilHealthy(fly, wanted, patienceMs(run), signal)
+  await waitForVersion(fly, wanted, rollbackWaitMs(execution), signal)
+  if (previous.healthy) await untilHealthy(fly, wanted, rollbackWaitMs(execution), signal)
 
   step.outcome = 'rolled_back'
-  run.emit(step, {
+  execution.emit(step, {
     status: 'rolled_back',
     after: previous.image,
     text: `verified on version ${instanceId}`,
@@ -165,32 +167,30 @@ async function putBack(
 }
 
 /** Longer than on the way forward, because nothing is left to fall back on. */
-const patienceMs = ({ waitMs }: Execution): number => 3 * waitMs
+const rollbackWaitMs = ({ waitMs }: Execution): number => 3 * waitMs
 
 /** Whether this deployment restored the machine before the gateway crashed. */
-function isPutBack({ work }: Execution, machine: Machine): boolean {
+function isRestored({ job }: Execution, machine: Machine): boolean {
   const { metadata } = configOf(machine)
-  return (
-    metadata?.['tarmac_number'] === `${work.number}` && metadata['tarmac_deployment'] !== work.id
-  )
+  return metadata?.['tarmac_number'] === `${job.number}` && metadata['tarmac_deployment'] !== job.id
 }
 
 function recoveryCommand(
-  { work }: Execution,
+  { job }: Execution,
   { role, machine, name, previous, now }: MachineStep,
 ): string {
   if (!previous)
-    return `machine ${machine ?? name} should be gone; run: fly machine destroy ${machine ?? name} --force --app ${work.app}`
+    return `machine ${machine ?? name} should be gone; run: fly machine destroy ${machine ?? name} --force --app ${job.app}`
   if (role === 'blue')
-    return `machine ${machine} should run and be reachable as before; run: fly machine uncordon ${machine} --app ${work.app} && fly machine start ${machine} --app ${work.app}`
-  return `machine ${machine} should run ${previous.image}, last seen on ${now?.image ?? previous.image}; run: fly machine update ${machine} --image ${previous.image} --app ${work.app}`
+    return `machine ${machine} should run and be reachable as before; run: fly machine uncordon ${machine} --app ${job.app} && fly machine start ${machine} --app ${job.app}`
+  return `machine ${machine} should run ${previous.image}, last seen on ${now?.image ?? previous.image}; run: fly machine update ${machine} --image ${previous.image} --app ${job.app}`
 }
 
-function verdict(run: Execution, reason: ProblemBody, stuck: string[]): Problem {
-  const machines = machineFacts(run.progress)
+function verdict(execution: Execution, reason: ProblemBody, stuck: string[]): Problem {
+  const machines = machineFacts(execution.progress)
   const facts = { ...Problem.from(reason).facts, machines, because: reason.code }
   if (stuck.length > 0) {
-    const detail = `${reason.detail} ${stuck.length} of ${machines.length} machines could not be put back: ${stuck.join('; ')}`
+    const detail = `${reason.detail} ${stuck.length} of ${machines.length} machines could not be rolled back: ${stuck.join('; ')}`
     return new Problem('rollback-failed', detail, { facts })
   }
 
@@ -198,14 +198,14 @@ function verdict(run: Execution, reason: ProblemBody, stuck: string[]): Problem 
   const removed = machines.filter(({ outcome }) => outcome === 'removed').length
   const remarks = [
     ...(back > 0
-      ? [`${back} machine${back > 1 ? 's are' : ' is'} back on what ran before, and verified`]
+      ? [
+          `${back} machine${back > 1 ? 's are' : ' is'} rolled back to the previous version and verified`,
+        ]
       : []),
     ...(removed > 0 ? [`${removed} new machine${removed > 1 ? 's were' : ' was'} removed`] : []),
   ]
 
   const ends: ProblemCode[] = ['cancelled', 'superseded']
   const detail = `${reason.detail}${remarks.length > 0 ? ` ${remarks.join('; ')}.` : ''}`
-  return new Problem(ends.includes(reason.code) ? reason.code : 'deploy-failed', detail, {
-    facts,
-  })
+  return new Problem(ends.includes(reason.code) ? reason.code : 'deploy-failed', detail, { facts })
 }

@@ -19,7 +19,7 @@ export function assertStrategyApplies(
   if (mounted && (strategy === 'canary' || strategy === 'bluegreen'))
     throw notApplicable(
       strategy,
-      `machine ${mounted.id} has a volume, which no second machine can have`,
+      `machine ${mounted.id} has a volume, which only one machine can have`,
     )
 
   if (strategy === 'bluegreen') {
@@ -42,7 +42,7 @@ export function assertStrategyApplies(
     const wanted = groups.find(({ name }) => name === groupOf(machine))?.config.mounts ?? []
     const missing = wanted.find(({ name }) => !has.has(name))
     if (!missing) continue
-    const detail = `fly.toml mounts volume ${missing.name}, which machine ${machine.id} does not have; a volume cannot be added to a machine that exists. Destroy it first, and it is made new: fly machine destroy ${machine.id} --force`
+    const detail = `fly.toml mounts volume ${missing.name}, which machine ${machine.id} does not have. A volume cannot be added to an existing machine. Destroy the machine, and the next deploy creates a new one: fly machine destroy ${machine.id} --force`
     throw new Problem('fly-config-invalid', detail, { facts: { key: 'mounts' } })
   }
 }
@@ -51,29 +51,29 @@ export function assertStrategyApplies(
  * Warnings about options that apply only to new machines, for groups that have machines already.
  * Each says what was not done, and how to do it.
  */
-export function passedOver(
+export function ignoredOptions(
   { app, options }: Pick<DeployJob, 'app' | 'options'>,
   steps: MachineStep[],
 ): string[] {
   const { count, region, ha } = options
-  const there = steps.filter(
+  const existing = steps.filter(
     ({ role, previous }) => previous && (role === 'update' || role === 'blue'),
   )
-  return [...Map.groupBy(there, ({ group }) => group)].flatMap(([group, machines]) => {
-    const asked = [
+  return [...Map.groupBy(existing, ({ group }) => group)].flatMap(([group, machines]) => {
+    const ignored = [
       ...(count !== null && count !== machines.length ? [`count=${count}`] : []),
       ...(region !== null && machines.every((machine) => machine.region !== region)
         ? [`region=${region}`]
         : []),
       ...(ha && machines.length === 1 ? ['ha=true'] : []),
     ]
-    if (asked.length === 0) return []
+    if (ignored.length === 0) return []
 
     const regions = [...new Set(machines.map((machine) => machine.region))].join(', ')
     // flyctl's `scale count` needs a release of Fly's own, which deploys through the Machines API
     // do not create.
     const more = `fly machine clone ${machines[0]!.machine} --region ${region ?? machines[0]!.region} --app ${app}`
-    return `Not done: ${asked.join(' and ')}. Group ${group} has machines already (${machines.length} in ${regions}) and keeps them; a deploy makes new ones only for a group without any. For one more: ${more}; for one less: fly machine destroy ID --app ${app}`
+    return `Not done: ${ignored.join(' and ')}. Group ${group} has machines already (${machines.length} in ${regions}) and keeps them. A deploy creates machines only for a group without any. For one more: ${more}; for one less: fly machine destroy ID --app ${app}`
   })
 }
 

@@ -10,39 +10,41 @@ const pollMs = 2000
  * Checks all machines again, then reads them every two seconds. A machine that has crashed since
  * its update fails the release.
  */
-export async function watch(run: Execution): Promise<void> {
-  const { fly, watchMs } = run.settings
-  const { app } = run.work
-  const steps = appliedSteps(run.progress)
+export async function watch(execution: Execution): Promise<void> {
+  const { fly, watchMs } = execution.settings
+  const { app } = execution.job
+  const steps = appliedSteps(execution.progress)
   const awake = steps.filter(({ launch }) => launch)
 
-  const healthy = () =>
-    run.forEachLimit(awake, awake.length, async (step) => {
-      await untilHealthy(fly, expectedVersion(run, step), run.waitMs, run.signal)
+  const checkHealth = () =>
+    execution.forEachLimit(awake, awake.length, async (step) => {
+      await untilHealthy(fly, expectedVersion(execution, step), execution.waitMs, execution.signal)
     })
 
-  const look = async () => {
+  const check = async () => {
     // Fly allows one list call per app and second, shared by the deployments of all owners, but
     // five reads per machine.
     const machines =
-      steps.length > 3 ? await run.retryWhileUnavailable(() => fly.machines(app, run.signal)) : []
-    const looks = steps.map(async (step) => {
-      const wanted = expectedVersion(run, step)
+      steps.length > 3
+        ? await execution.retryWhileUnavailable(() => fly.machines(app, execution.signal))
+        : []
+    const checks = steps.map(async (step) => {
+      const wanted = expectedVersion(execution, step)
       const listed = machines.find(({ id }) => id === step.machine)
       // The list may be older than the update. A read of the machine itself is not.
       const isFresh = listed?.instance_id === wanted.instanceId
-      const machine = isFresh ? listed : await readMachine(run, step)
+      const machine = isFresh ? listed : await readMachine(execution, step)
       assertNotCrashed(assertVersion(wanted, machine), wanted)
     })
-    await Promise.all(looks)
+    await Promise.all(checks)
   }
 
-  await healthy()
-  await look()
+  await checkHealth()
+  await check()
   const deadline = performance.now() + watchMs
   for (let leftMs = watchMs; leftMs > 0; leftMs = deadline - performance.now()) {
-    await pause(Math.min(pollMs, leftMs), run.signal)
-    await look()
+    await pause(Math.min(pollMs, leftMs), execution.signal)
+    await check()
   }
-  await healthy()
+  await checkHealth()
 }

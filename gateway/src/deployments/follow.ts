@@ -61,6 +61,6 @@ export const pageAfter = (store: LogStore, id: string, after: number): Promise<P
 
 export function assertLogKept({ id, logDroppedAt }: Deployment): void {
   if (logDroppedAt === null) return
-  const detail = `The log of deployment ${id} was taken away at ${logDroppedAt}; its record is still there.`
+  const detail = `The log of deployment ${id} was deleted at ${logDroppedAt}. Its record still exists.`
   throw new Problem('log-dropped', detail, { facts: { logDroppedAt } })
 }

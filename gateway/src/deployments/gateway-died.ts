@@ -8,18 +8,18 @@ type Died = Pick<Deployment, 'id' | 'app' | 'state' | 'machines'> & {
   touched: boolean
 }
 
-/** A death of the gateway, while so many deployments and rollouts were at work. */
-export type Death = { atWork: number; isSameBoot: boolean; maxDeaths: number }
+/** A death of the gateway. `running`: how many deployments and rollouts ran then. */
+export type Death = { running: number; isSameBoot: boolean; maxDeaths: number }
 
 /**
- * How a death of the gateway counts for one thing that was at work. It counts only if that ran
+ * How a death of the gateway counts for one deployment or rollout. It counts only if that one ran
  * alone, and the machine has not rebooted since. `ends`: that was the last allowed death.
  */
-export function judgeDeath(
+export function countDeath(
   deathsBefore: number,
-  { atWork, isSameBoot, maxDeaths }: Death,
+  { running, isSameBoot, maxDeaths }: Death,
 ): { deaths: number; ends: boolean } {
-  const counts = atWork === 1 && isSameBoot
+  const counts = running === 1 && isSameBoot
   const deaths = deathsBefore + Number(counts)
   return { deaths, ends: counts && deaths >= maxDeaths }
 }
@@ -27,11 +27,11 @@ export function judgeDeath(
 /** The note in the log of a deployment that was running when the gateway died. */
 export const suspected = ({ deaths }: { deaths: number }, maxDeaths: number): string =>
   [
-    'The gateway died while this was at work.',
+    'The gateway died while this deployment ran.',
     ...(deaths > 0
-      ? [`That is death ${deaths} with this deployment alone at work; after ${maxDeaths} it ends.`]
+      ? [`That is death ${deaths} while this deployment ran alone. After ${maxDeaths} it ends.`]
       : []),
-    'What was at work then is tried again one at a time.',
+    'The deployments that ran then are tried again one at a time.',
   ].join(' ')
 
 /**
@@ -40,8 +40,8 @@ export const suspected = ({ deaths }: { deaths: number }, maxDeaths: number): st
  */
 export function gatewayDied({ id, app, state, deaths, machines, touched }: Died): Problem {
   const times = deaths === 1 ? 'once' : `${deaths} times`
-  const what = `The gateway died ${times} while this deployment alone was at work, last in the state ${state}. It is not tried again.`
-  const next = 'Send it again when the cause is found.'
+  const what = `The gateway died ${times} while this deployment ran alone, last in the state ${state}. It is not tried again.`
+  const next = 'Send it again when the cause is fixed.'
   const facts = { state, deaths, ...(touchesMachines(state) && { machines }) }
   const about = touched
     ? aboutMachines({ id, app, machines })
@@ -53,20 +53,25 @@ export function gatewayDied({ id, app, state, deaths, machines, touched }: Died)
 export const gatewayDiedAtRollout = (deaths: number): Problem =>
   new Problem(
     'gateway-died',
-    `The gateway died ${deaths === 1 ? 'once' : `${deaths} times`} while this rollout alone was at work and made a deployment. It makes no further ones. Those that it made go on. ${cause}`,
+    `The gateway died ${deaths === 1 ? 'once' : `${deaths} times`} while this rollout ran alone and created a deployment. It creates no more. Its deployments continue. ${cause}`,
     { facts: { state: 'waiting', deaths } },
   )
 
 const cause =
-  'This is a fault of the builder: its operator finds the cause in the log of the gateway and of its machine.'
+  'This is a fault of the gateway. Its operator finds the cause in the logs of the gateway and of its machine.'
 
-function aboutMachines({ id, app, machines }: Pick<Died, 'id' | 'app' | 'machines'>): string {
+/** Says where to look for the state of machines, and how to restore them. */
+export function aboutMachines({
+  id,
+  app,
+  machines,
+}: Pick<Died, 'id' | 'app' | 'machines'>): string {
   const names = machines.map((machine) => machine.id || machine.name)
   const which = names.length > 0 ? `, which are ${names.join(', ')} or new ones,` : ''
   return [
-    `The machines that it had begun to change${which} are left as they are: some may run the new version, some the old one,`,
-    'some may be stopped or out of traffic.',
+    `The machines that it had begun to change${which} stay as they are: some may run the new version, some the old one,`,
+    'some may be stopped or without traffic.',
     `Look with \`fly machine list --app ${app}\` (machines of this deployment carry tarmac_deployment=${id});`,
-    `\`tarmac rollback ${app}\` puts the last release back.`,
+    `\`tarmac rollback ${app}\` deploys the last release again.`,
   ].join(' ')
 }

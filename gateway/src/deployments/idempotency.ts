@@ -7,7 +7,7 @@ export const keyKeptMs = 24 * 3_600_000
 
 /** What a key identifies: the request of a new deployment, without its id and its key. */
 export const requestOf = (fresh: NewDeployment): unknown =>
-  fresh.asked ?? [
+  fresh.requestBody ?? [
     fresh.options,
     fresh.source?.digest,
     fresh.image?.digest,
@@ -19,8 +19,8 @@ export const requestOf = (fresh: NewDeployment): unknown =>
  * fingerprint.
  */
 export function fingerprintOf(request: unknown): string {
-  const asked = JSON.stringify(request, (_, value: unknown) => value ?? undefined)
-  return createHash('sha256').update(asked).digest('hex')
+  const text = JSON.stringify(request, (_, value: unknown) => value ?? undefined)
+  return createHash('sha256').update(text).digest('hex')
 }
 
 /**

@@ -103,7 +103,7 @@ export function onCancel(one: LaneMember, request: NewCancelRequest, at: string)
   if (one.touched && !request.abort)
     throw new Problem(
       'cancel-too-late',
-      `Deployment ${id} is ${state}: machines have been touched. With abort=true it stops at its next safe point and they are put back.`,
+      `Deployment ${id} is ${state}: machines have been touched. With abort=true it stops at its next safe point and rolls them back.`,
     )
 
   const cancel: CancelRequest = cutCancel({ at, ...request })
@@ -133,7 +133,7 @@ export function reasonOf({
 }
 
 /** What becomes of a running deployment that no runner works on. `events` go into its log first. */
-export type Recovery = { events: NewEvent[] } & (
+type Recovery = { events: NewEvent[] } & (
   | { next: 'end' | 'requeue'; change: Change }
   /** `resume`: it is claimed again, and goes on. `hold`: it waits until it may run alone. */
   | { next: 'resume' | 'hold' }
@@ -156,6 +156,6 @@ export function onRecovery(
   }
 
   if (suspicion !== null) return { events, next: 'hold' }
-  events.push({ type: 'note', text: `${reason}; looking at the machines and going on.` })
+  events.push({ type: 'note', text: `${reason}. The gateway reads the machines and continues.` })
   return { events, next: 'resume' }
 }

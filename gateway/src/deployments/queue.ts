@@ -22,7 +22,7 @@ export type Queued = LaneRef & {
   /** The app's own limit. Null: it has none. */
   appBuilds: number | null
 }
-export type QueuePosition = Omit<Waiting, 'type'>
+type QueuePosition = Omit<Waiting, 'type'>
 
 /** The problem that ends a deployment which waited longer than this. */
 export const waitedTooLong = (limitMs: number): Problem =>
@@ -35,19 +35,19 @@ export const waitedTooLong = (limitMs: number): Problem =>
  * rollbacks go first, then the oldest. Between apps, the one served longest ago goes first, so that an app with a
  * hundred waiting deployments delays no other. Without limits no deployment may start.
  */
-export function schedule(queued: Queued[], atWork: Running[], limits: QueueLimits | null) {
-  const places: (QueuePosition & { id: string })[] = []
+export function schedule(queued: Queued[], running: Running[], limits: QueueLimits | null) {
+  const positions: (QueuePosition & { id: string })[] = []
   const lanes = new Map<string, string[]>()
   const laneOf = ({ app, owner }: LaneRef) =>
     lanes.get(`${app}/${owner}`) ?? lanes.set(`${app}/${owner}`, []).get(`${app}/${owner}`)!
   const building = new Map<string, number>()
   const count = (app: string) => building.set(app, (building.get(app) ?? 0) + 1)
-  for (const one of atWork) {
+  for (const one of running) {
     laneOf(one).push(one.id)
     if (!touchesMachines(one.state)) count(one.app)
   }
   let builds = [...building.values()].reduce((sum, each) => sum + each, 0)
-  const deploys = atWork.filter(({ state }) => touchesMachines(state)).length
+  const deploys = running.filter(({ state }) => touchesMachines(state)).length
 
   const heads: Queued[] = []
   const byTurn = (a: Queued, b: Queued) =>
@@ -55,28 +55,28 @@ export function schedule(queued: Queued[], atWork: Running[], limits: QueueLimit
   for (const one of queued.toSorted(byTurn)) {
     const ahead = laneOf(one)
     if (ahead.length === 0) heads.push(one)
-    else places.push({ id: one.id, for: 'lane', place: ahead.length, behind: ahead.at(-1)! })
+    else positions.push({ id: one.id, for: 'lane', place: ahead.length, behind: ahead.at(-1)! })
     ahead.push(one.id)
   }
 
   const turns = new Map<string, number>()
-  const inTurn = heads.map((one) => {
+  const ordered = heads.map((one) => {
     const turn = turns.get(one.app) ?? 0
     turns.set(one.app, turn + 1)
     return { one, turn }
   })
-  inTurn.sort(
+  ordered.sort(
     (a, b) => a.turn - b.turn || a.one.lastServed - b.one.lastServed || a.one.number - b.one.number,
   )
 
-  const placed = new Map<string, number>()
+  const waiting = new Map<string, number>()
   const wait = ({ id }: Queued, reason: QueuePosition['for'], among: string = reason) => {
-    placed.set(among, (placed.get(among) ?? 0) + 1)
-    places.push({ id, for: reason, place: placed.get(among)!, behind: null })
+    waiting.set(among, (waiting.get(among) ?? 0) + 1)
+    positions.push({ id, for: reason, place: waiting.get(among)!, behind: null })
   }
 
   let next: Queued | null = null
-  for (const { one } of inTurn) {
+  for (const { one } of ordered) {
     if (!limits) wait(one, 'ready')
     else if (one.builds && (building.get(one.app) ?? 0) >= (one.appBuilds ?? limits.appBuilds))
       wait(one, 'app', one.app)
@@ -88,7 +88,7 @@ export function schedule(queued: Queued[], atWork: Running[], limits: QueueLimit
       if (one.builds) count(one.app)
     }
   }
-  return { next, places }
+  return { next, positions }
 }
 
 /**
@@ -113,13 +113,15 @@ const waits = (id: string, place: number) => ({ id, for: 'recovery', place, behi
 
 const maxNotices = 100
 
-/**
- * The last notice of a queue position. A new one is due for another reason, for a better position
- * near the front, or when the position has halved.
- */
+/** The last notice of a queue position. `times`: how many there were. */
 export type QueueNotice = { for: QueuePosition['for']; place: number; times: number }
-export function shouldAnnounce(place: QueuePosition, announced: QueueNotice | null): boolean {
+
+/**
+ * A new notice is due for another reason, for a better position near the front, or when the
+ * position has halved.
+ */
+export function shouldAnnounce(now: QueuePosition, announced: QueueNotice | null): boolean {
   if (announced === null || announced.times >= maxNotices) return announced === null
-  if (announced.for !== place.for) return true
-  return place.place < announced.place && (place.place <= 3 || place.place <= announced.place / 2)
+  if (announced.for !== now.for) return true
+  return now.place < announced.place && (now.place <= 3 || now.place <= announced.place / 2)
 }

@@ -7,6 +7,9 @@ export type StoredRelease = Omit<Release, 'env' | 'config'> & { desired: unknown
 /** What a deployment adds to its release when it goes live. */
 export type NewRelease = Pick<StoredRelease, 'desired' | 'secrets'>
 
+/** A page of a list. `before` is the cursor that the page before it returned. */
+export type PageRequest = { limit: number; before: string | null }
+
 /** How many releases of each target are kept. */
 export const keptReleases = 200
 
@@ -16,11 +19,11 @@ export const keptReleases = 200
 export interface ReleaseStore {
   /** The newest one if no number is given. */
   find(app: string, owner: string | null, number?: number): Promise<StoredRelease | null>
-  /** Newest first. `before` is a cursor of an earlier page. */
+  /** Newest first. */
   list(
     app: string,
     owner: string | null,
-    page: { limit: number; before: string | null },
+    page: PageRequest,
   ): Promise<{ releases: StoredRelease[]; next: string | null }>
   /** The newest release of each owner of an app, and of the app itself. */
   newest(app: string): Promise<StoredRelease[]>

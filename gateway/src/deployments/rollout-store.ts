@@ -1,5 +1,6 @@
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { NewRollout, RolloutTarget } from '#api/rollout.ts'
+import type { PageRequest } from './release-store.ts'
 
 /**
  * A rollout as stored. It includes the ids of its deployments, so that none is created twice, even
@@ -18,27 +19,24 @@ export type StoredRollout = Omit<NewRollout, 'targets'> & {
   problem: ProblemBody | null
 }
 
+/** The request for a rollout. The same key returns the same rollout. */
+export type RolloutRequest = { requestBody: unknown; idempotencyKey: string | null }
+
 /** Stores rollouts. Every method is atomic. */
 export interface RolloutStore {
   /**
    * Stores a rollout, or returns the one that the same idempotency key created within a day. Throws
-   * `idempotency-mismatch` if `asked` differed.
+   * `idempotency-mismatch` if `requestBody` differed.
    */
   create(
     fresh: Omit<StoredRollout, 'createdAt' | 'endedAt' | 'refused' | 'problem'>,
-    request: { asked: unknown; idempotencyKey: string | null },
+    request: RolloutRequest,
   ): Promise<StoredRollout>
   /** The rollout that this key already created, if any. */
-  findByIdempotencyKey(request: {
-    asked: unknown
-    idempotencyKey: string | null
-  }): Promise<StoredRollout | null>
+  findByIdempotencyKey(request: RolloutRequest): Promise<StoredRollout | null>
   find(id: string): Promise<StoredRollout | null>
-  /** Newest first. `before` is a cursor of an earlier page. */
-  list(page: {
-    limit: number
-    before: string | null
-  }): Promise<{ rollouts: StoredRollout[]; next: string | null }>
+  /** Newest first. */
+  list(page: PageRequest): Promise<{ rollouts: StoredRollout[]; next: string | null }>
   /** Oldest first. */
   unfinished(): Promise<StoredRollout[]>
   /**

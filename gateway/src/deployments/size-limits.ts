@@ -59,12 +59,12 @@ export function assertQueueHasRoom(
 ): void {
   for (const [scope, whose] of [
     ['app', `of ${app}`],
-    ['all', 'of this builder'],
+    ['all', 'of the gateway'],
   ] as const) {
     const { count, bytes } = sizes[scope]
     const limit = queueLimits[scope]
     if (count < limit.count && bytes + sizeBytes <= limit.bytes) continue
-    const detail = `${count} deployments ${whose} have not ended, and their records have ${bytes} bytes. At most ${limit.count} may wait, with ${limit.bytes} bytes. Wait until some have ended, or cancel what is no longer needed; then send this again.`
+    const detail = `${count} deployments ${whose} have not ended, and their records have ${bytes} bytes. At most ${limit.count} may wait, with ${limit.bytes} bytes. Wait until some have ended, or cancel the ones that are no longer needed. Then send this again.`
     throw new Problem('queue-full', detail, {
       facts: { count, bytes, limitCount: limit.count, limitBytes: limit.bytes },
     })

@@ -22,6 +22,6 @@ export function cancelled({ by, why }: Pick<CancelRequest, 'by' | 'why'>): Probl
 
 /** The problem of a deployment that a newer one replaced. */
 export const superseded = (by: string): Problem =>
-  new Problem('superseded', `Deployment ${by} came later and took its place.`, {
+  new Problem('superseded', `The newer deployment ${by} superseded this one.`, {
     facts: { supersededBy: by },
   })

@@ -11,7 +11,7 @@ import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { QueueLimits } from './queue.ts'
-import type { NewRelease, ReleaseStore } from './release-store.ts'
+import type { NewRelease, PageRequest, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'
 import type { SealedSecret } from './secret-store.ts'
 
@@ -33,7 +33,7 @@ export type NewDeployment = {
   /** The deployment that this one retries. */
   retryOf?: string
   /** What the client requested, if that is more or less than options, source and image. */
-  asked?: unknown
+  requestBody?: unknown
   /**
    * The options come from an earlier deployment. They already include the app's settings, but not
    * its lane policy.
@@ -112,11 +112,11 @@ export interface DeploymentStore {
    */
   create(fresh: NewDeployment): Promise<Deployment>
   /**
-   * The app's deployment that this key created, if any. `idempotency-mismatch` if `asked` differed.
+   * The app's deployment that this key created, if any. `idempotency-mismatch` if `requestBody` differed.
    */
   findByIdempotencyKey(
     app: string,
-    request: Pick<NewDeployment, 'asked' | 'idempotencyKey'>,
+    request: Pick<NewDeployment, 'requestBody' | 'idempotencyKey'>,
   ): Promise<Deployment | null>
   /** One unfinished deployment of the app, if any. */
   unfinished(app: string): Promise<Deployment | null>
@@ -124,16 +124,12 @@ export interface DeploymentStore {
    * Throws `lane-busy` or `queue-full` as `create` would, before the source arrives. A key that
    * already created a deployment never throws.
    */
-  refuseBusyLane(asked: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>): Promise<void>
+  refuseBusyLane(
+    announced: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>,
+  ): Promise<void>
   find(id: string): Promise<Deployment | null>
-  /**
-   * Newest first. `before` is a cursor of an earlier page. With `key` only the deployment that this
-   * idempotency key created, if any.
-   */
-  list(
-    app: string,
-    page: { limit: number; before: string | null; key?: string | null },
-  ): Promise<DeploymentPage>
+  /** Newest first. With `key` only the deployment that this idempotency key created, if any. */
+  list(app: string, page: PageRequest & { key?: string | null }): Promise<DeploymentPage>
 
   /** The app's newest deployment whose image has this build key and is still valid. */
   imageOf(app: string, buildKey: string): Promise<Deployment | null>

@@ -7,7 +7,7 @@ import { readBody } from '../read-body.ts'
 import { pause, unlessAborted } from '../retry.ts'
 import { RequestBudget } from './request-budget.ts'
 
-export const attempts = 5
+export const maxAttempts = 5
 /** How long Fly may take to create or update a machine: it pulls a large image. */
 export const createMs = 120_000
 const answerMs = 30_000
@@ -65,14 +65,14 @@ export class FlyCalls {
    */
   async read<T>(call: Omit<Call<T>, 'method'>, signal: AbortSignal): Promise<T> {
     const { path } = call
-    let asked = this.#waiting.get(path)
-    if (!asked) {
+    let pending = this.#waiting.get(path)
+    if (!pending) {
       const begins = () => this.#waiting.delete(path)
       const ask = { ...call, method: 'GET' } as const
-      asked = this.#request(ask, AbortSignal.timeout(readMs), begins).finally(begins)
-      this.#waiting.set(path, asked)
+      pending = this.#request(ask, AbortSignal.timeout(readMs), begins).finally(begins)
+      this.#waiting.set(path, pending)
     }
-    return readAnswer({ ...call, method: 'GET' }, await unlessAborted(asked, signal))
+    return readAnswer({ ...call, method: 'GET' }, await unlessAborted(pending, signal))
   }
 
   /** Repeats the request if that is safe. `begins` is called before each one goes out. */
@@ -82,7 +82,7 @@ export class FlyCalls {
       begins()
       const answer = await this.#send(call, signal)
       if ('value' in answer) return answer.value
-      if (attempt === attempts || answer.repeat === 'never') throw answer.problem
+      if (attempt === maxAttempts || answer.repeat === 'never') throw answer.problem
       if (answer.repeat === 'idempotent' && call.repeat === 'no') throw answer.problem
       if (answer.pauseMs !== undefined) this.#budget.pause(call.action, call.id, answer.pauseMs)
       else await pause(pauseMs(attempt), signal)
@@ -109,16 +109,14 @@ export class FlyCalls {
       const text = (await readBody(response.body, answerBytes)).toString()
       const { statusCode: status, headers } = response
       if (status < 300) return { value: call.isText ? text : text === '' ? {} : JSON.parse(text) }
-      const facts = { status, requestId: headers['fly-request-id'] ?? null, fly: wordsOf(text) }
+      const facts = { status, requestId: headers['fly-request-id'] ?? null, fly: messageOf(text) }
       return refused(what, status, facts, headers['retry-after'])
     } catch (cause) {
       signal.throwIfAborted()
       const problem = new Problem(
         'fly-unavailable',
         `Fly's Machines API did not answer (${what}). Try again later.`,
-        {
-          cause,
-        },
+        { cause },
       )
       const unsent = unsentCodes.has(errorCode(cause) ?? '')
       return { problem, repeat: unsent ? 'always' : 'idempotent' }
@@ -161,22 +159,20 @@ function refused(
   if (status === 429) {
     const problem = new Problem(
       'fly-unavailable',
-      `Fly takes no more calls for now (${what}). Try again later.`,
-      {
-        facts,
-      },
+      `Fly’s rate limit is reached (${what}). Try again later.`,
+      { facts },
     )
     return { problem, repeat: 'always', pauseMs: (Number(retryAfter) || 1 + Math.random()) * 1000 }
   }
 
   if (status === 401 || status === 403) {
-    const detail = `Fly refused the builder's token (${what}: ${facts.fly}). Give the builder a token that may do this.`
+    const detail = `Fly refused the gateway's token (${what}: ${facts.fly}). Give the gateway a token with this right.`
     return { problem: new Problem('fly-denied', detail, { facts }), repeat: 'never' }
   }
 
   const waited = status === 408 && what.endsWith('/wait')
   if ((status >= 500 || status === 408) && !waited) {
-    const detail = `Fly could not do what was asked (${what}: ${status} ${facts.fly}). Try again later.`
+    const detail = `Fly failed to answer the request (${what}: ${status} ${facts.fly}). Try again later.`
     return { problem: new Problem('fly-unavailable', detail, { facts }), repeat: 'idempotent' }
   }
   return {
@@ -209,7 +205,7 @@ export const isUnavailable = (error: unknown): boolean =>
 
 const failure = z.object({ error: z.string() })
 
-function wordsOf(text: string): string {
+function messageOf(text: string): string {
   try {
     const answer = failure.safeParse(JSON.parse(text))
     if (answer.success) return answer.data.error

@@ -16,9 +16,9 @@ export type LeaseRequest = {
   /** Nonce of a lease that the gateway took before a crash and may still hold. */
   nonce?: string | null
   /** Called once with the holder, if another program holds the lease. */
-  held?: (by: string) => void
+  onHeld?: (holder: string) => void
 }
-export type MachineUpdate = {
+type MachineUpdate = {
   config: MachineConfig
   current_version: string
   skip_launch?: boolean
@@ -40,12 +40,12 @@ export class MachineLease extends MachineChanges {
   static async acquire(
     calls: FlyCalls,
     machine: MachineRef,
-    { description, nonce, held }: LeaseRequest,
+    { description, nonce, onHeld }: LeaseRequest,
     signal: AbortSignal,
   ): Promise<MachineLease> {
-    const kept = nonce && (await refresh(calls, machine, nonce, signal).catch(() => null))
+    const refreshed = nonce && (await refresh(calls, machine, nonce, signal).catch(() => null))
     signal.throwIfAborted()
-    if (kept) return new MachineLease(calls, machine, kept)
+    if (refreshed) return new MachineLease(calls, machine, refreshed)
 
     let isReported = false
     const policy = {
@@ -56,7 +56,7 @@ export class MachineLease extends MachineChanges {
       onRetry: (error: unknown) => {
         if (!isHeld(error) || isReported) return
         isReported = true
-        held?.(holderIn(error))
+        onHeld?.(holderIn(error))
       },
     }
     const acquired = retry(() => acquire(calls, machine, description, signal), policy, signal)
@@ -94,7 +94,7 @@ export class MachineLease extends MachineChanges {
     } catch (error) {
       if (this.lost.aborted || isUnavailable(error)) return // the next refresh may succeed
       clearInterval(this.#timer)
-      const detail = `The lease of machine ${this.ref.id} was lost; something else took it over.`
+      const detail = `The lease of machine ${this.ref.id} was lost. Another program has it now.`
       this.#loss.abort(new Problem('machine-leased', detail, { cause: error }))
     }
   }
@@ -151,7 +151,7 @@ const isHeld = (error: unknown): error is Problem =>
   error instanceof Problem && statusOf(error) === 409
 
 function leased(machine: string, cause: Problem): Problem {
-  const detail = `Machine ${machine} is held by ${holderIn(cause)}: a deploy or another command is at work on it. Try again when it has ended.`
+  const detail = `Machine ${machine} is leased by ${holderIn(cause)}: another deploy or command is changing it. Try again when that has ended.`
   return new Problem('machine-leased', detail, {
     cause,
     facts: { machine, fly: cause.facts['fly'] },

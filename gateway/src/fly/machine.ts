@@ -60,7 +60,7 @@ export type MachineEvent = {
     error?: string
   } | null
 }
-export type ExitEvent = {
+type ExitEvent = {
   exit_code?: number
   guest_exit_code?: number
   guest_signal?: number

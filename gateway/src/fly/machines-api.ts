@@ -4,7 +4,7 @@ import { crashPoint } from '../crash-point.ts'
 import { pause, retry } from '../retry.ts'
 import { App, ignored, IpAssignments, machineAnswer, Secrets, Volume } from './answers.ts'
 import {
-  attempts,
+  maxAttempts,
   createMs,
   FlyCalls,
   isUnavailable,
@@ -19,7 +19,7 @@ import type { Machine, MachineConfig, MachineRef } from './machine.ts'
 const windowSeconds = 60 // Fly's limit for one wait
 
 export type NewVolume = { name: string; region: string; size_gb: number; [field: string]: unknown }
-export type NewMachine = {
+type NewMachine = {
   name: string
   region: string
   config: MachineConfig
@@ -38,8 +38,8 @@ type WaitState = 'settled' | 'started' | 'stopped' | 'failed' | 'destroyed'
 export class MachinesApi {
   readonly #calls: FlyCalls
 
-  constructor(place: { baseUrl: string; token: string }) {
-    this.#calls = new FlyCalls(place)
+  constructor(endpoint: { baseUrl: string; token: string }) {
+    this.#calls = new FlyCalls(endpoint)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -144,17 +144,17 @@ export class MachinesApi {
    */
   async wait(
     { app, id }: MachineRef,
-    want: { state: WaitState | readonly WaitState[]; version?: string; withinMs: number },
+    wanted: { state: WaitState | readonly WaitState[]; version?: string; withinMs: number },
     signal: AbortSignal,
   ): Promise<boolean> {
-    const deadline = performance.now() + want.withinMs
+    const deadline = performance.now() + wanted.withinMs
     for (;;) {
       const leftSeconds = Math.ceil((deadline - performance.now()) / 1000)
       if (leftSeconds <= 0) return false
       const seconds = Math.min(leftSeconds, windowSeconds)
 
-      const query = new URLSearchParams({ state: [want.state].join(), timeout: `${seconds}` })
-      if (want.version) query.set('version', want.version)
+      const query = new URLSearchParams({ state: [wanted.state].join(), timeout: `${seconds}` })
+      if (wanted.version) query.set('version', wanted.version)
       const path = `/apps/${app}/machines/${id}/wait?${query.toString()}`
       const call = { path, action: 'wait', id, answer: ignored }
 
@@ -164,7 +164,7 @@ export class MachinesApi {
         return true
       } catch (error) {
         const status = statusOf(error)
-        if (status === 404 && want.state.includes('destroyed')) return true
+        if (status === 404 && wanted.state.includes('destroyed')) return true
         // 404: a new machine is not visible everywhere at once.
         if (status !== 408 && status !== 404) throw error
         if (status === 404) await pause(500, signal)
@@ -210,6 +210,6 @@ export class MachinesApi {
   }
 }
 
-const pauseBefore = (attempt: number) => (attempt > attempts ? null : pauseMs(attempt - 1))
+const pauseBefore = (attempt: number) => (attempt > maxAttempts ? null : pauseMs(attempt - 1))
 
 const logEntry = z.object({ message: z.string().nullish() })

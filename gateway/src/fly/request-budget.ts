@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { pause } from '../retry.ts'
 
 /** Fly's published limits, per action and machine (or app, for calls without a machine). */
 const limits = { get: { everyMs: 200, burst: 10 }, other: { everyMs: 1000, burst: 3 } }
@@ -15,7 +15,7 @@ export class RequestBudget {
     this.#fullAt.set(`${action} ${id}`, fullAt + everyMs)
     if (this.#fullAt.size > 10_000) this.#forgetFull(now)
     const waitMs = fullAt - now - (burst - 1) * everyMs
-    if (waitMs > 0) await delay(waitMs, undefined, { signal })
+    if (waitMs > 0) await pause(waitMs, signal)
   }
 
   /** Fly answered 429: treats the bucket as empty, and sends no call of this kind for `pauseMs`. */

@@ -8,7 +8,7 @@ import { guest, type Sections } from './sections.ts'
 import {
   anything,
   flag,
-  given,
+  keepZero,
   int,
   list,
   refuse,
@@ -31,13 +31,13 @@ export function baseConfig(
   warn: Place['warn'],
 ): MachineConfig {
   const key = file.experimental?.machine_config ? 'experimental.machine_config' : 'machine_config'
-  const said = file.experimental?.machine_config ?? file.machine_config
-  if (said === undefined) return {}
+  const setting = file.experimental?.machine_config ?? file.machine_config
+  if (setting === undefined) return {}
 
-  const json = said.startsWith('{')
-    ? said
-    : said.endsWith('.json')
-      ? textOf(said, readFile)
+  const json = setting.startsWith('{')
+    ? setting
+    : setting.endsWith('.json')
+      ? textOf(setting, readFile)
       : undefined
   if (json === undefined)
     return refuse(key, 'must be a JSON object, or the path of a .json file in the source.')
@@ -86,7 +86,7 @@ function selectContainer(
 
 /** The gateway makes standbys itself. It takes a machine that names another for its standby. */
 const ownStandbys: Shape<never> = (_, at) =>
-  at.warn(at.key, 'is ignored: the gateway makes standbys itself.')
+  at.warn(at.key, 'is ignored: the gateway creates standbys itself.')
 
 /** fly.toml has a section for this field. */
 const elsewhere: Shape<never> = (_, at) =>
@@ -98,7 +98,7 @@ const process = {
   entrypoint: texts,
   cmd: texts,
   user: text,
-  env: table(given.text),
+  env: table(keepZero.text),
   secrets: parts,
   env_from: parts,
 }
@@ -126,7 +126,7 @@ const machineShape = struct({
     swap_size_mb: elsewhere,
   }),
   guest: struct(guest),
-  metadata: table(given.text),
+  metadata: table(keepZero.text),
   image: text,
   schedule: text,
   auto_destroy: flag,
@@ -145,9 +145,9 @@ const machineShape = struct({
   volumes: parts,
   rootfs: struct({ persist: guest.persist_rootfs, size_gb: int }),
   cache_drive: struct({ size_mb: int }),
-  spot: struct({ max_price_fraction: given.number }),
+  spot: struct({ max_price_fraction: keepZero.number }),
   size: text,
-  disable_machine_autostart: given.flag,
+  disable_machine_autostart: keepZero.flag,
   env: elsewhere,
   services: elsewhere,
   checks: elsewhere,

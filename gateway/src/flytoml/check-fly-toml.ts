@@ -7,7 +7,7 @@ import { sizeIn } from './size.ts'
 /** The names of the process groups. */
 type Groups = ReadonlySet<string>
 
-/** Refuses what flyctl's own validation refuses, and warns of what it ignores. */
+/** Refuses what flyctl's own validation refuses, and warns about what it ignores. */
 export function checkFlyToml(file: Sections, groups: Groups, warn: Place['warn']): void {
   const { deploy, build, mounts = [], checks = {}, files = [] } = file
 
@@ -99,17 +99,17 @@ function checkMount(key: string, mount: MountSection): void {
   if (threshold === undefined || threshold < 50 || threshold > 99)
     refuse(
       `${key}.auto_extend_size_threshold`,
-      'must be there, from 50 to 99 (percent), where a volume grows.',
+      'is missing or out of range: a growing volume needs a threshold from 50 to 99 (percent).',
     )
   if (increment === undefined)
-    refuse(`${key}.auto_extend_size_increment`, 'must be there where a volume grows.')
+    refuse(`${key}.auto_extend_size_increment`, 'is missing: a growing volume needs an increment.')
 }
 
 function checkGigabytes(key: string, text: string | undefined, most: number): number | undefined {
   if (text === undefined) return undefined
   const size = sizeIn(text, 1e9)
   if (size === null) return refuse(key, `must be a size such as "10gb", not "${text}".`)
-  return size >= 1 && size <= most
+  return Number.isFinite(size) && size >= 1 && size <= most
     ? size
     : refuse(key, most === Infinity ? 'must be 1gb or more.' : `goes from 1gb to ${most}gb.`)
 }

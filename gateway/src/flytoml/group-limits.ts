@@ -14,11 +14,11 @@ export function refuseManyGroups(groups: number, each: { sizeChars: number; part
   if (groups * parts > maxGroupParts)
     refuse(
       'processes',
-      `has ${groups} groups, and each of them may get ${parts} lines, keys and items. At most ${maxGroupParts} is allowed for the one times the other. Use fewer groups, or a shorter file.`,
+      `has ${groups} groups, and each of them may get ${parts} lines, keys and items. The product may be at most ${maxGroupParts}. Use fewer groups, or a shorter file.`,
     )
   if (groups * sizeChars <= maxGroupChars) return
   refuse(
     'processes',
-    `has ${groups} groups, and each of them may get ${sizeChars} characters of fly.toml, its files and the environment. At most ${maxGroupChars} is allowed for the one times the other. Use fewer groups, or put large files into the image.`,
+    `has ${groups} groups, and each of them may get ${sizeChars} characters of fly.toml, its files and the environment. The product may be at most ${maxGroupChars}. Use fewer groups, or put large files into the image.`,
   )
 }

@@ -35,7 +35,10 @@ export function guestOf(vm: Vm, key: string, hostDedicationId: string | undefine
   const size = named ?? (vm.gpu_kind ? 'performance-8x' : 'shared-cpu-1x')
   const preset = Object.hasOwn(sizes, size) ? sizes[size] : undefined
   if (!preset)
-    return refuse(`${key}.size`, `is no machine size. Sizes are ${Object.keys(sizes).join(', ')}.`)
+    return refuse(
+      `${key}.size`,
+      `is not a machine size. Sizes are ${Object.keys(sizes).join(', ')}.`,
+    )
   const memoryMb = memory === undefined ? undefined : sizeIn(memory, 1_048_576)
   if (memoryMb === null || memoryMb === 0)
     refuse(`${key}.memory`, `must be a size such as "512mb" or "2gb", not "${memory}".`)

@@ -12,7 +12,7 @@ type HttpService = NonNullable<Sections['http_service']>
 type Check = NonNullable<Sections['checks']>[string]
 
 /** What the machine configs are made from. */
-export type ConfigSource = {
+type ConfigSource = {
   sections: Sections
   /** The process group of sections without `processes`. */
   defaultGroup: string | undefined

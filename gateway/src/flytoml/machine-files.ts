@@ -25,7 +25,7 @@ export function machineFiles(
   if (files.length > filesLimits.entries)
     refuse(
       'files',
-      `has ${files.length} entries; at most ${filesLimits.entries} are taken. Put more files into the image.`,
+      `has ${files.length} entries. The limit is ${filesLimits.entries}. Put more files into the image.`,
     )
 
   const byPath = new Map<string | undefined, object>()

@@ -1,9 +1,9 @@
 import { parse, TomlDate } from 'smol-toml'
 import { errorMessage } from '#api/error-code.ts'
-import { isDeeperThan } from '#api/nesting.ts'
 import { Problem } from '#api/problem.ts'
 import { trimEnd } from '#api/text/trim-end.ts'
 import { isTable, refuse, type Table } from './schema.ts'
+import { isDeeperThan } from './toml-size.ts'
 
 /** Parses integers as bigints and dates as TomlDate. Throws `fly-config-invalid`. */
 export function parseToml(text: string): Table {
@@ -18,14 +18,14 @@ export function parseToml(text: string): Table {
     return file
   } catch (cause) {
     // The parser quotes the line, which may be the whole file.
-    const words = errorMessage(cause).slice(0, maxWordsChars)
-    throw new Problem('fly-config-invalid', `fly.toml is not valid TOML: ${words}`, { cause })
+    const reason = errorMessage(cause).slice(0, maxReasonChars)
+    throw new Problem('fly-config-invalid', `fly.toml is not valid TOML: ${reason}`, { cause })
   }
 }
 
 /** Later code recurses into each table. Without a limit the stack would overflow. */
 const maxDepth = 100
-const maxWordsChars = 500
+const maxReasonChars = 500
 
 function inRange(value: bigint): string {
   if (BigInt.asIntN(64, value) !== value)

@@ -111,15 +111,15 @@ const composeFiles = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'doc
 
 function refuseCompose({ build }: Sections, readFile: ReadSource): void {
   if (!build?.compose) return
-  if (build.compose.file || composeFiles.some((path) => isThere(path, readFile)))
+  if (build.compose.file || composeFiles.some((path) => exists(path, readFile)))
     refuse(
       'build.compose',
-      'is not supported by this builder. Build one image with a Dockerfile instead.',
+      'is not supported by the gateway. Build one image with a Dockerfile instead.',
     )
 }
 
 /** A file that exists but cannot be read counts too. */
-function isThere(path: string, readFile: ReadSource): boolean {
+function exists(path: string, readFile: ReadSource): boolean {
   try {
     return readFile(path) !== null
   } catch {

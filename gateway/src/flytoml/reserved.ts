@@ -31,7 +31,7 @@ export function refuseReservedGroups(names: string[]): void {
   if (found === undefined) return
   refuse(
     `processes.${found.slice(0, 100)}`,
-    'has a name that Fly and the gateway keep for machines of their own. Choose a name that does not begin with fly_ or tarmac_.',
+    'has a name that is reserved for machines of Fly and of the gateway. Choose a name that does not begin with fly_ or tarmac_.',
   )
 }
 

@@ -1,9 +1,10 @@
+import { isObject } from '#api/is-object.ts'
 import { Problem } from '#api/problem.ts'
 import { formatDuration, parseDuration } from '../go/duration.ts'
 
 export type Table = Record<string, unknown>
 export const isTable = (value: unknown): value is Table =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+  isObject(value) && !(value instanceof Date)
 
 /** Throws `fly-config-invalid`, which names the key and says what to do. */
 export function refuse(key: string, words: string): never {
@@ -33,8 +34,8 @@ export type Place = { key: string; warn: (key: string, words: string) => undefin
 export type Shape<T> = (value: unknown, at: Place) => T | undefined
 export type Of<S> = S extends Shape<infer T> ? T : never
 
-/** Fields whose zero value counts. The plain ones below treat "", 0 and false as not set. */
-export const given = {
+/** Fields that keep a zero value. The plain ones below treat "", 0 and false as not set. */
+export const keepZero = {
   text: scalar('a text', (value) => typeof value === 'string'),
   flag: scalar('true or false', (value) => typeof value === 'boolean'),
   number: scalar('a number', (value) => typeof value === 'number'),
@@ -47,9 +48,9 @@ export const given = {
     (value): value is number => isWhole(value) && value >= 0 && value < 2 ** 32,
   ),
 }
-export const text: Shape<string> = (value, at) => given.text(value, at) || undefined
-export const int: Shape<number> = (value, at) => given.int(value, at) || undefined
-export const flag: Shape<true> = (value, at) => given.flag(value, at) || undefined
+export const text: Shape<string> = (value, at) => keepZero.text(value, at) || undefined
+export const int: Shape<number> = (value, at) => keepZero.int(value, at) || undefined
+export const flag: Shape<true> = (value, at) => keepZero.flag(value, at) || undefined
 export const anything: Shape<unknown> = (value) => value
 
 /**
@@ -57,7 +58,7 @@ export const anything: Shape<unknown> = (value) => value
  * seconds, `patchToml` has made it a text.
  */
 export const duration: Shape<string> = (value, at) => {
-  if (value === null) return at.warn(at.key, 'is no duration and is ignored.')
+  if (value === null) return at.warn(at.key, 'is not a duration and is ignored.')
   if (typeof value === 'number') {
     const written = formatDuration(BigInt(Math.trunc(value)))
     at.warn(at.key, `has no unit and is taken as ${written}. Write "10s" for seconds.`)
@@ -72,11 +73,11 @@ export const duration: Shape<string> = (value, at) => {
   return formatDuration(ns)
 }
 
-/** A field that flyctl uses and this builder does not. */
+/** A field that flyctl uses and the gateway does not. */
 export const unused =
   <T>(shape: Shape<T>): Shape<T> =>
   (value, at) => {
-    at.warn(at.key, 'is not used by this builder.')
+    at.warn(at.key, 'is not used by the gateway.')
     return shape(value, at)
   }
 
@@ -98,7 +99,7 @@ export const list =
     const items = value.map((one, index) => item(one, { ...at, key: `${at.key}[${index}]` }))
     return nonEmpty(items.filter((one) => one !== undefined))
   }
-export const texts = list(given.text)
+export const texts = list(keepZero.text)
 
 export const nonEmpty = <T>(list: T[]): T[] | undefined => (list.length > 0 ? list : undefined)
 
@@ -116,7 +117,7 @@ export const table =
   }
 
 type Fields = Record<string, Shape<unknown>>
-export type Struct<F extends Fields> = { [K in keyof F]?: Of<F[K]> }
+type Struct<F extends Fields> = { [K in keyof F]?: Of<F[K]> }
 
 /** A table with known names, in upper or lower case as in Go. Ignores others with a warning. */
 export const struct =

@@ -3,7 +3,7 @@ import {
   anything,
   duration,
   flag,
-  given,
+  keepZero,
   int,
   list,
   oneOf,
@@ -30,12 +30,12 @@ const times = (time: Shape<string>) => ({ interval: time, timeout: time, grace_p
 
 const httpCheck = (time: Shape<string>) => ({
   ...times(time),
-  method: given.text,
-  path: given.text,
-  protocol: given.text,
-  tls_skip_verify: given.flag,
-  tls_server_name: given.text,
-  headers: table(given.text),
+  method: keepZero.text,
+  path: keepZero.text,
+  protocol: keepZero.text,
+  tls_skip_verify: keepZero.flag,
+  tls_server_name: keepZero.text,
+  headers: table(keepZero.text),
 })
 
 export const machineChecks = unused(
@@ -44,17 +44,17 @@ export const machineChecks = unused(
       command: texts,
       image: text,
       entrypoint: texts,
-      kill_signal: given.text,
+      kill_signal: keepZero.text,
       kill_timeout: duration,
     }),
   ),
 )
 
 const replayRule = struct({
-  path_prefix: given.text,
-  ttl_seconds: given.int,
-  type: given.text,
-  name: given.text,
+  path_prefix: keepZero.text,
+  ttl_seconds: keepZero.int,
+  type: keepZero.text,
+  name: keepZero.text,
   allow_bypass: flag,
 })
 /** flyctl sends empty fields here. */
@@ -66,14 +66,14 @@ const replayCache: Shape<object> = (value, at) => ({
   ...replayRule(value, at),
 })
 
-const tlsOptions = struct({ alpn: texts, versions: texts, default_self_signed: given.flag })
+const tlsOptions = struct({ alpn: texts, versions: texts, default_self_signed: keepZero.flag })
 
 const httpOptions = struct({
-  compress: given.flag,
-  response: struct({ headers: table(anything), pristine: given.flag }),
-  h2_backend: given.flag,
-  idle_timeout: given.uint32,
-  headers_read_timeout: given.uint32,
+  compress: keepZero.flag,
+  response: struct({ headers: table(anything), pristine: keepZero.flag }),
+  h2_backend: keepZero.flag,
+  idle_timeout: keepZero.uint32,
+  headers_read_timeout: keepZero.uint32,
   replay_cache: list(replayCache),
 })
 
@@ -85,8 +85,8 @@ const autostop: Shape<boolean | string> = (value, at) =>
 const anyService = {
   internal_port: int,
   auto_stop_machines: autostop,
-  auto_start_machines: given.flag,
-  min_machines_running: given.int,
+  auto_start_machines: keepZero.flag,
+  min_machines_running: keepZero.int,
   concurrency: struct({ type: text, hard_limit: int, soft_limit: int }),
   machine_checks: machineChecks,
   processes: texts,
@@ -105,9 +105,9 @@ export const service = struct({
   protocol: text,
   ports: list(
     struct({
-      port: given.int,
-      start_port: given.int,
-      end_port: given.int,
+      port: keepZero.int,
+      start_port: keepZero.int,
+      end_port: keepZero.int,
       handlers: texts,
       force_https: flag,
       tls_options: tlsOptions,
@@ -122,7 +122,7 @@ export const service = struct({
 /** A check of a machine outside of any service. */
 export const topCheck = struct({
   ...httpCheck(duration),
-  port: given.int,
+  port: keepZero.int,
   type: oneOf({ http: 'http', tcp: 'tcp' }),
   processes: texts,
 })

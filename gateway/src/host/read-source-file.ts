@@ -74,8 +74,6 @@ function readUpTo(file: number, mostBytes: number): Buffer {
 const changed = (path: string, cause?: unknown): Problem =>
   new Problem(
     'source-changed',
-    `The file ${path} of the source is not what was sent. Deploy the source again.`,
-    {
-      cause,
-    },
+    `The file ${path} of the source differs from what was sent. Deploy the source again.`,
+    { cause },
   )

@@ -38,28 +38,25 @@ function assertToken({ headers, headersDistinct }: IncomingMessage, known: Buffe
     headers.origin !== undefined &&
     URL.parse(headers.origin)?.host !== headers.host?.toLowerCase()
   )
-    throw new Problem('unauthorized', 'This gateway accepts no calls from other web pages.')
+    throw new Problem('unauthorized', 'The gateway accepts no calls from other web pages.')
 
   if (known.length === 0) return
-  const given = digest(/^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '')
+  const sent = digest(/^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '')
   // Compare every token, also after a match, so that the time reveals nothing.
-  if (known.filter((token) => timingSafeEqual(token, given)).length === 0)
-    throw new Problem(
-      'unauthorized',
-      'Send a token of this gateway: Authorization: Bearer <token>.',
-    )
+  if (known.filter((token) => timingSafeEqual(token, sent)).length === 0)
+    throw new Problem('unauthorized', 'Send a token of the gateway: Authorization: Bearer <token>.')
 }
 
 /** Refuses DNS rebinding: a page whose name resolves to loopback still sends that name as host. */
 function refuseOtherHost(host: string | undefined): void {
   if (isLoopbackHost(host)) return
-  const asked =
+  const problemText =
     host === undefined
       ? 'The request names no host'
       : `The request is for the host ${host.slice(0, 100)}`
   throw new Problem(
     'host-forbidden',
-    `${asked}. Without tokens this gateway answers only to localhost, 127.0.0.1 and [::1]. Ask it by one of these, or set TARMAC_TOKENS.`,
+    `${problemText}. Without tokens the gateway answers only to localhost, 127.0.0.1 and [::1]. Use one of these, or set TARMAC_TOKENS.`,
   )
 }
 

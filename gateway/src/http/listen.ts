@@ -16,7 +16,7 @@ import { sendProblem } from './problem.ts'
 import { answerUnreadable } from './unreadable.ts'
 import { isWebSocket, Upgrades } from './upgrades.ts'
 
-export type Listening = { url: string; port: number; [Symbol.asyncDispose](): Promise<void> }
+type Listening = { url: string; port: number; [Symbol.asyncDispose](): Promise<void> }
 type Options = { host: string; port: number; graceMs?: number; limits?: Partial<ConnectionLimits> }
 
 /** How many of the process's file descriptors to keep for its own work. */

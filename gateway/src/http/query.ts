@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { Problem } from '#api/problem.ts'
+import type { PageRequest } from '../deployments/release-store.ts'
 
 export const queryOf = ({ url = '' }: Pick<IncomingMessage, 'url'>) =>
   new URL(url, 'http://gateway').searchParams
@@ -37,10 +38,7 @@ export function wholeNumber(name: string, value: string): number {
 }
 
 /** Reads which page of a list is requested. `cursor`: the pattern of a cursor. */
-export function pageQuery(
-  query: URLSearchParams,
-  cursor = /^\d{1,15}$/,
-): { limit: number; before: string | null } {
+export function pageQuery(query: URLSearchParams, cursor = /^\d{1,15}$/): PageRequest {
   const before = query.get('cursor')
   if (before !== null && !cursor.test(before))
     throw unexpected('cursor', 'the `next` of the page before')

@@ -19,7 +19,7 @@ const proveMs = 60_000
 const maxPauseMs = 30_000
 const unproven = new Problem(
   'not-ready',
-  'no canary build has ended yet with the build daemon that is there now',
+  'no probe build has ended yet with the current build daemon',
 )
 const isUnavailable = ({ code }: Problem) => code === 'buildkit-unavailable'
 
@@ -39,14 +39,14 @@ export class NetworkGuard {
   #nextTry = 0
   readonly #listeners: (() => void)[] = []
 
-  static start(parts: GuardDeps): NetworkGuard {
-    const guard = new NetworkGuard(parts)
+  static start(deps: GuardDeps): NetworkGuard {
+    const guard = new NetworkGuard(deps)
     void guard.#watch()
     return guard
   }
 
-  private constructor(parts: GuardDeps) {
-    this.#deps = parts
+  private constructor(deps: GuardDeps) {
+    this.#deps = deps
   }
 
   /** For the health page. */
@@ -77,7 +77,7 @@ export class NetworkGuard {
   }
 
   /**
-   * Resolves when builds are safe; throws otherwise. For a new daemon it runs a canary build first.
+   * Resolves when builds are safe; throws otherwise. For a new daemon it runs a probe build first.
    */
   async proven(signal: AbortSignal): Promise<void> {
     if (!this.status.ok) await unlessAborted(this.#prove(), signal)
@@ -87,7 +87,7 @@ export class NetworkGuard {
   #refusal(): Problem {
     return new Problem(
       'not-ready',
-      `No build runs until its network is proven closed: ${this.#missing.message}.`,
+      `No build runs until the isolation of build steps is verified: ${this.#missing.message}.`,
     )
   }
 
@@ -117,17 +117,17 @@ export class NetworkGuard {
     const limit = AbortSignal.timeout(proveMs)
     try {
       const detail = await this.#deps.prove(AbortSignal.any([this.#stop.signal, limit]))
-      log.info({ detail }, 'the network of build steps is proven closed')
+      log.info({ detail }, 'the isolation of build steps is verified')
       this.#proof = { daemon, detail }
       this.#missing = unproven
       this.#pauseMs = pollMs
       for (const listener of this.#listeners) listener()
     } catch (error) {
       if (this.#stop.signal.aborted) return
-      const late = new Problem('not-ready', `the canary build took longer than ${proveMs / 1000} s`)
+      const late = new Problem('not-ready', `the probe build took longer than ${proveMs / 1000} s`)
       const problem = limit.aborted ? late : asProblem(error)
       if (problem.message !== this.#missing.message)
-        log.error({ err: error }, 'the network of build steps is not proven closed')
+        log.error({ err: error }, 'the isolation of build steps is not verified')
       this.#missing = problem
       this.#nextTry = performance.now() + this.#pauseMs
       this.#pauseMs = Math.min(this.#pauseMs * 2, maxPauseMs)

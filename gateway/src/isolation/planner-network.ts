@@ -69,7 +69,9 @@ export async function openLookupNetwork(
     await close()
     const advice =
       'The gateway needs root, iproute2 and nftables for it; or set TARMAC_PLAN_NETWORK=none.'
-    throw new Problem('not-ready', `The planner’s network could not be made. ${advice}`, { cause })
+    throw new Problem('not-ready', `The planner’s network could not be created. ${advice}`, {
+      cause,
+    })
   }
 }
 

@@ -47,14 +47,14 @@ export async function verifyIsolation(
   refuse(reached, things)
 
   return [
-    `a build step reached none of ${targets.length} places on this machine, no socket and no device of it`,
+    `a build step reached none of ${targets.length} addresses, sockets and devices of this machine`,
     ...(stepsApart
       ? []
-      : ['steps at work side by side can reach each other: this kernel cannot filter a bridge']),
+      : ['build steps that run at once can reach each other: this kernel cannot filter a bridge']),
     ...(limited
       ? []
       : [
-          'build steps have no limits on memory and processes: their daemon is not one of the gateway’s',
+          'build steps have no limits on memory and processes: the gateway did not start their daemon',
         ]),
   ].join('; ')
 }
@@ -70,7 +70,7 @@ function refuse(reached: Target[], things: string[]): void {
   const advice = trace
     ? 'Remove the socket of the build daemon’s [otel] socketPath when the daemon has started, or let the gateway start it (TARMAC_BUILDKIT=spawn).'
     : 'Look at the settings of the build daemon and at its runc.'
-  const detail = `a build step finds what it must not: ${things.slice(0, 3).join(', ')}. ${advice}`
+  const detail = `a build step can use what it must not: ${things.slice(0, 3).join(', ')}. ${advice}`
   throw new Problem('not-ready', detail, { facts: { found: things } })
 }
 
@@ -120,7 +120,7 @@ export async function triedFromStep(
 
   const probe = readProbe(lines)
   if (!lines.includes('reached itself') || !lines.includes(`tried ${targets.length}`) || !probe)
-    throw new Problem('not-ready', 'the canary build did not say how it went', {
+    throw new Problem('not-ready', 'the probe build did not report a result', {
       cause: new Error(lines.join('\n')),
     })
 
@@ -152,7 +152,7 @@ wait
 echo "tried $targets"
 `
 
-/** The canary's step needs only one static program, so no image is pulled for it. */
+/** The probe step needs only one static program, so no image is pulled for it. */
 async function busyboxTree() {
   for (const path of busyboxPaths) {
     const bytes = await readFile(path).catch(() => null)
@@ -171,6 +171,6 @@ async function busyboxTree() {
   }
   throw new Problem(
     'not-ready',
-    'the canary build needs /bin/busybox on this machine; install busybox-static',
+    'the probe build needs /bin/busybox on this machine; install busybox-static',
   )
 }

@@ -7,7 +7,7 @@ import { Reader, Writer } from './wire-format.ts'
  * The output is deterministic: fields in the order of the table, maps by key. Zero values are left
  * out, as in proto3. An absent message decodes to undefined.
  */
-export type Codec<Out, In = Out, Empty = Out> = {
+type Codec<Out, In = Out, Empty = Out> = {
   /** The wire type: 0 for numbers, 2 for everything with a length. */
   wire: 0 | 2
   /** What an absent value decodes to. */
@@ -46,8 +46,8 @@ export function message<F extends Fields>(fields: F): Message<F> {
 
   const body = (to: Writer, value: InOf<F>) => {
     for (const [name, field] of Object.entries(fields)) {
-      const given = value[name]
-      if (given !== undefined) field.write(to, given)
+      const fieldValue = value[name]
+      if (fieldValue !== undefined) field.write(to, fieldValue)
     }
   }
 

@@ -7,7 +7,7 @@ import type { PlanCache } from '../railpack/plan-cache.ts'
 import type { PlannedSource, Planner } from '../railpack/plan-request.ts'
 import { planSource } from '../railpack/plan-source.ts'
 import { ensureApp, type EnsureAppDeps } from './ensure-app.ts'
-import type { Analysis, SourceWork } from './steps.ts'
+import type { Analysis, SourceInput } from './steps.ts'
 
 type AnalyzeDeps = EnsureAppDeps & {
   buildkit: Buildkit
@@ -19,7 +19,7 @@ type AnalyzeDeps = EnsureAppDeps & {
 
 /** Reads the source's config, plans its build, and makes the app. */
 export async function analyze(
-  { deployment, tree, secrets, emit, signal }: SourceWork,
+  { deployment, tree, secrets, emit, signal }: SourceInput,
   deps: AnalyzeDeps,
 ): Promise<Analysis<PlannedSource>> {
   const { buildkit, deployer, store, region } = deps

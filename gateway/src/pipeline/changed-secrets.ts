@@ -22,7 +22,7 @@ export async function changedSecrets(
 
 function textOf({ number, secrets }: StoredRelease, now: SecretVersion[] | null): string | null {
   if (!secrets || !now)
-    return `Fly did not say which secrets are others than at release ${number}; they stay as they are.`
+    return `Fly did not say which secrets have changed since release ${number}. They stay as they are.`
   const changes = differences(secretDigests(secrets), secretDigests(now)).map(
     ({ path, before, after }) => {
       if (before === undefined) return `${path} (added)`
@@ -30,5 +30,5 @@ function textOf({ number, secrets }: StoredRelease, now: SecretVersion[] | null)
     },
   )
   if (changes.length === 0) return null
-  return `Secrets on Fly are not turned back. Since release ${number}: ${changes.join(', ')}.`
+  return `A rollback does not restore secrets on Fly. Changed since release ${number}: ${changes.join(', ')}.`
 }

@@ -6,7 +6,7 @@ import type { MachinesApi } from '../fly/machines-api.ts'
 import { changedSecrets } from './changed-secrets.ts'
 import { ensureApp, type EnsureAppDeps } from './ensure-app.ts'
 import { recordKnows } from './record-knows.ts'
-import type { DeployWork, Steps } from './steps.ts'
+import type { DeployInput, Steps } from './steps.ts'
 
 type DeployDeps = EnsureAppDeps & {
   fly: MachinesApi
@@ -21,9 +21,9 @@ type DeployDeps = EnsureAppDeps & {
 export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> {
   const { deployer, fly, store } = deps
   return {
-    async deploy(work) {
-      const { deployment, emit, signal } = work
-      const job = await jobOf(work, deps)
+    async deploy(input) {
+      const { deployment, emit, signal } = input
+      const job = await jobOf(input, deps)
       if (!job.rollout && !deployment.plan) {
         // In the record as it was claimed, a plan means that an earlier attempt has ensured the app.
         await ensureApp(job, Promise.resolve(), deps)
@@ -34,8 +34,8 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
       await deployer.deploy(job)
     },
 
-    async verify(work) {
-      const job = await jobOf(work, deps)
+    async verify(input) {
+      const job = await jobOf(input, deps)
       const { app, emit, signal } = job
 
       // The calls for addresses and secrets run during the watch, which takes longer.
@@ -51,21 +51,21 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
 }
 
 async function jobOf(
-  { deployment, desired, ...work }: DeployWork,
+  { deployment, desired, ...input }: DeployInput,
   { store, fetch, region }: DeployDeps,
 ) {
   const { id, number, app, options, source } = deployment
   const resolve = async () => {
-    const tree = source && (await fetch(deployment, work.signal))
+    const tree = source && (await fetch(deployment, input.signal))
     return resolveDesired(deployment, tree, { releases: store.releases, region })
   }
   return {
-    ...work,
+    ...input,
     id,
     number,
     app,
     options,
-    desired: work.rollout?.desired ?? desired ?? (await resolve()),
+    desired: input.rollout?.desired ?? desired ?? (await resolve()),
     known: (id: string, number: number) => recordKnows(store, app, { id, number }),
   }
 }

@@ -21,5 +21,5 @@ export async function ensureApp(
   const made = await deployer.ensureApp(app, wanted, signal, options.network)
   if (!made) return
   await store.releases.recordCreatedApp(app, made.id ?? null)
-  emit({ type: 'note', text: `Made the app ${app}, without public addresses.` })
+  emit({ type: 'note', text: `Created the app ${app}, without public addresses.` })
 }

@@ -1,6 +1,6 @@
 import { Problem } from '#api/problem.ts'
 import { buildImage } from '../build/build-image.ts'
-import type { BuildSettings } from '../build/image-order.ts'
+import type { BuildSettings } from '../build/build-request.ts'
 import type { Buildkit } from '../buildkit/client.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
@@ -52,17 +52,17 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
   return {
     secrets: (deployment) => vault.open(deployment),
     fetch,
-    analyze: (work) => analyze(work, { ...deps, ...settings, plans }),
+    analyze: (input) => analyze(input, { ...deps, ...settings, plans }),
 
-    async build(work) {
-      const { desired, signal } = work
+    async build(input) {
+      const { desired, signal } = input
       await disk.settled(signal)
       await settings.assertIsolated(signal).catch(async (error: unknown) => {
         // The proof is a build too. If it failed because the disk was full, report that instead.
         if (await disk.wasShort()) await disk.settled(signal)
         throw error
       })
-      return buildImage(deps, settings, { ...work, flyBuild: desired.build })
+      return buildImage(deps, settings, { ...input, flyBuild: desired.build })
     },
 
     ...deploySteps({ ...deps, ...settings, fetch }),

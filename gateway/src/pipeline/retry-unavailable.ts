@@ -7,12 +7,12 @@ const firstPauseMs = 500
 const maxPauseMs = 15_000
 
 /**
- * Runs `work`, and repeats it with growing pauses while it fails with a retryable Problem that is
+ * Runs `action`, and repeats it with growing pauses while it fails with a retryable Problem that is
  * not the source's fault. Throws the last error once `unavailableMs` have passed since the first
  * failure.
  */
 export function retryWhileUnavailable<T>(
-  work: () => Promise<T>,
+  action: () => Promise<T>,
   unavailableMs: number,
   emit: EventSink,
   signal: AbortSignal,
@@ -26,7 +26,7 @@ export function retryWhileUnavailable<T>(
       emit({ type: 'warning', text })
     },
   }
-  return retry(work, policy, signal)
+  return retry(action, policy, signal)
 }
 
 const isRetryable = (error: unknown): boolean =>

@@ -2,13 +2,14 @@ import type { Deployment } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import { readProgress } from '../deploy/read-progress.ts'
+import { aboutMachines } from '../deployments/gateway-died.ts'
 import { failureIn, mayMove, touchesMachines } from '../deployments/states.ts'
 import type { Claim, DeploymentStore } from '../deployments/store.ts'
 import type { Secrets } from '../secrets/vault.ts'
 import { ClaimLost, DeploymentRecord } from './deployment-record.ts'
 import { LogWriter } from './log-writer.ts'
 import { retryWhileUnavailable } from './retry-unavailable.ts'
-import type { DeployWork, Steps } from './steps.ts'
+import type { DeployInput, Steps } from './steps.ts'
 import { limitsOf, withDeadline, type TimeLimits } from './time-limits.ts'
 
 type RunDeps = {
@@ -62,10 +63,10 @@ export async function runDeployment(
 }
 
 /** What to deploy, and how far an earlier run came. */
-type Ready = Pick<DeployWork, 'image' | 'desired' | 'rollout'>
+type Deployable = Pick<DeployInput, 'image' | 'desired' | 'rollout'>
 
 /** Fetches, analyzes and builds the source. Leaves the record in `deploying` or `built`. */
-async function build(run: Run): Promise<Ready> {
+async function build(run: Run): Promise<Deployable> {
   const { deployment, steps, record, log, limits } = run
   const { emit } = log
   const secrets = await openSecrets(run)
@@ -99,14 +100,25 @@ async function build(run: Run): Promise<Ready> {
 }
 
 /** Prepares a deployment whose image exists: it has no source, or an earlier run has built it. */
-async function resume(run: Run): Promise<Ready> {
+async function resume(run: Run): Promise<Deployable> {
   // A release command may print the secrets, so redact them. If they cannot be opened, go on:
   // deploying needs none of them.
   await openSecrets(run).catch((error: unknown) =>
     run.log.emit({ type: 'warning', text: asProblem(error).message }),
   )
-  const { deployment, rollout } = run.claim
-  return { image: deployment.image!, desired: null, rollout: readProgress(rollout) }
+  return { image: run.deployment.image!, desired: null, rollout: progressOf(run.claim) }
+}
+
+/** The progress of an earlier run. If it cannot be read, the machines stay as that run left them. */
+function progressOf({ deployment, rollout }: Claim): DeployInput['rollout'] {
+  try {
+    return readProgress(rollout)
+  } catch (error) {
+    const { code, message, facts, cause } = asProblem(error)
+    const { machines } = deployment
+    const detail = `${message} ${aboutMachines(deployment)}`
+    throw new Problem(code, detail, { cause, facts: { ...facts, machines } })
+  }
 }
 
 async function openSecrets({ deployment, steps, log, hiddenValues }: Run): Promise<Secrets> {
@@ -116,24 +128,24 @@ async function openSecrets({ deployment, steps, log, hiddenValues }: Run): Promi
 }
 
 /** Deploys the image to the machines and verifies them. Leaves the record in `live`. */
-async function rollOut(run: Run, { image, desired, ...ready }: Ready): Promise<void> {
+async function rollOut(run: Run, { image, desired, ...ready }: Deployable): Promise<void> {
   const { deployment, steps, record, log, limits } = run
   let { rollout } = ready
-  const checkpoint: DeployWork['checkpoint'] = async (patch) => {
+  const checkpoint: DeployInput['checkpoint'] = async (patch) => {
     await record.amend(patch)
     rollout = patch.rollout
   }
-  const work = (signal: AbortSignal): DeployWork => {
+  const input = (signal: AbortSignal): DeployInput => {
     return { deployment, image, desired, rollout, checkpoint, emit: log.emit, signal }
   }
 
   if (record.state === 'deploying') {
-    await stage(run, 'The deploy', limits.deployMs, (signal) => steps.deploy(work(signal)))
+    await stage(run, 'The deploy', limits.deployMs, (signal) => steps.deploy(input(signal)))
     await record.transition('verifying')
   }
 
   const live = await stage(run, 'Verifying', limits.deployMs, (signal) =>
-    steps.verify(work(signal)),
+    steps.verify(input(signal)),
   )
   crashPoint('verified')
   await record.transition('live', live)
@@ -144,12 +156,12 @@ async function stage<T>(
   { record, log, limits, signal }: Run,
   what: string,
   limitMs: number,
-  work: (signal: AbortSignal) => Promise<T>,
+  action: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   using limited = withDeadline(limitMs, () => tooLate(what, limitMs, record), signal)
   try {
     return await retryWhileUnavailable(
-      () => work(limited.signal),
+      () => action(limited.signal),
       limits.unavailableMs,
       log.emit,
       limited.signal,
@@ -176,9 +188,9 @@ async function end({ record, log, signal }: Run, error: unknown): Promise<Proble
   }
 
   const failed = failureIn(record.state)
-  const asked =
+  const wanted =
     problem.code === 'superseded' || problem.code === 'cancelled' ? problem.code : failed
-  const to = mayMove(record.state, asked) ? asked : failed
+  const to = mayMove(record.state, wanted) ? wanted : failed
   await record.end(to, { problem: log.redactedProblem(problem.body()) })
   return problem
 }

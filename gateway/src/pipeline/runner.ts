@@ -1,19 +1,19 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { Deployment } from '#api/deployment.ts'
-import { problems } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
 import { stopReason } from '../deployments/stop.ts'
 import { leaseMs, type Claim, type DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
+import { logEnd } from './log-end.ts'
 import { runDeployment } from './run-deployment.ts'
-import type { Plan, Steps } from './steps.ts'
+import type { Steps } from './steps.ts'
 import type { TimeLimits } from './time-limits.ts'
 
-type RunnerDeps<P extends Plan> = {
+type RunnerDeps = {
   store: DeploymentStore
-  steps: Steps<P>
+  steps: Steps
   log: Logger
   /** While it is closed, no queued deployment starts. Absent: it is always open. */
   gate?: { readonly open: boolean; onOpen(listener: () => void): void }
@@ -28,34 +28,34 @@ type RunnerDeps<P extends Plan> = {
 }
 
 const noticeEveryMs = 1000
+/** After a look at the queue the rest of the gateway gets so many times as long. */
+const restPerLook = 4
 
 /**
  * Claims deployments from the queue, within the limits, and runs each to its end. Looks at the queue
  * whenever the store says that something may start.
  */
-export class Runner<P extends Plan = Plan> {
-  readonly #deps: RunnerDeps<P>
+export class Runner {
+  readonly #deps: RunnerDeps
   readonly #stop = new AbortController()
   readonly #running = new Set<Promise<void>>()
   readonly #stops = new Map<string, AbortController>()
   /** How often writing the end of a deployment failed, by id. */
-  readonly #lost = new Map<string, number>()
+  readonly #writeFailures = new Map<string, number>()
   #claiming: Promise<void> | undefined
   #woken = false
   #noticeTimer = 0
+  #restsUntil = 0
   #later: NodeJS.Timeout | undefined
   #listening: Disposable | undefined
   #draining = false
   #drained: Promise<void> | undefined
 
   /** Recovers what an earlier gateway left, then starts on the queue. */
-  static async start<P extends Plan>(deps: RunnerDeps<P>): Promise<Runner<P>> {
+  static async start(deps: RunnerDeps): Promise<Runner> {
     const runner = new Runner(deps)
     const life = { boot: deps.boot, maxDeaths: deps.limits.deaths }
-    const { claims, ended } = await deps.store.startLife(
-      life,
-      'The gateway was stopped while it worked on this',
-    )
+    const { claims, ended } = await deps.store.startLife(life, 'The gateway stopped while this ran')
     for (const { id: deploymentId, app, problem } of ended)
       deps.log.error({ deploymentId, app, problem }, 'deployment ended at the start of the gateway')
     for (const claim of claims) runner.#run(claim)
@@ -63,7 +63,7 @@ export class Runner<P extends Plan = Plan> {
     return runner
   }
 
-  private constructor(deps: RunnerDeps<P>) {
+  private constructor(deps: RunnerDeps) {
     this.#deps = deps
   }
 
@@ -79,7 +79,7 @@ export class Runner<P extends Plan = Plan> {
     this.#woken = true
     this.#claiming ??= this.#schedule()
       .catch((err: unknown) => {
-        this.#deps.log.error({ err }, 'queue could not be looked at')
+        this.#deps.log.error({ err }, 'queue could not be read')
         this.#wakeIn(noticeEveryMs)
       })
       .finally(() => {
@@ -106,11 +106,14 @@ export class Runner<P extends Plan = Plan> {
     const { store, limits, gate } = this.#deps
     const limitsNow = () => (gate?.open === false ? null : limits)
     while (this.#woken) {
+      const restMs = this.#restsUntil - performance.now()
+      if (restMs > 0) await sleep(restMs)
       this.#woken = false // reset first: a wake during the work below causes another round
       await this.#applyStopRequests()
-      for (let claim; !this.#draining && (claim = await store.claim(limitsNow()));) this.#run(claim)
-      const pauseMs = this.#noticeTimer - performance.now()
+      await this.#claimAll(limitsNow)
+      await nextTurn()
       if (this.#draining) return
+      const pauseMs = this.#noticeTimer - performance.now()
       if (pauseMs > 0) this.#wakeIn(pauseMs)
       else {
         const from = performance.now()
@@ -118,6 +121,15 @@ export class Runner<P extends Plan = Plan> {
         const tookMs = performance.now() - from // a queue of ten thousand takes a while
         this.#noticeTimer = performance.now() + Math.max(noticeEveryMs, 20 * tookMs)
       }
+    }
+  }
+
+  async #claimAll(limits: () => QueueLimits | null): Promise<void> {
+    for (let from = performance.now(); !this.#draining; from = performance.now()) {
+      const claim = await this.#deps.store.claim(limits())
+      const tookMs = performance.now() - from
+      if (!claim) return void (this.#restsUntil = from + (1 + restPerLook) * tookMs)
+      this.#run(claim)
     }
   }
 
@@ -137,12 +149,11 @@ export class Runner<P extends Plan = Plan> {
 
   #run(claim: Claim): void {
     const { store, steps, limits, hiddenValues, renewMs = leaseMs / 3 } = this.#deps
-    const { id: deploymentId, app } = claim.deployment
+    const { id: deploymentId, app, state, attempt } = claim.deployment
     const log = this.#deps.log.child({ deploymentId, app })
 
     const startedAt = performance.now()
-    const { state, attempt } = claim.deployment
-    log.info({ state, attempt, suspect: claim.suspect }, 'deployment taken up')
+    log.info({ state, attempt, suspect: claim.suspect }, 'deployment claimed')
 
     const stop = new AbortController()
     this.#stops.set(deploymentId, stop)
@@ -160,15 +171,15 @@ export class Runner<P extends Plan = Plan> {
     const logFailed = (err: unknown) =>
       log.error({ err }, 'log of the deployment could not be written')
     const deps = { store, steps, limits, hiddenValues, logFailed }
-    const work = runDeployment(claim, deps, signal).then(
+    const ended = runDeployment(claim, deps, signal).then(
       (problem) => logEnd(log, problem, Math.round(performance.now() - startedAt)),
       (err: unknown) => {
         log.error({ err }, 'deployment lost its runner')
-        return this.#takeUpAgain(deploymentId)
+        return this.#recover(deploymentId)
       },
     )
 
-    const tracked = work.finally(() => {
+    const tracked = ended.finally(() => {
       clearInterval(renewing)
       this.#running.delete(tracked)
       if (this.#stops.get(deploymentId) === stop) this.#stops.delete(deploymentId)
@@ -180,25 +191,25 @@ export class Runner<P extends Plan = Plan> {
    * Recovers a deployment whose end could not be written, for example because the disk was full.
    * Retries until the record can be written, then proceeds as after a crash.
    */
-  async #takeUpAgain(id: string): Promise<void> {
+  async #recover(id: string): Promise<void> {
     while (!this.#draining) {
       await sleep(noticeEveryMs)
-      const claims = await this.#afterLoss(id).catch(() => null)
+      const claims = await this.#claimAgain(id).catch(() => null)
       for (const claim of claims ?? []) this.#run(claim)
       if (claims) return
     }
   }
 
   /** After `limits.deaths` failures it is not the disk: ends the deployment as failed. */
-  async #afterLoss(id: string): Promise<Claim[]> {
+  async #claimAgain(id: string): Promise<Claim[]> {
     const { store, limits } = this.#deps
-    const claims = await store.recover('The gateway could not write down how this went', id)
-    const times = (this.#lost.get(id) ?? 0) + 1
-    this.#lost.set(id, times)
+    const claims = await store.recover('The gateway could not save how this ended', id)
+    const times = (this.#writeFailures.get(id) ?? 0) + 1
+    this.#writeFailures.set(id, times)
     if (times < limits.deaths) return claims
-    const detail = `The end of this deployment could not be written down, ${times} times. The log of the gateway says why.`
+    const detail = `The gateway could not save the end of this deployment, ${times} times. Its log says why.`
     await store.giveUp(id, new Problem('internal', detail).body())
-    this.#lost.delete(id)
+    this.#writeFailures.delete(id)
     return []
   }
 
@@ -223,7 +234,7 @@ export class Runner<P extends Plan = Plan> {
       .catch((err: unknown) => this.#deps.log.error({ err }, 'stop was not recorded'))
     await this.#claiming
 
-    const reason = new Problem('stopping', 'The gateway was stopped; this goes on when it is back.')
+    const reason = new Problem('stopping', 'The gateway stopped. This continues after the restart.')
     const { log, limits } = this.#deps
     if (this.#running.size > 0)
       log.info({ running: this.#running.size, drainMs: limits.drainMs }, 'draining')
@@ -233,15 +244,4 @@ export class Runner<P extends Plan = Plan> {
     clearTimeout(timer)
     await this.#claiming
   }
-}
-
-function logEnd(log: Logger, problem: Problem | null, ms: number): void {
-  if (!problem) log.info({ ms }, 'deployment left')
-  else if (problems[problem.code].fault === 'source')
-    log.info({ ms, code: problem.code }, 'deployment failed')
-  else
-    log.error(
-      { ms, code: problem.code, err: problem.cause ?? problem },
-      'deployment failed by no fault of the source',
-    )
 }

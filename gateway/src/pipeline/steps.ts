@@ -1,5 +1,5 @@
 import type { Deployment, PlanFacts } from '#api/deployment.ts'
-import type { Built } from '../build/image-order.ts'
+import type { Built } from '../build/build-request.ts'
 import type { DeployJob } from '../deploy/job.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 import type { NewRelease } from '../deployments/release-store.ts'
@@ -21,27 +21,27 @@ export interface Steps<P extends Plan = Plan> {
   secrets(deployment: Deployment): Promise<Secrets>
   fetch(deployment: Deployment, signal: AbortSignal): Promise<SourceTree>
   /** Reads the source: its config once, for all later steps. */
-  analyze(work: SourceWork): Promise<Analysis<P>>
+  analyze(input: SourceInput): Promise<Analysis<P>>
   /** Builds and pushes. Reads the image back afterwards. */
-  build(work: BuildWork<P>): Promise<Built>
+  build(input: BuildInput<P>): Promise<Built>
   /** Applies the image to every machine. After a failure it restores what it changed. */
-  deploy(work: DeployWork): Promise<void>
+  deploy(input: DeployInput): Promise<void>
   /**
    * Checks that every machine runs the image, then returns the app's address and the new release.
    * After a failure it restores what was changed, like `deploy`.
    */
-  verify(work: DeployWork): Promise<{ url: string; release: NewRelease }>
+  verify(input: DeployInput): Promise<{ url: string; release: NewRelease }>
 }
 
 /** What every step after the fetch gets. */
-type StepWork = { deployment: Deployment; emit: EventSink; signal: AbortSignal }
+type StepInput = { deployment: Deployment; emit: EventSink; signal: AbortSignal }
 
-export type SourceWork = StepWork & { tree: SourceTree; secrets: Secrets }
+export type SourceInput = StepInput & { tree: SourceTree; secrets: Secrets }
 
 /** `pushing`: called when the push starts. */
-export type BuildWork<P extends Plan = Plan> = SourceWork & Analysis<P> & { pushing: () => void }
+type BuildInput<P extends Plan = Plan> = SourceInput & Analysis<P> & { pushing: () => void }
 
-export type DeployWork = StepWork &
+export type DeployInput = StepInput &
   Pick<DeployJob, 'image' | 'rollout' | 'checkpoint'> & {
     /** Null: nothing was analyzed since the gateway claimed the deployment. */
     desired: DeployJob['desired'] | null

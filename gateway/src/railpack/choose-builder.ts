@@ -8,7 +8,7 @@ import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
  * The builder of a source, and the reason. `plan` and `dockerfile` are normalized paths in the
  * source.
  */
-export type BuilderChoice =
+type BuilderChoice =
   | { builder: 'railpack'; reason: string; plan: string | null }
   | { builder: 'dockerfile'; reason: string; dockerfile: string }
 
@@ -45,7 +45,7 @@ export function chooseBuilder(
   }
 
   if (flyBuild?.image !== undefined) {
-    const detail = `[build] image in fly.toml names ${flyBuild.image}, and the upload has a source, which would be ignored. Deploy the image without a source: POST /v1/apps/{app}/deployments with {"source": {"image": "…"}} (images of this builder's registry only), or take the line out.`
+    const detail = `[build] image in fly.toml names ${flyBuild.image}, and the upload has a source, which would be ignored. Deploy the image without a source: POST /v1/apps/{app}/deployments with {"source": {"image": "…"}} (images of the gateway's registry only). Or remove the line.`
     throw new Problem('fly-config-invalid', detail, { facts: { key: 'build.image' } })
   }
   if (flyBuild?.dockerfile !== undefined) {
@@ -69,18 +69,18 @@ export function chooseBuilder(
 /** Whether a path leads out of the source. */
 const isOutside = (path: string): boolean => /^(\/|\.\.(\/|$))/.test(cleanPath(path))
 
-function fileOf(tree: SourceTree, asked: string, name: string, code: ProblemCode): string {
-  const path = cleanPath(asked)
-  if (isOutside(asked)) {
+function fileOf(tree: SourceTree, requested: string, name: string, code: ProblemCode): string {
+  const path = cleanPath(requested)
+  if (isOutside(requested)) {
     throw new Problem(
       code,
-      `${name} is ${asked}, which is outside of the source. Give a path from the source's root.`,
+      `${name} is ${requested}, which is outside of the source. Give a path from the root of the source.`,
     )
   }
   if (!hasFile(tree, path)) {
     throw new Problem(
       code,
-      `${name} is ${asked}, and the source holds no such file. Is it left out by an ignore file?`,
+      `${name} is ${requested}, and the source has no such file. Does an ignore file exclude it?`,
     )
   }
   return path

@@ -21,9 +21,9 @@ export class PlannerFailure extends Problem {
 export function classifyFailure(
   ended: SandboxResult,
   info: Info,
-  work: PrepareRequest,
+  request: PrepareRequest,
 ): PlannerFailure {
-  const { planner, tree, network } = work
+  const { planner, tree, network } = request
   const errors = info.logs.filter(({ Level }) => Level === 'error').map(({ Msg }) => Msg)
   const words = (errors.join('\n') || ended.stderr.trim() || ended.stdout.trim()).slice(
     -maxWordsChars,
@@ -37,12 +37,12 @@ export function classifyFailure(
       `The planner ${ended.limitExceeded} and was stopped. Is the source very large?`,
     )
   if (ended.killedBy !== null)
-    return refusal('plan-interrupted', `The planner was ended by ${ended.killedBy}.`, true)
+    return refusal('plan-interrupted', `The planner was killed by ${ended.killedBy}.`, true)
   if (ended.exitCode === 75)
     return refusal('plan-interrupted', `The planner lacks something: ${words}`, true)
   if (errors.length === 0 && ended.exitCode !== goPanic) {
     const advice =
-      'It runs in a sandbox that shows it no other file of this machine, and must be one that every user may run.'
+      'It runs in a sandbox without other files of this machine, and every user must be able to run it.'
     const detail = `The planner ${planner.path} gave no answer (exit code ${ended.exitCode}): ${words}. ${advice}`
     return refusal('planner-missing', detail)
   }

@@ -37,17 +37,17 @@ export async function openPlanner(path: string, signal: AbortSignal): Promise<Pl
     readOnlyMounts: { [path]: path },
   }
   const limits = { ...planLimits, timeoutMs: 10_000 }
-  const asked = await runInSandbox(
+  const result = await runInSandbox(
     { ...call, folders: [], results: [], network: null, limits },
     signal,
   )
 
-  const version = /^railpack version v?(\S+)/.exec(asked.stdout)?.[1]
+  const version = /^railpack version v?(\S+)/.exec(result.stdout)?.[1]
   if (version) return { path, version }
 
-  const words = (asked.stderr || asked.stdout).trim().slice(0, 1_000)
+  const words = (result.stderr || result.stdout).trim().slice(0, 1_000)
   const advice =
-    'It must be one file that every user may run, and this machine must allow user namespaces.'
+    'It must be a single file that every user can run, and this machine must allow user namespaces.'
   throw new Problem(
     'planner-missing',
     `${path} does not answer --version as railpack does: ${words} ${advice}`,

@@ -45,9 +45,7 @@ const Layer = z.preprocess(
     })
     .refine(
       ({ image, step, local, spread }) => [image, step, local, spread].filter(Boolean).length <= 1,
-      {
-        error: 'it may name one of image, step, local and spread, not several',
-      },
+      { error: 'it may name one of image, step, local and spread, not several' },
     ),
 )
 export type Layer = z.infer<typeof Layer>
@@ -185,7 +183,7 @@ function withinLimit(plan: RailpackPlan, sizeChars: number): RailpackPlan {
     ...steps.flatMap((step) => step.commands),
   ]
   if (parts.length * sizeChars <= maxGraphChars) return plan
-  const detail = `The plan has ${sizeChars} characters and ${parts.length} commands, layers and paths. At most ${maxGraphChars} is allowed for the one times the other. Write fewer of them, or shorter variables and assets.`
+  const detail = `The plan has ${sizeChars} characters and ${parts.length} commands, layers and paths. The product may be at most ${maxGraphChars}. Write fewer of them, or shorter variables and assets.`
   throw new Problem('plan-limit', detail)
 }
 
@@ -197,7 +195,7 @@ export function refusal(version: string | undefined, reason: string): Problem {
   const origin =
     version === undefined ? 'a railpack of unknown version' : `railpack ${version.slice(0, 100)}`
   const shown = reason.length > maxReasonChars ? `${reason.slice(0, maxReasonChars)}…` : reason
-  const detail = `${shown}. The plan comes from ${origin}; this builder knows the plans of railpack 0.37.`
+  const detail = `${shown}. The plan comes from ${origin}. The gateway knows the plans of railpack 0.37.`
   return new Problem('plan-invalid', detail, {
     facts: { reason: shown, railpackVersion: version?.slice(0, 100) ?? null },
   })

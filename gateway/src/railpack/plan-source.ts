@@ -81,7 +81,7 @@ async function prepared(
   if (known) {
     emit({
       type: 'note',
-      text: 'The plan is that of an earlier run: same source, options and planner. No planner ran.',
+      text: 'The plan of an earlier run is used: same source, options and planner. The planner did not run.',
     })
     return known
   }
@@ -122,7 +122,7 @@ function readDeploy(
   const { startCommand = null, variables } = plan.data.deploy
   const sizeBytes = Buffer.byteLength(startCommand ?? '')
   if (sizeBytes > maxCommandBytes) {
-    const detail = `${name} has a start command of ${sizeBytes} bytes; it may have ${maxCommandBytes} bytes. Put the command into a script of the source.`
+    const detail = `${name} has a start command of ${sizeBytes} bytes; the limit is ${maxCommandBytes} bytes. Put the command into a script of the source.`
     throw new Problem('plan-limit', detail, { facts: { sizeBytes, limitBytes: maxCommandBytes } })
   }
 

@@ -2,13 +2,13 @@ import { serveJobs, type Handler } from '../host/threads/serve-jobs.ts'
 import { workInBackground } from '../host/priority.ts'
 import { planWork } from './plan-work.ts'
 
-const work = planWork as Record<string, (...given: never[]) => unknown>
+const handlers = planWork as Record<string, (...args: never[]) => unknown>
 const handler =
   (kind: string): Handler =>
-  async (given: never[], port) => {
-    port.sendValue(work[kind]!(...given))
+  async (args: never[], port) => {
+    port.sendValue(handlers[kind]!(...args))
     await port.closed
   }
 
 workInBackground()
-serveJobs(Object.fromEntries(Object.keys(work).map((kind) => [kind, handler(kind)])))
+serveJobs(Object.fromEntries(Object.keys(handlers).map((kind) => [kind, handler(kind)])))

@@ -3,8 +3,8 @@ import { compilePlan, type CompiledPlan, type CompileOptions } from './compile/c
 import { readPlan, type RailpackPlan } from './plan-schema.ts'
 
 /** The facts about a plan that are needed before it is compiled. */
-export type PlanNeeds = Pick<RailpackPlan, 'exclude' | 'secrets'>
-export type Compiled = Omit<CompiledPlan, 'nodes'>
+type PlanNeeds = Pick<RailpackPlan, 'exclude' | 'secrets'>
+type Compiled = Omit<CompiledPlan, 'nodes'>
 
 /** Everything that the gateway does with the text of a plan. */
 export const planWork = {
@@ -37,8 +37,8 @@ export const onPlan = {
 
 const isSmall = (planText: string): boolean => planText.length <= smallChars
 
-async function onThread<T>(kind: keyof typeof planWork, given: unknown[]): Promise<T> {
-  const { port, end } = threads.start(kind, given)
+async function onThread<T>(kind: keyof typeof planWork, args: unknown[]): Promise<T> {
+  const { port, end } = threads.start(kind, args)
   try {
     return await port.value<T>()
   } finally {

@@ -12,14 +12,14 @@ import { planVariables } from './plan-variables.ts'
  * Runs `railpack prepare` until it gives a plan or a final error. It retries errors that say
  * nothing about the source.
  */
-export const prepare = (work: PrepareRequest, signal: AbortSignal): Promise<PrepareResult> =>
+export const prepare = (request: PrepareRequest, signal: AbortSignal): Promise<PrepareResult> =>
   retry(
-    () => tryPrepare(work, signal),
+    () => tryPrepare(request, signal),
     {
       isRetryable: (error) => error instanceof PlannerFailure && error.isRetryable,
-      pauseMs: (attempt) => work.limits.retryWaitsMs[attempt - 2] ?? null,
+      pauseMs: (attempt) => request.limits.retryWaitsMs[attempt - 2] ?? null,
       onRetry: (error, pauseMs) =>
-        work.emit({
+        request.emit({
           type: 'note',
           text: `${errorMessage(error)} Trying again in ${pauseMs / 1000} s.`,
         }),
@@ -28,22 +28,22 @@ export const prepare = (work: PrepareRequest, signal: AbortSignal): Promise<Prep
   )
 
 /** Each run has its own sandbox, so that it cannot return the result of another run. */
-async function tryPrepare(work: PrepareRequest, signal: AbortSignal): Promise<PrepareResult> {
-  const { app, tree, options, planner, network, limits } = work
-  const place = `/source/${app}` // railpack names some programs after the folder
+async function tryPrepare(request: PrepareRequest, signal: AbortSignal): Promise<PrepareResult> {
+  const { app, tree, options, planner, network, limits } = request
+  const folder = `/source/${app}` // railpack names some programs after the folder
   const results = ['/tmp/out/plan.json', '/tmp/out/info.json']
   const outputs = ['--plan-out', results[0]!, '--info-out', results[1]!]
-  const variables = planVariables(options.build, work.secretNames)
+  const variables = planVariables(options.build, request.secretNames)
   const wanted = options.deploy ? ['--error-missing-start'] : []
 
   const ended = await runInSandbox(
     {
       command: planner.path,
-      args: ['prepare', place, '--hide-pretty-plan', ...wanted, ...outputs, ...variables.args],
+      args: ['prepare', folder, '--hide-pretty-plan', ...wanted, ...outputs, ...variables.args],
       env: { PATH: searchPath, ...variables.env },
       readOnlyMounts: {
         ...network?.readOnlyMounts,
-        [place]: tree.root,
+        [folder]: tree.root,
         [planner.path]: planner.path,
         ...(await miseFiles()),
       },
@@ -58,7 +58,7 @@ async function tryPrepare(work: PrepareRequest, signal: AbortSignal): Promise<Pr
   const [planText = '', infoText = ''] = ended.results
   const info = readInfo(infoText)
   if (ended.exitCode === 0) return { info, planText }
-  throw classifyFailure(ended, info, work)
+  throw classifyFailure(ended, info, request)
 }
 
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'

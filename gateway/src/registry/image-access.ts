@@ -17,11 +17,9 @@ export type AccessSettings = {
   keepMs: number
 }
 /** `another-apps`: only another app's repository has the image. */
-export type Access =
-  | { granted: true; digest: string }
-  | { granted: false; why: 'denied' | 'another-apps' }
+type Access = { granted: true; digest: string } | { granted: false; why: 'denied' | 'another-apps' }
 /** One manifest, by its tag or its digest, at a registry or at one of its mirrors. */
-type Place = { host: string; repository: string; reference: string }
+type ImageLocation = { host: string; repository: string; reference: string }
 
 const denied: Access = { granted: false, why: 'denied' }
 
@@ -45,11 +43,11 @@ export class ImageAccess {
    * mirror can decide.
    */
   async of(app: string, name: string, signal: AbortSignal): Promise<Access> {
-    const [image] = placesOf(name, {})
+    const [image] = locationsOf(name, {})
     if (!image) return denied
     const keyOf = (digest: string) => `${app} ${image.host}/${image.repository}@${digest}`
     if (this.#granted.get(keyOf(image.reference))) return { granted: true, digest: image.reference }
-    const access = await this.#ask(app, placesOf(name, this.#settings.mirrors), signal)
+    const access = await this.#ask(app, locationsOf(name, this.#settings.mirrors), signal)
     if (access.granted) this.#granted.set(keyOf(access.digest), true)
     return access
   }
@@ -69,13 +67,13 @@ export class ImageAccess {
     await this.#agent.destroy()
   }
 
-  async #ask(app: string, places: Place[], signal: AbortSignal): Promise<Access> {
+  async #ask(app: string, locations: ImageLocation[], signal: AbortSignal): Promise<Access> {
     let [access, unavailable]: [Access, unknown] = [denied, null]
-    for (const place of places) {
+    for (const address of locations) {
       try {
-        const digest = await this.#find(app, place, signal)
+        const digest = await this.#find(app, address, signal)
         if (digest === null) continue
-        if (!this.#isAnotherApps(app, place)) return { granted: true, digest }
+        if (!this.#isAnotherApps(app, address)) return { granted: true, digest }
         access = { granted: false, why: 'another-apps' }
       } catch (error) {
         signal.throwIfAborted()
@@ -90,18 +88,18 @@ export class ImageAccess {
    * Repository names without a slash belong to apps, even behind a mirror: `ghcr.io/shop` may be
    * the app shop's.
    */
-  #isAnotherApps(app: string, { host, repository }: Place): boolean {
+  #isAnotherApps(app: string, { host, repository }: ImageLocation): boolean {
     return this.#isOwn(host) && repository !== app && !repository.includes('/')
   }
 
   #isOwn(host: string): boolean {
     const { own, mirrors } = this.#settings
-    return [own, ...(mirrors[own] ?? [])].some((place) => plainHost(place) === plainHost(host))
+    return [own, ...(mirrors[own] ?? [])].some((address) => plainHost(address) === plainHost(host))
   }
 
   async #find(
     app: string,
-    { host, repository, reference }: Place,
+    { host, repository, reference }: ImageLocation,
     signal: AbortSignal,
   ): Promise<string | null> {
     const login = this.#settings.loginFor(app, host)
@@ -120,12 +118,12 @@ export class ImageAccess {
  * The places where the daemon would look for an image, in its order. Empty if `name` is not a full
  * name with a tag or digest.
  */
-function placesOf(name: string, mirrors: AccessSettings['mirrors']): Place[] {
+function locationsOf(name: string, mirrors: AccessSettings['mirrors']): ImageLocation[] {
   const [, host = '', repository = '', tag = '', digest] =
     /^([^/@]+)\/([^:@]+)(?::([^:@/]+))?(?:@(\w+:\w+))?$/.exec(name) ?? []
   const reference = digest ?? tag
   if (!reference) return []
-  const places = (mirrors[host] ?? []).map((mirror) => {
+  const locations = (mirrors[host] ?? []).map((mirror) => {
     const [mirrorHost = '', ...folders] = mirror.replace(/^https?:\/\//, '').split('/')
     return {
       host: mirrorHost,
@@ -133,7 +131,7 @@ function placesOf(name: string, mirrors: AccessSettings['mirrors']): Place[] {
       reference,
     }
   })
-  return [...places, { host, repository, reference }]
+  return [...locations, { host, repository, reference }]
 }
 
 export const onLoopback = (host: string): boolean => /^(127\.|localhost(:|$)|\[::1\])/.test(host)
@@ -142,8 +140,8 @@ export const onLoopback = (host: string): boolean => /^(127\.|localhost(:|$)|\[:
  * Normalizes a host: without the default port and the final dot, and with one name for this
  * machine.
  */
-function plainHost(place: string): string {
-  const [host = ''] = place
+function plainHost(address: string): string {
+  const [host = ''] = address
     .toLowerCase()
     .replace(/^https?:\/\//, '')
     .split('/')

@@ -22,7 +22,7 @@ const Parts = z.object({
 })
 
 /** The parts of an image by its manifest, or the images that an index names. Sizes in bytes. */
-export type ImageParts = {
+type ImageParts = {
   config: z.infer<typeof Part> | null
   layers: z.infer<typeof Part>[]
   images: { digest: string; platform: string | null }[]

@@ -6,7 +6,7 @@ import { basicOf, challengeOf, type Login, tokenOf, tokenRequest } from './token
 import { type Answer, registryAgent, Transport } from './transport.ts'
 
 type Content = Omit<Manifest, 'digest'>
-export type RegistrySettings = {
+type RegistrySettings = {
   host: string
   login: Login | null
   /** Use plain HTTP. */
@@ -46,12 +46,12 @@ export class Registry {
     reference: string,
     signal: AbortSignal,
   ): Promise<Manifest | null> {
-    const answer = await this.#ask({ method: 'GET', repository, reference }, signal)
+    const answer = await this.#request({ method: 'GET', repository, reference }, signal)
     if (answer === null) return null
     const digest = digestOf(answer.bytes)
     if (reference.includes(':') && reference !== digest)
       throw this.#transport.unavailable(
-        `for ${reference} it gave ${digest}, which is something else`,
+        `for ${reference} it returned ${digest}, which is another manifest`,
       )
     return { digest, mediaType: mediaTypeOf(answer), bytes: answer.bytes }
   }
@@ -62,10 +62,10 @@ export class Registry {
    */
   async find(repository: string, reference: string, signal: AbortSignal): Promise<string | null> {
     try {
-      const answer = await this.#ask({ method: 'HEAD', repository, reference }, signal)
-      const said = String(answer?.headers['docker-content-digest'] ?? '')
-      const known = answer === null || /^\w+:[0-9a-f]{32,}$/.test(said)
-      if (known || reference.includes(':')) return answer && (said || reference)
+      const answer = await this.#request({ method: 'HEAD', repository, reference }, signal)
+      const header = String(answer?.headers['docker-content-digest'] ?? '')
+      const known = answer === null || /^\w+:[0-9a-f]{32,}$/.test(header)
+      if (known || reference.includes(':')) return answer && (header || reference)
       return (await this.manifest(repository, reference, signal))?.digest ?? null
     } catch (error) {
       if (error instanceof Problem && error.code === 'registry-denied') return null
@@ -78,15 +78,15 @@ export class Registry {
    * names.
    */
   async tag(repository: string, tag: string, content: Content, signal: AbortSignal): Promise<void> {
-    const asked = { method: 'PUT', repository, reference: tag, content } as const
-    if (!(await this.#ask(asked, signal)))
+    const request = { method: 'PUT', repository, reference: tag, content } as const
+    if (!(await this.#request(request, signal)))
       throw this.#transport.unavailable(
-        `it took an image for ${repository}, and now knows no such repository`,
+        `it accepted an image for ${repository}, and now has no such repository`,
       )
   }
 
-  async #ask(asked: Asked, signal: AbortSignal): Promise<Answer | null> {
-    const { method, repository, reference, content = null } = asked
+  async #request(request: ManifestRequest, signal: AbortSignal): Promise<Answer | null> {
+    const { method, repository, reference, content = null } = request
     const path = `/${repository}/manifests/${reference}`
     const send = (authorization: string | null) =>
       this.#transport.send({ method, url: this.#base + path, authorization, content }, signal)
@@ -109,7 +109,7 @@ export class Registry {
    * Token authentication: the registry names a token server, and the gateway sends its login there.
    */
   async #token(
-    { realm: address = '', service, scope: asked }: Record<string, string | undefined>,
+    { realm: address = '', service, scope: request }: Record<string, string | undefined>,
     scope: string,
     signal: AbortSignal,
   ): Promise<string> {
@@ -118,14 +118,14 @@ export class Registry {
     if (!realm || (realm.protocol !== 'https:' && realm.protocol !== new URL(this.#base).protocol))
       throw this.#transport.denied(`it asks for a login at "${address}"`)
 
-    const wanted = { ...(service && { service }), scope: asked ?? scope }
+    const wanted = { ...(service && { service }), scope: request ?? scope }
     const answer = await this.#transport.send(tokenRequest(realm, wanted, this.#login), signal)
     if (answer.status >= 300) throw this.#transport.denied(`token: ${answer.status}`)
     return tokenOf(answer)
   }
 }
 
-type Asked = {
+type ManifestRequest = {
   method: 'GET' | 'HEAD' | 'PUT'
   repository: string
   reference: string

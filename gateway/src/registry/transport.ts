@@ -1,5 +1,5 @@
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
-import { Agent, request, type Dispatcher } from 'undici'
+import { Agent, request as sendRequest, type Dispatcher } from 'undici'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { readBody } from '../read-body.ts'
@@ -54,7 +54,7 @@ export class Transport {
   }
 
   denied(why: string): Problem {
-    const detail = `The registry ${this.#host} refused the builder's login (${why}). Check the builder's token.`
+    const detail = `The registry ${this.#host} refused the gateway's login (${why}). Check the gateway's token.`
     return new Problem('registry-denied', detail)
   }
 
@@ -62,22 +62,22 @@ export class Transport {
    * Follows redirects: some registries keep images on other servers. The login is sent only to the
    * original host.
    */
-  async #follow(asked: RegistryRequest, signal: AbortSignal): Promise<Answer> {
-    const from = new URL(asked.url)
+  async #follow(request: RegistryRequest, signal: AbortSignal): Promise<Answer> {
+    const from = new URL(request.url)
     let at = from
     for (let hops = 0; ; hops++) {
-      const authorization = at.origin === from.origin ? asked.authorization : null
-      const answer = await this.#try({ ...asked, url: at.href, authorization }, signal)
+      const authorization = at.origin === from.origin ? request.authorization : null
+      const answer = await this.#try({ ...request, url: at.href, authorization }, signal)
       const to = redirectOf(answer, at)
-      if (to === null || !['GET', 'HEAD'].includes(asked.method)) return answer
+      if (to === null || !['GET', 'HEAD'].includes(request.method)) return answer
       if (hops === maxRedirects || (to.protocol !== 'https:' && to.protocol !== at.protocol))
-        throw this.denied(`it sends us on to ${to.origin}, where the login cannot follow`)
+        throw this.denied(`it redirects to ${to.origin}, which may not get the login`)
       at = to
     }
   }
 
-  async #try(asked: RegistryRequest, signal: AbortSignal): Promise<Answer> {
-    const answer = await this.#once(asked, signal).catch((cause: unknown) => {
+  async #try(request: RegistryRequest, signal: AbortSignal): Promise<Answer> {
+    const answer = await this.#once(request, signal).catch((cause: unknown) => {
       signal.throwIfAborted()
       throw this.unavailable('it did not answer', cause)
     })
@@ -85,9 +85,9 @@ export class Transport {
     throw this.unavailable(`it answered ${answer.status}`)
   }
 
-  async #once(asked: RegistryRequest, signal: AbortSignal): Promise<Answer> {
-    const { method, url, authorization, content } = asked
-    const { statusCode, headers, body } = await request(url, {
+  async #once(request: RegistryRequest, signal: AbortSignal): Promise<Answer> {
+    const { method, url, authorization, content } = request
+    const { statusCode, headers, body } = await sendRequest(url, {
       method,
       dispatcher: this.#agent,
       signal,
@@ -120,8 +120,8 @@ export function registryAgent(): Agent {
 }
 
 function redirectOf({ status, headers }: Answer, from: URL): URL | null {
-  const place = String(headers['location'] ?? '')
-  return [301, 302, 303, 307, 308].includes(status) && URL.canParse(place, from.href)
-    ? new URL(place, from.href)
+  const location = String(headers['location'] ?? '')
+  return [301, 302, 303, 307, 308].includes(status) && URL.canParse(location, from.href)
+    ? new URL(location, from.href)
     : null
 }

@@ -8,7 +8,7 @@ import { byteOrder } from '../go/byte-order.ts'
 /** Secret values by name, opened for one build. */
 export type Secrets = ReadonlyMap<string, Buffer>
 
-export const secretLimits = { valueBytes: maxSecretBytes, count: 100, allBytes: 64 * 1024 }
+const secretLimits = { valueBytes: maxSecretBytes, count: 100, allBytes: 64 * 1024 }
 
 const cipher = 'aes-256-gcm'
 const nonceBytes = 12
@@ -86,7 +86,7 @@ export class Vault {
     if (keyId !== keyIdOf(key))
       throw new Problem(
         'secrets-unavailable',
-        `The secret ${name} was kept under another key (${keyId}, not ${keyIdOf(key)}). Set TARMAC_SECRETS_KEY back to that one, or put the secret again.`,
+        `The secret ${name} was encrypted with another key (${keyId}, not ${keyIdOf(key)}). Set TARMAC_SECRETS_KEY to that key, or store the secret again.`,
         { facts: { secret: name } },
       )
     try {
@@ -101,7 +101,7 @@ export class Vault {
         opening.final(),
       ])
     } catch (cause) {
-      const detail = `The secret ${name} is damaged in the database, though the key is right. Put it again.`
+      const detail = `The secret ${name} is damaged in the database, although the key is right. Store it again.`
       throw new Problem('secrets-unavailable', detail, { cause, facts: { secret: name } })
     }
   }
@@ -110,7 +110,7 @@ export class Vault {
     if (this.#key) return this.#key
     const howTo =
       'Its operator sets TARMAC_SECRETS_KEY to 32 random bytes (openssl rand -base64 32) and starts it again.'
-    throw new Problem('secrets-unavailable', `This builder has no key for secrets. ${howTo}`)
+    throw new Problem('secrets-unavailable', `The gateway has no key for secrets. ${howTo}`)
   }
 }
 
@@ -146,7 +146,7 @@ function checkLimits(sizes: number[]): void {
   if (sizes.some((size) => size > valueBytes))
     throw refuse(`A secret has at most ${valueBytes / 1024} KiB.`)
   if (sizes.length > count)
-    throw refuse(`There may be ${count} secrets; take away those that are not needed.`)
+    throw refuse(`At most ${count} secrets are allowed. Delete the ones that are not needed.`)
   if (sizes.reduce((sum, size) => sum + size, 0) > allBytes)
     throw refuse(`All secrets together have at most ${allBytes / 1024} KiB.`)
 }

@@ -18,7 +18,7 @@ export const images = {
       ),
     '',
   ).describe(
-    'Where a registry keeps a copy of the build cache, as `host/{app}:cache`. For builders that may lose their volume.',
+    'Where a registry keeps a copy of the build cache, as `host/{app}:cache`. For a gateway that may lose its volume.',
   ),
   dockerConfig: setting('TARMAC_DOCKER_CONFIG', text, '').describe(
     'Path of a docker `config.json` with logins for base images, by host. With `{app}` in the path, each app has its own file.',

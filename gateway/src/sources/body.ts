@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib'
-import { errorCode } from '#api/error-code.ts'
+import { errorCode, errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import type { DigestCheck } from './content-digest.ts'
 import type { Limits } from './limits.ts'
@@ -94,10 +94,10 @@ async function* decompressed(
     engine.destroy()
   }
 
-  // The decompressor stops at the end of the first stream it knows. Bytes behind it belong to
+  // The decompressor stops at the end of the first stream it knows. Bytes after it belong to
   // nothing.
   if (engine.bytesWritten !== fedBytes)
-    throw new Problem('archive-corrupt', 'There are bytes behind the end of the compressed data.')
+    throw new Problem('archive-corrupt', 'There are bytes after the end of the compressed data.')
 }
 
 function damaged(error: unknown): Problem {
@@ -109,8 +109,11 @@ function damaged(error: unknown): Problem {
       'archive-too-large',
       'Unpacking it takes too much memory. Compress it without --long or --ultra.',
     )
-  const why = error instanceof Error ? error.message : String(error)
-  return new Problem('archive-corrupt', `The compressed data is damaged (${why}).`, {
-    cause: error,
-  })
+  return new Problem(
+    'archive-corrupt',
+    `The compressed data is damaged (${errorMessage(error)}).`,
+    {
+      cause: error,
+    },
+  )
 }

@@ -37,10 +37,8 @@ export class DigestCheck {
       if (!found.equals(Buffer.from(digest, 'base64')))
         throw new Problem(
           'digest-mismatch',
-          'The bytes changed on their way here. Send the archive again.',
-          {
-            facts: { algorithm, wanted: digest, found: found.toString('base64') },
-          },
+          'The bytes changed on the way. Send the archive again.',
+          { facts: { algorithm, wanted: digest, found: found.toString('base64') } },
         )
     }
   }

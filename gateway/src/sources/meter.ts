@@ -24,9 +24,7 @@ export class Meter {
       throw new Problem(
         'archive-ratio',
         `It unpacks to more than ${ratio} times its size. Leave such files out.`,
-        {
-          facts: { limit: ratio },
-        },
+        { facts: { limit: ratio } },
       )
   }
 
@@ -37,9 +35,9 @@ export class Meter {
   }
 }
 
-const tooLarge = (how: string, limitBytes: number): Problem =>
+const tooLarge = (reason: string, limitBytes: number): Problem =>
   new Problem(
     'archive-too-large',
-    `It may have ${limitBytes} bytes ${how}. Leave out what the build does not need, such as node_modules.`,
+    `It may have ${limitBytes} bytes ${reason}. Leave out what the build does not need, such as node_modules.`,
     { facts: { limitBytes } },
   )

@@ -52,7 +52,7 @@ class Rate {
     if (bytesPerS < minBytesPerS)
       throw new Problem(
         'upload-stalled',
-        `The archive came at ${bytesPerS} bytes a second. Send it again, over a line of at least ${minBytesPerS}.`,
+        `The archive arrived at ${bytesPerS} bytes per second. Send it again over a connection with at least ${minBytesPerS}.`,
         { facts: { phase: 'receive', bytesPerS, minBytesPerS } },
       )
 
@@ -63,7 +63,7 @@ class Rate {
 function nextWithin(pieces: AsyncIterator<Buffer>, idleMs: number, signal: AbortSignal) {
   return new Promise<IteratorResult<Buffer>>((resolve, reject) => {
     const stalled = () => {
-      const detail = `Nothing came for ${idleMs / 1000} s. Send the archive again, over a better line.`
+      const detail = `No data arrived for ${idleMs / 1000} s. Send the archive again over a better connection.`
       fail(new Problem('upload-stalled', detail, { facts: { phase: 'receive', idleMs } }))
     }
 
@@ -96,10 +96,6 @@ function nextWithin(pieces: AsyncIterator<Buffer>, idleMs: number, signal: Abort
 export const brokenOff = (reason: unknown): Problem =>
   reason instanceof Problem
     ? reason
-    : new Problem(
-        'archive-truncated',
-        'The upload broke off before its end. Send the archive again.',
-        {
-          cause: reason,
-        },
-      )
+    : new Problem('archive-truncated', 'The upload ended early. Send the archive again.', {
+        cause: reason,
+      })

@@ -26,7 +26,7 @@ export class Sources {
   readonly #closing = new AbortController()
   readonly #running = new Set<Promise<unknown>>()
   readonly #staged = new Set<string>()
-  readonly #asked = new Map<string, number>()
+  readonly #lastUsed = new Map<string, number>()
 
   private constructor(dir: string, limits: Limits) {
     this.#spool = join(dir, 'spool')
@@ -72,7 +72,7 @@ export class Sources {
 
   /** Returns a stored tree by its digest. */
   async tree(digest: string): Promise<SourceTree> {
-    this.#asked.set(digest, Date.now())
+    this.#lastUsed.set(digest, Date.now())
     const folder = this.#folderOf(digest)
     try {
       const manifest = join(folder, manifestName)
@@ -80,7 +80,7 @@ export class Sources {
     } catch (cause) {
       throw new Problem(
         'internal',
-        `The source ${digest} is no longer on this builder. Send it again.`,
+        `The gateway no longer has the source ${digest}. Send it again.`,
         { cause },
       )
     }
@@ -88,11 +88,11 @@ export class Sources {
 
   /** Removes the trees that are not in use, and what finished uploads left in the spool. */
   async sweep(inUse: Set<string>): Promise<{ removed: number }> {
-    for (const [digest, at] of this.#asked)
-      if (Date.now() - at > graceMs) this.#asked.delete(digest)
+    for (const [digest, at] of this.#lastUsed)
+      if (Date.now() - at > graceMs) this.#lastUsed.delete(digest)
     for (const name of await readdir(this.#trees)) {
       const digest = `sha256:${name}`
-      if (inUse.has(digest) || this.#asked.has(digest)) continue
+      if (inUse.has(digest) || this.#lastUsed.has(digest)) continue
       // Same turn as the check before it: later callers of `tree` find no tree, never half of one.
       renameSync(join(this.#trees, name), join(this.#spool, `swept-${name}`))
     }
@@ -134,7 +134,7 @@ export class Sources {
   /** Moves a staged tree to `trees/`. If the same tree is there already, that one stays. */
   async #keep(upload: Upload, { digest }: SourceFacts): Promise<void> {
     const folder = this.#folderOf(digest)
-    this.#asked.set(digest, Date.now())
+    this.#lastUsed.set(digest, Date.now())
     if (!(await exists(folder))) {
       await upload.write()
       crashPoint('body-whole')
@@ -173,10 +173,8 @@ function translated(error: unknown): Problem {
   if (code === 'ENOSPC' || code === 'EDQUOT')
     return new Problem(
       'no-space',
-      'The builder’s volume is full. Try again later, or give it a larger volume.',
-      {
-        cause: error,
-      },
+      'The gateway’s volume is full. Try again later, or give it a larger volume.',
+      { cause: error },
     )
   return asProblem(error)
 }

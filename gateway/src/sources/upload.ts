@@ -90,7 +90,7 @@ export class Upload {
     const limitMs = this.#limits.unpackMs
     return new Problem(
       'time-limit',
-      `Checking and unpacking the archive took more than ${limitMs / 1000} s. Leave out what is not source, or send it when the builder has less to do.`,
+      `Checking and unpacking the archive took more than ${limitMs / 1000} s. Leave out what is not source, or send it when the gateway is less busy.`,
       { facts: { phase: 'unpack', limitMs } },
     )
   }

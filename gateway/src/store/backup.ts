@@ -17,7 +17,7 @@ export function backup(dir: string, file: string): void {
   const to = resolve(file)
   if (!existsSync(path)) throw new Problem('database-unusable', `There are no records in ${dir}.`)
   if (existsSync(to))
-    throw new Problem('database-unusable', `${to} exists already: name a new file.`)
+    throw new Problem('database-unusable', `${to} already exists. Name a new file.`)
 
   inspect(path)
 

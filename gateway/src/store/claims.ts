@@ -20,9 +20,9 @@ function claimSuspect(tables: Tables, limits: QueueLimits | null): Claim | null 
   const { suspects, deployments } = tables
   for (const row of suspects.inTurn()) {
     if (row.state !== 'pending') {
-      const text = 'Alone at work now; looking at the machines and going on.'
+      const text = 'This runs alone now. The gateway reads the machines and continues.'
       deployments.write(row.id, [{ type: 'note', text }])
-      return deployments.take(row)
+      return deployments.claimRow(row)
     }
     const claim = limits && startFromQueue(tables, row, bodyOf(row).image === null)
     if (claim) return claim
@@ -45,5 +45,5 @@ function startFromQueue(
   ])
   apps.served(row.app)
   deployments.move(row, to, {})
-  return deployments.take(row)
+  return deployments.claimRow(row)
 }

@@ -3,7 +3,7 @@ import { requestOf } from '../deployments/idempotency.ts'
 import { maySupersede } from '../deployments/lanes.ts'
 import type { NewDeployment } from '../deployments/store.ts'
 import { bodyText, newBody, toDeployment } from './record.ts'
-import { knownKey, madeByKey, noteKey } from './rows/request-keys.ts'
+import { knownKey, findByKey, recordKey } from './rows/request-keys.ts'
 import type { Tables } from './tables.ts'
 
 /** See `DeploymentStore.create`. For use within a transaction of the store. */
@@ -11,8 +11,8 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const { deployments, lanes, queue, apps, secrets } = tables
   const { id, app, idempotencyKey } = fresh
 
-  const key = idempotencyKey ? { app, key: idempotencyKey, asked: requestOf(fresh) } : null
-  const previous = key && madeByKey(deployments, key)
+  const key = idempotencyKey ? { app, key: idempotencyKey, requestBody: requestOf(fresh) } : null
+  const previous = key && findByKey(deployments, key)
   if (previous) return toDeployment(previous)
 
   const body = newBody(fresh, apps.settings(app))
@@ -27,7 +27,7 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
 
   apps.add(app)
   for (const secret of fresh.secrets ?? []) secrets.put(`deployment:${id}`, secret, made.created_at)
-  if (key) noteKey(deployments, key, id)
+  if (key) recordKey(deployments, key, id)
   lanes.arrive(made, others)
   return toDeployment(made)
 }

@@ -35,7 +35,7 @@ export async function dropLogs(
   return dropped
 }
 
-/** The deployments whose logs are to be dropped. Drop each before the next is asked for. */
+/** The deployments whose logs to drop. Drop each one before you request the next. */
 function* dueIds(db: DatabaseSync, perApp: number, endedBefore: string): Generator<string, void> {
   // Goes from app to app in the index: a scan of the whole table would hold up writers. Numbers can
   // have gaps (option `over`), so deployments are counted. That is done only if old enough ones

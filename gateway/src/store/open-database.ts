@@ -72,7 +72,7 @@ export function inspect(
   // If the database is gone, SQLite would remove its log as a leftover. It would take an empty file
   // for a new one.
   if (!existsSync(path) && sizeOf(`${path}-wal`) > 0)
-    throw damaged(path, 'its write-ahead log is there, the file is not')
+    throw damaged(path, 'its write-ahead log exists, the file does not')
   if (!existsSync(path)) return
   if (sizeOf(path) === 0) throw damaged(path, 'it is empty')
 
@@ -114,9 +114,9 @@ function explained(error: unknown, path: string): unknown {
   return damage === null ? error : damaged(path, damage, error)
 }
 
-const damaged = (path: string, how: string, cause?: unknown): Problem =>
+const damaged = (path: string, reason: string, cause?: unknown): Problem =>
   new Problem(
     'database-unusable',
-    `The database ${path} is damaged (${how}). Nothing was changed. Bring a backup back with \`tarmac-gateway restore FILE\`, which keeps the damaged one aside, or a snapshot of the volume.`,
+    `The database ${path} is damaged (${reason}). Nothing was changed. Restore a backup with \`tarmac-gateway restore FILE\`, which keeps the damaged one aside, or a snapshot of the volume.`,
     { cause },
   )

@@ -20,15 +20,19 @@ export async function publishQueuePositions(
   { deployments, queue, suspects, tools }: Tables,
   limits: QueueLimits | null,
 ): Promise<void> {
-  const { places } = tools.transaction(() => {
+  const { positions } = tools.transaction(() => {
     const first = suspects.any() ? suspects.waiting().map(({ id }) => id) : null
     return queue.scheduled(limits, first)
   })
-  await inParts(places, tools.transaction, ({ id, ...place }) => {
+  await inParts(positions, tools.transaction, ({ id, ...position }) => {
     const last = queue.lastNotice(id)
     // It may have left the queue while others were updated.
-    if (!shouldAnnounce(place, last) || !queue.waits(id)) return
-    queue.recordNotice(id, { for: place.for, place: place.place, times: (last?.times ?? 0) + 1 })
-    deployments.write(id, [{ type: 'waiting', ...place }])
+    if (!shouldAnnounce(position, last) || !queue.waits(id)) return
+    queue.recordNotice(id, {
+      for: position.for,
+      place: position.place,
+      times: (last?.times ?? 0) + 1,
+    })
+    deployments.write(id, [{ type: 'waiting', ...position }])
   })
 }

@@ -113,7 +113,7 @@ export function bodyText(body: Body, before = ''): string {
 }
 
 export const rolloutText = (rollout: unknown): string =>
-  keepWithin('What the machines run and are to run', packJson(rollout), sizeLimits.rolloutBytes)
+  keepWithin('The progress of the deploy', packJson(rollout), sizeLimits.rolloutBytes)
 
 /**
  * True once an effect on a machine was about to happen: the deploy engine records its intent first.
@@ -149,7 +149,7 @@ export const isReadable = ({ body, rollout }: Row): boolean =>
 export const damaged = ({ id }: Pick<Row, 'id'>): Problem =>
   new Problem(
     'database-unusable',
-    `The record of deployment ${id} is damaged and cannot be read. The builder's operator can restore a backup (tarmac-gateway restore); or send the source again.`,
+    `The record of deployment ${id} is damaged and cannot be read. The operator of the gateway can restore a backup (tarmac-gateway restore). Or send the source again.`,
   )
 
 /** A damaged record reads as an empty one with a problem. */

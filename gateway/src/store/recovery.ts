@@ -43,9 +43,13 @@ async function endDamaged({ deployments, tools }: Tables): Promise<string[]> {
  */
 export function recoverLeft(
   { deployments, lanes }: Tables,
-  how: { alone: boolean; reason: string; only?: string | null; maxDeaths?: number },
+  {
+    alone,
+    reason,
+    only = null,
+    maxDeaths,
+  }: { alone: boolean; reason: string; only?: string | null; maxDeaths?: number },
 ): Claim[] {
-  const { alone, reason, only = null, maxDeaths } = how
   // A suspect in a deploy state without a lease waits for its turn: its log says so already.
   const left = deployments.all(
     `SELECT * FROM deployments WHERE ended_at IS NULL AND state IN (${working})
@@ -58,9 +62,9 @@ export function recoverLeft(
     const recovery = onRecovery(memberOf(row), reason, isSuspect ? suspected(row, maxDeaths) : null)
     deployments.write(row.id, recovery.events)
     if ('change' in recovery) deployments.apply(row, recovery.change)
-    if (recovery.next === 'resume') return deployments.take(row)
+    if (recovery.next === 'resume') return deployments.claimRow(row)
     if (recovery.next === 'requeue') {
-      deployments.take(row)
+      deployments.claimRow(row)
       lanes.applyNewerArrivals(row)
     }
     return []

@@ -16,6 +16,6 @@ const codeOf = (error: unknown): number =>
 
 export function noRoom(cause: unknown): Problem {
   const detail =
-    'The builder’s volume is full: its records cannot be written, and nothing was changed. Old build caches are being removed: try again in a minute. If it stays so, its operator must give it a larger volume.'
+    'The gateway’s volume is full: its records cannot be written, and nothing was changed. Old build caches are being removed. Try again in a minute. If this happens again, its operator must give it a larger volume.'
   return new Problem('no-space', detail, { cause, facts: { retryAfterSeconds: 30 } })
 }

@@ -11,6 +11,7 @@ import type { ProblemBody } from '#api/problem/body.ts'
 import { Problem } from '#api/problem.ts'
 import { crossesFence, mayAdvance, onCancel } from '../deployments/lanes.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
+import type { PageRequest } from '../deployments/release-store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
 import { failureIn } from '../deployments/states.ts'
 import type {
@@ -29,7 +30,7 @@ import { expireQueued, publishQueuePositions } from './queue.ts'
 import { memberOf, type Row, toDeployment } from './record.ts'
 import { recoverLeft, startLife } from './recovery.ts'
 import type { Holder } from './rows/deployment-rows.ts'
-import { madeByKey, pageOfKey } from './rows/request-keys.ts'
+import { findByKey, pageOfKey } from './rows/request-keys.ts'
 import type { StoreTools } from './store-tools.ts'
 import { openTables, type Tables } from './tables.ts'
 import { transactionsOn } from './transactions.ts'
@@ -37,7 +38,7 @@ import { transactionsOn } from './transactions.ts'
 /** The default, for tests that are not about limits. */
 const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: Infinity }
 
-export type StoreSettings = {
+type StoreSettings = {
   /** Milliseconds since 1970. */
   now: () => number
   /**
@@ -88,15 +89,15 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return this.#transaction(() => createDeployment(this.#tables, fresh))
   }
 
-  async refuseBusyLane(asked: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>) {
-    refuseBusyLane(this.#tables, asked)
+  async refuseBusyLane(announced: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>) {
+    refuseBusyLane(this.#tables, announced)
   }
 
   async findByIdempotencyKey(
     app: string,
-    { asked, idempotencyKey: key }: Pick<NewDeployment, 'asked' | 'idempotencyKey'>,
+    { requestBody, idempotencyKey: key }: Pick<NewDeployment, 'requestBody' | 'idempotencyKey'>,
   ) {
-    return toFound(key ? madeByKey(this.#rows, { app, key, asked }) : null)
+    return toFound(key ? findByKey(this.#rows, { app, key, requestBody }) : null)
   }
 
   async unfinished(app: string) {
@@ -107,7 +108,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return toFound(this.#rows.find(id))
   }
 
-  async list(app: string, page: Parameters<DeploymentStore['list']>[1]) {
+  async list(app: string, page: PageRequest & { key?: string | null }) {
     const { shown, next } = page.key
       ? pageOfKey(this.#rows, app, page.key)
       : this.#rows.page(app, page)
@@ -137,7 +138,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     patch: DeploymentPatch & { reason?: string } = {},
   ) {
     return this.#transaction(() => {
-      const row = this.#rows.held(holder)
+      const row = this.#rows.rowIfHeld(holder)
       if (!row || row.state !== from || !mayAdvance(memberOf(row), to)) return false
       if (crossesFence(to) && this.#tables.lanes.isStoppedAtFence(row)) return false
 
@@ -239,7 +240,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   #ifHeld(holder: Holder, write: (row: Row) => void): boolean {
     return this.#transaction(() => {
-      const row = this.#rows.held(holder)
+      const row = this.#rows.rowIfHeld(holder)
       if (row) write(row)
       return row !== null
     })

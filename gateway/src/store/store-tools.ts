@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { isObject } from '#api/is-object.ts'
 import { Problem } from '#api/problem.ts'
 import { unpackJson } from '../deployments/packed-json.ts'
 import { sizeLimits } from '../deployments/size-limits.ts'
@@ -8,7 +9,7 @@ export type StoreTools = {
   /** ISO 8601, UTC: now plus `laterMs`. */
   time: (laterMs?: number) => string
   /** Runs as a whole or not at all, also when the disk is full. Do not nest. */
-  transaction: <T>(work: () => T) => T
+  transaction: <T>(action: () => T) => T
 }
 
 /** Checks a row of a table, or JSON in it. Throws `database-unusable` if it is not as written. */
@@ -16,7 +17,7 @@ export function readAs<T>(schema: z.ZodType<T>, value: unknown): T {
   const read = schema.safeParse(value)
   if (read.success) return read.data
   const { path, message } = read.error.issues[0]!
-  const detail = `A record of the gateway is damaged and cannot be read (${path.join('.')}: ${message}). The builder's operator can restore a backup (tarmac-gateway restore).`
+  const detail = `A record of the gateway is damaged and cannot be read (${path.join('.')}: ${message}). The operator of the gateway can restore a backup (tarmac-gateway restore).`
   throw new Problem('database-unusable', detail, { cause: read.error })
 }
 
@@ -32,7 +33,7 @@ export function* readRows<T>(schema: z.ZodType<T>, rows: Iterable<unknown>): Gen
 export function parsedObject(text: string): object | null {
   try {
     const value: unknown = unpackJson(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null
+    return isObject(value) ? value : null
   } catch {
     return null
   }

@@ -19,7 +19,7 @@ export function openTables(db: DatabaseSync, tools: StoreTools) {
   const notices = new Notices()
   const [apps, secrets, queue] = [new AppRows(db, notices), new SecretRows(db), new QueueRows(db)]
   const events = new EventRows(db, notices)
-  const releases = new ReleaseRows(db, tools)
+  const releases = new ReleaseRows(db, tools, notices)
   const deployments = new DeploymentRows(db, { events, secrets, releases, notices }, tools.time)
   const lanes = new LaneRows(deployments)
   const suspects = new SuspectRows(db, deployments)

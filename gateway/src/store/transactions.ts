@@ -8,10 +8,10 @@ export function transactionsOn(
   db: DatabaseSync,
   makeRoom: () => boolean,
 ): StoreTools['transaction'] {
-  return function transaction(work) {
+  return function transaction(action) {
     try {
       db.exec('BEGIN IMMEDIATE')
-      const result = work()
+      const result = action()
       db.exec('COMMIT')
       return result
     } catch (error) {
@@ -19,7 +19,7 @@ export function transactionsOn(
       if (db.isTransaction) db.exec('ROLLBACK')
       if (!isFull(error)) throw error
       if (!makeRoom()) throw noRoom(error)
-      return transaction(work)
+      return transaction(action)
     }
   }
 }

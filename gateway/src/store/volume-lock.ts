@@ -62,6 +62,6 @@ function heldBy(dir: string, facts: string): Problem {
   }
   return new Problem(
     'volume-locked',
-    `The volume ${dir} is held by ${who}: stop that gateway first.`,
+    `The volume ${dir} is locked by ${who}. Stop that gateway first.`,
   )
 }

@@ -69,3 +69,28 @@ test('a secret wins over a build variable of the same name, and an option over f
   expect(target).toBe('option')
   expect(buildArgs).toEqual({ A: 'variable', B: 'file' })
 })
+
+test('the key of an equal image stays the same, so that a new gateway builds nothing again', () => {
+  const keyOf = (builder: keyof typeof plans) =>
+    imageInputs(
+      {
+        deployment: {
+          app: 'shop',
+          options: {
+            ...DeploymentOptions.parse({}),
+            build: { Z: '1', A: '2', é: '3' },
+            platform: 'linux/amd64',
+          },
+        } as never,
+        tree: { digest: 'd' } as never,
+        secrets: new Map([['S', Buffer.from('v')]]),
+        plan: plans[builder],
+        flyBuild: { args: { Q: '1' }, target: 't' },
+      },
+      Buffer.alloc(32, 3),
+    ).key
+  expect(keyOf('railpack')).toBe('076abefe1834c4656cec390ae1ab68055f541088aa888733e717c6768c50f6e2')
+  expect(keyOf('dockerfile')).toBe(
+    '59528b2aecce4ed6c96ccafe0f1b6d97cbda71ffff7eed844d9004dae7a73d18',
+  )
+})

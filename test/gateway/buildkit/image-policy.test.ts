@@ -141,5 +141,5 @@ test('only an allowed frontend reads a Dockerfile', () => {
     'ghcr.io/docker/dockerfile:1',
     'Not/Valid',
   ])
-    expect(() => policy.checkFrontend(image)).toThrow(`read by ${image}`)
+    expect(() => policy.checkFrontend(image)).toThrow(`names ${image}`)
 })

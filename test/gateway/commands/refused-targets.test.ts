@@ -33,9 +33,12 @@ test('a rollout whose 1,000 targets are all refused by the records alone does no
     app: `a${i}`,
     options: DeploymentOptions.parse({}),
   }))
-  const asked = { source: { release: 1 }, targets, parallel: 4, maxFailures: 1000 }
+  const requestBody = { source: { release: 1 }, targets, parallel: 4, maxFailures: 1000 }
   const { longestMs } = await longestHold(async () => {
-    const { id } = await rollouts.create(operator, asked, null, { asked, idempotencyKey: null })
+    const { id } = await rollouts.create(operator, requestBody, null, {
+      requestBody,
+      idempotencyKey: null,
+    })
     while ((await rollouts.find(id)).endedAt === null)
       await new Promise((resolve) => setTimeout(resolve, 50))
   })

@@ -78,7 +78,9 @@ test('a live deployment becomes a release; a rollback restores its image, config
     'live',
   ])
   expect(back.log.filter(({ type }) => type === 'warning')).toMatchObject([
-    { text: 'Secrets on Fly are not turned back. Since release 1: SAME (added), LATER (added).' },
+    {
+      text: 'A rollback does not restore secrets on Fly. Changed since release 1: SAME (added), LATER (added).',
+    },
   ])
   expect(env()).toMatchObject({ COLOUR: 'red', OLD: 'yes' })
   expect(env()).not.toHaveProperty('NEW')
@@ -187,7 +189,7 @@ test('a rollback to a missing release touches nothing and says so', async () => 
   expect(await refused('')).toEqual([
     404,
     'release-not-found',
-    'There is nothing to go back to: shop has no release.',
+    'There is no earlier release: shop has no release.',
   ])
 
   const [one, two] = [images.put('shop', 'v1'), images.put('shop', 'v2')]

@@ -104,7 +104,7 @@ for (const { nature, says } of bad) {
         facts: { machines: [{ outcome: 'rolled_back' }] },
       })
       expect(problem.message).toContain(says)
-      expect(problem.message).toContain('1 machine is back on what ran before')
+      expect(problem.message).toContain('1 machine is rolled back to the previous version')
       const now = fly.machines('web')[0]
       expect(now).toMatchObject({ state: 'started', lease: null, image_ref: good?.image_ref })
       const { metadata, ...config } = now?.config ?? {}

@@ -77,7 +77,7 @@ test('the holder of a machine’s lease is named at once, and the deploy waits f
   }
   await deployed(fly, { number: 2, flyToml: http, emit, watchMs: 0 })
   expect(emitted).toEqual([
-    { text: expect.stringMatching(/is held by u@tokens.fly.io until 2/), ms: expect.any(Number) },
+    { text: expect.stringMatching(/is leased by u@tokens.fly.io until 2/), ms: expect.any(Number) },
   ])
   expect(emitted[0]?.ms).toBeLessThan(3000)
 })
@@ -108,7 +108,7 @@ test('a volume cannot be added to an existing machine: the deploy says so and to
   const problem = await refused(deployed(fly, { number: 2, flyToml: http + mounts }))
   expect([problem.code, problem.message]).toEqual([
     'fly-config-invalid',
-    expect.stringContaining('Destroy it first'),
+    expect.stringContaining('Destroy the machine'),
   ])
   expect(fly.machines('web')[0]?.made).toBe(1)
 })

@@ -109,7 +109,7 @@ test('a rollback that an earlier gateway began goes on, for the reason that it h
   const { outcome, left } = await resumed('rollback', {})
   expect(outcome).toMatchObject({
     code: 'deploy-failed',
-    message: expect.stringMatching(/did not pass its checks .* 1 machine is back on what ran/),
+    message: expect.stringMatching(/did not pass its checks .* 1 machine is rolled back to/),
   })
   expect(left).toEqual([
     { name: 'app-1-d1', state: 'started', number: 1, made: 1 },

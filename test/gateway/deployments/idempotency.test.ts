@@ -21,7 +21,7 @@ test('a request is the same with another id or key, and another with other optio
     { source: { ...fresh.source, digest: 'sha256:bb' } },
     { image: { reference: 'r@sha256:cc', digest: 'sha256:cc', tags: [] } },
     { secretsFingerprint: 'other' },
-    { asked: { retry: 'd0' } },
+    { requestBody: { retry: 'd0' } },
   ])
     expect(print(other)).not.toBe(print())
 })

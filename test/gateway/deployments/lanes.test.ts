@@ -48,7 +48,7 @@ test.each([
   expect(running).toEqual(
     stopped && {
       patch: { supersededBy: 'newer' },
-      note: 'Deployment newer came later and took its place.',
+      note: 'The newer deployment newer superseded this one.',
     },
   )
 })
@@ -185,7 +185,7 @@ test.each(['deploying', 'verifying'] as const)(
       expect(onRecovery(member(state, {}, more), 'killed', null)).toEqual({
         events: [
           expect.objectContaining({ type: 'gap' }),
-          { type: 'note', text: 'killed; looking at the machines and going on.' },
+          { type: 'note', text: 'killed. The gateway reads the machines and continues.' },
         ],
         next: 'resume',
       })

@@ -29,15 +29,15 @@ const atWork = (app: string, owner = '', state: Running['state'] = 'building'): 
 test('a rollback goes before the waiting deployments of its lane', () => {
   const [first, second] = [queued('shop'), queued('shop')]
   const back = queued('shop', '', { builds: false, isRollback: true })
-  const { next, places } = schedule([first, second, back], [], limits)
+  const { next, positions } = schedule([first, second, back], [], limits)
   expect(next).toBe(back)
-  expect(places.map(({ id, behind }) => [id, behind])).toEqual([
+  expect(positions.map(({ id, behind }) => [id, behind])).toEqual([
     [first.id, back.id],
     [second.id, first.id],
   ])
 
   const running = atWork('shop')
-  expect(schedule([first, back], [running], limits).places).toMatchObject([
+  expect(schedule([first, back], [running], limits).positions).toMatchObject([
     { id: back.id, behind: running.id, place: 1 },
     { id: first.id, behind: back.id, place: 2 },
   ])
@@ -48,9 +48,9 @@ test('an app with a hundred waiting deployments delays an app with one by at mos
   const single = queued('single', '', { lastServed: 3 })
   expect(schedule([...crowd, single], [], limits).next).toBe(single)
   single.lastServed = 9
-  const { next, places } = schedule([...crowd, single], [atWork('x')], { ...limits, builds: 2 })
+  const { next, positions } = schedule([...crowd, single], [atWork('x')], { ...limits, builds: 2 })
   expect(next).toBe(crowd[0])
-  expect(places.find(({ id }) => id === single.id)).toMatchObject({ for: 'builds', place: 1 })
+  expect(positions.find(({ id }) => id === single.id)).toMatchObject({ for: 'builds', place: 1 })
 })
 
 test('apps take turns and get equal shares over time, however many deployments they have', () => {
@@ -72,8 +72,8 @@ test('apps take turns and get equal shares over time, however many deployments t
 test('each limit applies, names itself, and counts only its own states', () => {
   const full = [atWork('a', '1'), atWork('a', '2', 'pushing'), atWork('b', '1', 'deploying')]
   const reasons = (own: Partial<typeof limits>, one: Queued, work = full) => {
-    const { next, places } = schedule([one], work, { ...limits, ...own })
-    return next ? 'starts' : places[0]!.for
+    const { next, positions } = schedule([one], work, { ...limits, ...own })
+    return next ? 'starts' : positions[0]!.for
   }
   expect(reasons({}, queued('b', '2'))).toBe('builds')
   expect(reasons({ builds: 3 }, queued('b', '2'))).toBe('starts')
@@ -84,15 +84,15 @@ test('each limit applies, names itself, and counts only its own states', () => {
   expect(reasons({}, queued('b', '1'))).toBe('lane')
   expect(schedule([queued('c')], [], null)).toMatchObject({
     next: null,
-    places: [{ for: 'ready', place: 1 }],
+    positions: [{ for: 'ready', place: 1 }],
   })
 })
 
 test('a lane keeps its order, even when a later deployment could start earlier', () => {
   const [first, second] = [queued('a'), queued('a', '', { builds: false })]
-  const { next, places } = schedule([second, first], [], { ...limits, builds: 0 })
+  const { next, positions } = schedule([second, first], [], { ...limits, builds: 0 })
   expect(next).toBeNull()
-  expect(places).toContainEqual({ id: second.id, for: 'lane', place: 1, behind: first.id })
+  expect(positions).toContainEqual({ id: second.id, for: 'lane', place: 1, behind: first.id })
 })
 
 test('a queue position is logged when it changes: few lines for a long wait, up to a limit', () => {

@@ -292,7 +292,7 @@ const warned: [string, string][] = [
     'http_service.checks[0].port is not known and is ignored.',
   ],
   ['[Env]\nA = "1"', 'Env is read as env.'],
-  ['kill_timeout = true', 'kill_timeout is no duration and is ignored.'],
+  ['kill_timeout = true', 'kill_timeout is not a duration and is ignored.'],
   [
     '[experimental]\nkill_timeout = 5',
     'experimental.kill_timeout is an old spelling of kill_timeout at the top.',
@@ -305,7 +305,7 @@ const warned: [string, string][] = [
     'machine_config = \'{"services":[]}\'',
     'machine_config.services is ignored: write it in a section of fly.toml.',
   ],
-  ['[deploy]\nseed_command = "x"', 'deploy.seed_command is not used by this builder.'],
+  ['[deploy]\nseed_command = "x"', 'deploy.seed_command is not used by the gateway.'],
 ]
 test.each(warned)('%s is accepted with a warning', (toml, text) => {
   expect(read(toml).warnings).toContain(`fly.toml: ${text}`)

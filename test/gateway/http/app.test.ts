@@ -297,7 +297,7 @@ test('a stopping gateway refuses uploads and asks followers to reconnect later',
   const events = await http.get(`/v1/deployments/${id}/events`, { Accept: 'application/x-ndjson' })
   http.stop()
   expect(await following.text()).toMatch(
-    /\nThe gateway is stopping\. .+ Read on at \/v1\/deployments\/\S+\/events\n$/,
+    /\nThe gateway is stopping\. .+ Continue at \/v1\/deployments\/\S+\/events\n$/,
   )
   expect(JSON.parse((await events.text()).trim().split('\n').at(-1)!)).toMatchObject({
     type: 'stopping',
@@ -344,7 +344,7 @@ test('an upload to a stopping gateway gets a time to retry', async () => {
 
 test('a gateway whose isolation is not proven refuses an upload before it reads a byte', async () => {
   const assertAccepting = () => {
-    throw new Problem('not-ready', 'Builds are refused until their network is proven closed.')
+    throw new Problem('not-ready', 'No build runs until the isolation of build steps is verified.')
   }
   await using http = await startHttp({ assertAccepting })
   const answer = await send(http, 'PUT', '/deploy/shop')

@@ -5,7 +5,7 @@ import { desiredApp } from '../../../gateway/src/deploy/config/desired.ts'
 import type { Deployer } from '../../../gateway/src/deploy/deployer.ts'
 import type { DeployProgress } from '../../../gateway/src/deploy/progress.ts'
 import { deploySteps } from '../../../gateway/src/pipeline/deploy-steps.ts'
-import type { DeployWork } from '../../../gateway/src/pipeline/steps.ts'
+import type { DeployInput } from '../../../gateway/src/pipeline/steps.ts'
 
 const options = DeploymentOptions.parse({})
 const desiredIn = (region: string) =>
@@ -27,7 +27,7 @@ const deployment = {
   source: { digest: 'sha256:bb', files: 0, sizeBytes: 0 },
 } as unknown as Deployment
 
-test.each<[string, Partial<DeployWork>, string, number]>([
+test.each<[string, Partial<DeployInput>, string, number]>([
   ['that of the saved progress', { desired: desiredIn('analyzed'), rollout: progress }, 'saved', 0],
   ['else what the analysis read', { desired: desiredIn('analyzed'), rollout: null }, 'analyzed', 0],
   ['else that of the source', { desired: null, rollout: null }, 'source', 1],

@@ -63,17 +63,17 @@ describe('the builder of a source', () => {
       { ...nothing, dockerfile: 'Dockerfile.prod' },
       undefined,
       'option-invalid',
-      'holds no such file',
+      'has no such file',
     ],
     [config('../other.json'), undefined, 'option-invalid', 'outside of the source'],
-    [config('other.json'), undefined, 'option-invalid', 'holds no such file'],
+    [config('other.json'), undefined, 'option-invalid', 'has no such file'],
     [
       nothing,
       { image: 'r/shop:1', dockerfile: 'Dockerfile' },
       'fly-config-invalid',
       '{"source": {"image"',
     ],
-    [nothing, { dockerfile: 'gone/Dockerfile' }, 'fly-config-invalid', 'holds no such file'],
+    [nothing, { dockerfile: 'gone/Dockerfile' }, 'fly-config-invalid', 'has no such file'],
   ])('cannot be %j with fly.toml %j: %s', (options, flyBuild, code, words) => {
     const choose = () => chooseBuilder(tree('Dockerfile', 'plan.json'), options, flyBuild)
     expect(choose).toThrow(

@@ -69,7 +69,7 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
 
   test.each([
     ['lacks something for the time being', 'exit 75', 'plan-interrupted', '', 4],
-    ['is killed', 'kill -9 $$', 'plan-interrupted', 'ended by SIGKILL', 4],
+    ['is killed', 'kill -9 $$', 'plan-interrupted', 'killed by SIGKILL', 4],
     [
       'looks up in vain',
       refuses('failed to get latest version for package `node`'),
@@ -307,7 +307,7 @@ describe.skipIf(sandboxFlaw)('a cached plan', () => {
   beforeEach(() => (cache = new PlanCache(join(folder, 'plans'), Buffer.alloc(32))))
   const plans = async (more: Partial<PlanRequest> = {}) => {
     await ask(answers(plan, info), { cache, options: { ...options, build }, ...more })
-    const ran = !emitted().some((text) => text.includes('No planner ran'))
+    const ran = !emitted().some((text) => text.includes('The planner did not run'))
     events = []
     return ran
   }
@@ -317,7 +317,7 @@ describe.skipIf(sandboxFlaw)('a cached plan', () => {
     events = []
     expect(await ask('exit 1', { cache, options: { ...options, build } })).toEqual(first)
     expect(emitted()).toEqual([
-      expect.stringContaining('No planner ran'),
+      expect.stringContaining('The planner did not run'),
       'railpack info: Detected Node',
     ])
   })

@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
 import { afterAll, expect, test } from 'vitest'
 import { ImageAccess, type AccessSettings } from '../../../gateway/src/registry/image-access.ts'
 import { Recent } from '../../../gateway/src/registry/recent.ts'
+import { portOf } from '../../../gateway/src/host/port-of.ts'
 
 const open = new AsyncDisposableStack()
 afterAll(() => open.disposeAsync())
@@ -16,7 +16,7 @@ async function serve(answer: (asked: IncomingMessage, response: ServerResponse) 
   const server = createServer(answer).listen(0, '127.0.0.1')
   await once(server, 'listening')
   open.defer(() => void server.close())
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`
+  return `127.0.0.1:${portOf(server)}`
 }
 
 /** A registry with these images (`repository@digest`) for callers with this login. */

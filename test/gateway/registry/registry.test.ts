@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import {
   imageIndex,
@@ -8,6 +7,7 @@ import {
   builderAnnotation,
 } from '../../../gateway/src/registry/image-index.ts'
 import { Registry } from '../../../gateway/src/registry/registry.ts'
+import { portOf } from '../../../gateway/src/host/port-of.ts'
 
 const manifest = JSON.stringify({ schemaVersion: 2 })
 const mediaType = 'application/vnd.oci.image.manifest.v1+json'
@@ -32,7 +32,7 @@ async function start(
     response.end(request.method === 'HEAD' ? '' : manifest)
   })
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const host = `127.0.0.1:${portOf(server)}`
   const registry = new Registry({ host, login, insecure: true })
   const close = async () => {
     await registry[Symbol.asyncDispose]()

@@ -42,7 +42,7 @@ test('a wrong key is distinguished from damage, and neither shows a value', asyn
   await vault.put('shop', 'TOKEN', value)
   await expect(new Vault(store, randomBytes(32)).open(shop)).rejects.toMatchObject({
     code: 'secrets-unavailable',
-    message: expect.stringContaining('under another key'),
+    message: expect.stringContaining('with another key'),
   })
 
   const [kept] = await store.secretsOf('app:shop')

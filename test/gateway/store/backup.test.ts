@@ -135,21 +135,21 @@ test('the command backs up, restores, refuses while a gateway holds the volume, 
   expect((await run('backup', file)).stdout).toBe(`The records of ${dir} are in ${file}.\n`)
   await expect(run('backup', file)).rejects.toMatchObject({
     code: 1,
-    stderr: `${file} exists already: name a new file.\n`,
+    stderr: `${file} already exists. Name a new file.\n`,
   })
 
   {
     using _held = lockVolume(dir)
     await expect(run('restore', file)).rejects.toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('stop that gateway'),
+      stderr: expect.stringContaining('Stop that gateway'),
     })
     await expect(run()).rejects.toMatchObject({
       code: 1,
-      stderr: expect.stringContaining(`held by process ${process.pid}`),
+      stderr: expect.stringContaining(`locked by process ${process.pid}`),
     })
   }
-  expect((await run('restore', file)).stdout).toContain('those that were there are in')
+  expect((await run('restore', file)).stdout).toContain('the previous records are in')
   await expect(run('backup')).rejects.toMatchObject({
     code: 2,
     stderr: expect.stringContaining('restore FILE'),

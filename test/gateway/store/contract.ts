@@ -483,7 +483,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
             maxFailures: 1,
             build: null,
           },
-          { asked: id, idempotencyKey: null },
+          { requestBody: id, idempotencyKey: null },
         )
       await starts(store)
       for (const id of ['bad', 'good']) await make(id)
@@ -598,9 +598,13 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await callsOf(store.advance(again, 'building', 'deploying'))).toBe(true)
       expect(await callsOf(store.giveUp('d1', problem))).toBe(true)
       expect(await callsOf(store.changeAppSettings('shop', { builds: 2 }))).toBe(true)
+      expect(await callsOf(store.releases.forget('shop'))).toBe(true)
 
       const rollout = { id: 'r1', source: null, build: null, parallel: 1, maxFailures: 1 }
-      await store.rollouts.create({ ...rollout, targets: [] }, { asked: 1, idempotencyKey: null })
+      await store.rollouts.create(
+        { ...rollout, targets: [] },
+        { requestBody: 1, idempotencyKey: null },
+      )
       await store.rollouts.begin('r1')
       expect(await callsOf(store.rollouts.made('r1'))).toBe(true)
       expect(await callsOf(store.rollouts.end('r1'))).toBe(true)
@@ -648,13 +652,13 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       for (let step = 0; step < 600; step++) {
         const what = below(10)
         if (what < 3) {
-          const asked = asks(pick(lanePolicies), {
+          const requestBody = asks(pick(lanePolicies), {
             owner: pick([null, 'alice', 'bob', 'eve']),
             deploy: below(5) > 0,
           })
           const fresh = {
             app: pick(['a', 'b', 'c']),
-            options: asked,
+            options: requestBody,
             source,
             image: below(4) ? null : image,
           }
@@ -858,8 +862,8 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
           await store.advance({ id, epoch }, 'fetching', 'build_failed', { problem })
           return found
         },
-        eventsAfter: (...asked) => store.eventsAfter(...asked),
-        changed: (...asked) => store.changed(...asked),
+        eventsAfter: (...requestBody) => store.eventsAfter(...requestBody),
+        changed: (...requestBody) => store.changed(...requestBody),
       }
       const seen: number[] = []
       for await (const { seq } of follow(late, 'd1', 0, AbortSignal.timeout(2000))) seen.push(seq)
@@ -992,8 +996,8 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       await using store = open()
       const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
       const goLive = async (id: string, owner: string | null, app = 'shop') => {
-        const asked = { ...options, owner }
-        await store.create({ id, app, options: asked, source, image })
+        const requestBody = { ...options, owner }
+        await store.create({ id, app, options: requestBody, source, image })
         const holder = { id, epoch: (await store.claim())!.epoch }
         await store.advance(holder, 'deploying', 'verifying')
         const release = { desired: { groups: [id] }, secrets: null }
@@ -1051,7 +1055,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       let now = Date.parse('2026-01-01')
       await using store = open(() => now)
       const targets = [{ app: 'shop', options, deployment: 'd1' }]
-      const make = (id: string, asked: unknown = 'a') => {
+      const make = (id: string, requestBody: unknown = 'a') => {
         const request = {
           id,
           source: { image: 'r/shop:1' },
@@ -1060,7 +1064,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
           maxFailures: 1,
           build: null,
         }
-        return store.rollouts.create(request, { asked, idempotencyKey: 'k' })
+        return store.rollouts.create(request, { requestBody, idempotencyKey: 'k' })
       }
       expect(await make('r1')).toMatchObject({ id: 'r1', endedAt: null, targets, refused: {} })
       expect(await make('r2')).toMatchObject({ id: 'r1' })

@@ -74,7 +74,7 @@ test.each<[string, (path: string) => void, string]>([
   [
     'that is gone while its log is there',
     (path) => rmSync(path),
-    'is damaged (its write-ahead log is there',
+    'is damaged (its write-ahead log exists',
   ],
   [
     'that is empty while its log is there',

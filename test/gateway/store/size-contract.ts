@@ -57,7 +57,7 @@ const emitted =
 
 const targets = [{ app: 'shop', options, deployment: 'd9' }]
 const rollout = { id: 'r1', source: null, build: null, parallel: 1, maxFailures: 1, targets }
-const request = { asked: 1, idempotencyKey: null }
+const request = { requestBody: 1, idempotencyKey: null }
 const rolledOut =
   (work: (store: Store, big: string) => Promise<unknown>): Write =>
   async (store, text) => {
@@ -94,7 +94,7 @@ const writers: Record<string, Record<string, Write>> = {
     image: created((digest) => ({ image: { ...image, digest } })),
     from: created((app) => ({ from: { app, owner: null, release: 1 } })),
     key: created((idempotencyKey) => ({ idempotencyKey })),
-    asked: created((asked) => ({ asked, idempotencyKey: 'k' })),
+    requestBody: created((requestBody) => ({ requestBody, idempotencyKey: 'k' })),
     secret: created((text) => ({
       secrets: [{ name: 'A', keyId: 'k', sealed: Buffer.from(text) }],
     })),
@@ -194,7 +194,8 @@ const writers: Record<string, Record<string, Write>> = {
     id: (store, id) => store.rollouts.create({ ...rollout, id }, request),
     targets: (store, app) =>
       store.rollouts.create({ ...rollout, targets: [{ ...targets[0]!, app }] }, request),
-    key: (store, idempotencyKey) => store.rollouts.create(rollout, { asked: 1, idempotencyKey }),
+    key: (store, idempotencyKey) =>
+      store.rollouts.create(rollout, { requestBody: 1, idempotencyKey }),
     source: (store, text) =>
       store.rollouts.create({ ...rollout, source: { image: text } }, request),
   },

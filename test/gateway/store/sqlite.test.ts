@@ -133,7 +133,7 @@ test('unreadable records end, and block neither the gateway’s start nor other 
     await store.create({ id: 'pending', app: 'pending', options, source: null })
     await store.rollouts.create(
       { id: 'r1', source: null, build: null, parallel: 1, maxFailures: 1, targets: [] },
-      { asked: {}, idempotencyKey: null },
+      { requestBody: {}, idempotencyKey: null },
     )
   }
   {

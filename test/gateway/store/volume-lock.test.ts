@@ -25,7 +25,7 @@ test('a volume has one gateway; another one learns the holder, and gets the volu
   expect(() => lockVolume(dir)).toThrow(
     expect.objectContaining({
       code: 'volume-locked',
-      message: expect.stringMatching(`held by process ${first.pid} on ${hostname()} since 20`),
+      message: expect.stringMatching(`locked by process ${first.pid} on ${hostname()} since 20`),
     }),
   )
 

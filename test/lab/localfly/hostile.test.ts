@@ -1,5 +1,4 @@
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +8,7 @@ import { Hostile, Hostility, refusals } from '../../../lab/localfly/hostile.ts'
 import { acquireLease } from '../../../lab/localfly/leases.ts'
 import { FlyState } from '../../../lab/localfly/state.ts'
 import { aMachine } from './machine.ts'
+import { portOf } from '../../../gateway/src/host/port-of.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'hostile-'))
 afterAll(() => rmSync(dir, { recursive: true }))
@@ -154,7 +154,7 @@ async function listen() {
     }),
   )
   await new Promise<void>((up) => server.listen(0, '127.0.0.1', up))
-  const { port } = server.address() as AddressInfo
+  const port = portOf(server)
   return {
     done: () => done,
     async ask(method: string, path: string, headers: Record<string, string> = {}) {

@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, request, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -12,6 +11,7 @@ import { createProxy } from '../../../lab/localfly/proxy.ts'
 import { FlyState, type Machine } from '../../../lab/localfly/state.ts'
 import { Traffic } from '../../../lab/localfly/traffic.ts'
 import { aMachine } from './machine.ts'
+import { portOf } from '../../../gateway/src/host/port-of.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'proxy-'))
 afterAll(() => rmSync(dir, { recursive: true }))
@@ -201,5 +201,5 @@ async function listening(server: ReturnType<typeof createServer>): Promise<numbe
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   open.defer(() => (server.closeAllConnections(), void server.close()))
-  return (server.address() as AddressInfo).port
+  return portOf(server)
 }

@@ -3,13 +3,13 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { findPlanner, standInProgram } from '../../../lab/planner/find.ts'
 import { installMiseStub } from '../../../lab/planner/mise-stub.ts'
+import { portOf } from '../../../gateway/src/host/port-of.ts'
 
 const run = promisify(execFile)
 let folder: string
@@ -68,7 +68,7 @@ describe('the search for a planner', () => {
       response.end(url?.endsWith(name) ? archive : `${digest}  ${name}\n`)
     }).listen(0)
     await once(server, 'listening')
-    const releases = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const releases = `http://127.0.0.1:${portOf(server)}`
     const search = { env: {}, releases, cacheDir: made }
     const kept = join(made, 'railpack-0.37.0')
     expect((await findPlanner(search)).path).not.toBe(kept)

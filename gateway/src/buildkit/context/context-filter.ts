@@ -20,9 +20,9 @@ type Folder = {
  */
 export function filterEntries(
   entries: readonly TreeEntry[],
-  given: readonly string[],
+  list: readonly string[],
 ): readonly TreeEntry[] {
-  const patterns = new IgnorePatterns(given)
+  const patterns = new IgnorePatterns(list)
   if (patterns.exceptions.length === 0) return entries
   const mayComeBack = patterns.exceptions.includes(true)
   const kept: TreeEntry[] = []

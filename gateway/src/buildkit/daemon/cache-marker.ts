@@ -21,9 +21,7 @@ export async function markInUse(root: string, log: Logger): Promise<boolean> {
   const now = await bootId()
   const mark = (await readFile(markOf(root), 'utf8').catch(() => '')).trim()
   if (mark !== '' && mark !== left && mark !== now.trim()) {
-    log.warn(
-      'the machine went down without notice: the build cache is not to be trusted and is thrown away',
-    )
+    log.warn('the machine stopped unexpectedly: the build cache may be damaged and is deleted')
     for (const name of await readdir(root))
       await rm(join(root, name), { recursive: true, force: true })
   }

@@ -12,10 +12,10 @@ const Container = z.object({
 })
 
 /** The daemon's program, and the folder of its cache. */
-type Place = { command: string; root: string }
+type DaemonPaths = { command: string; root: string }
 
 /** The running steps of a daemon on this machine. */
-export async function runningContainers({ command, root }: Place): Promise<Container[]> {
+export async function runningContainers({ command, root }: DaemonPaths): Promise<Container[]> {
   for (const runc of runcsOf(command)) {
     const listed = await list(runc)
     if (listed === null) continue
@@ -30,7 +30,7 @@ export async function runningContainers({ command, root }: Place): Promise<Conta
  * Removes what a killed daemon leaves: running containers with their processes, and mounts. The
  * daemon removes its network namespaces itself when it starts again.
  */
-export async function removeLeftovers({ command, root }: Place): Promise<void> {
+export async function removeLeftovers({ command, root }: DaemonPaths): Promise<void> {
   for (const runc of runcsOf(command))
     for (const { id, bundle } of (await list(runc)) ?? [])
       if (bundle.startsWith(`${root}/`)) await tool(runc, 'delete', '--force', id)

@@ -133,10 +133,10 @@ export class Daemon {
     const { signal } = this.#stopping
     for (let waitMs = pauseMs.first; ; waitMs = Math.min(waitMs * 2, pauseMs.longest)) {
       const startedAt = performance.now()
-      const how = await this.#program.ended
+      const reason = await this.#program.ended
       if (signal.aborted) return
       if (performance.now() - startedAt > pauseMs.steadyAfter) waitMs = pauseMs.first
-      this.#log.error({ how, waitMs }, 'build daemon ended; it is started again')
+      this.#log.error({ reason, waitMs }, 'build daemon ended; it restarts')
       await removeLeftovers(this.#settings)
       await sleep(waitMs, undefined, { signal }).catch(() => {})
       if (signal.aborted) return
@@ -146,7 +146,7 @@ export class Daemon {
       this.#opened = this.#open()
       this.#opened.catch(async (err: unknown) => {
         if (signal.aborted) return
-        this.#log.error({ err }, 'build daemon did not start again')
+        this.#log.error({ err }, 'build daemon did not restart')
         await program.stop(0)
       })
     }
@@ -155,26 +155,26 @@ export class Daemon {
   async #endHung(): Promise<void> {
     const { signal } = this.#stopping
     const connection = new Connection(this.address)
-    let asked: SupervisedProcess | null = null
+    let probed: SupervisedProcess | null = null
 
     for (let misses = 0; ;) {
       await sleep(look.everyMs, undefined, { signal }).catch(() => {})
       await this.#opened.catch(() => {}) // a start has its own timeout
       if (signal.aborted) break
-      if (asked !== this.#program) misses = 0
-      asked = this.#program
+      if (probed !== this.#program) misses = 0
+      probed = this.#program
       const soon = AbortSignal.any([signal, AbortSignal.timeout(look.answerMs)])
       const answers = await connection.ask(ListWorkers, {}, soon).then(
         () => true,
         () => false,
       )
       misses = answers ? 0 : misses + 1
-      if (misses < look.misses || asked !== this.#program || signal.aborted) continue
+      if (misses < look.misses || probed !== this.#program || signal.aborted) continue
       this.#log.error(
         { misses, askedEveryMs: look.everyMs },
-        'build daemon answers nothing; it is ended',
+        'build daemon does not answer; the gateway stops it',
       )
-      await asked.stop(0)
+      await probed.stop(0)
     }
     connection.close()
   }
@@ -198,7 +198,7 @@ export class Daemon {
   async #answers({ ended }: SupervisedProcess): Promise<void> {
     const connection = new Connection(`unix://${firstSocketOf(this.#settings)}`)
     const over = new AbortController()
-    void ended.then((how) => over.abort(how))
+    void ended.then((reason) => over.abort(reason))
     const tooLate = setTimeout(() => over.abort(`no answer within ${readyMs / 1000} s`), readyMs)
 
     const ready = async () => {
@@ -211,7 +211,7 @@ export class Daemon {
     } catch {
       throw new Problem(
         'buildkit-unavailable',
-        `The build daemon did not start (${over.signal.reason}); its own words say why.`,
+        `The build daemon did not start (${over.signal.reason}). Its output says why.`,
       )
     } finally {
       clearTimeout(tooLate)

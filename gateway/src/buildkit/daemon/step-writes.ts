@@ -4,11 +4,11 @@ import { tool } from '../../host/child/exec-tool.ts'
 import { runningContainers, type Container } from './containers.ts'
 
 /** A running build step, and what it has written to the daemon's disk so far. */
-export type StepWrites = { pid: number; command: string; bytes: number; files: number }
+type StepWrites = { pid: number; command: string; bytes: number; files: number }
 
 const maxCommandLetters = 200
 /** A step that wrote less is never blamed for a full disk. */
-const least = { bytes: 4 * 2 ** 20, files: 500 }
+const minimum = { bytes: 4 * 2 ** 20, files: 500 }
 
 /**
  * Kills the step that has written most: bytes, or files if the disk runs out of inodes. Its build
@@ -20,7 +20,7 @@ export async function stopLargestStep(
   by: 'bytes' | 'files',
 ): Promise<StepWrites | null> {
   const [largest] = (await stepWrites(daemon)).toSorted((a, b) => b[by] - a[by])
-  if (!largest || largest[by] < least[by]) return null
+  if (!largest || largest[by] < minimum[by]) return null
   try {
     process.kill(largest.pid, 'SIGKILL')
   } catch {
@@ -71,9 +71,10 @@ async function writesOf(
  * snapshots.
  */
 function cacheMountOf(line: string, root: string): string | null {
-  const [, , , source = '', place = '', options = ''] = line.split(' ')
+  const [, , , source = '', mountPoint = '', options = ''] = line.split(' ')
   const at = source.indexOf('/runc-')
-  if (at < 0 || place === '/' || !source.endsWith('/fs') || !options.startsWith('rw')) return null
+  if (at < 0 || mountPoint === '/' || !source.endsWith('/fs') || !options.startsWith('rw'))
+    return null
   return join(root, source.slice(at))
 }
 

@@ -17,7 +17,7 @@ const killedExitCode = 137
 /** Explains why a step that ran ended with an exit code, and which of its limits it reached. */
 export function exitVerdict({ step, exitCode, words, record }: Ended): Verdict {
   if (record?.refused) {
-    const detail = `The limits of the step “${step}” could not be set (${record.refused}). Try again; if it stays so, the builder’s operator must look after the control groups of its machine.`
+    const detail = `The limits of the step “${step}” could not be set (${record.refused}). Try again. If this happens again, the operator of the gateway must check the control groups of its machine.`
     return { code: 'buildkit-unavailable', detail }
   }
   const why =
@@ -31,10 +31,10 @@ export function exitVerdict({ step, exitCode, words, record }: Ended): Verdict {
 }
 
 const lessMemory =
-  'Let the step use less (fewer workers, a smaller heap); or give the builder more memory, or its steps more of it (TARMAC_STEP_MEMORY).'
+  'Let the step use less (fewer workers, a smaller heap). Or give the gateway more memory, or its build steps more of it (TARMAC_STEP_MEMORY).'
 
 function limitMet(
-  said: string,
+  message: string,
   record: StepRecord | null,
 ): { words: string; facts?: Record<string, unknown> } {
   if (record && record.killed > 0) {
@@ -48,7 +48,7 @@ function limitMet(
       facts: { outOfMemory: true, memoryLimitBytes },
     }
   }
-  if (/" did not complete successfully: cannot allocate memory/.test(said))
+  if (/" did not complete successfully: cannot allocate memory/.test(message))
     return {
       words: ` The kernel ended it because memory ran out. ${lessMemory}`,
       facts: { outOfMemory: true },

@@ -1,7 +1,7 @@
 import { StringDecoder } from 'node:string_decoder'
 import type { EventSink } from '../../deployments/event-sink.ts'
 
-export type Stream = 'stdout' | 'stderr'
+type Stream = 'stdout' | 'stderr'
 
 const maxLineChars = 16_384
 /** The note that `runc-with-output-limit` writes in place of dropped output. */

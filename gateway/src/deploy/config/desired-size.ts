@@ -16,7 +16,7 @@ export function refuseLargeConfigs(desired: DesiredApp): void {
   if (sizeBytes <= maxConfigBytes) return
   refuse(
     'is too large:',
-    `the machine configs that it makes have ${sizeBytes} bytes in all; at most ${maxConfigBytes} are taken. Put large files into the image, and use fewer sections.`,
+    `the machine configs from it have ${sizeBytes} bytes together. The limit is ${maxConfigBytes}. Put large files into the image, and use fewer sections.`,
   )
 }
 
@@ -26,7 +26,7 @@ export function refuseLargeConfigs(desired: DesiredApp): void {
  */
 export function refuseLargeRollout({ desired, steps }: DeployProgress): void {
   if (steps.length > maxMachines) {
-    const detail = `The deployment is for ${steps.length} machines; the gateway deploys to at most ${maxMachines} at once. Deploy to fewer machines, or owner by owner.`
+    const detail = `The deployment has ${steps.length} machines. The limit is ${maxMachines}. Deploy to fewer machines, or owner by owner.`
     throw new Problem('record-too-large', detail, {
       facts: { machines: steps.length, limit: maxMachines },
     })
@@ -41,9 +41,9 @@ export function refuseLargeRollout({ desired, steps }: DeployProgress): void {
   }))
   const [largest] = sizes.toSorted((a, b) => b.sizeBytes - a.sizeBytes)
   const most = largest?.machine
-    ? ` The largest is that of machine ${largest.machine}, with ${largest.sizeBytes} bytes.`
+    ? ` The largest is the config of machine ${largest.machine}, with ${largest.sizeBytes} bytes.`
     : ''
-  const detail = `The machine configs of this deployment, and those that the machines have now, take ${sizeBytes} bytes; the gateway remembers at most ${maxConfigBytes} for the way back.${most} Make the configs smaller.`
+  const detail = `The machine configs of this deployment, and those that the machines have now, take ${sizeBytes} bytes. The gateway keeps at most ${maxConfigBytes} for a rollback.${most} Make the configs smaller.`
   throw new Problem('record-too-large', detail, {
     facts: { sizeBytes, limitBytes: maxConfigBytes, ...largest },
   })

@@ -13,7 +13,7 @@ import { refuseLargeConfigs } from './desired-size.ts'
 const maxVolumeName = 30
 
 /** flyctl's default for `max_unavailable`. */
-const thirdOf = 0.33
+const defaultMaxUnavailable = 0.33
 
 /** Without fly.toml: one HTTP service that stops when idle, and a check that it listens. */
 const defaultToml = `
@@ -31,21 +31,21 @@ tcp_checks = [{ interval = "5s", timeout = "2s", grace_period = "1s" }]
  * Options override the source's fly.toml, which overrides the defaults. `readFile` reads a file of
  * the source.
  */
-export function desiredApp(given: {
+export function desiredApp(input: {
   flyToml: string | null
   app: string
   options: DeploymentOptions
   defaults: { region: string; guest?: Guest }
   readFile?: ReadSource
 }): DesiredApp {
-  const { options, defaults } = given
+  const { options, defaults } = input
   const warnings: string[] = []
-  const file = readFlyToml(given.flyToml ?? defaultToml, given.readFile ?? (() => null), (text) =>
+  const file = readFlyToml(input.flyToml ?? defaultToml, input.readFile ?? (() => null), (text) =>
     warnings.push(text),
   )
-  if (file.app !== null && file.app !== given.app)
+  if (file.app !== null && file.app !== input.app)
     warnings.push(
-      `fly.toml is for app ${file.app}; it is used for ${given.app}, as the request says.`,
+      `fly.toml is for app ${file.app}; it is used for ${input.app}, as the request says.`,
     )
 
   refuseManyGroups(file.groups.size, sizeOfEnv(options))
@@ -62,7 +62,7 @@ export function desiredApp(given: {
   const desired: DesiredApp = {
     groups,
     strategy,
-    maxUnavailable: file.maxUnavailable ?? thirdOf,
+    maxUnavailable: file.maxUnavailable ?? defaultMaxUnavailable,
     waitMs: file.waitMs,
     releaseCommand: releaseCommand && {
       config: { ...releaseCommand.config, env: { ...releaseCommand.config.env, ...options.env } },
@@ -182,7 +182,7 @@ function refuseNotApplicable(strategy: Strategy, groups: DesiredGroup[]): void {
   if (strategy === 'bluegreen' && !groups.some(isChecked))
     throw notApplicable(
       strategy,
-      'no check is there to say when the new machines may take over. Add one to a service',
+      'there is no check that says when the new machines are ready. Add one to a service',
     )
 }
 
@@ -190,9 +190,7 @@ export const notApplicable = (strategy: Strategy, why: string): Problem =>
   new Problem(
     'strategy-not-applicable',
     `Strategy ${strategy} cannot be used: ${why}, or use strategy=rolling.`,
-    {
-      facts: { strategy },
-    },
+    { facts: { strategy } },
   )
 
 const isChecked = ({ config }: DesiredGroup): boolean =>

@@ -31,9 +31,9 @@ export const managed = [
 export function mergeConfig(
   present: MachineConfig,
   { config: desired, removedPaths = [] }: Pick<DesiredGroup, 'config' | 'removedPaths'>,
-  marks: OwnershipMetadata,
+  ownership: OwnershipMetadata,
 ): MachineConfig {
-  const { image } = marks
+  const { image } = ownership
 
   // Remove keys that only an earlier deployment set. Keep keys that somebody else set.
   const setBefore = present.metadata?.['tarmac_env']?.split(',') ?? []
@@ -55,10 +55,10 @@ export function mergeConfig(
       ...goneIn('metadata.'),
     ]),
     ...unmarked(desired.metadata),
-    ...(marks.builder && { fly_builder_id: marks.builder }),
-    ...(marks.owner && { tarmac_owner: marks.owner }),
-    tarmac_deployment: marks.deployment,
-    tarmac_number: `${marks.number}`,
+    ...(ownership.builder && { fly_builder_id: ownership.builder }),
+    ...(ownership.owner && { tarmac_owner: ownership.owner }),
+    tarmac_deployment: ownership.deployment,
+    tarmac_number: `${ownership.number}`,
     tarmac_env: Object.keys(desired.env ?? {}).join(','),
   }
 

@@ -79,6 +79,6 @@ export function readStored<T>(schema: z.ZodType<T>, value: unknown, record: stri
   if (read.success) return read.data
   const [issue] = read.error.issues
   const where = issue ? ` (${issue.path.map(String).join('.')}: ${issue.message})` : ''
-  const detail = `${record} is damaged and cannot be read${where}. The builder's operator can restore a backup (tarmac-gateway restore); or send the source again.`
+  const detail = `${record} is damaged and cannot be read${where}. The operator of the gateway can restore a backup (tarmac-gateway restore). Or send the source again.`
   throw new Problem('database-unusable', detail, { cause: read.error })
 }

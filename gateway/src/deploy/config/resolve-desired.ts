@@ -8,7 +8,7 @@ import { desiredApp, forOwner, withOptions } from './desired.ts'
 import { readDesired } from './read-desired.ts'
 import { keysOf, restoreConfig } from './restore-config.ts'
 
-export type ResolveDeps = {
+type ResolveDeps = {
   releases: Pick<ReleaseStore, 'find' | 'list'>
   /** The region of new machines, unless an option or fly.toml names one. */
   region: string
@@ -26,30 +26,30 @@ export async function resolveDesired(
   const { app, options, from } = deployment
   const desired =
     !tree && from
-      ? await desiredAgain(deployment, from, releases)
+      ? await desiredOfRelease(deployment, from, releases)
       : desiredApp({
           app,
           options,
           defaults: { region },
           flyToml: null,
-          ...(tree && readFrom(tree)),
+          ...(tree && configIn(tree)),
         })
   return forOwner(desired, options)
 }
 
 /** The config of an earlier release. If it is one of the same target, this is a rollback. */
-async function desiredAgain(
+async function desiredOfRelease(
   { app, owner, options }: Deployment,
   from: NonNullable<Deployment['from']>,
   releases: ResolveDeps['releases'],
 ): Promise<DesiredApp> {
   const { desired } = await findRelease(releases, from.app, from.owner, from.release)
-  const again = withOptions(readDesired(desired), options)
-  if (from.app !== app || from.owner !== owner) return again
-  return restoreConfig(again, await releasesAfter(from, releases))
+  const adapted = withOptions(readDesired(desired), options)
+  if (from.app !== app || from.owner !== owner) return adapted
+  return restoreConfig(adapted, await releasesAfter(from, releases))
 }
 
-const releasesAtOnce = 20
+const pageSize = 20
 
 /** The later releases, newest first. Reads them in pages, because some are large. */
 async function releasesAfter(
@@ -58,7 +58,7 @@ async function releasesAfter(
 ): Promise<DesiredApp[]> {
   const later: DesiredApp[] = []
   for (let before: string | null = null; ;) {
-    const page = await releases.list(app, owner, { limit: releasesAtOnce, before })
+    const page = await releases.list(app, owner, { limit: pageSize, before })
     const found = page.releases.filter(({ number }) => number > release)
     later.push(...found.map(({ desired }) => keysOf(readDesired(desired))))
     if (found.length < page.releases.length || page.next === null) return later
@@ -66,7 +66,7 @@ async function releasesAfter(
   }
 }
 
-function readFrom(tree: SourceTree) {
+function configIn(tree: SourceTree) {
   const readFile = openSource(tree)
   const bytes = readFile('fly.toml')
   const flyToml = bytes && sourceText(bytes, 'fly.toml', 'fly-config-invalid', { strict: true })

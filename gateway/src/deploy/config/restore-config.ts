@@ -5,7 +5,7 @@ import { managed, omit } from './merge-config.ts'
 /** The part of a later release that `restoreConfig` needs, without large files and environment. */
 export const keysOf = ({ groups, ...desired }: DesiredApp): DesiredApp => ({
   ...desired,
-  groups: groups.map(({ lastApplied: _was, ...group }) => ({
+  groups: groups.map(({ lastApplied: _lastApplied, ...group }) => ({
     ...group,
     config: omit(group.config, [...managed, 'env']),
   })),
@@ -19,22 +19,22 @@ export function restoreConfig(desired: DesiredApp, later: DesiredApp[]): Desired
   const groups = desired.groups.map((group) => {
     const { name, config, lastApplied } = group
     if (!lastApplied) return group
-    const said = later.flatMap(({ groups }) =>
+    const laterConfigs = later.flatMap(({ groups }) =>
       groups.filter((one) => one.name === name).map((one) => one.config),
     )
 
     const top = revert(
-      said.map((each) => omit(each, elsewhere)),
+      laterConfigs.map((each) => omit(each, skippedKeys)),
       config,
       lastApplied,
     )
     const init = revert<unknown>(
-      said.map((each) => each.init),
+      laterConfigs.map((each) => each.init),
       config.init,
       lastApplied.init,
     )
     const metadata = revert(
-      said.map((each) => each.metadata),
+      laterConfigs.map((each) => each.metadata),
       config.metadata,
       lastApplied.metadata,
     )
@@ -42,9 +42,9 @@ export function restoreConfig(desired: DesiredApp, later: DesiredApp[]): Desired
     return Object.assign({}, group, {
       config: {
         ...config,
-        ...top.back,
-        init: { ...config.init, ...init.back },
-        metadata: { ...config.metadata, ...metadata.back },
+        ...top.restored,
+        init: { ...config.init, ...init.restored },
+        metadata: { ...config.metadata, ...metadata.restored },
       },
       removedPaths: [
         ...top.removedPaths,
@@ -61,9 +61,9 @@ export function withLastApplied(
   desired: DesiredApp,
   applied: Record<string, MachineConfig>,
 ): DesiredApp {
-  const groups = desired.groups.map(({ removedPaths: _done, lastApplied, ...group }) => {
-    const got = applied[group.name]
-    const last = got ? persistedConfig(got) : lastApplied
+  const groups = desired.groups.map(({ removedPaths: _removedPaths, lastApplied, ...group }) => {
+    const config = applied[group.name]
+    const last = config ? persistedConfig(config) : lastApplied
     return { ...group, ...(last && { lastApplied: last }) }
   })
   return { ...desired, groups }
@@ -75,13 +75,13 @@ export function withLastApplied(
  */
 function persistedConfig(appliedConfig: MachineConfig): MachineConfig {
   // The release already has the managed sections in its desired config.
-  const said = Object.entries(
+  const kept = Object.entries(
     omit(appliedConfig, [...managed, 'image', 'env', 'mounts', 'standbys']),
   ).filter(([, value]) => !isEmpty(value))
   const metadata = Object.entries(appliedConfig.metadata ?? {}).filter(
     ([key]) => !/^(tarmac_|fly_builder_id$)/.test(key),
   )
-  return { ...Object.fromEntries(said), metadata: Object.fromEntries(metadata) }
+  return { ...Object.fromEntries(kept), metadata: Object.fromEntries(metadata) }
 }
 
 /** Fly may omit an empty value or fill it in. */
@@ -91,20 +91,20 @@ export const isEmpty = (value: unknown): boolean =>
 /**
  * Top-level keys to skip: a deploy sets them, `part` handles them, or they belong to the machine.
  */
-const elsewhere = [...managed, 'image', 'env', 'init', 'metadata', 'mounts', 'standbys']
+const skippedKeys = [...managed, 'image', 'env', 'init', 'metadata', 'mounts', 'standbys']
 
 /**
- * Looks at the keys in `said` that `now` lacks. `back` holds those that `was` has, with their
- * values. `gone` lists the others.
+ * Finds the keys of later releases that this one lacks. `restored` has those that were on the
+ * machine before, with their values. `removedPaths` lists the others.
  */
 function revert<T>(
-  said: (Record<string, T> | undefined)[],
-  now: Record<string, T> = {},
-  was: Record<string, T> = {},
-): { back: Record<string, T>; removedPaths: string[] } {
+  laterConfigs: (Record<string, T> | undefined)[],
+  desired: Record<string, T> = {},
+  lastApplied: Record<string, T> = {},
+): { restored: Record<string, T>; removedPaths: string[] } {
   const keys = new Set(
-    said.flatMap((each) => Object.keys(each ?? {})).filter((key) => !(key in now)),
+    laterConfigs.flatMap((each) => Object.keys(each ?? {})).filter((key) => !(key in desired)),
   )
-  const back = Object.fromEntries(Object.entries(was).filter(([key]) => keys.has(key)))
-  return { back, removedPaths: [...keys].filter((key) => !(key in back)) }
+  const restored = Object.fromEntries(Object.entries(lastApplied).filter(([key]) => keys.has(key)))
+  return { restored, removedPaths: [...keys].filter((key) => !(key in restored)) }
 }

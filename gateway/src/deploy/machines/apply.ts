@@ -23,17 +23,17 @@ const updateAttempts = 5
 const retryMs = 2000
 
 /** Creates or updates one machine. Ends when the machine runs the release and passes its checks. */
-export async function applyMachine(run: Execution, step: MachineStep): Promise<void> {
-  await using lease = step.previous && (await run.lease(step))
-  await applyChange(run, step, lease)
-  await awaitHealthy(run, step, lease)
+export async function applyMachine(execution: Execution, step: MachineStep): Promise<void> {
+  await using lease = step.previous && (await execution.lease(step))
+  await applyChange(execution, step, lease)
+  await awaitHealthy(execution, step, lease)
   crashPoint('machine-done')
 }
 
 /** Creates or updates one machine without waiting for the result. */
-export async function startUpdate(run: Execution, step: MachineStep): Promise<void> {
-  await using lease = step.previous && (await run.lease(step))
-  await applyChange(run, step, lease)
+export async function startUpdate(execution: Execution, step: MachineStep): Promise<void> {
+  await using lease = step.previous && (await execution.lease(step))
+  await applyChange(execution, step, lease)
 }
 
 /**
@@ -41,62 +41,62 @@ export async function startUpdate(run: Execution, step: MachineStep): Promise<vo
  * version and image.
  */
 export async function awaitHealthy(
-  run: Execution,
+  execution: Execution,
   step: MachineStep,
   lease: MachineLease | null = null,
 ): Promise<void> {
-  const { fly } = run.settings
-  const wanted = expectedVersion(run, step, lease)
-  const signal = lease ? AbortSignal.any([run.signal, lease.lost]) : run.signal
-  const machine = await waitForVersion(fly, wanted, run.waitMs, signal)
+  const { fly } = execution.settings
+  const wanted = expectedVersion(execution, step, lease)
+  const signal = lease ? AbortSignal.any([execution.signal, lease.lost]) : execution.signal
+  const machine = await waitForVersion(fly, wanted, execution.waitMs, signal)
   const text = `${machine.state} on version ${machine.instance_id}`
-  run.emit(step, { status: 'started', after: imageOf(machine), text })
+  execution.emit(step, { status: 'started', after: imageOf(machine), text })
   if (!step.launch) return
-  run.emit(step, { status: 'checking' })
-  await untilHealthy(fly, wanted, run.waitMs, signal)
+  execution.emit(step, { status: 'checking' })
+  await untilHealthy(fly, wanted, execution.waitMs, signal)
 }
 
 export const expectedVersion = (
-  run: Execution,
+  execution: Execution,
   step: MachineStep,
   lease: MachineLease | null = null,
 ): ExpectedVersion => ({
-  machine: lease ?? run.withoutLease(step),
+  machine: lease ?? execution.withoutLease(step),
   instanceId: step.now?.instanceId ?? '',
-  digest: run.work.image.digest,
+  digest: execution.job.image.digest,
   running: step.launch,
 })
 
 /** Whether the machine carries the mark of this deployment. */
-export const isOurs = ({ work }: Execution, machine: Machine): boolean =>
-  configOf(machine).metadata?.['tarmac_deployment'] === work.id
+export const isApplied = ({ job }: Execution, machine: Machine): boolean =>
+  configOf(machine).metadata?.['tarmac_deployment'] === job.id
 
 async function applyChange(
-  run: Execution,
+  execution: Execution,
   step: MachineStep,
   lease: MachineLease | null,
 ): Promise<void> {
-  const machine = lease ? await update(run, step, lease) : await create(run, step)
+  const machine = lease ? await update(execution, step, lease) : await create(execution, step)
   step.machine = machine.id
   step.now = step.attempted = {
     instanceId: machine.instance_id,
-    image: run.work.image.reference,
+    image: execution.job.image.reference,
   }
-  await run.save()
+  await execution.save()
 }
 
 /** Creates the step's machine, unless it exists: a crash may have lost only Fly's answer. */
-export async function create(run: Execution, step: MachineStep): Promise<Machine> {
-  const { settings, work, stopping } = run
-  const found = await findCreated(run, step)
-  if (found) assertNotOlder(work.number, found)
+export async function create(execution: Execution, step: MachineStep): Promise<Machine> {
+  const { settings, job, stopping } = execution
+  const found = await findCreated(execution, step)
+  if (found) assertNotOlder(job.number, found)
   if (found) return found
 
-  run.emit(step, { status: 'creating', before: null })
-  const config = createdConfig(run, step)
-  if (config.mounts) config.mounts = await withVolumes(run, step, config.mounts)
-  recordApplied(run, step, config)
-  await run.recordIntent(step, 'create')
+  execution.emit(step, { status: 'creating', before: null })
+  const config = createdConfig(execution, step)
+  if (config.mounts) config.mounts = await withVolumes(execution, step, config.mounts)
+  recordApplied(execution, step, config)
+  await execution.recordIntent(step, 'create')
 
   const { name, region, launch } = step
   const isGreen = step.role === 'green'
@@ -107,32 +107,39 @@ export async function create(run: Execution, step: MachineStep): Promise<Machine
     skip_launch: !launch,
     ...(isGreen && { skip_service_registration: true }),
   }
-  return await settings.fly.createMachine(work.app, body, stopping)
+  return await settings.fly.createMachine(job.app, body, stopping)
 }
 
 /** The step's machine, if this deployment has created it already. */
-async function findCreated(run: Execution, step: MachineStep): Promise<Machine | undefined> {
-  if (step.machine) return await readMachine(run, step, run.stopping)
+async function findCreated(execution: Execution, step: MachineStep): Promise<Machine | undefined> {
+  if (step.machine) return await readMachine(execution, step, execution.stopping)
   if (step.intent !== 'create') return undefined
-  return await run.retryWhileUnavailable(() => findListed(run, step, run.stopping))
+  return await execution.retryWhileUnavailable(() =>
+    findListed(execution, step, execution.stopping),
+  )
 }
 
-async function update(run: Execution, step: MachineStep, lease: MachineLease): Promise<Machine> {
-  const signal = AbortSignal.any([run.stopping, lease.lost])
+async function update(
+  execution: Execution,
+  step: MachineStep,
+  lease: MachineLease,
+): Promise<Machine> {
+  const signal = AbortSignal.any([execution.stopping, lease.lost])
   for (let attempt = 1; ; attempt++) {
-    run.signal.throwIfAborted()
-    const machine = await readMachine(run, step, signal)
-    if (isOurs(run, machine)) return machine
-    assertNotOlder(run.work.number, machine)
+    execution.signal.throwIfAborted()
+    const machine = await readMachine(execution, step, signal)
+    if (isApplied(execution, machine)) return machine
+    assertNotOlder(execution.job.number, machine)
     if (step.now) throw reverted(machine)
     // Something changed the machine before we got the lease. A rollback restores that version.
     if (machine.instance_id !== step.previous?.instanceId)
-      replacePrevious(run, step, previousVersionOf(machine))
+      replacePrevious(execution, step, previousVersionOf(machine))
 
-    const config = updatedConfig(run, step)
-    recordApplied(run, step, config)
-    await run.recordIntent(step, 'update')
-    if (attempt === 1) run.emit(step, { status: 'updating', before: step.previous?.image ?? null })
+    const config = updatedConfig(execution, step)
+    recordApplied(execution, step, config)
+    await execution.recordIntent(step, 'update')
+    if (attempt === 1)
+      execution.emit(step, { status: 'updating', before: step.previous?.image ?? null })
 
     const body = { config, current_version: machine.instance_id, skip_launch: !step.launch }
     try {

@@ -5,17 +5,17 @@ import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
 
 /** The config that an existing machine gets. */
-export const updatedConfig = (run: Execution, step: MachineStep): MachineConfig =>
-  mergeConfig(step.previous?.config ?? {}, desiredGroupOf(run, step), marksOf(run))
+export const updatedConfig = (execution: Execution, step: MachineStep): MachineConfig =>
+  mergeConfig(step.previous?.config ?? {}, desiredGroupOf(execution, step), ownershipOf(execution))
 
 /**
  * The config of a new machine. It starts from an existing machine's config, `step.base`, if any.
  */
-export function createdConfig(run: Execution, step: MachineStep): MachineConfig {
-  const { desired, steps } = run.progress
-  const group = desiredGroupOf(run, step)
+export function createdConfig(execution: Execution, step: MachineStep): MachineConfig {
+  const { desired, steps } = execution.progress
+  const group = desiredGroupOf(execution, step)
   const base = { guest: group.lastApplied?.guest ?? desired.guest, ...step.base }
-  const config = mergeConfig(base, group, marksOf(run))
+  const config = mergeConfig(base, group, ownershipOf(execution))
 
   if (step.role === 'canary') {
     const dns = { ...config.dns, skip_registration: true }
@@ -48,10 +48,10 @@ function desiredGroupOf(
   return found ?? { config: {} }
 }
 
-const marksOf = ({ settings, work }: Execution): OwnershipMetadata => ({
-  image: work.image,
-  deployment: work.id,
-  number: work.number,
-  owner: work.options.owner,
+const ownershipOf = ({ settings, job }: Execution): OwnershipMetadata => ({
+  image: job.image,
+  deployment: job.id,
+  number: job.number,
+  owner: job.options.owner,
   builder: settings.builder,
 })

@@ -9,31 +9,31 @@ import { retryTransient } from './retry.ts'
  * proxy has noticed.
  */
 export async function drain(
-  run: Execution,
+  execution: Execution,
   step: MachineStep,
-  signal: AbortSignal = run.signal,
+  signal: AbortSignal = execution.signal,
 ): Promise<void> {
-  const { fly, proxyMs } = run.settings
+  const { fly, proxyMs } = execution.settings
   const retryUntilStopping = <T>(effect: () => Promise<T>) =>
-    retryTransient(run.waitMs, signal, effect)
+    retryTransient(execution.waitMs, signal, effect)
 
-  await using lease = step.previous && (await run.lease(step, signal))
-  const machine = lease ?? run.withoutLease(step)
-  await run.recordIntent(step, 'cordon')
-  await retryUntilStopping(() => machine.cordon(run.stopping))
-  run.emit(step, { status: 'cordoned' })
+  await using lease = step.previous && (await execution.lease(step, signal))
+  const machine = lease ?? execution.withoutLease(step)
+  await execution.recordIntent(step, 'cordon')
+  await retryUntilStopping(() => machine.cordon(execution.stopping))
+  execution.emit(step, { status: 'cordoned' })
   if (!step.launch) return
 
   await pause(proxyMs, signal)
-  await run.recordIntent(step, 'stop')
-  await retryUntilStopping(() => machine.stop(run.stopping))
+  await execution.recordIntent(step, 'stop')
+  await retryUntilStopping(() => machine.stop(execution.stopping))
 
   const version = (step.now ?? step.previous)?.instanceId ?? ''
-  const stopped = { state: 'stopped', version, withinMs: run.waitMs } as const
+  const stopped = { state: 'stopped', version, withinMs: execution.waitMs } as const
   if (!(await retryUntilStopping(() => fly.wait(machine.ref, stopped, signal))))
     throw new Problem(
       'deploy-failed',
-      `Machine ${step.machine} did not stop within ${run.waitMs / 1000} s.`,
+      `Machine ${step.machine} did not stop within ${execution.waitMs / 1000} s.`,
     )
-  run.emit(step, { status: 'stopped' })
+  execution.emit(step, { status: 'stopped' })
 }

@@ -18,12 +18,12 @@ export function machineDrift(
   return {
     services: servicesOf(machines),
     foreign: machines
-      .filter((machine) => !isOurs(machine))
+      .filter((machine) => !isDeployed(machine))
       .map((machine) => {
         const { id, name, state, region } = machine
         return { id, name, state, region, image: imageOf(machine) }
       }),
-    drift: machines.filter(isOurs).flatMap((machine) => {
+    drift: machines.filter(isDeployed).flatMap((machine) => {
       const owner = ownerOf(machine)
       const release = newest.find((each) => each.owner === owner)
       const found = release ? differencesOf(machine, release) : []
@@ -42,7 +42,7 @@ function servicesOf(machines: Machine[]): DriftReport['services'] {
   return [...new Map(services.map((each) => [JSON.stringify(each), each])).values()]
 }
 
-const isOurs = (machine: Machine): boolean =>
+const isDeployed = (machine: Machine): boolean =>
   isManaged(machine) && configOf(machine).metadata?.['tarmac_deployment'] !== undefined
 
 /**
@@ -62,9 +62,9 @@ function differencesOf(
     tarmac_number: number = '0',
     fly_builder_id: builder = null,
   } = config.metadata ?? {}
-  const marks = { image, deployment, number: Number(number), owner: ownerOf(machine), builder }
+  const ownership = { image, deployment, number: Number(number), owner: ownerOf(machine), builder }
 
-  const wanted = mergeConfig(config, group, marks)
+  const wanted = mergeConfig(config, group, ownership)
   const found = differences(wanted, { ...config, image: imageOf(machine) })
   return found.filter(({ path, before, after }) => {
     if (before === undefined) return /^services\.\d+$/.test(path)

@@ -36,7 +36,7 @@ const transient = new Set([
   'replacing',
   'destroying',
 ])
-const windowsMs = [2000, 2000, 5000, 10_000]
+const waitWindowsMs = [2000, 2000, 5000, 10_000]
 
 /**
  * Waits until the machine settles on exactly this version and image, and runs if required. Fly may
@@ -56,7 +56,7 @@ export async function waitForVersion(
   let { failedStarts = 0 } = wanted
   for (let round = 0; ; round++) {
     const withinMs = Math.min(
-      windowsMs[round] ?? 20_000,
+      waitWindowsMs[round] ?? 20_000,
       Math.max(deadline - performance.now(), 1000),
     )
     const machine = await retryTransient(waitMs, signal, async () => {
@@ -132,7 +132,7 @@ export function assertVersion(wanted: ExpectedVersion, machine: Machine): Machin
   if (machine.instance_id !== wanted.instanceId)
     throw failure(
       machine,
-      `is on version ${machine.instance_id} with ${imageOf(machine)}, not on the one it was brought to`,
+      `is on version ${machine.instance_id} with ${imageOf(machine)}, not on the version of this deployment`,
     )
   const digest = machine.image_ref?.digest
   if (wanted.digest !== null && digest !== wanted.digest)
@@ -204,11 +204,13 @@ export async function getMachine(
 
 /** Reads the step's machine, also while Fly is unavailable for a moment. */
 export const readMachine = (
-  run: Execution,
+  execution: Execution,
   step: MachineStep,
-  signal: AbortSignal = run.signal,
+  signal: AbortSignal = execution.signal,
 ): Promise<Machine> =>
-  run.retryWhileUnavailable(() => getMachine(run.settings.fly, run.refOf(step), signal))
+  execution.retryWhileUnavailable(() =>
+    getMachine(execution.settings.fly, execution.refOf(step), signal),
+  )
 
 const isDown = (machine: Machine): boolean => isAsleep(machine) || machine.state === 'failed'
 const isAsleep = ({ state }: Machine): boolean => state === 'stopped' || state === 'suspended'

@@ -8,24 +8,30 @@ import type { MachineStep } from '../progress.ts'
 /**
  * Gives a new machine a free volume for each mount: same name, same region. Creates missing ones.
  */
-export function withVolumes(run: Execution, step: MachineStep, mounts: Mount[]): Promise<Mount[]> {
+export function withVolumes(
+  execution: Execution,
+  step: MachineStep,
+  mounts: Mount[],
+): Promise<Mount[]> {
   // One machine after another, so that no two choose the same volume.
-  return run.serialize(async () => {
+  return execution.serialize(async () => {
     const merged: Mount[] = []
     for (const mount of mounts) {
       const name = mount.name ?? ''
-      step.volumes[name] ??= await freeVolume(run, step, name)
+      step.volumes[name] ??= await freeVolume(execution, step, name)
       merged.push({ ...mount, volume: step.volumes[name] })
     }
     return merged
   })
 }
 
-async function freeVolume(run: Execution, step: MachineStep, name: string): Promise<string> {
-  const { settings, work, progress, stopping } = run
+async function freeVolume(execution: Execution, step: MachineStep, name: string): Promise<string> {
+  const { settings, job, progress, stopping } = execution
   const chosen = new Set(progress.steps.flatMap(({ volumes }) => Object.values(volumes)))
   for (let attempt = 1; ; attempt++) {
-    const volumes = await run.retryWhileUnavailable(() => settings.fly.volumes(work.app, stopping))
+    const volumes = await execution.retryWhileUnavailable(() =>
+      settings.fly.volumes(job.app, stopping),
+    )
     const free = volumes.find(
       ({ id, name: its, region, attached_machine_id: taken }) =>
         its === name && region === step.region && !taken && !chosen.has(id),
@@ -34,16 +40,16 @@ async function freeVolume(run: Execution, step: MachineStep, name: string): Prom
 
     try {
       const desired = { name, region: step.region, size_gb: 1, ...progress.desired.volumes[name] }
-      const { id } = await settings.fly.createVolume(work.app, desired, stopping)
-      work.emit({
+      const { id } = await settings.fly.createVolume(job.app, desired, stopping)
+      job.emit({
         type: 'note',
-        text: `Made volume ${id} (${name}, ${desired.size_gb} GB) in ${step.region}.`,
+        text: `Created volume ${id} (${name}, ${desired.size_gb} GB) in ${step.region}.`,
       })
       return id
     } catch (error) {
       // The volume may exist anyway.
       if (isUnavailable(error) && attempt < 5) continue
-      const detail = `fly.toml mounts volume ${name}, there is none free in region ${step.region}, and none could be made (${errorMessage(error)}). Make one: fly volumes create ${name} --region ${step.region} --app ${work.app}`
+      const detail = `fly.toml mounts volume ${name}. Region ${step.region} has no free one, and none could be created (${errorMessage(error)}). Create one: fly volumes create ${name} --region ${step.region} --app ${job.app}`
       throw new Problem('fly-refused', detail, { cause: error, facts: { key: 'mounts' } })
     }
   }

@@ -20,8 +20,8 @@ export async function tool(name: string, ...args: string[]): Promise<string | nu
 export async function execTool(name: string, args: string[], more: More = {}): Promise<void> {
   const { exitCode, killedBy, stdout, stderr } = await run(name, args, more)
   if (exitCode === 0) return
-  const how = killedBy === null ? `exit code ${exitCode}` : `ended by ${killedBy}`
-  throw new Error(`${[name, ...args].join(' ')}: ${how}: ${(stderr || stdout).trim()}`)
+  const reason = killedBy === null ? `exit code ${exitCode}` : `ended by ${killedBy}`
+  throw new Error(`${[name, ...args].join(' ')}: ${reason}: ${(stderr || stdout).trim()}`)
 }
 
 function run(name: string, args: string[], more: More = {}) {

@@ -19,9 +19,9 @@ export async function runChildHere(child: Child, signal: AbortSignal): Promise<C
   }, child.timeoutMs)
 
   signal.addEventListener('abort', killGroup)
-  const words = gather([running.stdout!, running.stderr!], child.maxOutputBytes, killGroup)
+  const stdio = gather([running.stdout!, running.stderr!], child.maxOutputBytes, killGroup)
   const further = outputs.map((stream, at) => gather([stream], child.outputs?.[at] ?? 0, killGroup))
-  const all = [words, ...further]
+  const all = [stdio, ...further]
 
   try {
     const { exitCode, killedBy } = await ended
@@ -31,7 +31,7 @@ export async function runChildHere(child: Child, signal: AbortSignal): Promise<C
       new Promise((resolve) => setTimeout(resolve, lingerMs).unref()),
     ])
     signal.throwIfAborted()
-    const [stdout = '', stderr = ''] = words.texts()
+    const [stdout = '', stderr = ''] = stdio.texts()
     return {
       exitCode,
       killedBy,
@@ -57,7 +57,7 @@ function start({ env, cwd, input, outputs = [], ...program }: Child) {
     env,
     cwd,
     stdin: input === undefined ? 'ignore' : 'pipe',
-    words: 'pipe',
+    stdio: 'pipe',
     outputs: outputs.length,
     end: 'kill',
   })

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { Readable } from 'node:stream'
 import { usualPriority } from '../priority.ts'
 
-export type ChildStart = {
+type ChildStart = {
   /** Absolute path: there is no PATH lookup. */
   command: string
   args: string[]
@@ -11,7 +11,7 @@ export type ChildStart = {
   cwd: string
   stdin: 'ignore' | 'pipe'
   /** Where stdout and stderr go. */
-  words: 'pipe' | 'inherit'
+  stdio: 'pipe' | 'inherit'
   /** Number of further outputs, file descriptor 3 and up; at most 6. */
   outputs: number
   /**
@@ -21,8 +21,8 @@ export type ChildStart = {
   end: 'kill' | 'terminate'
 }
 
-export type ChildEnd = { exitCode: number | null; killedBy: string | null }
-export type StartedChild = {
+type ChildEnd = { exitCode: number | null; killedBy: string | null }
+type StartedChild = {
   child: ChildProcess
   /** The further outputs, in the order of their file descriptors. */
   outputs: Readable[]
@@ -45,7 +45,7 @@ const firstOutput = 3
  * The child leads its own session and group. Processes that must end with it stay in that group.
  */
 export function spawnChild(start: ChildStart): StartedChild {
-  const { command, args, env, cwd, stdin, words, outputs, end } = start
+  const { command, args, env, cwd, stdin, stdio, outputs, end } = start
   const room = lifelineNumber - firstOutput
   if (outputs > room) throw new Error(`A child has at most ${room} further outputs.`)
 
@@ -58,8 +58,8 @@ export function spawnChild(start: ChildStart): StartedChild {
       detached: true, // its own session and group
       stdio: [
         stdin,
-        words,
-        words,
+        stdio,
+        stdio,
         ...Array.from({ length: room }, (_, at) =>
           at < outputs ? ('pipe' as const) : ('ignore' as const),
         ),

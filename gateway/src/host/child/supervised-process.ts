@@ -5,7 +5,7 @@ import { errorCode } from '#api/error-code.ts'
 import { endProcess, startTimeOf } from '../process.ts'
 import { spawnChild } from './spawn-child.ts'
 
-export type ProgramStart = {
+type ProgramStart = {
   command: string
   args: string[]
   /** The whole environment: nothing of the gateway's is inherited. */
@@ -38,7 +38,7 @@ export async function supervise({
     env,
     cwd: '/',
     stdin: 'ignore',
-    words: 'inherit',
+    stdio: 'inherit',
     outputs: 0,
     end: 'terminate',
   })

@@ -47,9 +47,9 @@ export class Ballast {
   async fillForStart(): Promise<void> {
     try {
       await mkdir(this.#forStart, { recursive: true })
-      const there = new Set(await readdir(this.#forStart))
+      const existing = new Set(await readdir(this.#forStart))
       for (let number = 0; number < small.files; number++) {
-        if (there.has(`${number}`)) continue
+        if (existing.has(`${number}`)) continue
         if ((await this.#free()).bytes < small.piece.length + leftBytes) return
         await using file = await open(join(this.#forStart, `${number}`), 'w')
         await file.writeFile(small.piece)

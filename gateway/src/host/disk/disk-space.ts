@@ -36,5 +36,3 @@ export function isShortOfFiles(space: DiskSpace, mark: Watermark, part = 1): boo
   if (sizeFiles === 0) return false // the file system does not count files
   return freeFiles < ('bytes' in mark ? mark.bytes / sizeBytes : mark.share) * sizeFiles * part
 }
-
-export const inMb = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`

@@ -1,10 +1,10 @@
 import { Problem } from '#api/problem.ts'
+import { inMb } from '#api/text/in-mb.ts'
 import type { Logger } from '../../log.ts'
 import { unlessAborted } from '../../retry.ts'
 import {
   bytesOf,
   type DiskSpace,
-  inMb,
   isShort,
   isShortOfFiles,
   readSpace,
@@ -12,7 +12,6 @@ import {
 } from './disk-space.ts'
 import { type StopLargest, type Stopped, WorkStopper } from './work-stopper.ts'
 
-export type { Stopped }
 export type DiskWatchOptions = {
   /** A folder on the file system to watch. */
   folder: string
@@ -36,7 +35,7 @@ export type DiskWatchOptions = {
 }
 type Upload = { announcedBytes: number; arrivedBytes: () => number }
 
-const lookEveryMs = 500
+const pollMs = 500
 /** Share of the low mark. Work is stopped while the gateway can still write its own records. */
 const fullShare = 0.25
 /** Pause between two attempts to free space. */
@@ -44,7 +43,7 @@ const restMs = 10_000
 const retryAfterSeconds = 30
 const recentMs = 10_000
 /** Pause between two calls of `makeMoreRoom`. */
-const furtherMs = { first: 30_000, longest: 15 * 60_000 }
+const morePauseMs = { first: 30_000, longest: 15 * 60_000 }
 
 /** Watches how much space a file system has. Work that needs space asks here first. */
 export class DiskWatch {
@@ -58,7 +57,7 @@ export class DiskWatch {
   #lastLow = Number.NEGATIVE_INFINITY
   #lastTry = Number.NEGATIVE_INFINITY
   #furtherAfter = Number.NEGATIVE_INFINITY
-  #furtherPauseMs = furtherMs.first
+  #furtherPauseMs = morePauseMs.first
   #making: Promise<void> | undefined
 
   static async open(options: DiskWatchOptions): Promise<DiskWatch> {
@@ -70,7 +69,7 @@ export class DiskWatch {
   private constructor(options: DiskWatchOptions) {
     this.#options = options
     this.#stopper = new WorkStopper(options.stopLargest, options.log)
-    this.#timer = setInterval(() => void this.#look(), lookEveryMs)
+    this.#timer = setInterval(() => void this.#look(), pollMs)
   }
 
   /** Not ok from the moment free space is below the low mark until it is above the high mark. */
@@ -83,7 +82,7 @@ export class DiskWatch {
     const files = isShortOfFiles(this.#space, high) ? ` and ${freeFiles} of ${sizeFiles} files` : ''
     return {
       ok: false,
-      detail: `${free}${files}; nothing new is taken until ${inMb(bytesOf(high, this.#space))} are`,
+      detail: `${free}${files}; the gateway accepts nothing new until ${inMb(bytesOf(high, this.#space))} are free`,
     }
   }
 
@@ -103,7 +102,7 @@ export class DiskWatch {
   /** Throws `no-space` while the gateway accepts nothing new. */
   assertRoom(): void {
     if (!this.#tight) return
-    const detail = `The builder’s disk has ${this.state().detail}. Old build caches are being removed: send it again in ${retryAfterSeconds} s. If it stays so, its operator must give it a larger volume.`
+    const detail = `The gateway’s disk has ${this.state().detail}. Old build caches are being removed. Send it again in ${retryAfterSeconds} s. If this happens again, its operator must give it a larger volume.`
     throw new Problem('no-space', detail, { facts: { retryAfterSeconds, ...this.#space } })
   }
 
@@ -129,7 +128,7 @@ export class DiskWatch {
     if (leftBytes < low && mayMake) void this.makeRoom(wantedBytes / sizeBytes)
 
     if (sizeBytes > 0 && leftBytes < low * fullShare) {
-      const detail = `The builder’s disk has ${inMb(freeBytes)} free, which is not enough for ${inMb(announcedBytes)} more beside the other uploads under way. Send it again in ${retryAfterSeconds} s. If it stays so, its operator must give it a larger volume.`
+      const detail = `The gateway’s disk has ${inMb(freeBytes)} free, which is not enough for ${inMb(announcedBytes)} more beside the other uploads. Send it again in ${retryAfterSeconds} s. If this happens again, its operator must give it a larger volume.`
       throw new Problem('no-space', detail, {
         facts: { retryAfterSeconds, freeBytes, announcedBytes },
       })
@@ -193,7 +192,10 @@ export class DiskWatch {
 
     const tight = isLow || (this.#tight && isShort(space, high))
     if (tight !== this.#tight)
-      log[tight ? 'error' : 'info'](space, tight ? 'disk is short of room' : 'disk has room again')
+      log[tight ? 'error' : 'info'](
+        space,
+        tight ? 'disk is short of space' : 'disk has space again',
+      )
 
     this.#tight = tight
     if (tight && !this.#making && performance.now() - this.#lastTry > restMs) void this.makeRoom()
@@ -209,7 +211,7 @@ export class DiskWatch {
       if (this.#tight && mayGoFurther && (await makeMoreRoom(wantedBytes)) === true)
         this.#pauseFurther()
     } catch (err) {
-      log.error({ err }, 'no room could be made on the disk')
+      log.error({ err }, 'could not free space on the disk')
     }
 
     await this.#look()
@@ -222,10 +224,10 @@ export class DiskWatch {
    */
   #pauseFurther(): void {
     const now = performance.now()
-    const isQuiet = now - this.#furtherAfter > furtherMs.longest
+    const isQuiet = now - this.#furtherAfter > morePauseMs.longest
     this.#furtherPauseMs = isQuiet
-      ? furtherMs.first
-      : Math.min(this.#furtherPauseMs * 2, furtherMs.longest)
+      ? morePauseMs.first
+      : Math.min(this.#furtherPauseMs * 2, morePauseMs.longest)
     this.#furtherAfter = now + this.#furtherPauseMs
   }
 }

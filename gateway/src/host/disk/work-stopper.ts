@@ -50,7 +50,7 @@ export class WorkStopper {
 
     this.#stopping = true
     const stopped = await this.#stopLargest?.(by).catch((err: unknown) => {
-      this.#log.error({ err }, 'what fills the disk could not be found')
+      this.#log.error({ err }, 'could not find what fills the disk')
       return null
     })
     this.#stopping = false
@@ -64,7 +64,7 @@ export class WorkStopper {
       this.#log.warn({ ...stopped, ...facts }, 'a build step filled the disk and was stopped')
     else if (youngest) {
       this.#inside.delete(youngest)
-      youngest.abort(new Problem('no-space', 'The builder’s disk is full.'))
+      youngest.abort(new Problem('no-space', 'The gateway’s disk is full.'))
     }
   }
 }

@@ -33,7 +33,7 @@ const version = existsSync(join(root, 'cgroup.controllers')) ? v2 : v1
 const prefix = 'tarmac-sandbox'
 let count = 0
 
-export type Cgroup = AsyncDisposable & {
+type Cgroup = AsyncDisposable & {
   kind: string
   /** A process joins the group when it writes its pid into each of these files. */
   procsFiles: string[]
@@ -116,7 +116,7 @@ async function sweep(trees: string[]): Promise<void> {
  */
 async function killAll(folder: string): Promise<void> {
   if (version === v2) return writeFile(join(folder, 'cgroup.kill'), '1').catch(() => {})
-  for (let looks = 0; looks < 100; looks++) {
+  for (let rounds = 0; rounds < 100; rounds++) {
     const pids = (await readFile(join(folder, 'cgroup.procs'), 'utf8').catch(() => ''))
       .split('\n')
       .filter((pid) => Number(pid) > 0)

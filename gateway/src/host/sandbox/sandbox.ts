@@ -21,7 +21,7 @@ export type SandboxLimits = {
   /** For /tmp, and for each file in it. */
   tmpBytes: number
 }
-export type Sandboxed = Pick<Child, 'command' | 'args' | 'env'> & {
+type SandboxRequest = Pick<Child, 'command' | 'args' | 'env'> & {
   /**
    * What the program may read of the host: path inside to path outside. /usr and /lib are always
    * readable.
@@ -57,15 +57,18 @@ export const sandboxFlaw = bwrap ? null : 'bubblewrap is not installed (apt-get 
  * `readOnlyMounts`, and writes only to a small /tmp in memory. It has no network unless one is
  * given, and limits on all resources. Its children end with it, and it ends with the gateway.
  */
-export async function runInSandbox(work: Sandboxed, signal: AbortSignal): Promise<SandboxResult> {
+export async function runInSandbox(
+  request: SandboxRequest,
+  signal: AbortSignal,
+): Promise<SandboxResult> {
   if (!bwrap) throw new Error(`There are no sandboxes here: ${sandboxFlaw}.`)
 
-  const { limits, results } = work
+  const { limits, results } = request
   await using group = process.getuid?.() === 0 ? await openCgroup(limits) : null
-  const [command = '', ...args] = commandLine(work, bwrap, group?.procsFiles ?? [])
+  const [command = '', ...args] = commandLine(request, bwrap, group?.procsFiles ?? [])
   const { timeoutMs, maxOutputBytes, maxResultBytes } = limits
   const outputs = results.map(() => maxResultBytes)
-  const child = { command, args, env: work.env, cwd: '/', timeoutMs, maxOutputBytes, outputs }
+  const child = { command, args, env: request.env, cwd: '/', timeoutMs, maxOutputBytes, outputs }
 
   const ended = await runChild(child, signal)
   const killedBy = ended.killedBy ?? signalName((ended.exitCode ?? 0) - 128)
@@ -76,7 +79,7 @@ export async function runInSandbox(work: Sandboxed, signal: AbortSignal): Promis
     stdout: ended.stdout,
     stderr: ended.stderr,
     results: ended.outputs,
-    limitExceeded: wentOver(
+    limitExceeded: limitExceededBy(
       { ...ended, killedBy, outOfMemory: (await group?.ranOutOfMemory()) ?? false },
       limits,
     ),
@@ -101,13 +104,13 @@ type Ended = {
   outOfMemory: boolean
 }
 
-function wentOver(
+function limitExceededBy(
   { timedOut, truncated, killedBy, outOfMemory }: Ended,
   limits: SandboxLimits,
 ): string | null {
   if (timedOut) return `took longer than ${limits.timeoutMs / 1000} s`
   if (truncated) {
-    return `wrote more than the ${limits.maxOutputBytes} bytes of words or ${limits.maxResultBytes} bytes of results it may`
+    return `wrote more than ${limits.maxOutputBytes} bytes of output or ${limits.maxResultBytes} bytes of results`
   }
   if (outOfMemory) return `needed more than ${limits.memoryBytes / 2 ** 20} MiB of memory`
   if (killedBy === 'SIGXCPU') return `computed for more than ${limits.cpuS} s`
@@ -119,8 +122,8 @@ function wentOver(
  * From outside to inside: the groups and mounts that need root, the user, the namespaces, the
  * limits, the program.
  */
-function commandLine(work: Sandboxed, bwrap: string, procsFiles: string[]): string[] {
-  const { readOnlyMounts, network, limits } = work
+function commandLine(request: SandboxRequest, bwrap: string, procsFiles: string[]): string[] {
+  const { readOnlyMounts, network, limits } = request
   const isRoot = process.getuid?.() === 0
   const shown = Object.entries(readOnlyMounts)
   // No other process has this user, so limits per user count this sandbox alone.
@@ -151,7 +154,7 @@ function commandLine(work: Sandboxed, bwrap: string, procsFiles: string[]): stri
     ...words(`--die-with-parent --cap-drop ALL --hostname sandbox --uid ${nobody} --gid ${nobody}`),
     ...words('/usr /bin /sbin /lib /lib64').flatMap((path) => ['--ro-bind-try', path, path]),
     ...words(`--proc /proc --dev /dev --size ${limits.tmpBytes} --tmpfs /tmp`),
-    ...work.folders.flatMap((folder) => ['--dir', folder]),
+    ...request.folders.flatMap((folder) => ['--dir', folder]),
     ...shown.flatMap(([inside, outside], at) => [
       '--ro-bind',
       isRoot ? `${counter}/${at}` : outside,
@@ -164,9 +167,9 @@ function commandLine(work: Sandboxed, bwrap: string, procsFiles: string[]): stri
     ...words(`--fsize=${limits.tmpBytes} --nproc=${limits.processes} --nofile=1024 --`),
     '/bin/sh',
     '-c',
-    handBack(work.results),
-    work.command,
-    ...work.args,
+    copyResults(request.results),
+    request.command,
+    ...request.args,
   ]
 }
 
@@ -198,8 +201,8 @@ exec "$@"
 /**
  * The results leave through pipes, so that nothing in the sandbox can write to the gateway's disk.
  */
-function handBack(results: string[]): string {
+function copyResults(results: string[]): string {
   const closed = results.map((_, at) => `${at + 3}>&-`).join(' ')
-  const given = results.map((path, at) => `[ ! -e ${path} ] || cat ${path} >&${at + 3}`)
-  return [`"$0" "$@" ${closed}`, 'code=$?', ...given, 'exit $code'].join('\n')
+  const copied = results.map((path, at) => `[ ! -e ${path} ] || cat ${path} >&${at + 3}`)
+  return [`"$0" "$@" ${closed}`, 'code=$?', ...copied, 'exit $code'].join('\n')
 }

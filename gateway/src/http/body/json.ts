@@ -1,4 +1,5 @@
 import { errorMessage } from '#api/error-code.ts'
+import { isObject } from '#api/is-object.ts'
 import { Problem } from '#api/problem.ts'
 
 /** Nesting of arrays and objects. The API needs 6. More could overflow recursive code's stack. */
@@ -15,14 +16,11 @@ export function parseJson(text: string): unknown {
 }
 
 /** The body, or the text of a form's field, as a JSON object. */
-export function asObject(given: unknown): Record<string, unknown> {
-  const value = typeof given === 'string' ? parseJson(given) : given
+export function asObject(body: unknown): Record<string, unknown> {
+  const value = typeof body === 'string' ? parseJson(body) : body
   if (isObject(value)) return value
   throw new Problem('request-invalid', 'The body is not a JSON object, like {"source": …}.')
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Checks depth and keys in one pass over the text, before parsing. */
 function refuseByShape(text: string): void {

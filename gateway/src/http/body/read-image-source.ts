@@ -7,8 +7,8 @@ const later = ['git', 'upload', 'tree']
 
 /** The `source` of a JSON body: exactly one kind. */
 export function readImageSource(source: unknown): ImageSource {
-  const given = typeof source === 'object' && source !== null ? Object.keys(source) : []
-  const [kind, other] = given.filter((name) => [...kinds, ...later].includes(name))
+  const names = typeof source === 'object' && source !== null ? Object.keys(source) : []
+  const [kind, other] = names.filter((name) => [...kinds, ...later].includes(name))
 
   if (kind === undefined)
     throw refused(

@@ -55,11 +55,11 @@ export async function receiveForm(
   })
 
   try {
-    const asked = new FormRequest(request.headers)
-    await unlessAborted(Promise.race([parse(asked), patience.refused]), gone)
+    const form = new FormRequest(request.headers)
+    await unlessAborted(Promise.race([parse(form), patience.refused]), gone)
     if (!file.facts)
       throw new Problem('request-invalid', 'The form has no file field named source.')
-    return { source: file.facts, ...fieldsOf(asked.body) }
+    return { source: file.facts, ...fieldsOf(form.body) }
   } catch (error) {
     const problem = formProblem(error, deps.maxUploadBytes)
     over.abort(problem) // stops the reader of the file, if it still reads
@@ -123,12 +123,12 @@ function fieldsOf(body: Record<string, string | string[]>): Omit<Received, 'sour
   const fields = Object.entries(body).flatMap(([name, value]) =>
     [value].flat().map((one): [string, string] => [name, one]),
   )
-  const given = fields
+  const secretFields = fields
     .filter(isSecret)
     .map(([name, value]): [string, Buffer] => [name.slice(secretPrefix.length), Buffer.from(value)])
-  const secrets = new Map(given)
-  if (secrets.size < given.length)
-    throw new Problem('secret-invalid', 'The form gives a secret twice; give it once.')
+  const secrets = new Map(secretFields)
+  if (secrets.size < secretFields.length)
+    throw new Problem('secret-invalid', 'The form has a secret twice. Send it once.')
   return { fields: fields.filter((field) => !isSecret(field)), secrets }
 }
 

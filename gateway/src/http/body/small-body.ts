@@ -81,16 +81,12 @@ export const tooSlow = (bodyMs: number): Problem =>
   new Problem(
     'body-too-slow',
     `The body was not complete within ${bodyMs / 1000} s. Send it again over a faster connection.`,
-    {
-      facts: { bodyMs },
-    },
+    { facts: { bodyMs } },
   )
 
 const truncated = (cause?: unknown): Problem =>
   new Problem(
     'body-truncated',
     'The connection broke before the body was complete. Send it again.',
-    {
-      cause,
-    },
+    { cause },
   )

@@ -13,7 +13,7 @@ export interface Reader {
 }
 
 /** Readers that get a page in one turn of the event loop. Other work runs between. */
-const givenAtOnce = 250
+const readersPerTurn = 250
 /** Pages to cache for readers that catch up, so that they do not each read the same. */
 const keptPages = 8
 
@@ -25,8 +25,8 @@ export function subscribe(store: LogStore, id: string, reader: Reader): () => vo
   broadcasters.set(store, all)
   const broadcaster = all.get(id) ?? new Broadcaster(store, id, () => all.delete(id))
   all.set(id, broadcaster)
-  broadcaster.join(reader)
-  return () => broadcaster.leave(reader)
+  broadcaster.add(reader)
+  return () => broadcaster.remove(reader)
 }
 
 /**
@@ -54,12 +54,12 @@ class Broadcaster {
     this.#over = over
   }
 
-  join(reader: Reader): void {
+  add(reader: Reader): void {
     this.#readers.add(reader)
     void this.#catchUp(reader, null)
   }
 
-  leave(reader: Reader): void {
+  remove(reader: Reader): void {
     this.#ready.delete(reader)
     if (!this.#readers.delete(reader) || this.#readers.size > 0) return
     this.#empty.abort()
@@ -72,7 +72,7 @@ class Broadcaster {
       for (;;) {
         const page = await this.#pageAfter(reader.seq)
         if (!this.#readers.has(reader)) return
-        if (page.length > 0) await give(reader, page)
+        if (page.length > 0) await push(reader, page)
         else if (reader.seq >= this.#seq) break // otherwise the others got more meanwhile
       }
     } catch (error) {
@@ -89,7 +89,7 @@ class Broadcaster {
       const [last] = await this.#store.eventsAfter(this.#id, Math.max(0, from - 1), 1)
       const start = last?.seq === from ? from : 0 // a reader may send a number not reached yet
       for await (const page of followPages(this.#store, this.#id, start, this.#empty.signal))
-        await this.#giveAll(page)
+        await this.#pushAll(page)
       if (this.#empty.signal.aborted) return
       this.#ended = await this.#store.find(this.#id)
       this.#over()
@@ -100,12 +100,12 @@ class Broadcaster {
     }
   }
 
-  async #giveAll(page: Page): Promise<void> {
+  async #pushAll(page: Page): Promise<void> {
     this.#seq = page.at(-1)!.seq
     let turn = 0
     for (const reader of this.#ready) {
-      if (++turn % givenAtOnce === 0) await setImmediate()
-      const busy = this.#readers.has(reader) ? give(reader, page) : null
+      if (++turn % readersPerTurn === 0) await setImmediate()
+      const busy = this.#readers.has(reader) ? push(reader, page) : null
       if (!busy) continue
       this.#ready.delete(reader)
       void this.#catchUp(reader, busy)
@@ -124,7 +124,7 @@ class Broadcaster {
   }
 }
 
-function give(reader: Reader, page: Page): Promise<unknown> | null {
+function push(reader: Reader, page: Page): Promise<unknown> | null {
   const { seq } = reader
   const last = page.at(-1)!.seq
   if (seq >= last) return null

@@ -40,9 +40,9 @@ export function readerGate({ logOf }: Pick<Commands, 'logOf'>, authorize: Author
     const id = address.exec(pathOf(request))?.[1]
     if (id === undefined) throw new Problem('route-not-found', 'There is no log at this address.')
     const deployment = await logOf(callerOf(request), id)
-    const asked = { deployment, after: afterOf(request), filter: filterOf(request) }
+    const reader = { deployment, after: afterOf(request), filter: filterOf(request) }
     if (isWebSocket(request)) assertHandshake(request)
-    return asked
+    return reader
   }
 }
 
@@ -71,6 +71,6 @@ function typeOf({ headers: { accept = '*/*' } }: IncomingMessage): LogType {
   if (type) return type
   throw new Problem(
     'request-invalid',
-    `The log comes as ${logTypes.join(', ')}: name one in Accept.`,
+    `The log is available as ${logTypes.join(', ')}. Name one of them in Accept.`,
   )
 }

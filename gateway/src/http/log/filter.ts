@@ -14,13 +14,13 @@ export function filterOf(request: IncomingMessage): LogFilter {
   const query = knownQuery(request, 'only', 'step', 'stream', 'after')
   const [only, step, stream] = ['only', 'step', 'stream'].map((name) => query.get(name) || null)
   if (!only && !step && !stream) return everything
-  const asked = new Set(only?.split(',') ?? types)
-  for (const type of asked) check('only', type, types)
+  const wantedTypes = new Set(only?.split(',') ?? types)
+  for (const type of wantedTypes) check('only', type, types)
   if (stream) check('stream', stream, streams)
   return {
     key: JSON.stringify([only, step, stream]),
     keeps: (event) =>
-      asked.has(event.type) &&
+      wantedTypes.has(event.type) &&
       (!step || ('step' in event && event.step === step)) &&
       (!stream || ('stream' in event && event.stream === stream)),
   }
@@ -30,6 +30,6 @@ export const everything: LogFilter = { key: '', keeps: () => true }
 
 function check(name: string, value: string, known: string[]): void {
   if (known.includes(value)) return
-  const detail = `The filter ${name} knows no ${value.slice(0, 50)}; it knows ${known.join(', ')}.`
+  const detail = `The filter ${name} does not know ${value.slice(0, 50)}. It knows ${known.join(', ')}.`
   throw new Problem('request-invalid', detail, { facts: { filter: name, known } })
 }

@@ -50,7 +50,7 @@ export const formats: Record<LogType, Format> = {
     heartbeat: (state, { createdAt }) =>
       renderLine(`   still ${state}`, new Date().toISOString(), createdAt),
     end: (deployment) => renderVerdict(deployment),
-    disconnect: ({ detail }, { id }) => `\n${detail} Read on at ${fill(routes.events, { id })}\n`,
+    disconnect: ({ detail }, { id }) => `\n${detail} Continue at ${fill(routes.events, { id })}\n`,
   },
 }
 

@@ -121,6 +121,5 @@ const stoppingMessage: GoAway = {
 
 const tooSlowMessage: GoAway = {
   type: 'too-slow',
-  detail:
-    'The reader took nothing of the log for too long. Reconnect with the number of the last event.',
+  detail: 'The reader was too slow. Reconnect with the number of the last event.',
 }

@@ -26,16 +26,16 @@ export function createDeployment(
     if (request.is('application/json')) {
       if (query.length > 0)
         throw new Problem('request-invalid', 'With a JSON body the options are fields of it.')
-      const { source, ...given } = await jsonObject(request, response, upload.bodyMs)
-      const options = parseOptions(given)
-      const asked = { source: readImageSource(source), options }
+      const { source, ...fields } = await jsonObject(request, response, upload.bodyMs)
+      const options = parseOptions(fields)
+      const requestBody = { source: readImageSource(source), options }
       return respondAccepted(
         response,
-        await commands.deployExisting(caller, asked.source, {
+        await commands.deployExisting(caller, requestBody.source, {
           app,
           options,
           idempotencyKey,
-          asked,
+          requestBody,
         }),
       )
     }

@@ -50,8 +50,8 @@ export function deployAndFollow(
   }
 }
 
-function readQuery(given: [string, string][]) {
-  const query = readOptions(given, ['wait', 'follow'])
+function readQuery(fields: [string, string][]) {
+  const query = readOptions(fields, ['wait', 'follow'])
   if (query.answer.wait && query.answer.follow === false)
     throw new Problem(
       'option-invalid',
@@ -82,9 +82,7 @@ async function verdictStatus(
   throw new Problem(
     'stopping',
     `The gateway is stopping. Deployment ${id} continues after the restart; read its record.`,
-    {
-      facts: { deployment: id },
-    },
+    { facts: { deployment: id } },
   )
 }
 

@@ -12,8 +12,8 @@ import { fill, routes } from '#api/routes.ts'
 export const readProblem: RequestHandler = (request, response) => {
   const code = problemCodes.find((known) => known === request.params['code'])
   if (!code) {
-    const asked = String(request.params['code']).slice(0, 100)
-    throw new Problem('route-not-found', `There is no problem with the code ${asked}.`)
+    const code = String(request.params['code']).slice(0, 100)
+    throw new Problem('route-not-found', `There is no problem with the code ${code}.`)
   }
 
   if (request.accepts(['json', 'html']) === 'html') response.type('html').send(pageOf(code))

@@ -25,6 +25,6 @@ export function readDeployment({ deployment }: Pick<Commands, 'deployment'>): Re
 
 /** The reader's last event. `Last-Event-ID`, from a browser that reconnects, wins over `after`. */
 export function afterOf(request: IncomingMessage): number {
-  const asked = queryOf(request).get('after')
-  return wholeNumber('after', request.headers['last-event-id']?.toString() || asked || '0')
+  const after = queryOf(request).get('after')
+  return wholeNumber('after', request.headers['last-event-id']?.toString() || after || '0')
 }

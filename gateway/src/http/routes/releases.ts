@@ -43,8 +43,8 @@ export function rollBack({ rollback }: Pick<Commands, 'rollback'>): RequestHandl
     const release = query.has('release') ? wholeNumber('release', query.get('release')!) : null
     query.delete('release')
     const { options } = readOptions(query)
-    const asked = { app, release, options, idempotencyKey: idempotencyKeyOf(request) }
-    respondAccepted(response, await rollback(callerOf(request), asked))
+    const rollbackRequest = { app, release, options, idempotencyKey: idempotencyKeyOf(request) }
+    respondAccepted(response, await rollback(callerOf(request), rollbackRequest))
   }
 }
 

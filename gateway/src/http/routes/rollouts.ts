@@ -34,8 +34,8 @@ export function createRollout(
 
     async function fromJson(): Promise<Rollout> {
       const { source, ...more } = await jsonObject(request, response, upload.bodyMs)
-      const asked = { ...readRollout(more), source: readImageSource(source) }
-      return commands.createRollout(caller, asked, null, { asked, idempotencyKey })
+      const rollout = { ...readRollout(more), source: readImageSource(source) }
+      return commands.createRollout(caller, rollout, null, { requestBody: rollout, idempotencyKey })
     }
 
     async function fromForm(): Promise<Rollout> {
@@ -47,18 +47,18 @@ export function createRollout(
           'The form has no field named rollout: {"targets": [{"app": …}]}.',
         )
 
-      const asked = { ...readRollout(asObject(rolloutField[1])), source: null }
+      const rollout = { ...readRollout(asObject(rolloutField[1])), source: null }
       const { options } = readOptions(fields.filter((field) => field !== rolloutField))
       const build = {
-        app: asked.targets[0]!.app,
+        app: rollout.targets[0]!.app,
         options: { ...options, deploy: false },
         source,
         secrets,
       }
 
       const { id } = await commands.submit(caller, { ...build, idempotencyKey })
-      return commands.createRollout(caller, asked, id, {
-        asked: [asked, options, source.digest],
+      return commands.createRollout(caller, rollout, id, {
+        requestBody: [rollout, options, source.digest],
         idempotencyKey,
       })
     }

@@ -11,7 +11,7 @@ import type { Command, Layer, RailpackPlan, Step } from '../plan-schema.ts'
 import { secretsHashMounts } from './secrets-hash.ts'
 import { shellWords } from '../../go/shell-words.ts'
 
-export type StepsInput = {
+type StepsInput = {
   plan: RailpackPlan
   cacheKey: string
   secretsHash: string
@@ -23,7 +23,7 @@ export type StepsInput = {
 }
 
 /** A plan while it is compiled. */
-export type Compilation = StepsInput & {
+type Compilation = StepsInput & {
   /** The result of each compiled step, and the environment that steps built on it get. */
   made: Map<string, Made>
   /**
@@ -38,36 +38,40 @@ type Made = { tree: Tree; env: BuildEnv }
 
 /** Compiles all steps of a plan, each after its inputs. */
 export function compileSteps(input: StepsInput): Compilation {
-  const work: Compilation = { ...input, made: new Map(), invalidNodes: new Map(), notes: [] }
+  const compilation: Compilation = { ...input, made: new Map(), invalidNodes: new Map(), notes: [] }
   for (const { step, parents } of inOrder(input.plan.steps, input.refuse)) {
-    const inherited = mergeEnvs(parents.map((parent) => work.made.get(parent)!.env))
+    const inherited = mergeEnvs(parents.map((parent) => compilation.made.get(parent)!.env))
     let made: Made = {
-      tree: assembleFor(work, nameOf(step), step.inputs),
+      tree: assembleFor(compilation, nameOf(step), step.inputs),
       env: withVariables(inherited, step.variables),
     }
-    for (const command of step.commands) made = apply(work, command, made, step)
-    work.made.set(step.name, made)
+    for (const command of step.commands) made = apply(compilation, command, made, step)
+    compilation.made.set(step.name, made)
   }
-  return work
+  return compilation
 }
 
 const nameOf = (step: Step): string => `The step ${step.name}`
 
 /** Builds the file system of `deploy` or of a step from its layers. `who` names it in messages. */
-export function assembleFor(work: Compilation, who: string, layers: Layer[]): Tree {
+export function assembleFor(compilation: Compilation, who: string, layers: Layer[]): Tree {
   const ground = layers[0]
   if (ground?.include?.length || ground?.exclude?.length)
-    throw work.refuse(`${who} has include or exclude on its first layer, which always stands whole`)
-  return assemble(layers, (layer) => layerTree(work, who, layer))
+    throw compilation.refuse(
+      `${who} has include or exclude on its first layer, which is always used whole`,
+    )
+  return assemble(layers, (layer) => layerTree(compilation, who, layer))
 }
 
-function layerTree(work: Compilation, who: string, layer: Layer): Tree {
-  if (layer.image) return imageTree(work, who, layer.image)
-  if (layer.local) return work.source
+function layerTree(compilation: Compilation, who: string, layer: Layer): Tree {
+  if (layer.image) return imageTree(compilation, who, layer.image)
+  if (layer.local) return compilation.source
   if (!layer.step) return scratch
-  const step = work.made.get(layer.step)
+  const step = compilation.made.get(layer.step)
   if (step) return step.tree
-  work.notes.push(`${who} takes nothing from the step ${layer.step}, which the plan does not have.`)
+  compilation.notes.push(
+    `${who} takes nothing from the step ${layer.step}, which the plan does not have.`,
+  )
   return scratch
 }
 
@@ -80,20 +84,22 @@ function imageTree({ platform, invalidNodes }: Compilation, who: string, name: s
 }
 
 /** The file system and the environment after one command of a step. */
-function apply(work: Compilation, command: Command, { tree, env }: Made, step: Step): Made {
+function apply(compilation: Compilation, command: Command, { tree, env }: Made, step: Step): Made {
   switch (command.form) {
     case 'exec':
-      return { tree: run(work, command, { tree, env }, step), env }
+      return { tree: run(compilation, command, { tree, env }, step), env }
     case 'path':
       return { tree, env: withPath(env, command.path) }
     case 'copy': {
-      const from = command.image ? imageTree(work, nameOf(step), command.image) : work.source
+      const from = command.image
+        ? imageTree(compilation, nameOf(step), command.image)
+        : compilation.source
       return { tree: copyCommand(tree, from, command), env }
     }
     case 'file': {
       const asset = ownValue(step.assets, command.name)
       if (asset === undefined)
-        throw work.refuse(
+        throw compilation.refuse(
           `${nameOf(step)} writes the asset ${command.name}, which it does not have`,
         )
       return { tree: fileCommand(tree, asset, command), env }
@@ -107,8 +113,13 @@ const ownValue = <T>(table: Record<string, T>, name: string): T | undefined =>
 
 type CommandOf<Form> = Extract<Command, { form: Form }>
 
-function run(work: Compilation, { cmd, customName }: CommandOf<'exec'>, made: Made, step: Step) {
-  const { plan, platform, hostname = '', secretsHash } = work
+function run(
+  compilation: Compilation,
+  { cmd, customName }: CommandOf<'exec'>,
+  made: Made,
+  step: Step,
+) {
+  const { plan, platform, hostname = '', secretsHash } = compilation
   const args = shellWords(cmd).words
   const node = exec(
     made.tree,
@@ -117,14 +128,14 @@ function run(work: Compilation, { cmd, customName }: CommandOf<'exec'>, made: Ma
       env: envLines(made.env),
       cwd: appFolder,
       secrets: plan.secrets,
-      mounts: [...secretsHashMounts(plan, step, secretsHash), ...cacheMounts(work, step)],
+      mounts: [...secretsHashMounts(plan, step, secretsHash), ...cacheMounts(compilation, step)],
       platform,
       hostname,
     },
     customName,
   )
   if (args.length === 0)
-    work.invalidNodes.set(
+    compilation.invalidNodes.set(
       node,
       `${nameOf(step)} has a command without words: ${JSON.stringify(cmd)}`,
     )

@@ -49,7 +49,7 @@ export class Redactor {
    * it returns those, too.
    */
   flush(all: boolean): NewEvent[] {
-    const given: Entry[] = []
+    const entries: Entry[] = []
     const held: Entry[] = []
 
     for (const entry of this.#queue) {
@@ -60,11 +60,11 @@ export class Redactor {
         event.type === 'dropped' &&
         held.some((other) => 'step' in other.event && other.event.step === event.step)
       if (!all && (undecided || waits)) held.push(entry)
-      else given.push(entry)
+      else entries.push(entry)
     }
 
     this.#queue = held
-    return given.map(({ event, stream, from, to }) => {
+    return entries.map(({ event, stream, from, to }) => {
       if (event.type !== 'log' || !stream) return event
       const text = stream.redacted(event.text, from)
       stream.forget(to)

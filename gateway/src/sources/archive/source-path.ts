@@ -18,7 +18,7 @@ export function sourcePath(name: string, limits: Limits): string {
   if (path === '' || path === '.') return ''
 
   const parts = path.split('/')
-  if (parts.at(-1) === '..') throw invalid('It has no name of its own.')
+  if (parts.at(-1) === '..') throw invalid('Its path names no file.')
   if (path.split(/[/\\]/).includes('..'))
     throw new Problem(
       'archive-path-escape',

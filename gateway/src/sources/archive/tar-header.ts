@@ -90,7 +90,7 @@ function readFormat(block: Buffer): Header['format'] {
   // star's format before POSIX has its own fields here. Other readers take it for v7, which has
   // none.
   if (blank(block, 257, 265) || (isStar(block) && !magic.startsWith('ustar'))) return 'v7'
-  throw corrupt('A header is of no format that is known here (ustar, pax, GNU, star, v7).')
+  throw corrupt('A header has an unknown format (known are ustar, pax, GNU, star and v7).')
 }
 
 const isStar = (block: Buffer): boolean => block.toString('latin1', 508, blockBytes) === 'tar\0'

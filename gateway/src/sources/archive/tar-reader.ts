@@ -70,7 +70,7 @@ export class TarReader {
       }
       const { type } = header
       if (type === 'g') {
-        if (pending) throw ambiguous('A global pax header stands between an entry and its name.')
+        if (pending) throw ambiguous('A global pax header is between an entry and its name.')
         if (Object.keys(readPax(await this.#metadata(header))).length > 0)
           throw ambiguous('A global pax header gives a name or a size.')
       } else if (type === 'x') {
@@ -81,7 +81,7 @@ export class TarReader {
         long[type] = longName(await this.#metadata(header))
       } else if (type === 'V' && header.sizeBytes === 0) {
         // The label of the whole archive (`tar -V`). It is no entry.
-        if (pending) throw ambiguous('A volume label stands between an entry and its name.')
+        if (pending) throw ambiguous('A volume label is between an entry and its name.')
         await this.#metadata(header)
       } else
         return this.#entry(header, {
@@ -126,7 +126,7 @@ export class TarReader {
     for (let piece = second; piece.length > 0; piece = await this.#input.some(64 * 1024))
       if (!isZero(piece)) {
         const detail =
-          'There is more behind the end of the archive, which some readers would see. Send one archive only.'
+          'The archive has data after its end, which some readers would see. Send one archive only.'
         throw new Problem('archive-trailing-data', detail)
       }
 
@@ -155,7 +155,7 @@ export class TarReader {
     if (body.length < sizeBytes + paddingBytes) throw truncated()
     // GNU tar reads a name on into the padding. Python does so with the records of a pax header.
     if (!isZero(body.subarray(sizeBytes)))
-      throw ambiguous('There is text behind the end of an extended header.')
+      throw ambiguous('An extended header has text after its end.')
 
     return body.subarray(0, sizeBytes)
   }
@@ -172,10 +172,10 @@ export class TarReader {
     const type = isListed ? 'folder' : types[header.type]
     if (!type) {
       const detail =
-        'Only files, folders and links can be taken. Pack without devices, pipes and sparse files.'
+        'Only files, folders and links are accepted. Pack without devices, pipes and sparse files.'
       throw new Problem('archive-type-forbidden', detail, { facts: { type: header.type } })
     }
-    if (header.ambiguous) throw ambiguous('Its header says more than its format knows.')
+    if (header.ambiguous) throw ambiguous('Its header has fields that its format does not have.')
 
     const path = decode(this.at.name)
     const { sizeBytes, executable } = header

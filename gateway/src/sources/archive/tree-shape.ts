@@ -8,15 +8,15 @@ import { tooMany } from './tar-reader.ts'
 const targetBytes = 4095
 
 type Kind = 'file' | 'copy' | 'folder' | 'link'
-type Place = { kind: Kind; path: string }
+type TreeNode = { kind: Kind; path: string }
 
 /**
- * The paths of a tree that are taken, and their kinds. Refuses two paths that could be the same on
+ * The paths of a tree, and their kinds. Refuses two paths that could be the same on
  * some file system, and links that, fully resolved, could leave the tree.
  */
 export class TreeShape {
   readonly #limits: Limits
-  readonly #places = new Map<string, Place>()
+  readonly #nodes = new Map<string, TreeNode>()
   readonly #targets = new Map<string, string>()
   /** Length of the longest link path, as a collision key: a longer path is no link. */
   #longestLink = 0
@@ -27,11 +27,11 @@ export class TreeShape {
   }
 
   /** Adds a path. Returns the folders that this makes necessary, outer before inner. */
-  take(kind: Kind, path: string): string[] {
-    const place = this.#places.get(collisionKey(path))
+  addPath(kind: Kind, path: string): string[] {
+    const node = this.#nodes.get(collisionKey(path))
     // A folder may appear again, after its content or twice: that adds nothing.
-    if (place?.kind === 'folder' && kind === 'folder' && place.path === path) return []
-    if (place) throw clash(place, kind, path)
+    if (node?.kind === 'folder' && kind === 'folder' && node.path === path) return []
+    if (node) throw conflict(node, kind, path)
     const folders = this.#folders(path)
     this.#add({ kind, path })
     if (kind === 'file') this.#files++
@@ -41,7 +41,7 @@ export class TreeShape {
   /**
    * Adds the path of a symbolic link. `links` checks its target again when the whole tree is known.
    */
-  takeLink(path: string, target: string): string[] {
+  addLink(path: string, target: string): string[] {
     checkCharacters(target)
     if (target === '' || /^[/\\]|^[A-Za-z]:[/\\]/.test(target))
       throw escape('Its target must be a relative path.')
@@ -49,15 +49,13 @@ export class TreeShape {
       throw new Problem(
         'archive-path-too-long',
         `The target of a link may have ${targetBytes} bytes.`,
-        {
-          facts: { targetBytes },
-        },
+        { facts: { targetBytes } },
       )
 
-    this.#aim(path, target)
+    this.#resolveTarget(path, target)
     if (this.#targets.size >= this.#limits.links) throw tooMany(this.#limits.links)
 
-    const folders = this.take('link', path)
+    const folders = this.addPath('link', path)
     this.#targets.set(path, target)
     this.#longestLink = Math.max(this.#longestLink, collisionKey(path).length)
     return folders
@@ -68,8 +66,8 @@ export class TreeShape {
   }
 
   isFile(path: string): boolean {
-    const place = this.#places.get(collisionKey(path))
-    return place?.path === path && (place.kind === 'file' || place.kind === 'copy')
+    const node = this.#nodes.get(collisionKey(path))
+    return node?.path === path && (node.kind === 'file' || node.kind === 'copy')
   }
 
   /**
@@ -77,15 +75,15 @@ export class TreeShape {
    * a circle, or out of the tree.
    */
   async links(): Promise<{ path: string; target: string }[]> {
-    const aims = new Map<string, string>()
+    const resolved = new Map<string, string>()
     for (const [path, target] of this.#targets) {
       await unpackSlice.yield()
-      aims.set(collisionKey(path), collisionKey(this.#aim(path, target)))
+      resolved.set(collisionKey(path), collisionKey(this.#resolveTarget(path, target)))
     }
 
     for (const path of this.#targets.keys()) {
       let at: string | undefined = collisionKey(path)
-      for (let hops = 0; at !== undefined; hops++, at = aims.get(at))
+      for (let hops = 0; at !== undefined; hops++, at = resolved.get(at))
         if (hops > this.#limits.depth)
           throw escape(`The link ${JSON.stringify(path)} leads in a circle.`)
     }
@@ -94,7 +92,7 @@ export class TreeShape {
   }
 
   /** The path that a link leads to. Checks each step. */
-  #aim(path: string, target: string): string {
+  #resolveTarget(path: string, target: string): string {
     const at = path.split('/').slice(0, -1)
     const steps = target.split('/').filter((step) => step !== '' && step !== '.')
     if (steps.length > 2 * this.#limits.depth) throw escape('Its target has too many steps.')
@@ -108,7 +106,7 @@ export class TreeShape {
       } else if (at.pop() === undefined) throw escape('Its target is outside the tree.')
       else letters -= keys.pop()!.length + 1
       const mayBeLink = i < steps.length - 1 && letters <= this.#longestLink
-      if (mayBeLink && this.#places.get(keys.join('/'))?.kind === 'link')
+      if (mayBeLink && this.#nodes.get(keys.join('/'))?.kind === 'link')
         throw escape(`The link ${JSON.stringify(path)} leads through another link.`)
     }
 
@@ -120,33 +118,33 @@ export class TreeShape {
     const slash = path.lastIndexOf('/')
     if (slash < 0) return []
     const folder = path.slice(0, slash)
-    const place = this.#places.get(collisionKey(folder))
-    if (place?.kind === 'folder' && place.path === folder) return []
-    if (place) throw clash(place, 'folder', folder)
+    const node = this.#nodes.get(collisionKey(folder))
+    if (node?.kind === 'folder' && node.path === folder) return []
+    if (node) throw conflict(node, 'folder', folder)
     const folders = this.#folders(folder)
     this.#add({ kind: 'folder', path: folder })
     return [...folders, folder]
   }
 
-  #add(place: Place): void {
+  #add(node: TreeNode): void {
     // Folders without an entry of their own count too: the gateway has to create each one.
-    if (this.#places.size >= this.#limits.entries) throw tooMany(this.#limits.entries)
-    this.#places.set(collisionKey(place.path), place)
+    if (this.#nodes.size >= this.#limits.entries) throw tooMany(this.#limits.entries)
+    this.#nodes.set(collisionKey(node.path), node)
   }
 }
 
-function clash(place: Place, kind: Kind, path: string): Problem {
-  const other = { facts: { other: place.path } }
-  if (place.path === path && place.kind !== kind && (place.kind === 'link' || kind === 'link'))
-    return escape('A link stands where another entry has a folder or a file.', other)
-  if (place.kind === 'copy' && place.path === path)
+function conflict(node: TreeNode, kind: Kind, path: string): Problem {
+  const other = { facts: { other: node.path } }
+  if (node.path === path && node.kind !== kind && (node.kind === 'link' || kind === 'link'))
+    return escape('A link has the path of another entry’s folder or file.', other)
+  if (node.kind === 'copy' && node.path === path)
     return new Problem('archive-hardlink-invalid', 'It would write over a hard link.', other)
 
   return new Problem(
     'archive-duplicate-path',
-    place.path === path
-      ? 'Its path comes twice.'
-      : 'Its path differs from another only in case or the like, and not every file system keeps them apart. Rename one.',
+    node.path === path
+      ? 'Its path occurs twice.'
+      : 'Its path differs from another one only in case or Unicode form. Not every file system distinguishes them. Rename one.',
     other,
   )
 }

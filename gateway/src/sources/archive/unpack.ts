@@ -10,12 +10,12 @@ import { TreeShape } from './tree-shape.ts'
 type UnpackDeps = { tar: TarReader; staging: Staging; limits: Limits; meter: Meter }
 
 /** Unpacks an archive into a staging folder. Checks each entry before writing it. */
-export async function unpack(parts: UnpackDeps): Promise<Manifest> {
-  const { tar, staging, limits } = parts
+export async function unpack(deps: UnpackDeps): Promise<Manifest> {
+  const { tar, staging, limits } = deps
   const shape = new TreeShape(limits)
   try {
     for (let entry = await tar.next(); entry; entry = await tar.next())
-      await write(entry, shape, parts)
+      await write(entry, shape, deps)
   } catch (error) {
     throw error instanceof Problem && error.code.startsWith('archive-')
       ? withEntry(error, tar.at)
@@ -44,15 +44,15 @@ async function write(
   const makeFolders = (folders: string[]) => folders.forEach((folder) => staging.folder(folder))
   switch (entry.type) {
     case 'folder':
-      return makeFolders(shape.take('folder', path))
+      return makeFolders(shape.addPath('folder', path))
     case 'file':
-      makeFolders(shape.take('file', path))
+      makeFolders(shape.addPath('file', path))
       return staging.file(path, { executable: entry.executable, sizeBytes: entry.sizeBytes, tar })
     case 'link':
-      return makeFolders(shape.takeLink(path, entry.target))
+      return makeFolders(shape.addLink(path, entry.target))
     case 'hard-link': {
       const from = originalOf(entry.target, shape, limits)
-      makeFolders(shape.take('copy', path))
+      makeFolders(shape.addPath('copy', path))
       return meter.expanded(staging.copy(path, from))
     }
   }

@@ -52,13 +52,13 @@ export class IntegrityWatch {
           ? { ok: true, detail: `whole at ${at} (${check})` }
           : {
               ok: false,
-              detail: `damaged, found at ${at}: ${found}; bring a backup back with tarmac-gateway restore`,
+              detail: `damaged, found at ${at}: ${found}; restore a backup with tarmac-gateway restore`,
             }
       if (found === null) this.#log.info({ check, ms }, 'database is whole')
       else this.#log.error({ check, ms, found }, 'database is damaged')
     } catch (err) {
       if (!this.#stop.signal.aborted)
-        this.#log.warn({ check, err }, 'database could not be looked through')
+        this.#log.warn({ check, err }, 'database could not be checked')
     } finally {
       await worker.terminate()
     }

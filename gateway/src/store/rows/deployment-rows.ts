@@ -3,6 +3,7 @@ import { isFinal, type DeploymentState } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import { type Change, reasonOf } from '../../deployments/lanes.ts'
 import { unpackJson } from '../../deployments/packed-json.ts'
+import type { PageRequest } from '../../deployments/release-store.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import { clears, mayMove } from '../../deployments/states.ts'
 import { leaseMs, type Claim } from '../../deployments/store.ts'
@@ -64,7 +65,7 @@ export class DeploymentRows {
   }
 
   /** Claims it: the next epoch begins. */
-  take({ id }: Pick<Row, 'id'>): Claim {
+  claimRow({ id }: Pick<Row, 'id'>): Claim {
     this.run('UPDATE deployments SET epoch = epoch + 1, leased_until = ? WHERE id = ?', [
       this.time(leaseMs),
       id,
@@ -105,7 +106,8 @@ export class DeploymentRows {
     ])
 
     // It waits in the queue, has left its build slot, or has left its lane.
-    if (cleared || to === 'pending' || to === 'deploying' || isFinal(to))
+    const leftBuildSlot = to === 'deploying' && row.state !== 'pending'
+    if (cleared || to === 'pending' || leftBuildSlot || isFinal(to))
       this.#others.notices.queueHasChanged()
   }
 
@@ -148,7 +150,7 @@ export class DeploymentRows {
   }
 
   /** Null when another runner has claimed it since, or it has ended. */
-  held(holder: Holder): Row | null {
+  rowIfHeld(holder: Holder): Row | null {
     const row = this.find(holder.id)
     return row && row.epoch === holder.epoch && !isFinal(row.state) ? row : null
   }
@@ -171,7 +173,7 @@ export class DeploymentRows {
   }
 
   /** Newest first. Loads one record at a time: they may be large. */
-  page(app: string, { limit, before }: { limit: number; before: string | null }) {
+  page(app: string, { limit, before }: PageRequest) {
     const newestFirst = this.prepare(
       'SELECT * FROM deployments WHERE app = ? AND number < ? ORDER BY number DESC LIMIT ?',
     )

@@ -11,7 +11,7 @@ import type { DeploymentRows } from './deployment-rows.ts'
 
 type Lane = Pick<Row, 'app' | 'owner'>
 
-/** Lanes, as their rules ask for them; for use within a transaction of the store. */
+/** The queries and changes that the rules of lanes need. Use it within a transaction. */
 export class LaneRows {
   readonly #rows: DeploymentRows
 

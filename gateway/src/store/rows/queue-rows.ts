@@ -23,7 +23,7 @@ const Notice = z.object({ for: Waiting.shape.for, place: z.number(), times: z.nu
 /** The queue as the tables have it, for use within a transaction of the store. */
 export class QueueRows {
   readonly #queued
-  readonly #atWork
+  readonly #running
   readonly #waits
   readonly #announced
   readonly #recordNotice
@@ -36,7 +36,7 @@ export class QueueRows {
          iif(json_valid(settings), settings, '{}') ->> '$.builds' AS appBuilds
        FROM deployments INDEXED BY deployments_queue JOIN apps USING (app) WHERE ended_at IS NULL AND state = 'pending'`,
     )
-    this.#atWork = db.prepare(
+    this.#running = db.prepare(
       `SELECT id, app, owner, state FROM deployments INDEXED BY deployments_unfinished
        WHERE ended_at IS NULL AND state <> 'pending'`,
     )
@@ -52,8 +52,8 @@ export class QueueRows {
     suspects: string[] | null = null,
   ): ReturnType<typeof schedule> {
     const queued = this.#queued.all().map(toQueued)
-    if (suspects) return { next: null, places: behindSuspects(queued, suspects) }
-    return schedule(queued, [...readRows(Running, this.#atWork.iterate())], limits)
+    if (suspects) return { next: null, positions: behindSuspects(queued, suspects) }
+    return schedule(queued, [...readRows(Running, this.#running.iterate())], limits)
   }
 
   /** Throws `queue-full`. Database triggers keep the sums. */

@@ -4,11 +4,13 @@ import { ImageFacts } from '#api/deployment.ts'
 import { SecretVersion } from '#api/release.ts'
 import { packJson, sharedChars, unpacked } from '../../deployments/packed-json.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
+import type { Notices } from '../notices.ts'
 import { pageOf, readAs, readRows, type StoreTools } from '../store-tools.ts'
 import {
   type StoredRelease,
   keptReleases,
   type NewRelease,
+  type PageRequest,
   type ReleaseStore,
 } from '../../deployments/release-store.ts'
 
@@ -33,12 +35,14 @@ const Body = z.object({
 export class ReleaseRows implements ReleaseStore {
   readonly #db: DatabaseSync
   readonly #tools: StoreTools
+  readonly #notices: Notices
   readonly #insert
   readonly #prune
   readonly #upTo
   readonly #newest
 
-  constructor(db: DatabaseSync, tools: StoreTools) {
+  constructor(db: DatabaseSync, tools: StoreTools, notices: Notices) {
+    this.#notices = notices
     this.#db = db
     this.#tools = tools
     this.#insert = db.prepare(
@@ -82,7 +86,7 @@ export class ReleaseRows implements ReleaseStore {
     return row && (number === undefined || row.number === number) ? toRelease(row) : null
   }
 
-  async list(app: string, owner: string | null, page: { limit: number; before: string | null }) {
+  async list(app: string, owner: string | null, page: PageRequest) {
     const upTo = page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before) - 1
     const rows = readRows(Row, this.#upTo.iterate(app, owner ?? '', upTo, page.limit + 1))
     const { shown, next } = pageOf(rows, page.limit, ({ number }) => number, shownChars)
@@ -117,6 +121,7 @@ export class ReleaseRows implements ReleaseStore {
         .run(app)
       this.#db.prepare('DELETE FROM releases WHERE app = ?').run(app)
       this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
+      this.#notices.queueHasChanged() // its settings are gone
     })
   }
 }

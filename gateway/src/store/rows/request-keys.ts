@@ -3,26 +3,30 @@ import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import type { Row } from '../record.ts'
 import type { DeploymentRows } from './deployment-rows.ts'
 
-type Key = { app: string; key: string; asked: unknown }
+type Key = { app: string; key: string; requestBody: unknown }
 
 /**
  * The deployment that was created with this key, if any. Problem: `idempotency-mismatch`.
  */
-export function madeByKey(rows: DeploymentRows, { app, key, asked }: Key): Row | null {
+export function findByKey(rows: DeploymentRows, { app, key, requestBody }: Key): Row | null {
   const known = knownKey(rows, app, key)
   if (!known) return null
-  assertSameRequest(String(known['fingerprint']), asked, `request to ${app}`)
+  assertSameRequest(String(known['fingerprint']), requestBody, `request to ${app}`)
   return rows.find(String(known['deployment']))
 }
 
 /** Call it in the transaction that creates the deployment. */
-export function noteKey(rows: DeploymentRows, { app, key, asked }: Key, deployment: string): void {
+export function recordKey(
+  rows: DeploymentRows,
+  { app, key, requestBody }: Key,
+  deployment: string,
+): void {
   rows.run('DELETE FROM idempotency_keys WHERE at < ?', [rows.time(-keyKeptMs)])
   keepWithin('The idempotency key', key, sizeLimits.nameBytes)
   rows.run('INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?)', [
     app,
     key,
-    fingerprintOf(asked),
+    fingerprintOf(requestBody),
     deployment,
     rows.time(),
   ])

@@ -4,7 +4,12 @@ import { ProblemBody } from '#api/problem/body.ts'
 import { Problem } from '#api/problem.ts'
 import { cutProblem } from '../../deployments/cut-texts.ts'
 import { assertSameRequest, fingerprintOf, keyKeptMs } from '../../deployments/idempotency.ts'
-import type { StoredRollout, RolloutStore } from '../../deployments/rollout-store.ts'
+import type {
+  RolloutRequest,
+  RolloutStore,
+  StoredRollout,
+} from '../../deployments/rollout-store.ts'
+import type { PageRequest } from '../../deployments/release-store.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import type { Notices } from '../notices.ts'
 import { pageOf, parsedObject, readAs, readRows, type StoreTools } from '../store-tools.ts'
@@ -42,7 +47,7 @@ export class RolloutRows implements RolloutStore {
       if (known) return this.#whole(known)
 
       const { id, ...body } = fresh
-      const { asked, idempotencyKey } = request
+      const { requestBody, idempotencyKey } = request
       for (const name of [id, idempotencyKey])
         keepWithin('A name', name ?? '', sizeLimits.nameBytes)
       const text = JSON.stringify({ ...body, refused: {}, problem: null })
@@ -51,12 +56,12 @@ export class RolloutRows implements RolloutStore {
         .prepare(
           'INSERT INTO rollouts (id, created_at, idempotency_key, fingerprint, body) VALUES (?, ?, ?, ?, ?)',
         )
-        .run(id, time(), idempotencyKey, fingerprintOf(asked), text)
+        .run(id, time(), idempotencyKey, fingerprintOf(requestBody), text)
       return this.#whole(this.#all('WHERE id = ?', id)[0]!)
     })
   }
 
-  async findByIdempotencyKey(request: Parameters<RolloutStore['findByIdempotencyKey']>[0]) {
+  async findByIdempotencyKey(request: RolloutRequest) {
     const known = this.#known(request)
     return known ? this.#whole(known) : null
   }
@@ -66,7 +71,7 @@ export class RolloutRows implements RolloutStore {
     return row ? this.#whole(row) : null
   }
 
-  async list({ limit, before }: { limit: number; before: string | null }) {
+  async list({ limit, before }: PageRequest) {
     const newestFirst = this.#db.prepare(
       'SELECT * FROM rollouts WHERE id < ? ORDER BY id DESC LIMIT ?',
     )
@@ -130,16 +135,10 @@ export class RolloutRows implements RolloutStore {
     return rollout
   }
 
-  #known({
-    asked,
-    idempotencyKey,
-  }: {
-    asked: unknown
-    idempotencyKey: string | null
-  }): Row | undefined {
+  #known({ requestBody, idempotencyKey }: RolloutRequest): Row | undefined {
     const since = this.#tools.time(-keyKeptMs)
     const [known] = this.#all('WHERE idempotency_key = ? AND created_at > ?', idempotencyKey, since)
-    if (known) assertSameRequest(known.fingerprint, asked, 'rollout')
+    if (known) assertSameRequest(known.fingerprint, requestBody, 'rollout')
     return known
   }
 
@@ -172,7 +171,7 @@ function toRollout({ id, created_at: createdAt, ended_at: endedAt, body }: Row):
 
 /** Without targets, so that nothing is left to do. */
 const damagedBody = (id: string): StoredBody => {
-  const detail = `The record of rollout ${id} is damaged and cannot be read; its deployments are still there.`
+  const detail = `The record of rollout ${id} is damaged and cannot be read. Its deployments still exist.`
   const problem = new Problem('database-unusable', detail).body()
   return {
     source: null,

@@ -3,7 +3,7 @@ import {
   type Death,
   gatewayDied,
   gatewayDiedAtRollout,
-  judgeDeath,
+  countDeath,
 } from '../../deployments/gateway-died.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import { failureIn, touchesMachines, workingStates } from '../../deployments/states.ts'
@@ -20,7 +20,7 @@ const atMachines = workingStates
 /**
  * A lease means that a runner has it. A suspect in a deploy state that waits for its turn has none.
  */
-const atWork = `ended_at IS NULL AND state IN (${working}) AND leased_until IS NOT NULL`
+const running = `ended_at IS NULL AND state IN (${working}) AND leased_until IS NOT NULL`
 const suspects = 'suspect IS NOT NULL AND ended_at IS NULL'
 
 /**
@@ -45,7 +45,7 @@ export class SuspectRows {
     this.#stop = db.prepare('UPDATE lives SET stopped_at = coalesce(stopped_at, ?)')
     this.#any = db.prepare(`SELECT 1 FROM deployments WHERE ${suspects} LIMIT 1`)
     this.#busy = db.prepare(
-      `SELECT 1 FROM deployments WHERE ${atWork} UNION ALL SELECT 1 FROM rollouts WHERE making > 0 LIMIT 1`,
+      `SELECT 1 FROM deployments WHERE ${running} UNION ALL SELECT 1 FROM rollouts WHERE making > 0 LIMIT 1`,
     )
     this.#rollouts = {
       making: db.prepare('SELECT id, deaths FROM rollouts WHERE ended_at IS NULL AND making > 0'),
@@ -78,17 +78,17 @@ export class SuspectRows {
     const ended: string[] = []
     this.#begin.run(keepWithin('The id of the boot', boot, sizeLimits.nameBytes), this.#rows.time())
     if (previous && previous['stoppedAt'] === null) {
-      const left = this.#rows.all(`SELECT * FROM deployments WHERE ${atWork}`)
+      const left = this.#rows.all(`SELECT * FROM deployments WHERE ${running}`)
       const rollouts = this.#rollouts.making.all()
 
       const death = {
-        atWork: left.length + rollouts.length,
+        running: left.length + rollouts.length,
         isSameBoot: previous['boot'] === boot,
         maxDeaths,
       }
       for (const row of left) if (this.#suspect(row, death)) ended.push(row.id)
       for (const { id, deaths } of rollouts)
-        this.#suspectRollout(String(id), judgeDeath(Number(deaths), death))
+        this.#suspectRollout(String(id), countDeath(Number(deaths), death))
     }
 
     this.#rollouts.settle.run()
@@ -133,14 +133,14 @@ export class SuspectRows {
   /** Fewest deaths first; then the fewest attempts; then those whose machines wait. */
   waiting(): Row[] {
     return this.#rows.all(
-      `SELECT * FROM deployments WHERE ${suspects} AND NOT (${atWork})
+      `SELECT * FROM deployments WHERE ${suspects} AND NOT (${running})
        ORDER BY deaths, epoch, state = 'pending', created_at`,
     )
   }
 
   /** Marks a deployment as suspect, or ends it. True when it ended. */
   #suspect(row: Row, death: Death): boolean {
-    const { deaths, ends } = judgeDeath(row.deaths, death)
+    const { deaths, ends } = countDeath(row.deaths, death)
     this.#mark.run(deaths, ends ? null : row.state, row.id)
     if (!ends) return false
 
@@ -158,7 +158,7 @@ export class SuspectRows {
     return true
   }
 
-  #suspectRollout(id: string, { deaths, ends }: ReturnType<typeof judgeDeath>): void {
+  #suspectRollout(id: string, { deaths, ends }: ReturnType<typeof countDeath>): void {
     this.#rollouts.mark.run(deaths, id)
     if (ends) this.#rollouts.stop.run(JSON.stringify(gatewayDiedAtRollout(deaths).body()), id)
   }

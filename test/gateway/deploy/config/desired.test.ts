@@ -92,7 +92,7 @@ const refusals: [string, string, string][] = [
     'none of off, stop, suspend',
   ],
   ['[processes]\nweb = "a \'b"', 'processes.web', 'a quote that is not closed'],
-  ['[[vm]]\nsize = "huge"', 'vm[0].size', 'is no machine size'],
+  ['[[vm]]\nsize = "huge"', 'vm[0].size', 'is not a machine size'],
   ['[checks.up]\ntype = "tcp"', 'checks.up.port', 'is missing'],
   ['kill_timeout = "45"', 'kill_timeout', 'a duration with its unit'],
   ['[deploy]\nstrategy = "yolo"', 'deploy.strategy', 'none of rolling'],
@@ -129,7 +129,7 @@ test('the strategy comes from the option, then fly.toml, then rolling; one that 
     refusal,
   )
   expect(notApplicable('[http_service]\ninternal_port = 1', 'bluegreen')).toThrow(
-    'no check is there',
+    'there is no check',
   )
   expect(notApplicable(null, 'bluegreen')).not.toThrow()
 })

@@ -274,9 +274,7 @@ test('a stuck WebSocket reader is disconnected, and so is one that sends too muc
   const other = await http.create()
   const loud = new WebSocket(
     `${http.url.replace('http', 'ws')}/v1/deployments/${other.id}/events`,
-    {
-      headers: authorization,
-    },
+    { headers: authorization },
   )
   loud.on('open', () => loud.send('x'.repeat(5000)))
   expect(await new Promise((resolve) => loud.once('close', resolve))).toBe(1009)

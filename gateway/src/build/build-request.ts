@@ -9,7 +9,7 @@ import type { PlannedSource } from '../railpack/plan-request.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Secrets } from '../secrets/vault.ts'
 
-export type ImageOrder = {
+export type BuildRequest = {
   deployment: Deployment
   tree: SourceTree
   /**
