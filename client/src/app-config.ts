@@ -28,21 +28,27 @@ const Config = z.object({
 })
 
 /** In this order, as flyctl reads them. */
-const readers: [string, (text: string) => unknown][] = [
-  ['fly.toml', (text) => parse(text)],
-  ['fly.json', (text) => JSON.parse(text)],
-  ['fly.yaml', topLevelApp],
-  ['fly.yml', topLevelApp],
-]
+const usual = ['fly.toml', 'fly.json', 'fly.yaml']
 
-/** Reads the app's config file in a folder. A file that cannot be parsed gives only `error`. */
-export async function readAppConfig(folder: string): Promise<AppConfig> {
+const reader = (file: string): ((text: string) => unknown) => {
+  if (file.endsWith('.json')) return (text) => JSON.parse(text)
+  return /\.ya?ml$/.test(file) ? topLevelApp : parse
+}
+
+/**
+ * Reads the app's config file in a folder: `chosen`, else the usual one. A file that cannot be
+ * parsed gives only `error`.
+ */
+export async function readAppConfig(
+  folder: string,
+  chosen: string | null = null,
+): Promise<AppConfig> {
   const found = { app: null, dockerfile: null, ignorefile: null, files: [], error: null }
-  for (const [file, read] of readers) {
+  for (const file of chosen === null ? usual : [chosen]) {
     const content = await readIfThere(join(folder, file))
     if (content === null) continue
     try {
-      const { app, build, files } = Config.parse(read(content))
+      const { app, build, files } = Config.parse(reader(file)(content))
       return {
         ...found,
         file,

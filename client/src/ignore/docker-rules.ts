@@ -6,7 +6,7 @@ import type { FolderRules } from './folder-rules.ts'
 
 /** The gateway reads these before the build, so .dockerignore does not apply to them. */
 const needed =
-  /^(?:\.dockerignore|fly\.(?:toml|json|ya?ml)|railpack\.json|[Dd]ockerfile(?:\..+)?|.+\.Dockerfile)$/
+  /^(?:\.dockerignore|fly\.(?:toml|json|yaml)|railpack\.json|[Dd]ockerfile(?:\..+)?|.+\.Dockerfile)$/
 
 /**
  * The rules that matched a folder, and the states of the patterns after its path and a slash.
