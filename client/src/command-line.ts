@@ -169,10 +169,10 @@ function readDeploy(
 }
 
 /** One word with a dot or a slash, as in `tarmac deploy ./web`, can only be a folder. */
-function appAndFolder([first, folder = '.']: string[]): { app: string | null; folder: string } {
-  if (first === undefined) return { app: null, folder }
-  const isFolder = /[./]/.test(first) && folder === '.'
-  return isFolder ? { app: null, folder: first } : { app: appName(first), folder }
+function appAndFolder([first, folder]: string[]): { app: string | null; folder: string } {
+  if (first === undefined) return { app: null, folder: '.' }
+  if (folder === undefined && /[./]/.test(first)) return { app: null, folder: first }
+  return { app: appName(first), folder: folder ?? '.' }
 }
 
 /** A path inside the folder, as the entries of a source have it. */

@@ -122,13 +122,13 @@ export const mayBeMissing: NewEvent = {
 export function reasonOf({
   rollback,
   retryOf,
-  source,
-}: Pick<Deployment, 'rollback' | 'retryOf' | 'source'>): string | null {
+  image,
+}: Pick<Deployment, 'rollback' | 'retryOf' | 'image'>): string | null {
   if (rollback) {
     const from = rollback.from === null ? '' : `from release ${rollback.from} `
     return `a rollback ${from}to release ${rollback.to}`
   }
-  const what = source ? 'its kept source' : 'its image'
+  const what = image ? 'its image' : 'its kept source'
   return retryOf === null ? null : `a retry of deployment ${retryOf}, with ${what}`
 }
 
