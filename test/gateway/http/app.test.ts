@@ -399,7 +399,7 @@ test('while the disk is short, uploads are refused with a time to retry', async 
   })
   const answer = await fetch(`${gateway.url}/deploy/shop`, {
     method: 'PUT',
-    headers: authorization,
+    headers: { ...authorization, Accept: 'application/json' },
     body: 'archive',
   })
   expect([answer.status, answer.headers.get('Retry-After')]).toEqual([507, '30'])
