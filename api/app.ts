@@ -8,3 +8,10 @@ export const appNameRule =
  * A Fly app's name. It becomes a host name and a registry repository, so it must be valid as both.
  */
 export const AppName = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])$/, appNameRule)
+
+/** Part of every error about an owner. */
+export const ownerRule =
+  'an owner is named by 2 to 63 lower-case letters, digits and dashes, not beginning or ending with a dash'
+
+/** An owner of machines. It becomes a part of names on Fly, so it follows the same rule as an app. */
+export const OwnerName = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])$/, ownerRule)

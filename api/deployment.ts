@@ -129,6 +129,10 @@ export const Deployment = z.object({
   source: SourceFacts.nullable(),
   /** The release whose config and env are used. Null: those of the source are used. */
   from: z.object({ app: z.string(), owner: z.string().nullable(), release: z.number() }).nullable(),
+  /** Set on a rollback: the target's newest release then, and the one that is deployed again. */
+  rollback: z.object({ from: z.number().nullable(), to: z.number() }).nullable(),
+  /** The deployment that this one retries. */
+  retryOf: z.string().nullable(),
   plan: PlanFacts.nullable(),
   image: ImageFacts.nullable(),
   /** The base images of the build: the digest that each name had. */

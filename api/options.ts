@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { AppName } from './app.ts'
+import { OwnerName } from './app.ts'
 import { strategies } from './options/strategy.ts'
 import { unknownOption } from './options/unknown-option.ts'
 import { optionInvalid, refuseUnusable, variableName, variables } from './options/variables.ts'
@@ -21,7 +21,7 @@ const words = z.string().max(1000).nullable().default(null)
 
 /** The options of a deployment. In a request they are query parameters (see `readOptions`). */
 export const DeploymentOptions = z.object({
-  owner: AppName.nullable()
+  owner: OwnerName.nullable()
     .default(null)
     .describe('only the machines of this owner in the app, with their own queue and releases'),
   lane: z
@@ -98,6 +98,17 @@ export const DeploymentOptions = z.object({
     .describe(
       'give a new machine a new, empty volume even if one of that name is in another region or of another group',
     ),
+  network: z
+    .string()
+    .regex(
+      /^[A-Za-z][A-Za-z0-9-]{0,62}$/,
+      'a network is named by letters, digits and dashes, beginning with a letter',
+    )
+    .nullable()
+    .default(null)
+    .describe(
+      'the private network of the app, if this deployment makes the app; none: of the gateway',
+    ),
   commit: z
     .string()
     .regex(/^\w[\w.-]{0,127}$/, 'a commit is its hash')
@@ -132,6 +143,7 @@ const texts = [
   'platform',
   'strategy',
   'force-over',
+  'network',
   'commit',
   'branch',
   'message',

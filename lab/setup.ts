@@ -23,8 +23,8 @@ try {
 async function makeAll(): Promise<void> {
   // Loaded only now: the cache's folder names depend on the certificates that a package just
   // installed.
-  const { cacheDir, imagesDir, tools } = await import('./ready.ts')
-  if (!existsSync(tools.dir) || !existsSync(imagesDir)) {
+  const { cacheDir, clientRuntimes, imagesDir, tools } = await import('./ready.ts')
+  if (![tools.dir, imagesDir, clientRuntimes.dir].every((dir) => existsSync(dir))) {
     await mkdir(cacheDir, { recursive: true })
     await withLock(join(cacheDir, 'lock'), () => makeMissing(cacheDir))
   }
@@ -33,8 +33,9 @@ async function makeAll(): Promise<void> {
 
 /** Only one set-up at a time runs this. An incomplete folder therefore belongs to a dead one. */
 async function makeMissing(cacheDir: string): Promise<void> {
-  const { debianTree, imagesDir, tools } = await import('./ready.ts')
+  const { clientRuntimes, debianTree, imagesDir, tools } = await import('./ready.ts')
   const { makeBaseImages } = await import('./make/base-images.ts')
+  const { makeClientRuntimes } = await import('./make/client-runtimes.ts')
   const { makeDebianTree } = await import('./make/debian-tree.ts')
   const { makeGoTools } = await import('./make/go-tools.ts')
   const { sweepBuildkitd } = await import('./parts/buildkitd.ts')
@@ -49,6 +50,7 @@ async function makeMissing(cacheDir: string): Promise<void> {
   const needsTree = !existsSync(imagesDir) && !existsSync(debianTree)
   const made = await Promise.allSettled([
     existsSync(tools.dir) || stepWithReason('tools', makeGoTools),
+    existsSync(clientRuntimes.dir) || stepWithReason('runtimes', makeClientRuntimes),
     !needsTree || stepWithReason('debian', makeDebianTree),
   ])
   for (const result of made) if (result.status === 'rejected') throw result.reason

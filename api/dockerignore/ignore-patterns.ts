@@ -38,6 +38,8 @@ class State {
   free: Map<string, State> | null = null
   /** Number of the last list that this state was added to. */
   entry = 0
+  /** Whether more characters can lead to the end of an exception. */
+  leadsToException = false
 
   constructor(id: number, loop: Loop) {
     this.id = id
@@ -90,6 +92,11 @@ export class IgnorePatterns {
     }
     this.spend(chars)
     return states
+  }
+
+  /** Whether a path that goes on from these states can match an exception. */
+  mayMatchException(states: States): boolean {
+    return states.members.some(({ leadsToException }) => leadsToException)
   }
 
   /** Counts steps. Throws `ignore-limit` when there are too many. */
@@ -168,7 +175,15 @@ export class IgnorePatterns {
 
   #add(start: State, tokens: Token[], rule: number): void {
     let state = start
-    for (const token of tokens) state = nextState(state, token, (loop) => this.#newState(loop))
+    for (const token of tokens) {
+      const before = state
+      state = nextState(state, token, (loop) => this.#newState(loop))
+      if (!this.exceptions[rule]) continue
+      state.leadsToException = true
+      // The loop over any folders leads to the same state.
+      const loop = token.kind === 'folders' ? before.free?.get('folders') : undefined
+      if (loop) loop.leadsToException = true
+    }
     state.rules.push(rule)
   }
 }

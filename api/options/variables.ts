@@ -5,7 +5,7 @@ import { Problem } from '../problem.ts'
 export const variableName = /^(?!__proto__$)[A-Za-z_]\w{0,127}$/
 
 /** Limits for the variables of one kind: count, and characters of all names and values together. */
-const variableLimits = { count: 500, allChars: 128 * 1024 }
+export const variableLimits = { count: 500, allChars: 128 * 1024 }
 
 export const variables = z.record(
   z.string().regex(variableName, 'a variable is named by letters, digits and _'),

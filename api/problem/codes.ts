@@ -28,6 +28,12 @@ export const problems = {
   'secret-not-found': row(404, 'source', false, 'There is no such secret'),
   'secrets-unavailable': row(503, 'gateway', false, 'The gateway cannot decrypt secrets'),
   'request-invalid': row(400, 'source', false, 'The request could not be read'),
+  'headers-too-large': row(
+    431,
+    'source',
+    false,
+    'The address and headers of the request are too large',
+  ),
   'form-invalid': row(400, 'source', false, 'The form could not be read'),
   'body-truncated': row(400, 'source', true, 'The body ends too early'),
   'body-too-slow': row(408, 'source', true, 'The body took too long'),
@@ -76,6 +82,7 @@ export const problems = {
     'A hard link does not name an earlier file or link',
   ),
   'archive-type-forbidden': row(422, 'source', false, 'An entry is neither file, folder nor link'),
+  'source-unreadable': row(422, 'source', false, 'A part of the source cannot be read'),
   'source-file-too-large': row(
     422,
     'source',
@@ -148,6 +155,7 @@ export const problems = {
   'app-busy': row(409, 'source', true, 'A deployment of the app is running'),
   'release-not-found': row(404, 'source', false, 'There is no such release'),
   'rollout-not-found': row(404, 'source', false, 'There is no such rollout'),
+  'rollout-stopped': row(409, 'source', false, 'The rollout stopped after failures'),
   'image-gone': row(410, 'source', false, 'The image is no longer in the registry'),
   'source-gone': row(410, 'source', false, 'The source is no longer kept'),
   'no-image': row(409, 'source', false, 'There is no image to deploy again'),

@@ -1,7 +1,7 @@
-import { isFinal, type Deployment } from '../deployment.ts'
 import type { DeploymentEvent, Waiting } from '../event.ts'
 import { inMb } from './in-mb.ts'
-import { visible, visibleLines } from './visible-text.ts'
+import { shortStep } from './render-verdict.ts'
+import { visible } from './visible-text.ts'
 
 /**
  * Renders an event as text for people, as curl and the client print it. Each line starts with the
@@ -23,42 +23,20 @@ function timeOf(at: string, createdAt: string): string {
   return `${seconds.toFixed(1).padStart(7)}s`
 }
 
-type Verdict = Pick<Deployment, 'id' | 'app' | 'state' | 'url'> & {
-  image: { reference: string } | null
-  problem: { title: string; detail: string } | null
-  machines?: { id: string; warning?: string | undefined }[] | undefined
-}
-
-/**
- * Renders the last lines: the verdict, then the URL or the problem. A live app may have warnings of
- * its machines.
- */
-export function renderVerdict(deployment: Verdict): string {
-  const { state, app, problem, image, url, machines = [] } = deployment
-  if (!isFinal(state)) return `\n${state}: deployment ${deployment.id} continues\n`
-  const lines = [`${state}: ${app}, deployment ${deployment.id}`]
-  if (problem) lines.push(`${problem.title}. ${problem.detail}`)
-  else if (state === 'built' && image) lines.push(image.reference)
-  if (state === 'live')
-    for (const { id, warning } of machines)
-      if (warning) lines.push(`warning: Machine ${id}: ${warning}`)
-  if (state === 'live' && url) lines.push(url)
-  return `\n${lines.map((line) => `${visibleLines(line)}\n`).join('')}`
-}
-
 function words(event: DeploymentEvent): string[] {
   switch (event.type) {
     case 'state':
-      return [`=> ${visible(event.state)}${event.reason ? `: ${visible(event.reason)}` : ''}`]
+      return block('', `=> ${event.state}${event.reason ? `: ${event.reason}` : ''}`)
     case 'step': {
       const took =
         event.ms === undefined || event.status === 'cached'
           ? ''
           : ` in ${(event.ms / 1000).toFixed(1)} s`
       if (event.status === 'started') return [`-> ${visible(event.name)}`]
-      return [
-        `   ${visible(event.name)}: ${event.status}${took}${event.error ? `: ${visible(event.error)}` : ''}`,
-      ]
+      // The line at the start of the step has its whole command.
+      const name = event.status === 'failed' ? shortStep(event.name) : event.name
+      const error = event.error ? `: ${withoutCommand(event.error)}` : ''
+      return block('   ', `${name}: ${event.status}${took}${error}`)
     }
     case 'log':
       return event.text
@@ -79,23 +57,31 @@ function words(event: DeploymentEvent): string[] {
     }
     case 'machine': {
       const more = [event.check, event.text].filter((text) => text !== undefined)
-      return [
-        visible(
-          `   machine ${event.machine} in ${event.region}: ${[event.status, ...more].join(', ')}`,
-        ),
-      ]
+      const what = `machine ${event.machine} in ${event.region}: ${[event.status, ...more].join(', ')}`
+      return block('   ', what)
     }
     case 'waiting':
       return [
         `   waits for ${waitsFor(event)}${event.place > 1 ? `; position ${event.place}` : ''}`,
       ]
     case 'warning':
-      return [`   warning: ${visible(event.text)}`]
+      return block('   ', `warning: ${event.text}`)
     case 'gap':
     case 'note':
-      return [`   ${visible(event.text)}`]
+      return block('   ', event.text)
   }
 }
+
+/** The lines of a text. All but the first are indented more. */
+const block = (indent: string, text: string): string[] =>
+  text
+    .replace(/\n$/, '')
+    .split('\n')
+    .map((line, at) => `${indent}${at > 0 ? '  ' : ''}${visible(line)}`)
+
+/** What the build daemon says of a failed step, without the command, which it quotes. */
+const withoutCommand = (error: string): string =>
+  error.replace(/^process ".*" did not complete successfully: /s, '')
 
 function waitsFor({ for: what, behind }: Waiting): string {
   if (what === 'lane') return `the earlier deployment ${visible(behind ?? '')}`

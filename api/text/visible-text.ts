@@ -6,7 +6,11 @@
 /** Colours, cursor moves, links, titles and device strings: from ESC to the end of the sequence. */
 const sequences =
   // oxlint-disable-next-line no-control-regex -- it matches control characters
-  /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[@-OQ-WYZ\\])/g
+  /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-OQ-WYZ\\`-~])/g
+
+/** Controls that a terminal obeys without showing anything: NUL, the bell, and character sets. */
+// oxlint-disable-next-line no-control-regex -- it matches control characters
+const silent = /[\x00\x07\x0e\x0f]/g
 
 /**
  * Control characters (C0 except tab, DEL, C1), line ends that only some readers know, and
@@ -32,12 +36,13 @@ const colonCommand =
 const sectionCommand = /(?<=section_(?:start|end)|travis_(?:fold|time)):/g
 
 /**
- * Makes one line safe to show. It removes escape sequences and text that a CR would overwrite.
- * Characters that could still have an effect become visible as `\x1b` or `\u{202e}`. A second call
- * changes nothing.
+ * Makes one line safe to show, as a terminal would show it. It removes escape sequences, and text
+ * that a CR or a backspace would overwrite. Characters that could still have an effect become
+ * visible as `\x1b` or `\u{202e}`. A second call changes nothing.
  */
 export function visible(line: string): string {
-  const shown = withoutOverwritten(line.replaceAll(sequences, '')).replaceAll(acting, escaped)
+  const plain = line.replaceAll(sequences, '').replaceAll(silent, '')
+  const shown = withBackspaces(withoutOverwritten(plain)).replaceAll(acting, escaped)
   return withoutFirstCommand(shown)
     .replaceAll(hashCommand, escaped)
     .replaceAll(colonCommand, escaped)
@@ -58,6 +63,17 @@ function withoutOverwritten(line: string): string {
   let end = line.length
   while (line[end - 1] === '\r') end--
   return line.slice(line.lastIndexOf('\r', end - 1) + 1, end)
+}
+
+/** What remains visible of a line with backspaces: each moves the cursor back by one character. */
+function withBackspaces(line: string): string {
+  if (!line.includes('\b')) return line
+  const cells: string[] = []
+  let cursor = 0
+  for (const character of line)
+    if (character === '\b') cursor = Math.max(0, cursor - 1)
+    else cells[cursor++] = character
+  return cells.join('')
 }
 
 /**

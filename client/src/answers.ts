@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { Deployment } from '#api/deployment.ts'
+import { errorCode, errorMessage } from '#api/error-code.ts'
 import type { StreamMessage } from '#api/event-stream.ts'
 import { NewEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
@@ -19,6 +20,8 @@ const DeploymentRecord = Deployment.pick({
   machines: z.array(z.object({ id: z.string(), warning: z.string().optional() })).optional(),
   image: z.object({ reference: z.string() }).nullable(),
   problem: z.looseObject({ code: z.string(), title: z.string(), detail: z.string() }).nullable(),
+  release: z.number().nullable().default(null),
+  owner: z.string().nullable().default(null),
 })
 export type DeploymentRecord = z.infer<typeof DeploymentRecord>
 
@@ -29,10 +32,37 @@ export function readRecord(url: URL, answer: string): DeploymentRecord {
   throw strangeAnswer(url, 'no record of a deployment', answer)
 }
 
+/** The records in a page of a list. */
+export function readRecords(url: URL, answer: string): DeploymentRecord[] {
+  const page = z.object({ deployments: z.array(DeploymentRecord) }).safeParse(jsonOf(answer))
+  if (page.success) return page.data.deployments
+  throw strangeAnswer(url, 'no list of deployments', answer)
+}
+
 /** The problem in an answer with this HTTP status. */
 export function readProblem(url: URL, status: number, answer: string): Problem {
   const body = ProblemBody.safeParse(jsonOf(answer))
-  return body.success ? Problem.from(body.data) : strangeAnswer(url, `status ${status}`, answer)
+  if (body.success) return Problem.from(body.data)
+  // Node or a proxy may refuse a request before the gateway reads it.
+  if (status === 431 || status === 414)
+    return new Problem(
+      'headers-too-large',
+      `${url.origin} refuses the address and headers of the request as too large (${status}). Use shorter options; keep long variables in the app’s settings.`,
+    )
+  if (status === 413)
+    return new Problem(
+      'archive-too-large',
+      `${url.origin} refuses an upload of this size (413). Leave out what the build does not need.`,
+    )
+  return strangeAnswer(url, `status ${status}`, answer)
+}
+
+/** The problem of a connection that failed. */
+export function unreachable(url: URL, error: unknown): Problem {
+  const cause = error instanceof Error ? error.cause : undefined
+  const reason = cause instanceof Error ? cause.message || errorCode(cause) : errorMessage(error)
+  const detail = `The gateway at ${url.origin} cannot be reached: ${reason}. Is its address right?`
+  return new Problem('not-ready', detail, { cause: error })
 }
 
 const types = new Set<unknown>([

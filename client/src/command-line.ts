@@ -1,16 +1,20 @@
 import { parseArgs } from 'node:util'
 import { AppName, appNameRule } from '#api/app.ts'
 import { errorMessage } from '#api/error-code.ts'
-import { exitCodes } from '#api/problem/exit-codes.ts'
 import { type DeploymentOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
+import { cleanPath } from '#api/text/clean-path.ts'
 import { readSecrets } from './read-secrets.ts'
 
 type Connection = { gateway: URL; token: string }
 export type DeployCommand = Connection & {
   name: 'deploy'
-  app: string
+  /** Null: the config file of the folder names it. */
+  app: string | null
   folder: string
+  /** Paths in the folder that are sent whatever ignore files say. */
+  include: string[]
+  noIgnore: boolean
   options: DeploymentOptions
   secrets: Map<string, string>
   detach: boolean
@@ -43,6 +47,8 @@ const flags = {
   env: { type: 'string', multiple: true },
   build: { type: 'string', multiple: true },
   secret: { type: 'string', multiple: true },
+  include: { type: 'string', multiple: true },
+  'no-ignore': { type: 'boolean', default: false },
   'no-deploy': { type: 'boolean', default: false },
   rebuild: { type: 'boolean', default: false },
   detach: { type: 'boolean', default: false },
@@ -63,6 +69,7 @@ const flags = {
   strategy: { type: 'string' },
   ha: { type: 'boolean', default: false },
   'new-volumes': { type: 'boolean', default: false },
+  network: { type: 'string' },
   'force-over': { type: 'string' },
   owner: { type: 'string' },
   lane: { type: 'string' },
@@ -73,63 +80,6 @@ const flags = {
   version: { type: 'boolean', default: false },
 } as const
 
-export const help = `Usage: tarmac deploy <app> [folder]    send a folder (default: this one), and follow it until it is live
-       tarmac follow <deployment>      read the log of a deployment from its start, and wait for its end
-       tarmac retry <deployment>       deploy the same source once more, without an upload
-       tarmac rollback <app>           deploy the previous release again: image, config and environment
-       tarmac cancel <deployment>      stop a deployment that has not changed machines
-
-Options of deploy:
-  --env NAME=VALUE      environment of the machines; may be repeated; nothing secret
-  --build NAME=VALUE    a variable of the build; may be repeated; nothing secret
-  --secret NAME         a secret for build steps, from the environment; NAME=@FILE: from a file
-  --no-deploy           build and push the image, touch no machine
-  --rebuild             run every step again, even if it is cached
-  --region CODE         region of new machines
-  --count N             machines of a process group that has none yet, 1 to 100
-  --config, -c PATH     config file of the folder, instead of fly.toml, fly.json or fly.yaml
-  --dockerfile PATH     build with this Dockerfile of the folder
-  --target STAGE        build this stage of the Dockerfile
-  --platform LIST       one image for several platforms, as linux/amd64,linux/arm64
-  --tag TAG             one more tag for the image; may be repeated
-  --plan PATH           build by this railpack plan of the folder
-  --strategy NAME       rolling, canary, bluegreen or immediate
-  --ha                  two machines instead of one where there is none yet
-  --new-volumes         new, empty volumes, even where one of that name is elsewhere
-  --force-over N        deploy even over deployment N, which the gateway's record does not know
-  --owner NAME          the machines of one of the app's users, with their own queue
-  --lane POLICY         what happens to others in that queue: latest, cancel-running, fifo or reject
-  --detach              return when the gateway has the source
-
-Options of follow:
-  --only TYPES          only these events, as state or state,machine
-  --step TEXT           only the build steps whose name contains this text
-
-Options of retry:
-  --reuse-image         deploy the image that was built, build nothing
-
-Options of rollback:
-  --release N           this release instead of the previous one
-  --owner NAME          the machines of one of the app's users
-
-Options of cancel:
-  --abort               also when machines have changed: they are rolled back
-  --why TEXT            the reason, for the record
-
-Options of all commands:
-  --json                one JSON object per line on stdout; the last has "type": "result"
-  --gateway URL         address of the gateway (or TARMAC_GATEWAY)
-  --token TOKEN         its token (better: TARMAC_TOKEN, which no process list shows)
-  --help, --version
-
-Only the address of the app goes to stdout. The client sends neither .git and node_modules, nor what .gitignore and
-.dockerignore exclude.
-
-Exit codes:
-${Object.entries(exitCodes)
-  .map(([code, meaning]) => `  ${code.padEnd(4)}${meaning}`)
-  .join('\n')}`
-
 /** Parses the command line. Throws a Problem with exit code 2 when it cannot. */
 export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command {
   const { values, positionals } = parse(argv)
@@ -137,14 +87,10 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   const [name, ...args] = positionals
   if (values.help || name === undefined || name === 'help') return { name: 'help' }
 
-  const address = values.gateway ?? env['TARMAC_GATEWAY']
-  if (!address)
-    throw wrongUse(
-      'The address of the gateway is missing. Set TARMAC_GATEWAY, or give --gateway URL.',
-    )
-  const connection = { gateway: readUrl(address), token: values.token ?? env['TARMAC_TOKEN'] ?? '' }
+  const connection = readConnection(values, env)
   const { only, step } = values
   if (only && step) throw wrongUse('Give --only or --step, not both.')
+  if (name === 'deploy' && args.length <= 2) return readDeploy(values, args, connection, env)
   if (name === 'follow' && args.length === 1)
     return { name, id: args[0]!, show: { only, step }, ...connection }
   if (name === 'retry' && args.length === 1)
@@ -153,6 +99,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
   if (name === 'rollback' && args.length === 1) {
     const { release = '', owner = '' } = values
+    asOptions(() => readOptions([['owner', owner]]))
     return {
       name,
       app: appName(args[0]!),
@@ -160,12 +107,34 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
       ...connection,
     }
   }
-  if (name !== 'deploy' || args.length < 1 || args.length > 2)
-    throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
+  throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
+}
 
-  const [app = '', folder = '.'] = args
-  const { region, count, config, dockerfile, plan, target, platform, strategy, owner, lane } =
-    values
+type Values = ReturnType<typeof parse>['values']
+
+function readConnection(values: Values, env: NodeJS.ProcessEnv): Connection {
+  const address = values.gateway ?? env['TARMAC_GATEWAY']
+  if (!address)
+    throw wrongUse(
+      'The address of the gateway is missing. Set TARMAC_GATEWAY, or give --gateway URL.',
+    )
+  const token = (values.token ?? env['TARMAC_TOKEN'] ?? '').trim()
+  if (!/^[\x21-\x7e]*$/.test(token))
+    throw new Problem(
+      'unauthorized',
+      `${values.token === undefined ? 'TARMAC_TOKEN' : '--token'} is no token: it has a space, a line feed or another character that no token has.`,
+    )
+  return { gateway: readUrl(address), token }
+}
+
+function readDeploy(
+  values: Values,
+  args: string[],
+  connection: Connection,
+  env: NodeJS.ProcessEnv,
+): DeployCommand {
+  const { region, count, config, dockerfile, plan, target, platform } = values
+  const { strategy, owner, lane, network } = values
   const pairs: [string, string | undefined][] = [
     ['deploy', String(!values['no-deploy'])],
     ['rebuild', String(values.rebuild)],
@@ -173,21 +142,49 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     ['new-volumes', String(values['new-volumes'])],
     ['force-over', values['force-over']],
     ...Object.entries({ region, count, config, dockerfile, plan, target }),
-    ...Object.entries({ platform, strategy, owner, lane }),
+    ...Object.entries({ platform, strategy, owner, lane, network }),
     ...(values.tag ?? []).map((tag): [string, string] => ['tag', tag]),
     ...(values.env ?? []).map((pair) => assignment('env', pair)),
     ...(values.build ?? []).map((pair) => assignment('build', pair)),
   ]
-  const query = pairs.filter((pair): pair is [string, string] => pair[1] !== undefined)
-  const secrets = readSecrets(values.secret ?? [], env)
+  const given = pairs.filter((pair): pair is [string, string] => pair[1] !== undefined)
   return {
-    name,
-    app: appName(app),
-    folder,
-    options: readOptions(query).options,
-    secrets,
+    name: 'deploy',
+    ...appAndFolder(args),
+    include: (values.include ?? []).map(pathInside),
+    noIgnore: values['no-ignore'],
+    options: asOptions(() => readOptions(given).options),
+    secrets: readSecrets(values.secret ?? [], env),
     detach: values.detach,
     ...connection,
+  }
+}
+
+/** One word with a dot or a slash, as in `tarmac deploy ./web`, can only be a folder. */
+function appAndFolder([first, folder]: string[]): { app: string | null; folder: string } {
+  if (first === undefined) return { app: null, folder: '.' }
+  if (folder === undefined && /[./]/.test(first)) return { app: null, folder: first }
+  return { app: appName(first), folder: folder ?? '.' }
+}
+
+/** A path inside the folder, as the entries of a source have it. */
+function pathInside(path: string): string {
+  const cleaned = cleanPath(path)
+  if (!/^(?:\/|\.\.?(?:\/|$))/.test(cleaned)) return cleaned
+  throw wrongUse(`--include is given a path inside the folder, like dist, not ${path}.`)
+}
+
+/** Reads options. A Problem names an option as the command line does. */
+function asOptions<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    const option = error instanceof Problem ? error.facts['option'] : undefined
+    if (typeof option !== 'string' || !(error instanceof Problem)) throw error
+    const [, map, name] = /^(env|build)\.(.+)$/s.exec(option) ?? []
+    const flag = map === undefined ? `--${option}` : `--${map} ${name}`
+    const detail = error.message.replace(`The option ${option} `, `${flag} `)
+    throw new Problem(error.code, detail, { cause: error, facts: error.facts })
   }
 }
 

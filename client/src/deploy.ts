@@ -1,71 +1,20 @@
-import { realpath } from 'node:fs/promises'
-import { userInfo } from 'node:os'
-import { basename } from 'node:path'
-import { createInterface } from 'node:readline/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { isFinal } from '#api/deployment.ts'
-import { errorMessage } from '#api/error-code.ts'
+import { randomUUID } from 'node:crypto'
+import { realpath, stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { AppName, appNameRule } from '#api/app.ts'
 import { Problem } from '#api/problem.ts'
+import type { DeploymentRecord } from './answers.ts'
+import { type AppConfig, readAppConfig } from './app-config.ts'
 import type { DeployCommand } from './command-line.ts'
 import { followToEnd } from './follow-deployment.ts'
 import type { Gateway } from './gateway.ts'
 import { gitFacts } from './git-facts.ts'
-import { listSource } from './list-source.ts'
+import { ignoreRules } from './ignore/ignore-rules.ts'
+import { findUploaded, leaveOrCancel } from './interrupt.ts'
+import { leftOutHint, leftOutLines } from './ignore/left-out.ts'
+import { type LeftOut, listSource } from './list-source.ts'
 import { packSource } from './pack-source.ts'
 import type { Printer } from './print.ts'
-
-const confirmMs = 5000
-
-/**
- * After an interrupt: cancels the deployment if it has changed no machine. Otherwise it asks the
- * user; without a terminal the deployment continues. Returns the message to print.
- */
-async function leaveOrCancel(
-  id: string,
-  gateway: Gateway,
-  printer: Printer,
-  signal: AbortSignal,
-): Promise<string> {
-  printer.note(
-    `cancelling ${id}; a second Ctrl-C exits at once, and tarmac follow ${id} shows the result`,
-  )
-  const request = { by: userInfo().username, why: 'interrupted', abort: false }
-  try {
-    return await cancelled(id, gateway, request)
-  } catch (error) {
-    const continues = `Deployment ${id} continues: ${errorMessage(error)} To follow it: tarmac follow ${id}; to undo: tarmac cancel ${id} --abort`
-    const tooLate = error instanceof Problem && error.code === 'cancel-too-late'
-    if (!tooLate || signal.reason !== 'SIGINT' || !process.stdin.isTTY || !(await wantsRollback()))
-      return continues
-    return await cancelled(id, gateway, { ...request, abort: true })
-  }
-}
-
-/** Requests the cancel, and waits a little for the end. */
-async function cancelled(
-  id: string,
-  gateway: Gateway,
-  request: Parameters<Gateway['cancel']>[1],
-): Promise<string> {
-  const deadline = performance.now() + confirmMs
-  let { state } = await gateway.cancel(id, request)
-  while (!isFinal(state) && performance.now() < deadline) {
-    await sleep(200)
-    state = (await gateway.find(id, AbortSignal.timeout(confirmMs))).state
-  }
-  return isFinal(state)
-    ? `Deployment ${id} is ${state}.`
-    : `Deployment ${id} is being cancelled. To follow it: tarmac follow ${id}`
-}
-
-async function wantsRollback(): Promise<boolean> {
-  // Not as a terminal: a second Ctrl-C must be a signal, too.
-  using asking = createInterface({ input: process.stdin, output: process.stderr, terminal: false })
-  const answer = await asking.question(
-    'The deployment has changed machines. Roll them back (y), or let it continue (Enter)? ',
-  )
-  return /^y/i.test(answer)
-}
 
 /** Packs a folder, sends it, and follows the deployment to its end. Returns the exit code. */
 export async function deploy(
@@ -74,40 +23,125 @@ export async function deploy(
   printer: Printer,
   signal: AbortSignal,
 ): Promise<number> {
-  const folder = await realpath(command.folder).catch((cause: unknown) => {
-    throw new Problem('option-invalid', `There is no folder ${command.folder}.`, { cause })
-  })
+  const folder = await folderOf(command)
+  const config = await readAppConfig(folder, command.options.config)
+  const app = command.app ?? appOf(config, folder)
 
-  const { config, dockerfile, plan } = command.options
-  const [entries, facts] = await Promise.all([
-    listSource(folder, [config, dockerfile, plan]),
+  const [{ entries, leftOut }, facts] = await Promise.all([
+    list(folder, command, config, printer),
     gitFacts(folder, process.env),
   ])
+  const files = entries.filter(({ type }) => type !== 'folder')
+  const progress = printer.upload(files.length, entries)
+  const body = packSource(folder, entries, progress.packed)
+  const key = randomUUID()
+  const asked = { app, options: { ...command.options, ...facts }, secrets: command.secrets, key }
+  const onInterrupt = (id: string) => leaveOrCancel(id, gateway, printer, signal)
 
+  let deployment: DeploymentRecord
+  let hasBegun = false
+  const onSent = (bytes: number) => {
+    hasBegun = true
+    progress.sent(bytes)
+  }
+  try {
+    deployment = await gateway.upload(asked, body, onSent, signal)
+  } catch (error) {
+    // An answer of the gateway is its own verdict. Without one the deployment may exist.
+    if (error instanceof Problem && error.code !== 'not-ready' && !signal.aborted) throw error
+    const found = hasBegun ? await findUploaded(app, key, gateway) : 'none'
+    if (!signal.aborted && typeof found === 'string') throw error
+    if (typeof found === 'string') return printer.interrupted({ text: endedWithout[found] })
+    deployment = found
+  }
+
+  progress.done()
+  const address = gateway.recordUrl(deployment.id)
+  printer.accepted(deployment, address)
+  if (signal.aborted) return printer.interrupted(await onInterrupt(deployment.id))
+  if (command.detach) return printer.detached(deployment, address)
+  const hint = (words: string) => leftOutHint(leftOut, words)
+  return followToEnd(deployment, gateway, printer, { signal, onInterrupt, hint })
+}
+
+const endedWithout = {
+  none: 'Stopped: the gateway has accepted no deployment.',
+  unknown:
+    'Stopped. The gateway does not say whether it has accepted the deployment: see the list of the app’s deployments.',
+}
+
+async function folderOf({ folder, app }: DeployCommand): Promise<string> {
+  const found = await realpath(folder).catch((cause: unknown) => {
+    throw new Problem('option-invalid', `There is no folder ${folder}.`, { cause })
+  })
+  if ((await stat(found)).isDirectory()) return found
+  throw new Problem(
+    'option-invalid',
+    `${folder} is a file; tarmac deploy sends a folder. To send an archive: curl -sNT ${folder} -H "Authorization: Bearer $TARMAC_TOKEN" $TARMAC_GATEWAY/deploy/${app ?? 'APP'}`,
+  )
+}
+
+/** The app that the config file of a folder names. */
+function appOf({ file, app, error }: AppConfig, folder: string): string {
+  if (app !== null && AppName.safeParse(app).success) return app
+  const reason =
+    file === null
+      ? `${folder} has no fly.toml that names one`
+      : error !== null
+        ? `${file} cannot be read (${error})`
+        : app === null
+          ? `${file} names none`
+          : `${file} names “${app}”. ${appNameRule}`
+  throw new Problem('option-invalid', `Name the app: tarmac deploy APP [folder]. ${reason}`)
+}
+
+/** Lists the source, and prints what a user should know about it. */
+async function list(
+  folder: string,
+  { options: { dockerfile, plan }, include, noIgnore }: DeployCommand,
+  config: AppConfig,
+  printer: Printer,
+): Promise<Awaited<ReturnType<typeof listSource>>> {
+  for (const path of include)
+    await stat(join(folder, path)).catch((cause: unknown) => {
+      throw new Problem('option-invalid', `--include: there is no ${path} in ${folder}.`, { cause })
+    })
+
+  const { file, ignorefile, files } = config
+  const named = [file, dockerfile, plan, config.dockerfile, ignorefile, ...files]
+  const chosen = dockerfile ?? config.dockerfile ?? 'Dockerfile'
+  const rules = await ignoreRules(
+    folder,
+    {
+      ignoreFiles: [...present([ignorefile]), `${chosen}.dockerignore`, '.dockerignore'],
+      included: [...present(named), ...include].map((path) => path.replace(/^\.\//, '')),
+      noIgnore,
+    },
+    printer.note,
+  )
+
+  const listed = await listSource(folder, rules)
+  for (const line of leftOutLines(listed.leftOut)) printer.note(line)
+  warnOfFiles(listed, folder, printer)
+  return listed
+}
+
+const present = (paths: (string | null)[]) => paths.filter((path) => path !== null)
+
+function warnOfFiles(
+  { entries }: { entries: { type: string; path: string }[]; leftOut: LeftOut[] },
+  folder: string,
+  printer: Printer,
+): void {
   const files = entries.filter(({ type }) => type !== 'folder')
   if (files.length === 0)
     throw new Problem(
       'archive-empty',
       `There is nothing to send in ${folder}: no files, or all of them ignored.`,
     )
-
   const dotenv = files.find(({ path }) => basename(path) === '.env')
   if (dotenv)
     printer.note(
-      `warning: ${dotenv.path} is sent with the source; list it in .gitignore if it holds secrets`,
+      `warning: ${dotenv.path} is sent with the source; list it in an ignore file if it holds secrets`,
     )
-
-  const progress = printer.upload(files.length, entries)
-  const body = packSource(folder, entries, progress.packed)
-  const { app, secrets } = command
-  const upload = { app, options: { ...command.options, ...facts }, secrets }
-
-  const deployment = await gateway.upload(upload, body, progress.sent, signal)
-  progress.done()
-  const address = gateway.recordUrl(deployment.id)
-  printer.accepted(deployment, address)
-
-  if (command.detach) return printer.detached(deployment, address)
-  const onInterrupt = (id: string) => leaveOrCancel(id, gateway, printer, signal)
-  return followToEnd(deployment, gateway, printer, { signal, onInterrupt })
 }

@@ -6,7 +6,7 @@ import { Problem } from '#api/problem.ts'
 import type { DeploymentRecord } from './answers.ts'
 import type { Show } from './command-line.ts'
 import type { Gateway } from './gateway.ts'
-import type { Printer } from './print.ts'
+import type { Interrupted, Printer } from './print.ts'
 
 const quietMs = 10_000
 const giveUpMs = 15 * 60_000
@@ -20,7 +20,7 @@ export async function followToEnd(
   deployment: DeploymentRecord,
   gateway: Gateway,
   printer: Printer,
-  { signal, onInterrupt = goesOn, show = {} }: FollowOptions,
+  { signal, onInterrupt = goesOn, show = {}, hint }: FollowOptions,
 ): Promise<number> {
   const { id } = deployment
   const isShown = show.step ? ofSteps(show.step) : () => true
@@ -28,7 +28,7 @@ export async function followToEnd(
     const events = followDeployment(id, gateway, printer.note, { signal, only: show.only })
     for (;;) {
       const next = await events.next()
-      if (next.done) return printer.verdict(next.value)
+      if (next.done) return end(next.value, printer, hint)
       if (isShown(next.value)) printer.event(next.value, deployment)
     }
   } catch (error) {
@@ -39,12 +39,23 @@ export async function followToEnd(
 
 type FollowOptions = {
   signal: AbortSignal
-  /** Called after an interrupt. Returns the message to print. */
-  onInterrupt?: (id: string) => Promise<string>
+  /** Called after an interrupt. Returns what to print. */
+  onInterrupt?: (id: string) => Promise<Interrupted>
   show?: Show
+  /** What a user should know about a failed build with these last words. */
+  hint?: (words: string) => string | null
 }
 
-const goesOn = async (id: string) => `Deployment ${id} continues. To follow it: tarmac follow ${id}`
+const goesOn = async (id: string): Promise<Interrupted> => ({
+  text: `Deployment ${id} continues. To follow it: tarmac follow ${id}`,
+})
+
+function end(deployment: DeploymentRecord, printer: Printer, hint: FollowOptions['hint']): number {
+  const { state, problem } = deployment
+  const words = JSON.stringify([problem?.detail, problem?.['lastLines']])
+  const found = state === 'build_failed' ? hint?.(words) : null
+  return printer.verdict(deployment, found ?? null)
+}
 
 /**
  * True for events of steps whose name contains `part`. A step's name comes before its other events.

@@ -3,21 +3,32 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { request as httpsRequest } from 'node:https'
 import { pipeline, type Readable, Transform } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { errorCode, errorMessage } from '#api/error-code.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { StreamMessage } from '#api/event-stream.ts'
-import { type DeploymentOptions, writeOptions } from '#api/options.ts'
+import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
-import { type DeploymentRecord, isKnownMessage, readProblem, readRecord } from './answers.ts'
+import {
+  type DeploymentRecord,
+  isKnownMessage,
+  readProblem,
+  readRecord,
+  readRecords,
+  unreachable,
+} from './answers.ts'
+import { uploadForm } from './upload-form.ts'
 
 const continueMs = 1000
 const answerMs = 30_000
 const silenceMs = 45_000 // three heartbeats
+const againMs = 1000
 
 type NewDeployment = {
   app: string
   options: Partial<DeploymentOptions>
   secrets: Map<string, string>
+  /** Identifies this request: see `findByKey`. */
+  key: string
 }
 
 /** The gateway's API as methods. Refusals and connection failures are Problems. */
@@ -39,19 +50,21 @@ export class Gateway {
    * when the gateway has accepted the deployment.
    */
   async upload(
-    { app, options, secrets }: NewDeployment,
+    { app, options, secrets, key }: NewDeployment,
     body: Readable,
     onSent: (bytes: number) => void,
     signal: AbortSignal,
   ): Promise<DeploymentRecord> {
-    const url = this.#url(fill(routes.deployments, { app }), writeOptions(options))
-    const { type, wrap } = secrets.size > 0 ? formWith(secrets) : plainBody
-    const headers = { ...this.#headers, 'Content-Type': type, Expect: '100-continue' }
-    const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
-      method: 'POST',
-      headers,
-      signal,
-    })
+    const { query, type, wrap } = uploadForm(options, secrets)
+    const url = this.#url(fill(routes.deployments, { app }), query)
+    const headers = {
+      ...this.#headers,
+      'Content-Type': type,
+      'Idempotency-Key': key,
+      Expect: '100-continue',
+    }
+    const send = url.protocol === 'https:' ? httpsRequest : httpRequest
+    const request = send(url, { method: 'POST', headers, signal })
 
     // An error while packing is the cause of the connection error that follows.
     let packing: unknown
@@ -70,7 +83,7 @@ export class Gateway {
     try {
       const response = await responseOf(request)
       const answer = await text(response)
-      if (response.statusCode !== 202) throw readProblem(url, response.statusCode ?? 0, answer)
+      if (response.statusCode !== 202) throw this.#refusal(url, response.statusCode ?? 0, answer)
       return readRecord(url, answer)
     } catch (error) {
       throw error instanceof Problem || signal.aborted
@@ -82,6 +95,13 @@ export class Gateway {
       request.on('error', () => {})
       body.destroy()
     }
+  }
+
+  /** The deployment that the request with this key made. Null: it made none. */
+  async findByKey(app: string, key: string): Promise<DeploymentRecord | null> {
+    const url = this.#url(fill(routes.deployments, { app }), new URLSearchParams({ key }))
+    const response = await this.#fetch(url, { signal: AbortSignal.timeout(answerMs) })
+    return readRecords(url, await response.text())[0] ?? null
   }
 
   async find(id: string, signal: AbortSignal): Promise<DeploymentRecord> {
@@ -152,9 +172,27 @@ export class Gateway {
 
   async #post(path: string, query: URLSearchParams): Promise<DeploymentRecord> {
     const url = this.#url(path, query)
-    const signal = AbortSignal.timeout(answerMs)
-    const response = await this.#fetch(url, { method: 'POST', signal })
+    const headers = { 'Idempotency-Key': randomUUID() }
+    const send = () =>
+      this.#fetch(url, { method: 'POST', headers, signal: AbortSignal.timeout(answerMs) })
+    const response = await send().catch(async (error: unknown) => {
+      // A connection that broke. With the same key nothing is made twice.
+      if (!(error instanceof Problem) || error.cause === undefined) throw error
+      await sleep(againMs)
+      return send()
+    })
     return readRecord(url, await response.text())
+  }
+
+  /** The problem in an answer. About the token it says what a user of the client can do. */
+  #refusal(url: URL, status: number, answer: string): Problem {
+    const problem = readProblem(url, status, answer)
+    if (problem.code !== 'unauthorized') return problem
+    const detail =
+      'Authorization' in this.#headers
+        ? `The gateway at ${url.origin} does not accept this token. Set TARMAC_TOKEN (or --token) to one of the tokens in its setting TARMAC_TOKENS.`
+        : `The gateway at ${url.origin} needs a token. Set TARMAC_TOKEN, or give --token TOKEN.`
+    return new Problem('unauthorized', detail)
   }
 
   async #fetch(
@@ -167,7 +205,7 @@ export class Gateway {
     }).catch((error: unknown) => {
       throw unreachable(url, error)
     })
-    if (!response.ok) throw readProblem(url, response.status, await response.text())
+    if (!response.ok) throw this.#refusal(url, response.status, await response.text())
     return response
   }
 }
@@ -196,33 +234,4 @@ async function* linesOf(
     rest = lines.pop()!
     yield* lines.filter((line) => line !== '')
   }
-}
-
-const plainBody = { type: 'application/octet-stream', wrap: (body: AsyncIterable<Buffer>) => body }
-
-/** Wraps the source in a form with the secrets as fields: a URL must not hold secrets. */
-function formWith(secrets: Map<string, string>): typeof plainBody {
-  const boundary = randomUUID()
-  const field = (name: string, more: string) =>
-    `--${boundary}\r\nContent-Disposition: form-data; name="${name}"${more}\r\n\r\n`
-  const fields = Array.from(
-    secrets,
-    ([name, value]) => `${field(`secret.${name}`, '')}${value}\r\n`,
-  )
-  async function* wrap(body: AsyncIterable<Buffer>) {
-    yield Buffer.from(fields.join('') + field('source', '; filename="source"'))
-    yield* body
-    yield Buffer.from(`\r\n--${boundary}--\r\n`)
-  }
-  return { type: `multipart/form-data; boundary=${boundary}`, wrap }
-}
-
-function unreachable(url: URL, error: unknown): Problem {
-  const cause = error instanceof Error ? error.cause : undefined
-  const reason = cause instanceof Error ? cause.message || errorCode(cause) : errorMessage(error)
-  return new Problem(
-    'not-ready',
-    `The gateway at ${url.origin} cannot be reached: ${reason}. Is its address right?`,
-    { cause: error },
-  )
 }

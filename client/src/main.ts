@@ -1,13 +1,11 @@
 #!/usr/bin/env node
-import { userInfo } from 'node:os'
 import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import type { DeploymentRecord } from './answers.ts'
+import { cancel } from './cancel.ts'
 import {
-  type CancelCommand,
   type FollowCommand,
-  help,
   readCommandLine,
   type RetryCommand,
   type RollbackCommand,
@@ -15,6 +13,7 @@ import {
 import { deploy } from './deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
+import { help } from './help.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 
 /** Runs `tarmac` with these arguments. Returns the exit code. */
@@ -26,7 +25,7 @@ async function main(argv: string[]): Promise<number> {
 
   for (const name of ['SIGINT', 'SIGTERM'] as const)
     process.on(name, () => {
-      if (interrupt.signal.aborted) process.exit(printer.interrupted('Exited at once.'))
+      if (interrupt.signal.aborted) process.exit(printer.interrupted({ text: 'Exited at once.' }))
       interrupt.abort(name)
     })
 
@@ -38,11 +37,11 @@ async function main(argv: string[]): Promise<number> {
     const gateway = new Gateway(command.gateway, command.token)
     const { signal } = interrupt
     if (command.name === 'deploy') return await deploy(command, gateway, printer, signal)
+    if (command.name === 'cancel') return await cancel(command, gateway, printer, signal)
     const options = { signal, ...(command.name === 'follow' && { show: command.show }) }
     return await followToEnd(await start(command, gateway, signal), gateway, printer, options)
   } catch (error) {
-    if (interrupt.signal.aborted)
-      return printer.interrupted('Stopped: the gateway has accepted no deployment.')
+    if (interrupt.signal.aborted) return printer.interrupted({ text: 'Stopped.' })
     const known = error instanceof Problem
     return printer.failed(
       known ? error : new Problem('internal', `The client failed: ${errorMessage(error)}`),
@@ -52,17 +51,13 @@ async function main(argv: string[]): Promise<number> {
 
 /** Sends the request of a command. Returns the deployment to follow. */
 function start(
-  command: FollowCommand | CancelCommand | RetryCommand | RollbackCommand,
+  command: FollowCommand | RetryCommand | RollbackCommand,
   gateway: Gateway,
   signal: AbortSignal,
 ): Promise<DeploymentRecord> {
   switch (command.name) {
     case 'follow':
       return gateway.find(command.id, signal)
-    case 'cancel': {
-      const { why, abort } = command
-      return gateway.cancel(command.id, { by: userInfo().username, why, abort })
-    }
     case 'retry':
       return gateway.retry(command.id, command.reuseImage)
     case 'rollback':

@@ -6,6 +6,7 @@ import * as zlib from 'node:zlib'
 import { Problem } from '#api/problem.ts'
 import { tarEnd, tarHeader, tarPadding } from '#api/tar-writer.ts'
 import type { Entry } from './list-source.ts'
+import { unreadable } from './ignore/read-if-there.ts'
 
 const smallBytes = 256 * 1024
 const readsAhead = 32
@@ -57,14 +58,18 @@ async function* tar(
     const whole = ahead.shift()
     yield tarHeader(entry, time)
     if (entry.type !== 'file' || entry.sizeBytes === 0) continue
-    const content: Iterable<Buffer> | AsyncIterable<Buffer> = whole
-      ? [await whole]
+    const content: Iterable<Promise<Buffer>> | AsyncIterable<Buffer> = whole
+      ? [whole]
       : createReadStream(join(folder, entry.path), { end: entry.sizeBytes - 1 })
     let left = entry.sizeBytes
-    for await (const chunk of content) {
-      left -= chunk.length
-      packed(chunk.length)
-      yield chunk
+    try {
+      for await (const chunk of content) {
+        left -= chunk.length
+        packed(chunk.length)
+        yield chunk
+      }
+    } catch (error) {
+      throw unreadable(entry.path, error)
     }
     if (left !== 0)
       throw new Problem(

@@ -1,8 +1,10 @@
 import type { DeploymentEvent } from '#api/event.ts'
-import type { ProblemCode } from '#api/problem/codes.ts'
+import { type ProblemCode, problems } from '#api/problem/codes.ts'
 import { type ExitCode, exitCodeOf } from '#api/problem/exit-codes.ts'
 import type { Problem } from '#api/problem.ts'
-import { renderEvent, renderVerdict } from '#api/text/render-event.ts'
+import { faultTexts } from '#api/problem/fault-texts.ts'
+import { renderEvent } from '#api/text/render-event.ts'
+import { type NextCommands, renderVerdict } from '#api/text/render-verdict.ts'
 import { visible, visibleJson, visibleLines } from '#api/text/visible-text.ts'
 import type { DeploymentRecord } from './answers.ts'
 import type { Entry } from './list-source.ts'
@@ -14,10 +16,15 @@ export type Printer = {
   accepted: (deployment: DeploymentRecord, address: string) => void
   event: (event: DeploymentEvent, deployment: DeploymentRecord) => void
   detached: (deployment: DeploymentRecord, address: string) => ExitCode
-  verdict: (deployment: DeploymentRecord) => ExitCode
+  /** `hint`: what a user should know about this failure. */
+  verdict: (deployment: DeploymentRecord, hint?: string | null) => ExitCode
+  /** `did`: whether the command has cancelled the deployment. */
+  cancelled: (deployment: DeploymentRecord, did: boolean) => ExitCode
   failed: (problem: Problem) => ExitCode
-  interrupted: (text: string) => ExitCode
+  interrupted: (ended: Interrupted) => ExitCode
 }
+/** What to print after an interrupt. `deployment`: its record, where the gateway still gave it. */
+export type Interrupted = { text: string; deployment?: DeploymentRecord | null }
 type UploadProgress = {
   packed: (bytes: number) => void
   sent: (bytes: number) => void
@@ -27,6 +34,12 @@ type UploadProgress = {
 const paintMs = 200
 const lineMs = 5000
 
+const clientCommands: NextCommands = {
+  log: (id) => `tarmac follow ${id}`,
+  retry: (id) => `tarmac retry ${id}`,
+  rollback: (app, owner) => `tarmac rollback ${app}${owner ? ` --owner ${owner}` : ''}`,
+}
+
 const say = (text: string) => void process.stderr.write(text)
 const note = (text: string) => say(`tarmac: ${visibleLines(text)}\n`)
 
@@ -34,35 +47,7 @@ const note = (text: string) => say(`tarmac: ${visibleLines(text)}\n`)
 export function peoplePrinter(isTerminal: boolean): Printer {
   return {
     note,
-    upload(files, entries) {
-      const totalBytes = entries.reduce(
-        (sum, entry) => sum + (entry.type === 'file' ? entry.sizeBytes : 0),
-        0,
-      )
-      const begunAt = performance.now()
-      let packedBytes = 0
-      let sentBytes = 0
-      let paintedAt = begunAt
-
-      const words = (what: string) => {
-        const seconds = (performance.now() - begunAt) / 1000
-        return `${what}, ${size(sentBytes)} in ${seconds.toFixed(1)} s (${size(sentBytes / Math.max(seconds, 0.001))}/s)`
-      }
-
-      return {
-        packed: (bytes) => void (packedBytes += bytes),
-        sent(bytes) {
-          sentBytes += bytes
-          if (performance.now() - paintedAt < (isTerminal ? paintMs : lineMs)) return
-          paintedAt = performance.now()
-          const text = words(
-            `sending ${files} files: ${Math.floor((packedBytes / Math.max(totalBytes, 1)) * 100)} %`,
-          )
-          say(isTerminal ? `\r\x1b[2K${text}` : `${text}\n`)
-        },
-        done: () => say(`${isTerminal ? '\r\x1b[2K' : ''}${words(`sent ${files} files`)}\n`),
-      }
-    },
+    upload: (files, entries) => uploadForPeople(files, entries, isTerminal),
     accepted: ({ id, app }, address) =>
       say(`${visible(`deployment ${id} of ${app}: ${address}`)}\n`),
     event: (event, { createdAt }) => say(renderEvent(event, createdAt)),
@@ -71,21 +56,59 @@ export function peoplePrinter(isTerminal: boolean): Printer {
       process.stdout.write(`${visible(address)}\n`)
       return 0
     },
-    verdict(deployment) {
-      say(renderVerdict({ ...deployment, url: null }))
+    verdict(deployment, hint) {
+      say(renderVerdict({ ...deployment, url: null }, clientCommands))
+      if (hint) note(hint)
       if (deployment.state === 'live' && deployment.url)
         process.stdout.write(`${visible(deployment.url)}\n`)
       return exitCodeFor(deployment)
     },
+    cancelled(deployment, did) {
+      note(cancelText(deployment, did))
+      return cancelCode(deployment, did)
+    },
     failed(problem) {
+      const { fault } = problems[problem.code]
       note(problem.message)
+      if (fault !== 'source') note(faultTexts[fault])
       return exitCodeOf[problem.code]
     },
-    interrupted(text) {
+    interrupted({ text }) {
       say(isTerminal ? '\n' : '')
       note(text)
       return 130
     },
+  }
+}
+
+/** Says how far an upload is. */
+function uploadForPeople(files: number, entries: Entry[], isTerminal: boolean): UploadProgress {
+  const totalBytes = entries.reduce(
+    (sum, entry) => sum + (entry.type === 'file' ? entry.sizeBytes : 0),
+    0,
+  )
+  const begunAt = performance.now()
+  let packedBytes = 0
+  let sentBytes = 0
+  let paintedAt = begunAt
+
+  const words = (what: string) => {
+    const seconds = (performance.now() - begunAt) / 1000
+    return `${what}, ${size(sentBytes)} in ${seconds.toFixed(1)} s (${size(sentBytes / Math.max(seconds, 0.001))}/s)`
+  }
+
+  return {
+    packed: (bytes) => void (packedBytes += bytes),
+    sent(bytes) {
+      sentBytes += bytes
+      if (performance.now() - paintedAt < (isTerminal ? paintMs : lineMs)) return
+      paintedAt = performance.now()
+      const text = words(
+        `sending ${files} files: ${Math.floor((packedBytes / Math.max(totalBytes, 1)) * 100)} %`,
+      )
+      say(isTerminal ? `\r\x1b[2K${text}` : `${text}\n`)
+    },
+    done: () => say(`${isTerminal ? '\r\x1b[2K' : ''}${words(`sent ${files} files`)}\n`),
   }
 }
 
@@ -134,13 +157,40 @@ export function jsonPrinter(): Printer {
       last = facts(deployment)
       line({ type: 'accepted', t: now(), id: deployment.id, app: deployment.app, address })
     },
-    event: ({ seq, at, ...event }) => line({ seq, t: at, ...event }),
+    event({ seq, at, ...event }) {
+      if (event.type === 'state') last = { ...last, state: event.state }
+      line({ seq, t: at, ...event })
+    },
     detached: () => result(0),
-    verdict: (deployment) =>
-      result(exitCodeFor(deployment), { ...facts(deployment), problem: deployment.problem }),
+    verdict(deployment, hint) {
+      const { problem } = deployment
+      return result(exitCodeFor(deployment), {
+        ...facts(deployment),
+        problem,
+        ...(hint && { text: hint }),
+      })
+    },
+    cancelled: (deployment, did) =>
+      result(cancelCode(deployment, did), {
+        ...facts(deployment),
+        problem: deployment.problem,
+        text: cancelText(deployment, did),
+      }),
     failed: (problem) => result(exitCodeOf[problem.code], { problem: problem.body() }),
-    interrupted: (text) => result(130, { text }),
+    interrupted: ({ text, deployment }) =>
+      result(130, { ...(deployment && facts(deployment)), text }),
   }
+}
+
+function cancelText({ id, app, state }: DeploymentRecord, did: boolean): string {
+  if (did) return `deployment ${id} of ${app} is cancelled`
+  return `there is nothing to cancel: deployment ${id} of ${app} has ended (${state})`
+}
+
+/** A cancel that could not restore the machines ends as the deployment does. */
+function cancelCode(deployment: DeploymentRecord, did: boolean): ExitCode {
+  if (did) return 0
+  return deployment.problem?.code === 'rollback-failed' ? exitCodeFor(deployment) : 24
 }
 
 function exitCodeFor({ state, problem }: DeploymentRecord): ExitCode {

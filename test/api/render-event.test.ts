@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { NewEvent } from '#api/event.ts'
-import { renderEvent, renderVerdict } from '#api/text/render-event.ts'
+import { renderEvent } from '#api/text/render-event.ts'
 
 const render = (event: NewEvent) =>
   renderEvent({ ...event, seq: 1, at: '2026-01-01T00:01:02.345Z' }, '2026-01-01T00:00:00.000Z')
@@ -27,14 +27,30 @@ test('no printed text moves the reader’s cursor or rings the bell', () => {
     'red and link',
   )
   expect(shown('10 %\r50 %\r100 %\r\n')).toBe('100 %')
-  expect(shown('a\tb\x07\x08\x9b2Jc')).toBe('a\tb\\x07\\x08\\x9b2Jc')
+  expect(shown('a\tb\x07\x08\x9b2Jc')).toBe('a\t\\x9b2Jc')
 })
 
-test('a live verdict ends with the warnings of its machines and the URL', () => {
-  const verdict = { id: 'd1', app: 'web', state: 'live', image: null, problem: null } as const
-  const machines = [{ id: 'm1', warning: 'Users cannot reach it.' }, { id: 'm2' }]
-  expect(renderVerdict({ ...verdict, url: 'http://web.flycast', machines })).toBe(
-    '\nlive: web, deployment d1\nwarning: Machine m1: Users cannot reach it.\nhttp://web.flycast\n',
+test('text of several lines is shown as lines, never as \\x0a', () => {
+  const shown = (event: NewEvent) => render(event).replaceAll('   62.3s  ', '')
+  expect(shown({ type: 'warning', text: 'one\ntwo\r\nthree\n' })).toBe(
+    '   warning: one\n     two\n     three\n',
   )
-  expect(renderVerdict({ ...verdict, url: null })).toBe('\nlive: web, deployment d1\n')
+  expect(shown({ type: 'note', text: 'one\n\ntwo' })).toBe('   one\n     \n     two\n')
+  expect(shown({ type: 'state', from: null, state: 'pending', reason: 'a\nb' })).toBe(
+    '=> pending: a\n  b\n',
+  )
+  expect(
+    shown({ type: 'machine', machine: 'm', region: 'fra', status: 'failed', text: 'a\nb' }),
+  ).toBe('   machine m in fra: failed, a\n     b\n')
+})
+
+test('a failed step of a Dockerfile shows its command once, at its start', () => {
+  const name = '[build 3/4] RUN npm ci &&     npm run build'
+  const error =
+    'process "/bin/sh -c npm ci &&     npm run build" did not complete successfully: exit code: 1'
+  const step = { type: 'step', step: 's', name } as const
+  const log = render({ ...step, status: 'started' }) + render({ ...step, status: 'failed', error })
+  expect(log.replaceAll('   62.3s  ', '')).toBe(
+    `-> ${name}\n   [build 3/4] RUN: failed: exit code: 1\n`,
+  )
 })

@@ -3,7 +3,8 @@ import type { z } from 'zod'
 import type { Deployment } from '#api/deployment.ts'
 import { type DeploymentEvent, NewEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
-import { renderEvent, renderVerdict } from '#api/text/render-event.ts'
+import { renderEvent } from '#api/text/render-event.ts'
+import { renderVerdict } from '#api/text/render-verdict.ts'
 import { visible, visibleJson, visibleLines } from '#api/text/visible-text.ts'
 import { hostileTexts, obeyed } from '../hostile-text.ts'
 
@@ -49,6 +50,11 @@ test.each([
 
 test.each([
   ['\x1b[1;31mred\x1b[0m \x1b(Bplain', 'red plain'],
+  ['\x1b7saved\x1b8 \x1b=keys\x1b> \x1bcnew', 'saved keys new'],
+  ['spin |\b/\b-\b\\\bdone', 'spin done'],
+  ['abc\b\b', 'abc'],
+  ['\b\bab\bc', 'ac'],
+  ['a\x07\x00\x0e\x0fb', 'ab'],
   ['\x1bP1$r\x1b\\after', 'after'],
   ['10 %\r50 %\r\r', '50 %'],
   ['a\u202eb', 'a\\u{202e}b'],
@@ -107,8 +113,8 @@ test('a verdict is safe, also with a detail of several lines', () => {
     }) as Deployment
   for (const text of hostileTexts)
     expect(obeyed(renderVerdict(deployment(text)).slice(1)), text).toEqual([])
-  expect(renderVerdict(deployment('one\ntwo'))).toBe(
-    '\nbuild_failed: a, deployment d\nThe build failed. one\n  two\n',
+  expect(renderVerdict(deployment('one\ntwo'))).toContain(
+    '\nbuild_failed: a, deployment d\nThe build failed. one\n  two\nThe sender can fix it',
   )
 })
 
@@ -124,6 +130,8 @@ test.each<[string, (text: string) => string]>([
     '\x1b]',
     '\x1bP',
     '\x1b(',
+    '\b',
+    'a\b',
     '::a ',
     '::a',
     '##',

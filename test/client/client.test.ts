@@ -1,9 +1,10 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { setTimeout } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { Problem } from '#api/problem.ts'
 import { startHttp, toBuildFailed, token, toLive } from '../gateway/http/start-http.ts'
 import { portOf } from '../../gateway/src/host/port-of.ts'
@@ -126,14 +127,28 @@ test('--json prints one object per line, the result last', async () => {
 
 test('every failure has its exit code and says what to do, also as JSON', async () => {
   await using http = await startHttp()
+  const tooMuch = ['A', 'B'].flatMap((name) => ['--env', `${name}=${'x'.repeat(70_000)}`])
   const cases: [number, string, string[], Record<string, string>?][] = [
-    [3, 'Send a token', ['deploy', 'shop'], { TARMAC_TOKEN: 'wrong' }],
+    [
+      3,
+      'does not accept this token. Set TARMAC_TOKEN',
+      ['deploy', 'shop'],
+      { TARMAC_TOKEN: 'wrong' },
+    ],
+    [3, 'TARMAC_TOKEN is no token', ['deploy', 'shop'], { TARMAC_TOKEN: 'a b' }],
+    [2, '--owner is invalid: an owner is named by', ['deploy', 'shop', '--owner', 'Ada!']],
+    [2, '--owner is invalid: an owner is named by', ['rollback', 'shop', '--owner', 'Ada!']],
+    [2, '--env has too many variables', ['deploy', 'shop', ...tooMuch]],
+    [2, 'index.html is a file; tarmac deploy sends a folder', ['deploy', 'shop', 'index.html']],
+    [2, 'has no fly.toml that names one', ['deploy']],
+    [2, '--include: there is no dist', ['deploy', 'shop', '--include', 'dist']],
+    [2, 'a path inside the folder', ['deploy', 'shop', '--include', '../dist']],
     [2, 'An app name is', ['deploy', 'My_Shop']],
     [2, '--nonsense', ['deploy', 'shop', '--nonsense']],
     [2, 'NAME=VALUE', ['deploy', 'shop', '--env', 'A']],
     [2, 'NAME has no value', ['deploy', 'shop', '--secret', 'NAME']],
     [2, 'not both', ['follow', 'd1', '--only', 'state', '--step', 'x']],
-    [2, 'strategy', ['deploy', 'shop', '--strategy', 'yolo']],
+    [2, '--strategy is invalid', ['deploy', 'shop', '--strategy', 'yolo']],
     [2, 'expected a whole number from 1 to 100', ['deploy', 'shop', '--count', '101']],
     [2, 'the number of a deployment', ['deploy', 'shop', '--force-over', 'all']],
     [2, 'no folder', ['deploy', 'shop', 'nowhere']],
@@ -165,7 +180,7 @@ test('every failure has its exit code and says what to do, also as JSON', async 
 
   const people = tarmac(http.url, ['deploy', 'shop'], {})
   expect(await people.code).toBe(3)
-  expect(people.err).toMatch(/^tarmac: Send a token/)
+  expect(people.err).toMatch(/^tarmac: The gateway at \S+ needs a token\. Set TARMAC_TOKEN, or/)
 })
 
 test('a refused source exits with 4, however much was sent', async () => {
@@ -193,6 +208,17 @@ test('--detach returns when the gateway has the source; follow reads on later', 
     out: 'http://shop.localhost/\n',
     err: expect.stringContaining('=> pending'),
   })
+})
+
+test('--json ends with the state that the deployment has after an interrupt', async () => {
+  await using http = await startHttp()
+  const run = tarmac(http.url, ['deploy', 'shop', '--json'])
+  await expect.poll(() => run.out, { timeout: 5000 }).toContain('"pending"')
+  await http.play([['analyzing'], ['building'], ['deploying', { rollout: {} }]])
+  await expect.poll(() => run.out, { timeout: 5000 }).toContain('"deploying"')
+  run.child.kill('SIGINT')
+  expect(await run.code).toBe(130)
+  expect(lines(run.out).at(-1)).toMatchObject({ type: 'result', state: 'deploying', exitCode: 130 })
 })
 
 test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or it continues because machines were touched', async () => {
@@ -264,14 +290,121 @@ test('on a terminal, Ctrl-C after machines were touched asks whether to restore 
   expect((await http.store.find(id))!.cancel).toMatchObject({ abort: true, why: 'interrupted' })
 })
 
-test('cancel stops a deployment for good, and records who and why', async () => {
+test('cancel exits 0 when it has cancelled, and 24 when the deployment had ended; it prints no log', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const run = tarmac(http.url, ['cancel', id, '--why', 'wrong branch'])
-  expect([await run.code, run.err]).toEqual([
-    20,
-    expect.stringMatching(/Cancelled by \S+: wrong branch\./),
+  expect([await run.code, run.out, run.err]).toEqual([
+    0,
+    '',
+    `tarmac: deployment ${id} of shop is cancelled\n`,
   ])
+  const { problem } = (await http.store.find(id))!
+  expect(problem!.detail).toMatch(/^Cancelled by \S+: wrong branch\.$/)
+
+  const again = tarmac(http.url, ['cancel', id])
+  expect([await again.code, again.err]).toEqual([
+    24,
+    `tarmac: there is nothing to cancel: deployment ${id} of shop has ended (cancelled)\n`,
+  ])
+  const json = tarmac(http.url, ['cancel', id, '--json'])
+  expect(await json.code).toBe(24)
+  expect(lines(json.out)).toMatchObject([{ type: 'result', exitCode: 24, state: 'cancelled', id }])
+})
+
+test('an interrupt between the last byte and the answer finds the deployment and cancels it', async () => {
+  const reached = Promise.withResolvers<void>()
+  const gate = Promise.withResolvers<void>()
+  await using http = await startHttp({
+    async submit(_caller, { secrets: _secrets, ...asked }) {
+      reached.resolve()
+      await gate.promise
+      return http.store.create({ id: 'late', ...asked })
+    },
+  })
+  const run = tarmac(http.url, ['deploy', 'shop', '--json'])
+  await reached.promise
+  run.child.kill('SIGINT')
+  await setTimeout(200)
+  gate.resolve()
+  expect(await run.code).toBe(130)
+  expect(lines(run.out).at(-1)).toMatchObject({
+    type: 'result',
+    exitCode: 130,
+    state: 'cancelled',
+    id: 'late',
+    text: 'Deployment late is cancelled.',
+  })
+})
+
+test('a connection that breaks before the answer costs nothing when the deployment was made', async () => {
+  await using http = await startHttp({
+    async submit(_caller, { secrets: _secrets, ...asked }) {
+      const made = await http.store.create({ id: 'made', ...asked })
+      proxy.cut()
+      return made
+    },
+  })
+  await using proxy = await startProxy(http.port)
+  const run = tarmac(proxy.url, ['deploy', 'shop'])
+  await expect.poll(() => run.err, { timeout: 5000 }).toContain('deployment made of shop')
+  await http.play(toLive)
+  expect([await run.code, run.out]).toEqual([0, 'http://shop.localhost/\n'])
+})
+
+test('many variables travel in the body, and few in the address', async () => {
+  await using http = await startHttp()
+  const many = Array.from({ length: 60 }, (_, n) => ['--env', `PART_${n}=${'x'.repeat(1000)}`])
+  const run = tarmac(http.url, ['deploy', 'shop', '--detach', '--build', 'A=1', ...many.flat()])
+  expect([await run.code, run.err]).toEqual([0, expect.stringContaining('has accepted')])
+  const [made] = (await http.store.list('shop', { limit: 1, before: null })).deployments
+  expect(Object.keys(made!.options.env)).toHaveLength(60)
+  expect(made!.options).toMatchObject({ env: { PART_59: 'x'.repeat(1000) }, build: { A: '1' } })
+  expect(http.logged.join('')).not.toContain('xxxx')
+})
+
+test('deploy without a name takes it from the config file of the folder', async () => {
+  await using http = await startHttp()
+  const apps: Record<string, string> = {
+    'fly.toml': 'app = "from-toml"\n',
+    'fly.json': '{"app": "from-json"}',
+    'fly.yaml': 'build: {}\napp: from-yaml\n',
+  }
+  for (const [file, text] of Object.entries(apps)) {
+    const source = mkdtempSync(join(folder, 'app-'))
+    writeFileSync(join(source, file), text)
+    const run = tarmac(http.url, ['deploy', source, '--detach', '--json'])
+    expect(await run.code).toBe(0)
+    const app = `from-${file.replace('fly.', '')}`
+    expect(lines(run.out).find(({ type }) => type === 'accepted')).toMatchObject({ app })
+  }
+})
+
+test('what is left out of the source is said before the upload, by the file that names it', async () => {
+  await using http = await startHttp()
+  const source = mkdtempSync(join(tmpdir(), 'tarmac-ignored-'))
+  onTestFinished(() => rmSync(source, { recursive: true }))
+  writeFileSync(join(source, '.gitignore'), 'dist/\n')
+  writeFileSync(join(source, 'index.js'), '')
+  mkdirSync(join(source, 'dist'))
+  writeFileSync(join(source, 'dist/app.js'), '')
+  const run = tarmac(http.url, ['deploy', 'shop', source, '--detach'])
+  expect(await run.code).toBe(0)
+  expect(run.err).toMatch(/^tarmac: left out by \.gitignore: dist\/\nsent 2 files/)
+
+  const all = tarmac(http.url, ['deploy', 'shop', source, '--detach', '--include', './dist'])
+  expect(await all.code).toBe(0)
+  expect(all.err).toMatch(/^sent 3 files/)
+
+  const failing = tarmac(http.url, ['deploy', 'shop', source])
+  await expect.poll(() => failing.err, { timeout: 5000 }).toContain('=> pending')
+  const detail = 'The build copies "/dist", which the source does not hold.'
+  const problem = new Problem('build-failed', detail).body()
+  await http.play([['analyzing'], ['building'], ['build_failed', { problem }]])
+  expect(await failing.code).toBe(11)
+  expect(failing.err).toMatch(
+    /\nNext: [^\n]+\ntarmac: dist\/ was left out by \.gitignore\. If the build needs it, send it with --include dist, [^\n]+\n$/,
+  )
 })
 
 test('a broken connection resumes silently after the last event, and the verdict comes from the record', async () => {
@@ -384,4 +517,25 @@ test('secrets come from the environment and from files, and travel with the sour
   expect(await run.code).toBe(0)
   expect(deployment).toMatchObject({ options: { env: { A: '1' } } })
   expect(http.logged.join('') + run.out + run.err).not.toContain('a-very-secret-token')
+})
+
+test('a request that makes a deployment is sent again with its key when the connection breaks', async () => {
+  const made: (string | null)[] = []
+  await using http = await startHttp({
+    async rollback(_caller, { app, options, idempotencyKey }) {
+      made.push(idempotencyKey)
+      const source = { digest: 'sha256:aa', files: 1, sizeBytes: 2 }
+      const id = `back-${made.length}`
+      const deployment = await http.store.create({ id, app, options, source, idempotencyKey })
+      if (made.length === 1) proxy.cut()
+      return deployment
+    },
+  })
+  await using proxy = await startProxy(http.port)
+  const run = tarmac(proxy.url, ['rollback', 'shop'])
+  await expect.poll(() => run.err, { timeout: 5000 }).toContain('=> pending')
+  await http.play(toLive)
+  expect(await run.code).toBe(0)
+  expect(made).toEqual([made[0], made[0]])
+  expect((await http.store.list('shop', { limit: 9, before: null })).deployments).toHaveLength(1)
 })

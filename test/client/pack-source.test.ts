@@ -13,7 +13,11 @@ import { dirname, join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { zstdDecompressSync } from 'node:zlib'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { listSource } from '../../client/src/list-source.ts'
+import { ignoreRules, type WhatToSend } from '../../client/src/ignore/ignore-rules.ts'
+import { leftOutHint, leftOutLines } from '../../client/src/ignore/left-out.ts'
+import { type Entry, listSource } from '../../client/src/list-source.ts'
+import { unreadable } from '../../client/src/ignore/read-if-there.ts'
+import type { FolderRules } from '../../client/src/ignore/folder-rules.ts'
 import { packSource } from '../../client/src/pack-source.ts'
 
 let folder: string
@@ -28,12 +32,16 @@ const write = (files: Record<string, string>) => {
     writeFileSync(join(folder, path), text)
   }
 }
-const files = async (at = '.', named: string[] = []) =>
-  (await listSource(join(folder, at), named))
-    .filter(({ type }) => type !== 'folder')
-    .map(({ path }) => path)
+const list = async (at = '.', more: Partial<WhatToSend> = {}, note = (_text: string) => {}) => {
+  const what = { ignoreFiles: ['.dockerignore'], included: [], noIgnore: false, ...more }
+  return listSource(join(folder, at), await ignoreRules(join(folder, at), what, note))
+}
+const files = async (at = '.', more: Partial<WhatToSend> = {}) =>
+  (await list(at, more)).entries.filter(({ type }) => type !== 'folder').map(({ path }) => path)
+const leftOut = async (more: Partial<WhatToSend> = {}) =>
+  leftOutLines((await list('.', more)).leftOut)
 const tarOf = async () =>
-  zstdDecompressSync(await buffer(packSource(folder, await listSource(folder, []), () => {})))
+  zstdDecompressSync(await buffer(packSource(folder, (await list()).entries, () => {})))
 
 const project = {
   '.gitignore': '*.log\n/dist\nbuild/\n!keep.log\n# a remark\ntmp*\n\\#odd\n',
@@ -80,9 +88,10 @@ test('a folder of a repository follows the rules above it, unless they exclude t
   expect(await files('dist')).toEqual(['x.js'])
 })
 
-test('.dockerignore applies too, except to the files that control the build', async () => {
+test('a .dockerignore alone decides, except about the files that control the build', async () => {
   write({
     '.dockerignore': '*\n!src\nsrc/*.md\n',
+    '.gitignore': 'src/a.js\n',
     Dockerfile: '',
     'fly.toml': '',
     'src/a.js': '',
@@ -91,13 +100,123 @@ test('.dockerignore applies too, except to the files that control the build', as
     'node_modules/x/index.js': '',
     'src/node_modules/y.js': '',
     '.git/HEAD': '',
+    '.hg/store': '',
   })
-  expect(await files()).toEqual(['.dockerignore', 'Dockerfile', 'fly.toml', 'src/a.js'])
-  expect(await files('.', ['./deploy/plan.json'])).toContain('deploy/plan.json')
+  const sent = ['.dockerignore', 'Dockerfile', 'fly.toml', 'src/a.js', 'src/node_modules/y.js']
+  expect(await files()).toEqual(sent)
+  expect(await leftOut()).toEqual([
+    'left out by .dockerignore: .gitignore, deploy/, node_modules/, src/b.md',
+  ])
 
   write({ '.dockerignore': 'src\ndeploy\n' })
-  expect(await files()).toEqual(['.dockerignore', 'Dockerfile', 'fly.toml'])
-  expect(await files('.', ['deploy/plan.json'])).toContain('deploy/plan.json')
+  expect(await files()).toEqual([
+    '.dockerignore',
+    '.gitignore',
+    'Dockerfile',
+    'fly.toml',
+    'node_modules/x/index.js',
+  ])
+  const included = ['deploy/plan.json']
+  expect(await files('.', { included })).toContain('deploy/plan.json')
+})
+
+test('without .dockerignore git decides: tracked files are sent, ignored ones are not', async () => {
+  write({
+    '.gitignore': 'dist/\n*.key\n',
+    'demo.key': '',
+    'other.key': '',
+    'new.js': '',
+    'dist/app.js': '',
+    'dist/tracked.js': '',
+    'dist/deep/tracked.js': '',
+    'dist/other/x.js': '',
+    'node_modules/x/index.js': '',
+  })
+  const git = (...args: string[]) => execFileSync('git', ['-C', folder, ...args])
+  git('init', '-q')
+  expect(await leftOut()).toEqual([
+    'left out by .gitignore: demo.key, dist/, other.key',
+    'left out as dependencies: node_modules/',
+  ])
+
+  git('add', '-f', 'demo.key', 'dist/tracked.js', 'dist/deep/tracked.js')
+  const tracked = ['demo.key', 'dist/deep/tracked.js', 'dist/tracked.js']
+  expect(await files()).toEqual(['.gitignore', ...tracked, 'new.js'])
+  expect((await leftOut())[0]).toBe('left out by .gitignore: other.key, dist/app.js, dist/other/')
+  expect(await files('.', { included: ['dist'] })).toContain('dist/other/x.js')
+  expect(await files('.', { noIgnore: true })).toHaveLength(9)
+})
+
+test('!dist in .dockerignore sends what .gitignore names', async () => {
+  write({ '.gitignore': 'dist/\n', '.dockerignore': '!dist\n', 'dist/app.js': '' })
+  expect(await files()).toContain('dist/app.js')
+})
+
+test('a Dockerfile’s own ignore file decides before .dockerignore', async () => {
+  write({ '.dockerignore': 'a\n', 'Dockerfile.dockerignore': 'b\n', a: '', b: '' })
+  const ignoreFiles = ['Dockerfile.dockerignore', '.dockerignore']
+  expect(await files('.', { ignoreFiles })).toEqual([
+    '.dockerignore',
+    'Dockerfile.dockerignore',
+    'a',
+  ])
+})
+
+/** The folders that the listing reads. */
+async function entered(more: Partial<WhatToSend> = {}): Promise<string[]> {
+  const found = new Set<string>()
+  const what = { ignoreFiles: ['.dockerignore'], included: [], noIgnore: false, ...more }
+  const watch = (rules: FolderRules): FolderRules => ({
+    leftOut: (path, isFolder) => rules.leftOut(path, isFolder),
+    mayHoldMore: (path) => rules.mayHoldMore(path),
+    async enter(path) {
+      found.add(path)
+      return watch(await rules.enter(path))
+    },
+  })
+  await listSource(folder, watch(await ignoreRules(folder, what, () => {})))
+  return [...found].toSorted()
+}
+
+test.each([
+  ['cache\nsrc\n', []],
+  ['cache\n!src/keep\nsrc\n', ['src']],
+  ['*\n!src/*.js\n', ['src']],
+  ['*\n!src/keep/x\n', ['src', 'src/keep']],
+  ['*\n!**/x\n', ['cache', 'cache/deep', 'src', 'src/keep']],
+  ['cache/**\n!cache/deep/x\n', ['cache', 'cache/deep', 'src', 'src/keep']],
+])(
+  'with .dockerignore %j only folders are entered that may hold something to send',
+  async (text, folders) => {
+    write({ '.dockerignore': text, 'cache/deep/x': '', 'src/keep/x': '', 'src/a.js': '' })
+    expect(await entered()).toEqual(folders)
+  },
+)
+
+test('what cannot be read is named, and exits with 4', async () => {
+  write({ '.gitignore': 'data/\n', 'data/x': '', 'src/a': '' })
+  const gone = listed(folder, 'src/gone')
+  await expect(buffer(packSource(folder, gone, () => {}))).rejects.toMatchObject({
+    code: 'source-unreadable',
+    message: expect.stringContaining('src/gone cannot be read: it vanished meanwhile'),
+  })
+  expect(unreadable('x', Object.assign(new Error('no'), { code: 'EACCES' }))).toMatchObject({
+    code: 'source-unreadable',
+    message:
+      'x cannot be read: permission denied. Make it readable, or exclude it by an ignore file.',
+  })
+})
+
+const listed = (_folder: string, path: string): Entry[] => [
+  { type: 'file', path, mode: 0o644, sizeBytes: 5 },
+]
+
+test('a failed build whose last words name something that was left out gets a hint', () => {
+  const left = [{ path: 'dist/', why: 'by .gitignore' }]
+  expect(leftOutHint(left, 'COPY failed: "/dist": not found')).toBe(
+    'dist/ was left out by .gitignore. If the build needs it, send it with --include dist, or change that file.',
+  )
+  expect(leftOutHint(left, 'the distance is wrong, see redist')).toBeNull()
 })
 
 test('patterns of .dockerignore work as in BuildKit', async () => {
@@ -146,7 +265,8 @@ test.each([
       [name]: `# wildcards\n${pattern}\n`,
     })
     const module = join(import.meta.dirname, '../../client/src/list-source.ts')
-    const code = `const { listSource } = await import(${JSON.stringify(module)}); await listSource(${JSON.stringify(folder)}, [])`
+    const rules = join(import.meta.dirname, '../../client/src/ignore/ignore-rules.ts')
+    const code = `const { listSource } = await import(${JSON.stringify(module)}); const { ignoreRules } = await import(${JSON.stringify(rules)}); await listSource(${JSON.stringify(folder)}, await ignoreRules(${JSON.stringify(folder)}, { ignoreFiles: ['.dockerignore'], included: [], noIgnore: false }, () => {}))`
     const { error, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
       timeout: 15_000,
       encoding: 'utf8',
@@ -207,7 +327,7 @@ test('the same files give the same bytes, whenever they were written', async () 
 
 test('a file that shrinks during packing ends the upload with an error', async () => {
   write({ big: 'x'.repeat(1000) })
-  const entries = await listSource(folder, [])
+  const { entries } = await list()
   truncateSync(join(folder, 'big'), 10)
   await expect(buffer(packSource(folder, entries, () => {}))).rejects.toThrow(
     'big changed while it was packed',

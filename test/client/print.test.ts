@@ -49,9 +49,10 @@ const acts: Record<string, (printer: Printer, text: string) => void> = {
     void printer.verdict(deployment(text, 'build_failed')),
   'the verdict of an image': (printer, text) => void printer.verdict(deployment(text, 'built')),
   'the verdict of a success': (printer, text) => void printer.verdict(deployment(text, 'live')),
+  cancelled: (printer, text) => void printer.cancelled(deployment(text, 'cancelled'), false),
   failed: (printer, text) =>
     void printer.failed(new Problem('internal', text, { facts: { text } })),
-  interrupted: (printer, text) => void printer.interrupted(text),
+  interrupted: (printer, text) => void printer.interrupted({ text }),
 }
 
 test.each(Object.entries(acts))(

@@ -87,6 +87,34 @@ test('rollback restores the previous release, and follows it', async () => {
   expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('no release 9') })
 })
 
+test('a retry deploys the kept source, names what it retries, and tells how to undo it', async () => {
+  const first = await deployed('again', pageApp('kept'))
+  const [, id = ''] = /deployment (\S+) of again/.exec(first.stderr) ?? []
+  expect(await deployed('again', pageApp('newer'))).toMatchObject({ code: 0 })
+
+  const retried = await command(lab.dir, 'retry', id).end()
+  expect(retried.code, retried.stderr).toBe(0)
+  expect(retried.stderr).toContain(`=> pending: a retry of deployment ${id}, with its kept source`)
+  expect(retried.stderr).toMatch(
+    /\nrelease 3 of again; to undo it: tarmac rollback again\nlive: again, deployment \S+\n/,
+  )
+  expect(await lab.page('again')).toBe('kept')
+
+  const back = await command(lab.dir, 'rollback', 'again').end()
+  expect(back.stderr).toContain('=> pending: a rollback from release 3 to release 2')
+  expect(await lab.page('again')).toBe('newer')
+})
+
+test('a failed build ends with its last words, its command once, who can fix it, and the next step', async () => {
+  const { code, stderr } = await deployed('words', pageApp('x', 'RUN echo the reason; exit 9'))
+  expect(code).toBe(11)
+  const last = stderr.trimEnd().split('\n').slice(-10).join('\n')
+  expect(last).toMatch(/ {3}\| the reason\nbuild_failed: words, deployment/)
+  expect(last).toMatch(/RUN” failed: it ended with exit code 9\.\nThe sender can fix it/)
+  expect(last).toMatch(/\nNext: correct it, and deploy again\. The whole log: tarmac follow \S+$/)
+  expect(stderr.split('echo the reason').length - 1).toBe(1)
+})
+
 test('a client whose gateway is killed and restarted prints every line once and the verdict', async () => {
   const run = await tarmac(
     'restarted',

@@ -124,7 +124,7 @@ export async function startTestLab(settings: Record<string, string> = {}) {
       const body = Buffer.isBuffer(from) ? from : await archive(await source(from))
       return fetch(`${lab.gateway}/deploy/${app}?${query}`, {
         method: 'PUT',
-        headers: { authorization, ...headers },
+        headers: { authorization, accept: 'application/json', ...headers },
         body: new Uint8Array(body),
       })
     },

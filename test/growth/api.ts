@@ -1,10 +1,11 @@
-import { AppName } from '../../api/app.ts'
+import { AppName, OwnerName } from '../../api/app.ts'
 import { patchSettings } from '../../api/options/app-settings.ts'
 import type { Deployment } from '../../api/deployment.ts'
 import { DeploymentOptions, parseOptions, readOptions } from '../../api/options.ts'
 import { unknownOption } from '../../api/options/unknown-option.ts'
 import { variableName } from '../../api/options/variables.ts'
-import { renderEvent, renderVerdict } from '../../api/text/render-event.ts'
+import { renderEvent } from '../../api/text/render-event.ts'
+import { renderRefusal, renderVerdict, shortStep } from '../../api/text/render-verdict.ts'
 import { fill } from '../../api/routes.ts'
 import { SecretName } from '../../api/secret.ts'
 import { nearestOf } from '../../api/text/nearest.ts'
@@ -83,7 +84,12 @@ export const api: Record<string, Shapes> = {
     ...hostileTexts(rendered),
     ...hostileTexts(rendered, (text) => `a\r${text}\r\n`),
   },
-  'api/text/render-event.ts › renderVerdict': hostileTexts(verdict),
+  'api/text/render-verdict.ts › renderVerdict': hostileTexts(verdict),
+  'api/text/render-verdict.ts › renderRefusal': hostileTexts((detail) =>
+    renderRefusal({ title: 'a', detail, step: detail }),
+  ),
+  'api/text/render-verdict.ts › shortStep': hostileTexts(shortStep),
+  'api/app.ts › OwnerName': hostileTexts((text) => OwnerName.safeParse(text)),
   'api/routes.ts › fill': hostileTexts((id) => fill('/v1/:id/events', { id })),
   'api/text/trim-end.ts › trimEnd': hostileTexts((text) => trimEnd(text, '. ')),
 }

@@ -52,6 +52,10 @@ export const exceptions: Record<string, string> = {
     'reads by idempotencyKeyOf and knownQuery, which have their rows',
   'gateway/src/http/routes/cancel-deployment.ts › cancelDeployment':
     'reads by readCancelRequest, which has its row',
+  'gateway/src/http/log/interim-progress.ts › InterimProgress':
+    'renders by renderEvent, which has its row, and cuts each line',
+  'gateway/src/http/problem.ts › sendProblem':
+    'reads the address and the Accept header, 16 KiB at most, by one linear expression',
   'gateway/src/http/log/endpoint.ts':
     'reads the address and the Accept header, 16 KiB at most; its regular expressions are linear',
   'gateway/src/http/routes/releases.ts':

@@ -109,7 +109,7 @@ function classifyFailure(daemonMessage: DaemonMessage, step: StepFacts | null): 
 
   const missing = /failed to calculate checksum of ref \S+: (".*"): not found/.exec(text)
   if (missing) {
-    const detail = `The build copies ${missing[1]}, which the source does not have. Does .dockerignore exclude it?`
+    const detail = `The build copies ${missing[1]}, which the source does not have. Does .dockerignore or .gitignore exclude it?`
     return { code: 'build-failed', detail }
   }
 

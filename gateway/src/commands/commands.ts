@@ -60,7 +60,7 @@ export type Commands = {
   deployments(
     caller: Principal,
     app: string,
-    page: PageRequest,
+    page: PageRequest & { key?: string | null },
   ): ReturnType<DeploymentStore['list']>
 
   releases(

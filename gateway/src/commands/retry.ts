@@ -22,7 +22,7 @@ export async function retryOf(
   const options = { ...previous.options, lane: null, trigger: 'retry' }
   if (!reuseImage && source) {
     await assertSourceRetained(sources, id, source.digest)
-    return { app, source, from, image: null, options, resolved: true }
+    return { app, source, from, image: null, options, resolved: true, retryOf: id }
   }
   return {
     app,
@@ -30,5 +30,6 @@ export async function retryOf(
     image,
     options: { ...options, deploy: true },
     resolved: true,
+    retryOf: id,
   }
 }

@@ -27,10 +27,17 @@ export async function rollback(
 ): Promise<Deployment> {
   const options = { ...ownOptions, trigger: ownOptions.trigger ?? 'rollback' }
   const { number } = await previousRelease(releases, app, options.owner, release)
+  const newest = await releases.find(app, options.owner)
   const requestBody = { rollback: release, options }
   return submissions.deployExisting(
     caller,
     { release: number },
-    { app, options, idempotencyKey, requestBody },
+    {
+      app,
+      options,
+      idempotencyKey,
+      requestBody,
+      rollback: { from: newest?.number ?? null, to: number },
+    },
   )
 }

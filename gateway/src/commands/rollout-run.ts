@@ -3,6 +3,7 @@ import { type Deployment, isFinal, type NewCancelRequest } from '#api/deployment
 import type { ProblemBody } from '#api/problem/body.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import { untilEnd } from '../deployments/follow.ts'
+import { ownRollout } from '../deployments/stop.ts'
 import type { StoredRollout } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import { TimeSlice } from '../time-slice.ts'
@@ -113,8 +114,8 @@ export class RolloutRun {
   async #giveUp(): Promise<void> {
     const { store, cancel } = this.#deps
     const { targets } = this.#rollout
-    const detail = `Not started: ${this.#failures} of ${targets.length} targets failed, and the rollout stopped.`
-    await this.stop(new Problem('cancelled', detail).body())
+    const detail = `The rollout stopped because ${this.#failures} of ${targets.length} targets failed. This target had not begun; its machines are unchanged.`
+    await this.stop(new Problem('rollout-stopped', detail).body())
 
     // Also cancel deployments that still wait in the queue.
     for (const { deployment } of targets) {
@@ -149,12 +150,12 @@ const isFailure = ({ state }: Deployment): boolean =>
 
 const notBuilt = ({ id, state, problem }: Deployment): Problem =>
   new Problem(
-    'cancelled',
-    `Not started: deployment ${id}, which builds the image, is ${state}. ${problem?.detail ?? ''}`,
+    'rollout-stopped',
+    `The rollout stopped because deployment ${id}, which builds its image, is ${state}. ${problem?.detail ?? ''}`,
   )
 
 const ownCancelRequest = (why: string): NewCancelRequest => ({
-  by: 'its rollout',
+  by: ownRollout,
   why,
   abort: false,
 })

@@ -20,7 +20,9 @@ type Submission = Omit<NewDeployment, 'id' | 'secrets'> & {
   id?: string
   secrets?: ReadonlyMap<string, Uint8Array>
 }
-type RequestKey = Pick<NewDeployment, 'requestBody' | 'idempotencyKey'> & { id?: string }
+type RequestKey = Pick<NewDeployment, 'requestBody' | 'idempotencyKey' | 'rollback'> & {
+  id?: string
+}
 
 /** Limit for calls to the registry while an HTTP caller waits. */
 const registryTimeoutMs = 60_000

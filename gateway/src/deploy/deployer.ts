@@ -67,14 +67,21 @@ export class Deployer {
   /**
    * Creates the app if it does not exist, without public addresses but with a Flycast one. It looks
    * at once, unless it did so within `seenMs`, because Fly limits such calls. It creates nothing
-   * before `wanted` resolves. Returns the app if it created it, else null.
+   * before `wanted` resolves. Returns the app if it created it, else null. `ownNetwork`: the private
+   * network of an app that it creates, instead of the gateway's.
    */
-  async ensureApp(app: string, wanted: Promise<unknown>, signal: AbortSignal): Promise<App | null> {
-    const { fly, network } = this.#settings
+  async ensureApp(
+    app: string,
+    wanted: Promise<unknown>,
+    signal: AbortSignal,
+    ownNetwork: string | null = null,
+  ): Promise<App | null> {
+    const { fly } = this.#settings
+    const network = ownNetwork ?? this.#settings.network
     if (performance.now() - (this.#seen.get(app) ?? -Infinity) < seenMs) return null
     const found = await this.#app(app, signal)
     await wanted
-    const made = found === null ? await this.#createApp(app, signal) : null
+    const made = found === null ? await this.#createApp(app, network, signal) : null
     // An app with machines is set up. One without may be left over from an interrupted setup.
     if ((found?.machine_count ?? 0) === 0 && (await fly.ipAssignments(app, signal)).length === 0)
       await fly.assignIp(app, { type: 'private_v6', ...(network && { network }) }, signal)
@@ -195,8 +202,8 @@ export class Deployer {
     }
   }
 
-  async #createApp(app: string, signal: AbortSignal): Promise<App> {
-    const { fly, org, network } = this.#settings
+  async #createApp(app: string, network: string | null, signal: AbortSignal): Promise<App> {
+    const { fly, org } = this.#settings
     try {
       await fly.createApp({ name: app, org, network }, signal)
     } catch (error) {

@@ -118,6 +118,20 @@ export const mayBeMissing: NewEvent = {
   text: 'Log lines from the moment before this may be missing.',
 }
 
+/** Why a deployment was made, for the first line of its log. Null: a caller sent a source or image. */
+export function reasonOf({
+  rollback,
+  retryOf,
+  image,
+}: Pick<Deployment, 'rollback' | 'retryOf' | 'image'>): string | null {
+  if (rollback) {
+    const from = rollback.from === null ? '' : `from release ${rollback.from} `
+    return `a rollback ${from}to release ${rollback.to}`
+  }
+  const what = image ? 'its image' : 'its kept source'
+  return retryOf === null ? null : `a retry of deployment ${retryOf}, with ${what}`
+}
+
 /** What becomes of a running deployment that no runner works on. `events` go into its log first. */
 type Recovery = { events: NewEvent[] } & (
   | { next: 'end' | 'requeue'; change: Change }

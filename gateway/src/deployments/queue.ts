@@ -15,6 +15,8 @@ export type Queued = LaneRef & {
   number: number
   /** False: it has its image already and goes straight to the machines. */
   builds: boolean
+  /** A rollback goes before the others of its lane. */
+  isRollback: boolean
   /** Grows each time the queue starts a deployment of its app. */
   lastServed: number
   /** The app's own limit. Null: it has none. */
@@ -30,7 +32,7 @@ export const waitedTooLong = (limitMs: number): Problem =>
 
 /**
  * Picks the next deployment, and says what each of the others waits for. Within a lane and an app
- * the oldest goes first. Between apps, the one served longest ago goes first, so that an app with a
+ * rollbacks go first, then the oldest. Between apps, the one served longest ago goes first, so that an app with a
  * hundred waiting deployments delays no other. Without limits no deployment may start.
  */
 export function schedule(queued: Queued[], running: Running[], limits: QueueLimits | null) {
@@ -48,7 +50,9 @@ export function schedule(queued: Queued[], running: Running[], limits: QueueLimi
   const deploys = running.filter(({ state }) => touchesMachines(state)).length
 
   const heads: Queued[] = []
-  for (const one of queued.toSorted((a, b) => a.number - b.number)) {
+  const byTurn = (a: Queued, b: Queued) =>
+    Number(b.isRollback) - Number(a.isRollback) || a.number - b.number
+  for (const one of queued.toSorted(byTurn)) {
     const ahead = laneOf(one)
     if (ahead.length === 0) heads.push(one)
     else positions.push({ id: one.id, for: 'lane', place: ahead.length, behind: ahead.at(-1)! })

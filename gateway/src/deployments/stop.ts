@@ -10,9 +10,15 @@ export function stopReason({
   return supersededBy === null ? null : superseded(supersededBy)
 }
 
-/** The problem of a deployment that somebody cancelled. */
-export const cancelled = ({ by, why }: Pick<CancelRequest, 'by' | 'why'>): Problem =>
-  new Problem('cancelled', `Cancelled ${by ? `by ${by}` : 'on request'}${why ? `: ${why}` : ''}.`)
+/** In a cancel request: the deployment's rollout stopped after failures. `why` says all of it. */
+export const ownRollout = 'its rollout'
+
+/** The problem of a deployment that somebody, or its rollout, cancelled. */
+export function cancelled({ by, why }: Pick<CancelRequest, 'by' | 'why'>): Problem {
+  if (by === ownRollout && why) return new Problem('cancelled', why)
+  const who = by ? `by ${by}` : 'on request'
+  return new Problem('cancelled', `Cancelled ${who}${why ? `: ${why}` : ''}.`)
+}
 
 /** The problem of a deployment that a newer one replaced. */
 export const superseded = (by: string): Problem =>

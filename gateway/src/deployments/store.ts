@@ -28,6 +28,10 @@ export type NewDeployment = {
   image?: ImageFacts | null
   /** The release whose config the deployment uses. */
   from?: Deployment['from']
+  /** Set on a rollback. It goes before the waiting deployments of its lane. */
+  rollback?: Deployment['rollback']
+  /** The deployment that this one retries. */
+  retryOf?: string
   /** What the client requested, if that is more or less than options, source and image. */
   requestBody?: unknown
   /**
@@ -124,8 +128,8 @@ export interface DeploymentStore {
     announced: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>,
   ): Promise<void>
   find(id: string): Promise<Deployment | null>
-  /** Newest first. */
-  list(app: string, page: PageRequest): Promise<DeploymentPage>
+  /** Newest first. With `key` only the deployment that this idempotency key created, if any. */
+  list(app: string, page: PageRequest & { key?: string | null }): Promise<DeploymentPage>
 
   /** The app's newest deployment whose image has this build key and is still valid. */
   imageOf(app: string, buildKey: string): Promise<Deployment | null>

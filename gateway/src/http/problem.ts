@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { asProblem, Problem } from '#api/problem.ts'
+import { fill, routes } from '#api/routes.ts'
+import { renderRefusal } from '#api/text/render-verdict.ts'
 import { visibleJson } from '#api/text/visible-text.ts'
 import type { Logger } from '../log.ts'
 
@@ -38,8 +40,14 @@ async function send(
     log.error({ requestId, err: problem.cause ?? problem }, 'request failed')
   if (response.headersSent || response.destroyed) return void response.destroy()
 
-  const body = `${visibleJson({ ...problem.body(), ...(requestId !== undefined && { requestId }) })}\n`
-  response.setHeader('Content-Type', 'application/problem+json')
+  const facts = { ...problem.body(), ...(requestId !== undefined && { requestId }) }
+  const isText = wantsText(request)
+  const body = isText ? renderRefusal(facts) : `${visibleJson(facts)}\n`
+  response.setHeader(
+    'Content-Type',
+    isText ? 'text/plain; charset=utf-8' : 'application/problem+json',
+  )
+  response.setHeader('Vary', 'Accept')
   response.setHeader('Content-Length', Buffer.byteLength(body))
   response.setHeader('Cache-Control', 'no-store')
   if (problem.status === 401) response.setHeader('WWW-Authenticate', 'Bearer')
@@ -63,6 +71,15 @@ async function send(
   }
   response.end()
 }
+
+/**
+ * `PUT /deploy/{app}` answers people at a shell with text. Programs ask for JSON by `Accept`, or for
+ * the record instead of the log.
+ */
+const wantsText = ({ url = '', headers: { accept = '' } }: IncomingMessage): boolean =>
+  url.startsWith(fill(routes.deploy, { app: '' })) &&
+  !/[?&]follow=(?:false|0)(?:&|$)/.test(url) &&
+  !accept.toLowerCase().includes('json')
 
 /** Turns a 400 from Express into `request-invalid`, and any other error into its Problem. */
 function foreseen(error: unknown): Problem {

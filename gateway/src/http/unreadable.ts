@@ -1,9 +1,14 @@
+import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { Problem } from '#api/problem.ts'
 import type { Connections } from './connections.ts'
 
+const headersTooLarge = new Problem(
+  'headers-too-large',
+  'The address and headers of a request have at most 16 KiB. Send options such as env.NAME as fields of a form.',
+)
+
 const statuses: Record<string, string> = {
-  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
   HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
@@ -27,9 +32,11 @@ export function answerUnreadable(
 function answerTo(error: NodeJS.ErrnoException): string {
   const status = statuses[error.code ?? '']
   const detail = `The request is not valid HTTP (${error.code ?? error.message}).`
-  const body = status ? '' : `${JSON.stringify(new Problem('request-invalid', detail).body())}\n`
+  const problem =
+    error.code === 'HPE_HEADER_OVERFLOW' ? headersTooLarge : new Problem('request-invalid', detail)
+  const body = status ? '' : `${JSON.stringify(problem.body())}\n`
   const headers = [
-    `HTTP/1.1 ${status ?? '400 Bad Request'}`,
+    `HTTP/1.1 ${status ?? `${problem.status} ${STATUS_CODES[problem.status]}`}`,
     ...(body ? ['Content-Type: application/problem+json'] : []),
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',

@@ -1,16 +1,24 @@
+import type { DeploymentOptions } from '#api/options.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 
 export type EnsureAppDeps = { deployer: Deployer; store: Pick<DeploymentStore, 'releases'> }
 
+type AppJob = {
+  app: string
+  options: Pick<DeploymentOptions, 'network'>
+  emit: EventSink
+  signal: AbortSignal
+}
+
 /** Creates the app, and records that, unless it exists. Creates nothing before `wanted` resolves. */
 export async function ensureApp(
-  { app, emit, signal }: { app: string; emit: EventSink; signal: AbortSignal },
+  { app, options, emit, signal }: AppJob,
   wanted: Promise<unknown>,
   { deployer, store }: EnsureAppDeps,
 ): Promise<void> {
-  const made = await deployer.ensureApp(app, wanted, signal)
+  const made = await deployer.ensureApp(app, wanted, signal, options.network)
   if (!made) return
   await store.releases.recordCreatedApp(app, made.id ?? null)
   emit({ type: 'note', text: `Created the app ${app}, without public addresses.` })

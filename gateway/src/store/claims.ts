@@ -37,7 +37,9 @@ function startFromQueue(
   builds: boolean,
 ): Claim | null {
   const to = builds ? 'fetching' : 'deploying'
-  if (crossesFence(to) && lanes.isStoppedAtFence(row)) return null
+  // A build for a deploy that the fence will refuse is in vain: a rollback went before it.
+  const deploys = crossesFence(to) || bodyOf(row).options.deploy
+  if (deploys && lanes.isStoppedAtFence(row)) return null
   deployments.run('UPDATE deployments SET attempt = attempt + 1, waiting = NULL WHERE id = ?', [
     row.id,
   ])

@@ -48,6 +48,8 @@ export type Body = Pick<
   | 'cancel'
   | 'supersededBy'
   | 'from'
+  | 'rollback'
+  | 'retryOf'
   | 'release'
 >
 export type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededBy'>>
@@ -55,6 +57,8 @@ export type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededB
 const emptyBody = (): Omit<Body, 'options'> => ({
   source: null,
   from: null,
+  rollback: null,
+  retryOf: null,
   plan: null,
   image: null,
   bases: {},
@@ -72,13 +76,14 @@ const emptyBody = (): Omit<Body, 'options'> => ({
  */
 export function newBody(fresh: NewDeployment, appSettings: OwnSettings): Body {
   const { id, app, source, image = null, from = null, idempotencyKey, resolved } = fresh
+  const { rollback = null, retryOf = null } = fresh
   for (const name of [id, app, fresh.options.owner, idempotencyKey])
     keepWithin('A name', name ?? '', sizeLimits.nameBytes)
   keepWithin('The options', JSON.stringify(fresh.options), sizeLimits.optionsBytes)
 
   const { lane = 'latest', ...settings } = appSettings
   const options = withDefaults(fresh.options, { lane, ...(!resolved && settings) })
-  return { ...emptyBody(), options, source, image, from }
+  return { ...emptyBody(), options, source, image, from, rollback, retryOf }
 }
 
 /** Texts for people are cut. Throws `record-too-large` for other data that exceeds its limit. */
@@ -164,6 +169,8 @@ const StoredBody = z.looseObject({
   options: part,
   source: part.nullable(),
   from: part.nullable(),
+  rollback: part.nullable(),
+  retryOf: z.string().nullable(),
   plan: part.nullable(),
   image: part.nullable(),
   bases: part,

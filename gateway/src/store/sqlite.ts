@@ -30,7 +30,7 @@ import { expireQueued, publishQueuePositions } from './queue.ts'
 import { memberOf, type Row, toDeployment } from './record.ts'
 import { recoverLeft, startLife } from './recovery.ts'
 import type { Holder } from './rows/deployment-rows.ts'
-import { findByKey } from './rows/request-keys.ts'
+import { findByKey, pageOfKey } from './rows/request-keys.ts'
 import type { StoreTools } from './store-tools.ts'
 import { openTables, type Tables } from './tables.ts'
 import { transactionsOn } from './transactions.ts'
@@ -108,8 +108,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return toFound(this.#rows.find(id))
   }
 
-  async list(app: string, page: PageRequest) {
-    const { shown, next } = this.#rows.page(app, page)
+  async list(app: string, page: PageRequest & { key?: string | null }) {
+    const { shown, next } = page.key
+      ? pageOfKey(this.#rows, app, page.key)
+      : this.#rows.page(app, page)
     return { deployments: shown.map(toDeployment), next }
   }
 

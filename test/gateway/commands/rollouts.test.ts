@@ -213,10 +213,14 @@ test('a rollout stops at its failure limit; targets that had not begun are cance
   })
   expect(rollout).toMatchObject({
     counts: { deploy_failed: 2, cancelled: 3 },
-    problem: { code: 'cancelled', detail: expect.stringContaining('2 of 5 targets failed') },
+    problem: {
+      code: 'rollout-stopped',
+      detail: expect.stringContaining('The rollout stopped because 2 of 5 targets failed'),
+    },
   })
   expect(rollout.targets[1]).toMatchObject({ app: 'b2', problem: { code: 'deploy-failed' } })
-  expect(rollout.targets[2]).toMatchObject({ deployment: null, problem: { code: 'cancelled' } })
+  const stopped = { deployment: null, problem: { code: 'rollout-stopped' } }
+  expect(rollout.targets[2]).toMatchObject(stopped)
   expect(fly.apps.has('c3')).toBe(false)
 
   // Queued targets are cancelled too. The next one may start before the rollout notices the
@@ -230,7 +234,10 @@ test('a rollout stops at its failure limit; targets that had not begun are cance
   expect(queued.counts.cancelled).toBeGreaterThanOrEqual(1)
   expect(queued.targets[2]).toMatchObject({
     deployment: expect.any(String),
-    problem: { code: 'cancelled' },
+    problem: {
+      code: 'cancelled',
+      detail: expect.stringMatching(/^The rollout stopped because 1 of 3 targets failed/),
+    },
   })
 
   // A target that cannot get a deployment counts as failed too.

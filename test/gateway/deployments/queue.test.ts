@@ -14,6 +14,7 @@ const queued = (app: string, owner = '', more: Partial<Queued> = {}): Queued => 
   owner,
   number,
   builds: true,
+  isRollback: false,
   lastServed: 0,
   appBuilds: null,
   ...more,
@@ -23,6 +24,23 @@ const atWork = (app: string, owner = '', state: Running['state'] = 'building'): 
   app,
   owner,
   state,
+})
+
+test('a rollback goes before the waiting deployments of its lane', () => {
+  const [first, second] = [queued('shop'), queued('shop')]
+  const back = queued('shop', '', { builds: false, isRollback: true })
+  const { next, positions } = schedule([first, second, back], [], limits)
+  expect(next).toBe(back)
+  expect(positions.map(({ id, behind }) => [id, behind])).toEqual([
+    [first.id, back.id],
+    [second.id, first.id],
+  ])
+
+  const running = atWork('shop')
+  expect(schedule([first, back], [running], limits).positions).toMatchObject([
+    { id: back.id, behind: running.id, place: 1 },
+    { id: first.id, behind: back.id, place: 2 },
+  ])
 })
 
 test('an app with a hundred waiting deployments delays an app with one by at most one turn', () => {

@@ -11,7 +11,10 @@ const send = (
   path: string,
   body: string | FormData = 'bytes',
   headers = {},
-) => fetch(`${http.url}${path}`, { method, body, headers: { ...authorization, ...headers } })
+) => {
+  const json = { Accept: 'application/json, text/plain', ...authorization }
+  return fetch(`${http.url}${path}`, { method, body, headers: { ...json, ...headers } })
+}
 
 test('a missing and a wrong token get the same answer, and every token of the list is accepted', async () => {
   await using http = await startHttp()
@@ -238,6 +241,11 @@ test('an unexpected error is logged whole and shown as internal', async () => {
     { code: 'internal', fault: 'gateway' },
   ])
   expect(shown).not.toContain('disk on fire')
+
+  // A caller at a shell gets the id too, by which the operator finds the reason.
+  const text = await send(http, 'PUT', '/deploy/shop', 'bytes', { Accept: '*/*' })
+  const id = text.headers.get('X-Request-Id')
+  expect(await text.text()).toMatch(new RegExp(`^refused: internal\n[^]*\nRequest: ${id}\n$`))
   expect(http.logged.join('')).toContain('disk on fire')
 })
 
@@ -391,7 +399,7 @@ test('while the disk is short, uploads are refused with a time to retry', async 
   })
   const answer = await fetch(`${gateway.url}/deploy/shop`, {
     method: 'PUT',
-    headers: authorization,
+    headers: { ...authorization, Accept: 'application/json' },
     body: 'archive',
   })
   expect([answer.status, answer.headers.get('Retry-After')]).toEqual([507, '30'])

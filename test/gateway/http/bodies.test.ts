@@ -118,8 +118,8 @@ const formats: [name: string, code: string, body: string, type?: string][] = [
     `${file}tar\r\n${field('source')}--frontier--\r\n`,
   ],
   ['a long name', 'request-invalid', `${field('n'.repeat(5000))}--frontier--\r\n`],
-  ['a long value', 'request-invalid', `${field('message', 'n'.repeat(70_000))}--frontier--\r\n`],
-  ['too many fields', 'request-invalid', `${field('env.A').repeat(300)}--frontier--\r\n`],
+  ['a long value', 'request-invalid', `${field('message', 'n'.repeat(600_000))}--frontier--\r\n`],
+  ['too many fields', 'request-invalid', `${field('env.A').repeat(1300)}--frontier--\r\n`],
   [
     'too many fields for their size',
     'form-invalid',

@@ -47,10 +47,26 @@ test('the command of the README prints the log and ends with the verdict and the
   expect(out).toMatch(/\nlive: shop, deployment .+\nhttp:\/\/shop\.localhost\/\n$/)
 })
 
-test('wait=true delays the status until the verdict, so that curl -f fails with the build', async () => {
+/** The recipe of docs/http.md: progress, the reason, and an exit code. */
+const recipe = `${upload} -S --fail-with-body -D >(sed -un 's/^Tarmac-Progress: \\(.*\\)\\r$/\\1/p' >&2) "$GATEWAY/deploy/shop?wait=true"`
+
+test('wait=true shows progress as it comes, then the log with the reason, and curl has an exit code', async () => {
+  await using http = await startHttp()
+  const answer = shell(`${recipe}; c=$?; sleep 0.2; exit $c`, http.url)
+  await settled(() => http.received.length > 0)
+  await http.play(toBuildFailed)
+  const { code, out, err } = await answer
+  expect(code).toBe(22)
+  expect(err).toMatch(/s {2}=> pending\n[^]*s {2}=> building\n[^]*=> build_failed\n/)
+  expect(err).toContain('curl: (22)')
+  expect(out).toMatch(/=> building[^]*\nThe build failed\. npm ci ended with exit code 1\.\n/)
+  expect(out).toMatch(/\nNext: [^\n]+\n$/)
+})
+
+test('wait=true delays the status until the verdict, so that curl fails with the build', async () => {
   await using http = await startHttp({ heartbeatMs: 20 })
   const answer = shell(
-    `${upload} -f -D headers "$GATEWAY/deploy/shop?wait=true"; c=$?; cat headers; exit $c`,
+    `${upload} --fail-with-body -D headers "$GATEWAY/deploy/shop?wait=true"; c=$?; cat headers; exit $c`,
     http.url,
   )
   await settled(() => http.received.length > 0)
@@ -59,6 +75,7 @@ test('wait=true delays the status until the verdict, so that curl -f fails with 
   const failed = await answer
   expect(failed.code).toBe(22)
   expect(failed.out).toContain('102 Processing')
+  expect(failed.out).toMatch(/Tarmac-Progress: +\d+\.\ds {5}still pending/)
   expect(failed.out).toContain('422 Unprocessable Entity')
 
   const good = shell(`${upload} -f "$GATEWAY/deploy/shop?wait=true"`, http.url)
@@ -76,7 +93,7 @@ test('a delayed answer of a failure holds the log and the cause', async () => {
   await settled(() => http.received.length > 0)
   await http.play(toBuildFailed)
   expect((await answer).out).toMatch(
-    /=> building[^]*\nThe build failed\. npm ci ended with exit code 1\.\n422$/,
+    /=> building[^]*\nThe build failed\. npm ci ended with exit code 1\.\n[^]*\n422$/,
   )
 })
 
@@ -114,14 +131,20 @@ test.each(refusals)('an upload refused with $status $code shows its answer', asy
       err: '',
       status: `${status}`,
     })
-    expect(JSON.parse(out.split('\n')[0]!)).toMatchObject({
-      code,
-      status,
-      type: `/problems/${code}`,
-    })
+    const [first] = out.split('\n')
+    if (code === 'route-not-found') expect(JSON.parse(first!)).toMatchObject({ code, status })
+    else expect(out).toMatch(new RegExp(`^refused: ${code}\n[^{]+\n\n${status}$`))
     expect(performance.now() - begun).toBeLessThan(2500)
   }
   expect(http.received).toEqual([])
+})
+
+test('a refusal of PUT /deploy is JSON for a caller that asks for it', async () => {
+  await using http = await startHttp()
+  const command = `curl -s -T big -H 'Accept: application/json' -H "Authorization: Bearer $T" $GATEWAY/deploy/My_Shop`
+  const { out } = await shell(command, http.url)
+  expect(JSON.parse(out)).toMatchObject({ code: 'app-name-invalid', status: 422 })
+  expect(out).toMatch(/\}\n$/)
 })
 
 test('a sender that asks first sends nothing of a refused body', async () => {

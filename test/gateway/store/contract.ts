@@ -110,6 +110,49 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(claimed[0]!.deployment.owner).toBeNull()
     })
 
+    test('a rollback goes before waiting deployments, which then end without a build', async () => {
+      await using store = await make()
+      const running = (await store.claim())!
+      for (const id of ['d2', 'd3'])
+        await store.create({ id, app: 'shop', options: asks('fifo'), source })
+      const rollback = { from: 9, to: 7 }
+      const back = { id: 'back', app: 'shop', options: asks('fifo'), source: null, image, rollback }
+      expect(await store.create(back)).toMatchObject({ rollback, retryOf: null })
+      expect(await store.eventsAfter('back', 0, 1)).toMatchObject([
+        { state: 'pending', reason: 'a rollback from release 9 to release 7' },
+      ])
+
+      const problem = new Problem('build-failed', 'no').body()
+      await store.advance({ id: 'd1', epoch: running.epoch }, 'fetching', 'build_failed', {
+        problem,
+      })
+      const claim = (await store.claim())!
+      expect(claim.deployment).toMatchObject({ id: 'back', state: 'deploying' })
+      const holder = { id: 'back', epoch: claim.epoch }
+      await store.advance(holder, 'deploying', 'verifying')
+      await store.advance(holder, 'verifying', 'live')
+      expect(await store.claim()).toBeNull()
+      for (const id of ['d2', 'd3'])
+        expect(await store.find(id)).toMatchObject({ state: 'superseded', supersededBy: 'back' })
+    })
+
+    test('a retry names what it retries, and a key finds what it made', async () => {
+      await using store = await make()
+      const key = { idempotencyKey: 'k1' }
+      await store.create({ id: 'd2', app: 'shop', options, source, retryOf: 'd1', ...key })
+      expect(await store.find('d2')).toMatchObject({ retryOf: 'd1', rollback: null })
+      expect(await store.eventsAfter('d2', 0, 1)).toMatchObject([
+        { reason: 'a retry of deployment d1, with its kept source' },
+      ])
+      const made = async (app: string, key: string) =>
+        (await store.list(app, { limit: 9, before: null, key })).deployments.map(({ id }) => id)
+      expect([
+        await made('shop', 'k1'),
+        await made('shop', 'k2'),
+        await made('blog', 'k1'),
+      ]).toEqual([['d2'], [], []])
+    })
+
     test('fifo supersedes nothing, is superseded by nothing, and keeps its order', async () => {
       await using store = open()
       for (const [id, lane] of [

@@ -6,7 +6,7 @@ import multer, { MulterError } from 'multer'
 import type { SourceFacts } from '#api/deployment.ts'
 import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
-import { maxSecretBytes } from '#api/secret.ts'
+import { variableLimits } from '#api/options/variables.ts'
 import { unlessAborted } from '../../retry.ts'
 import type { UploadDeps } from '../deps.ts'
 import { FormPatience } from './form-patience.ts'
@@ -17,6 +17,10 @@ import { defaultBodyMs, refuseEncoded } from './small-body.ts'
 /** A boundary has at most 70 characters (RFC 2046). Searching for a longer one would be slow. */
 const maxTypeLength = 150
 const maxFieldNameLength = 200
+/** Variables of two kinds (env and build), secrets (100 of an app at most), and other options. */
+const maxFields = 2 * variableLimits.count + 200
+/** Room for the longest variable: UTF-8 takes at most 4 bytes for a character. */
+const maxFieldBytes = 4 * variableLimits.allChars
 
 /**
  * Reads `multipart/form-data`: the file field `source`, options and `secret.NAME` as fields before
@@ -81,10 +85,10 @@ function formParser(maxUploadBytes: number, { feed, onFile }: FormHandlers) {
     limits: {
       files: 1,
       fileSize: maxUploadBytes,
-      fields: 200,
-      fieldSize: maxSecretBytes,
+      fields: maxFields,
+      fieldSize: maxFieldBytes,
       fieldNameSize: maxFieldNameLength,
-      parts: 201,
+      parts: maxFields + 1,
       fieldNestingDepth: 0,
     },
     streamHandler: (_request: unknown, parser: Writable) => feed(parser),

@@ -2,7 +2,8 @@ import type { Deployment, DeploymentState } from '#api/deployment.ts'
 import type { GoAway, StreamMessage } from '#api/event-stream.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { fill, routes } from '#api/routes.ts'
-import { renderEvent, renderLine, renderVerdict } from '#api/text/render-event.ts'
+import { renderEvent, renderLine } from '#api/text/render-event.ts'
+import { renderVerdict } from '#api/text/render-verdict.ts'
 import { visibleJson } from '#api/text/visible-text.ts'
 import type { Page } from '../../deployments/follow.ts'
 import type { LogFilter } from './filter.ts'
@@ -48,7 +49,7 @@ export const formats: Record<LogType, Format> = {
     event: (event, { createdAt }) => renderEvent(event, createdAt),
     heartbeat: (state, { createdAt }) =>
       renderLine(`   still ${state}`, new Date().toISOString(), createdAt),
-    end: renderVerdict,
+    end: (deployment) => renderVerdict(deployment),
     disconnect: ({ detail }, { id }) => `\n${detail} Continue at ${fill(routes.events, { id })}\n`,
   },
 }

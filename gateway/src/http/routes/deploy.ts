@@ -4,10 +4,11 @@ import { readOptions } from '#api/options.ts'
 import { problems } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
-import { untilEnd } from '../../deployments/follow.ts'
+import { followPages } from '../../deployments/follow.ts'
 import { appParam, receiveSource } from '../body/upload.ts'
 import { everything } from '../log/filter.ts'
 import { defaultHeartbeatMs } from '../log/session.ts'
+import { InterimProgress } from '../log/interim-progress.ts'
 import { sendLog } from '../log/stream.ts'
 import type { Commands } from '../../commands/commands.ts'
 import { callerOf } from '../auth.ts'
@@ -59,15 +60,24 @@ function readQuery(fields: [string, string][]) {
   return query
 }
 
-/** The HTTP status of the end. While waiting, sends 102 Processing to keep the connection. */
+/**
+ * The HTTP status of the end. While waiting, sends 102 Processing with each step of the deployment,
+ * and as a heartbeat.
+ */
 async function verdictStatus(
-  { id }: Deployment,
+  { id, createdAt }: Deployment,
   response: Response,
   { store, stopping, heartbeatMs = defaultHeartbeatMs }: ServerDeps,
 ): Promise<number> {
-  const heartbeat = setInterval(() => response.writeProcessing(), heartbeatMs)
+  const progress = new InterimProgress(response, createdAt)
+  const heartbeat = setInterval(() => progress.keepAlive(), heartbeatMs)
   const signal = AbortSignal.any([untilClosed(response), stopping])
-  const deployment = await untilEnd(store, id, signal).finally(() => clearInterval(heartbeat))
+  try {
+    for await (const page of followPages(store, id, 0, signal)) progress.send(page)
+  } finally {
+    clearInterval(heartbeat)
+  }
+  const deployment = await store.find(id)
   if (deployment && isFinal(deployment.state)) return statusOf(deployment)
   throw new Problem(
     'stopping',

@@ -1,6 +1,7 @@
 import type { RequestHandler } from 'express'
 import { exitCodeOf, exitCodes } from '#api/problem/exit-codes.ts'
-import { type Fault, type ProblemCode, problemCodes, problems } from '#api/problem/codes.ts'
+import { type ProblemCode, problemCodes, problems } from '#api/problem/codes.ts'
+import { faultTexts } from '#api/problem/fault-texts.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 
@@ -23,12 +24,6 @@ export const readProblem: RequestHandler = (request, response) => {
       ...problems[code],
       ...hintsOf(code),
     })
-}
-
-const faultTexts: Record<Fault, string> = {
-  source: 'The sender can fix it: in the source, the options or the request.',
-  gateway: 'The operator of the gateway can fix it.',
-  fly: 'Fly or the registry failed. Neither the sender nor the operator did anything wrong.',
 }
 
 const hintsOf = (code: ProblemCode) => ({

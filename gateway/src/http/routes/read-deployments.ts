@@ -5,10 +5,14 @@ import { callerOf } from '../auth.ts'
 import { appParam } from '../body/upload.ts'
 import { knownQuery, pageQuery, queryOf, wholeNumber } from '../query.ts'
 
-/** `GET /v1/apps/{app}/deployments`: newest first, `limit` at a time. */
+/**
+ * `GET /v1/apps/{app}/deployments`: newest first, `limit` at a time. `?key=` gives only the
+ * deployment that the request with this `Idempotency-Key` made.
+ */
 export function listDeployments({ deployments }: Pick<Commands, 'deployments'>): RequestHandler {
   return async (request, response) => {
-    const page = pageQuery(knownQuery(request, 'limit', 'cursor'))
+    const query = knownQuery(request, 'limit', 'cursor', 'key')
+    const page = { ...pageQuery(query), key: query.get('key') }
     response.json(await deployments(callerOf(request), appParam(request), page))
   }
 }

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { isFinal, type DeploymentState } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
-import type { Change } from '../../deployments/lanes.ts'
+import { type Change, reasonOf } from '../../deployments/lanes.ts'
 import { unpackJson } from '../../deployments/packed-json.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
@@ -43,6 +43,7 @@ export class DeploymentRows {
   /** Creates a pending deployment with the app's next number. */
   insert({ id, app, body, text }: { id: string; app: string; body: Body; text: string }): Row {
     const { options, source, image } = body
+    const reason = reasonOf(body)
     this.run(
       `INSERT INTO deployments (id, app, owner, number, state, created_at, updated_at, source_digest, body, keeps_turn, builds)
        SELECT ?6, ?1, ?2, max(coalesce(max(number), 0), ?7) + 1, 'pending', ?3, ?3, ?4, ?5, ?8, ?9 FROM deployments WHERE app = ?1`,
@@ -58,7 +59,7 @@ export class DeploymentRows {
         Number(image === null),
       ],
     )
-    this.write(id, [{ type: 'state', from: null, state: 'pending' }])
+    this.write(id, [{ type: 'state', from: null, state: 'pending', ...(reason && { reason }) }])
     this.#others.notices.queueHasChanged()
     return this.find(id)!
   }

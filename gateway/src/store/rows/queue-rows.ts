@@ -32,6 +32,7 @@ export class QueueRows {
   constructor(db: DatabaseSync) {
     this.#queued = db.prepare(
       `SELECT id, app, owner, number, builds, served AS lastServed,
+         builds = 0 AND json_valid(body) AND body ->> '$.rollback' IS NOT NULL AS isRollback,
          iif(json_valid(settings), settings, '{}') ->> '$.builds' AS appBuilds
        FROM deployments INDEXED BY deployments_queue JOIN apps USING (app) WHERE ended_at IS NULL AND state = 'pending'`,
     )
@@ -85,6 +86,7 @@ const toQueued = (row: Record<string, unknown>): Queued => ({
   owner: String(row['owner']),
   number: Number(row['number']),
   builds: row['builds'] === 1,
+  isRollback: row['isRollback'] === 1,
   lastServed: Number(row['lastServed']),
   // From the app's settings, which may be damaged.
   appBuilds: typeof row['appBuilds'] === 'number' ? row['appBuilds'] : null,

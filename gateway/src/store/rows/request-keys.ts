@@ -39,3 +39,10 @@ export const knownKey = (rows: DeploymentRows, app: string, key: string) =>
       'SELECT fingerprint, deployment FROM idempotency_keys WHERE app = ? AND key = ? AND at >= ?',
     )
     .get(app, key, rows.time(-keyKeptMs))
+
+/** A page with the deployment that this key created, or an empty one. */
+export function pageOfKey(rows: DeploymentRows, app: string, key: string) {
+  const known = knownKey(rows, app, key)
+  const row = known ? rows.find(String(known['deployment'])) : null
+  return { shown: row ? [row] : [], next: null }
+}

@@ -73,7 +73,7 @@ test('secrets of a form belong to its deployment and are in no record; secrets i
   expect(answer.status).toBe(422)
 
   const refusal = await answer.text()
-  expect(refusal).toContain('"code":"option-invalid"')
+  expect(refusal).toContain('option-invalid')
   expect(refusal).toContain('PUT /v1/apps/{app}/secrets/{name}')
   expect(refusal + http.logged.join('')).not.toContain('horse')
 })

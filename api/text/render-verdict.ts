@@ -1,0 +1,122 @@
+import { type Deployment, isFinal } from '../deployment.ts'
+import { type ProblemCode, problems } from '../problem/codes.ts'
+import { faultTexts } from '../problem/fault-texts.ts'
+import { visible, visibleLines } from './visible-text.ts'
+
+const lastLinesShown = 8
+const stepChars = 80
+
+type VerdictProblem = { code?: string; title: string; detail: string; [fact: string]: unknown }
+type Verdict = Pick<Deployment, 'id' | 'app' | 'state' | 'url'> & {
+  owner?: string | null
+  release?: number | null
+  image: { reference: string } | null
+  problem: VerdictProblem | null
+  machines?: { id: string; warning?: string | undefined }[] | undefined
+}
+
+/** The commands that a reader can run next. */
+export type NextCommands = {
+  log: (id: string) => string
+  retry: (id: string) => string
+  rollback: (app: string, owner: string | null) => string
+}
+
+const curl = 'curl -H "Authorization: Bearer $T"'
+export const curlCommands: NextCommands = {
+  log: (id) => `${curl} $GATEWAY/v1/deployments/${id}/log`,
+  retry: (id) => `${curl} -X POST $GATEWAY/v1/deployments/${id}/retry`,
+  rollback: (app, owner) =>
+    `${curl} -X POST ${owner ? `"$GATEWAY/v1/apps/${app}/rollback?owner=${owner}"` : `$GATEWAY/v1/apps/${app}/rollback`}`,
+}
+
+/**
+ * Renders the last lines. Of a failure: what the program printed last, the verdict, its cause, who
+ * can fix it, and what to do next. Of a live app: its release, the verdict, warnings of its machines,
+ * and the URL.
+ */
+export function renderVerdict(deployment: Verdict, commands = curlCommands): string {
+  const { id, state, app, problem, image, url, release } = deployment
+  if (!isFinal(state)) return `\n${visible(`${state}: deployment ${id} continues`)}\n`
+
+  const head = `${state}: ${app}, deployment ${id}`
+  const lines = problem
+    ? [...lastLines(problem), head, ...renderProblem(problem), nextStep(deployment, commands)]
+    : [head]
+  if (state === 'live' && release) lines.unshift(renderRelease(deployment, release, commands))
+  if (!problem && state === 'built' && image) lines.push(image.reference)
+  if (state === 'live') lines.push(...machineWarnings(deployment))
+  if (state === 'live' && url) lines.push(url)
+  return `\n${lines.map((line) => `${visibleLines(line)}\n`).join('')}`
+}
+
+const machineWarnings = ({ machines = [] }: Verdict): string[] =>
+  machines.flatMap(({ id, warning }) => (warning ? [`warning: Machine ${id}: ${warning}`] : []))
+
+/** The release that was made, and how to undo it. There is nothing before the first one. */
+function renderRelease({ app, owner }: Verdict, release: number, commands: NextCommands): string {
+  const undo = release > 1 ? `; to undo it: ${commands.rollback(app, owner ?? null)}` : ''
+  return `release ${release} of ${app}${undo}`
+}
+
+/** Renders the refusal of a request, or why the gateway no longer waits with the caller. */
+export function renderRefusal(problem: VerdictProblem): string {
+  const { code, retry, deployment } = problem
+  const goesOn = code === 'stopping' && typeof deployment === 'string'
+  const lines = [
+    goesOn ? `not known yet: deployment ${deployment} continues` : `refused: ${code}`,
+    ...renderProblem(problem),
+    ...(retry === true && !goesOn ? ['Next: send it again later.'] : []),
+    ...requestOf(problem),
+  ]
+  return lines.map((line) => `${visibleLines(line)}\n`).join('')
+}
+
+/** The id by which the operator finds an inner error in the gateway's log. */
+const requestOf = ({ code, requestId }: VerdictProblem): string[] =>
+  code === 'internal' && typeof requestId === 'string' ? [`Request: ${requestId}`] : []
+
+/** What failed and why, then who can fix it. */
+function renderProblem(problem: VerdictProblem): string[] {
+  const { code, title, step } = problem
+  const detail =
+    typeof step === 'string' ? problem.detail.replace(step, () => shortStep(step)) : problem.detail
+  const row = code === undefined || !isKnown(code) ? null : problems[code]
+  const isNobodysFault = code === 'cancelled' || code === 'superseded'
+  return [`${title}. ${detail}`, ...(row && !isNobodysFault ? [faultTexts[row.fault]] : [])]
+}
+
+/** The name of a step of a Dockerfile without its command, as in `[build 3/4] RUN`; others cut. */
+export function shortStep(name: string): string {
+  const short = /^\[[^\]\n]{0,80}\] [A-Z]+(?= )/.exec(name)?.[0]
+  if (short !== undefined) return short
+  const [first = ''] = name.split('\n', 1)
+  return name.length > stepChars ? `${first.slice(0, stepChars)}…` : name
+}
+
+function lastLines(problem: VerdictProblem): string[] {
+  const all: unknown = problem['lastLines']
+  if (!Array.isArray(all)) return []
+  return all
+    .map(String)
+    .filter((line) => line.trim() !== '')
+    .slice(-lastLinesShown)
+    .map((line) => `   | ${line}`)
+}
+
+function nextStep(deployment: Verdict, commands: NextCommands): string {
+  const { id, state } = deployment
+  const code = deployment.problem?.code ?? ''
+  const row = isKnown(code) ? problems[code] : null
+  const wholeLog = `The whole log: ${commands.log(id)}`
+  if (state === 'cancelled') return `Next: ${commands.retry(id)} deploys it all the same.`
+  const newer: unknown = deployment.problem?.['supersededBy']
+  if (state === 'superseded')
+    return typeof newer === 'string' ? `Next: see the newer one: ${commands.log(newer)}` : wholeLog
+  if (row?.retry) return `Next: try again: ${commands.retry(id)}`
+  if (row?.fault === 'source' || row === null)
+    return `Next: correct it, and deploy again. ${wholeLog}`
+  return `Next: ask the operator of the gateway. ${wholeLog}`
+}
+
+const isKnown = (code: string): code is ProblemCode => Object.hasOwn(problems, code)

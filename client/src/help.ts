@@ -1,0 +1,62 @@
+import { exitCodes } from '#api/problem/exit-codes.ts'
+
+export const help = `Usage: tarmac deploy [app] [folder]    send a folder (default: this one), and follow it until it is live;
+                                       without an app the folder's fly.toml names it
+       tarmac follow <deployment>      read the log of a deployment from its start, and wait for its end
+       tarmac retry <deployment>       deploy the same source once more, without an upload
+       tarmac rollback <app>           deploy the previous release again: image, config and environment
+       tarmac cancel <deployment>      stop a deployment that has not changed machines
+
+Options of deploy:
+  --env NAME=VALUE      environment of the machines; may be repeated; nothing secret
+  --build NAME=VALUE    a variable of the build; may be repeated; nothing secret
+  --secret NAME         a secret for build steps, from the environment; NAME=@FILE: from a file
+  --include PATH        send this file or folder although an ignore file excludes it; may be repeated
+  --no-ignore           send everything except .git, .hg and .svn
+  --no-deploy           build and push the image, touch no machine
+  --rebuild             run every step again, even if it is cached
+  --region CODE         region of new machines
+  --count N             machines of a process group that has none yet, 1 to 100
+  --config, -c PATH     config file of the folder, instead of fly.toml, fly.json or fly.yaml
+  --dockerfile PATH     build with this Dockerfile of the folder
+  --target STAGE        build this stage of the Dockerfile
+  --platform LIST       one image for several platforms, as linux/amd64,linux/arm64
+  --tag TAG             one more tag for the image; may be repeated
+  --plan PATH           build by this railpack plan of the folder
+  --strategy NAME       rolling, canary, bluegreen or immediate
+  --ha                  two machines instead of one where there is none yet
+  --new-volumes         new, empty volumes, even where one of that name is elsewhere
+  --network NAME        the private network of an app that does not exist yet
+  --force-over N        deploy even over deployment N, which the gateway's record does not know
+  --owner NAME          the machines of one of the app's users, with their own queue
+  --lane POLICY         what happens to others in that queue: latest, cancel-running, fifo or reject
+  --detach              return when the gateway has the source
+
+Options of follow:
+  --only TYPES          only these events, as state or state,machine
+  --step TEXT           only the build steps whose name contains this text
+
+Options of retry:
+  --reuse-image         deploy the image that was built, build nothing
+
+Options of rollback:
+  --release N           this release instead of the previous one
+  --owner NAME          the machines of one of the app's users
+
+Options of cancel:
+  --abort               also when machines have changed: they are rolled back
+  --why TEXT            the reason, for the record
+
+Options of all commands:
+  --json                one JSON object per line on stdout; the last has "type": "result"
+  --gateway URL         address of the gateway (or TARMAC_GATEWAY)
+  --token TOKEN         its token (better: TARMAC_TOKEN, which no process list shows)
+  --help, --version
+
+Only the address of the app goes to stdout. A .dockerignore in the folder alone decides what is sent. Without one git
+decides: tracked files are sent, and ignored files and dependency folders (node_modules, .venv, __pycache__) are not.
+
+Exit codes:
+${Object.entries(exitCodes)
+  .map(([code, meaning]) => `  ${code.padEnd(4)}${meaning}`)
+  .join('\n')}`

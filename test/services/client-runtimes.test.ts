@@ -1,0 +1,66 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { clientRuntimes } from '../../lab/ready.ts'
+import { startHttp, token, toLive } from '../gateway/http/start-http.ts'
+
+const root = join(import.meta.dirname, '../..')
+let folder: string
+let bundle: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tarmac-runtimes-'))
+  writeFileSync(join(folder, 'index.html'), 'hello')
+  const made = execFileSync(process.execPath, [join(root, 'client/bundle.ts')], {
+    encoding: 'utf8',
+  })
+  bundle = made.trim()
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** Runs the bundle on a terminal, as a user does. */
+function tarmac(gateway: string, runtime: string, ...args: string[]) {
+  const command = `${runtime} ${bundle} ${args.join(' ')}`
+  const { PATH } = process.env
+  const env = { PATH, HOME: folder, TARMAC_GATEWAY: gateway, TARMAC_TOKEN: token }
+  const child = spawn('script', ['-qefc', command, '/dev/null'], { cwd: folder, env })
+  const run = { child, seen: '', code: new Promise((resolve) => child.once('close', resolve)) }
+  child.stdout.on('data', (chunk: Buffer) => (run.seen += chunk.toString()))
+  return run
+}
+const shows = (run: { seen: string }, text: string) =>
+  expect.poll(() => run.seen, { timeout: 20_000 }).toContain(text)
+
+test.each([
+  ['Node 26', process.execPath],
+  ['Node 20', clientRuntimes.path('node20')],
+  ['Node 22', clientRuntimes.path('node22')],
+  ['Bun', clientRuntimes.path('bun')],
+  ['Deno', `${clientRuntimes.path('deno')} run -A`],
+])('the bundle deploys on %s, and asks after an interrupt', async (_, runtime) => {
+  await using http = await startHttp()
+  const many = Array.from({ length: 10 }, (_, n) => ['--env', `V${n}=${'x'.repeat(900)}`]).flat()
+  const good = tarmac(http.url, runtime, 'deploy', 'shop', ...many)
+  await shows(good, '=> pending')
+  await http.play(toLive)
+  expect(await good.code, good.seen).toBe(0)
+  expect(good.seen).toContain('http://shop.localhost/')
+
+  const asked = tarmac(http.url, runtime, 'deploy', 'shop')
+  await shows(asked, '=> pending')
+  const { id, holder } = await http.play([
+    ['analyzing'],
+    ['building'],
+    ['deploying', { rollout: {} }],
+  ])
+  await shows(asked, '=> deploying')
+  asked.child.stdin.write('\x03')
+  await shows(asked, 'Roll them back (y)')
+  asked.child.stdin.write('y\n')
+  const request = async () => (await http.store.find(id))!.cancel
+  await expect.poll(request).toMatchObject({ abort: true, why: 'interrupted' })
+  await http.store.advance(holder, 'deploying', 'cancelled')
+  expect(await asked.code, asked.seen).toBe(130)
+  expect(asked.seen).toContain(`Deployment ${id} is cancelled.`)
+})
