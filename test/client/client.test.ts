@@ -366,7 +366,7 @@ test('many variables travel in the body, and few in the address', async () => {
 test('deploy without a name takes it from the config file of the folder', async () => {
   await using http = await startHttp()
   const apps: Record<string, string> = {
-    'fly.toml': 'app = "from-toml"\n',
+    'fly.toml': '\ufeffapp = "from-toml"\r\n',
     'fly.json': '{"app": "from-json"}',
     'fly.yaml': 'build: {}\napp: from-yaml\n',
   }
