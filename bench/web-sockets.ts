@@ -69,6 +69,11 @@ export class WebSockets {
     this.#since = performance.now()
   }
 
+  /** How many were cut so far. */
+  get cut(): number {
+    return this.#cuts.length
+  }
+
   end(): SocketFacts {
     this.#isOver = true
     for (const socket of this.#sockets) socket.terminate()
