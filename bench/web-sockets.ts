@@ -93,12 +93,13 @@ export class WebSockets {
   }
 
   #follow(socket: WebSocket): void {
-    let toldAt: number | null = null
-    socket.on('message', () => (toldAt ??= performance.now()))
+    let noticedAt: number | null = null
+    socket.on('message', () => (noticedAt ??= performance.now()))
     socket.on('error', () => socket.terminate())
     socket.on('close', () => {
       const at = performance.now()
-      if (!this.#isOver) this.#cuts.push({ at, noticeMs: toldAt === null ? null : at - toldAt })
+      if (!this.#isOver)
+        this.#cuts.push({ at, noticeMs: noticedAt === null ? null : at - noticedAt })
     })
   }
 }

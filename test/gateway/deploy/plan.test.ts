@@ -66,21 +66,27 @@ test('a restarted gateway continues under its own lease, without waiting for it 
   expect(fly.machines('web')).toMatchObject([{ lease: null, image_ref: { digest: digest(2) } }])
 })
 
-test('the holder of a machine’s lease is named at once, and the deploy waits for it', async () => {
-  await using fly = await FakeFly.start()
-  await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
-  fly.machines('web')[0]!.lease = { nonce: 'of-another', endsAt: Date.now() + 4000 }
-  const from = performance.now()
-  const emitted: { text: string; ms: number }[] = []
-  const emit = (event: NewEvent) => {
-    if (event.type === 'note') emitted.push({ text: event.text, ms: performance.now() - from })
-  }
-  await deployed(fly, { number: 2, flyToml: http, emit, watchMs: 0 })
-  expect(emitted).toEqual([
-    { text: expect.stringMatching(/is held by u@tokens.fly.io until 2/), ms: expect.any(Number) },
-  ])
-  expect(emitted[0]?.ms).toBeLessThan(3000)
-})
+test(
+  'the holder of a machine’s lease is named at once, and the deploy waits for it',
+  {
+    timeout: 20_000,
+  },
+  async () => {
+    await using fly = await FakeFly.start()
+    await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
+    fly.machines('web')[0]!.lease = { nonce: 'of-another', endsAt: Date.now() + 4000 }
+    const from = performance.now()
+    const emitted: { text: string; ms: number }[] = []
+    const emit = (event: NewEvent) => {
+      if (event.type === 'note') emitted.push({ text: event.text, ms: performance.now() - from })
+    }
+    await deployed(fly, { number: 2, flyToml: http, emit, watchMs: 0 })
+    expect(emitted).toEqual([
+      { text: expect.stringMatching(/is held by u@tokens.fly.io until 2/), ms: expect.any(Number) },
+    ])
+    expect(emitted[0]?.ms).toBeLessThan(3000)
+  },
+)
 
 test('a mount gets its volume created once, and the next deploy keeps it', async () => {
   await using fly = await FakeFly.start()
@@ -306,7 +312,4 @@ test('machines name their image by tag and digest, and the log says what happene
   expect(fly.machines('web').map(({ image_ref }) => image_ref)).toMatchObject(
     Array.from({ length: 2 }, () => ({ tag: 'deployment-d2', digest: digest(2) })),
   )
-
-  fly.natures.set(digest(3), 'finishes')
-  expect((await said(3))[0]).toBe('started, finished with exit code 0, on version V')
 })

@@ -238,6 +238,7 @@ test.for([
         expect(holders(fly)).toEqual([isGood ? machines[0]!.id : null])
       })
     })
-    expect(kills).toBeGreaterThan(12)
+    // With a failing check the old machine is not touched, so there are only few calls.
+    expect(kills).toBeGreaterThan(nature === 'check-fails' ? 3 : 12)
   },
 )
