@@ -175,6 +175,13 @@ test('without enough free volumes nothing is touched, and the ways on are named;
   expect(problem.message).toContain('fly volumes fork vol_far --region fra --app web')
   expect(problem.message).toContain('fly volumes create data --region fra --app web')
   expect(problem.message).toContain('new-volumes=true')
+  // Both machines need one, and one is free.
+  expect(problem.message).toMatch(/machine \w+ of group app has none/)
+  fly.apps.get('web')!.volumes.shift()
+  const both = (await refused(deployed(fly, second))).message
+  expect(both).toMatch(/machines \w+, \w+ of group app have none \(2 in all\)/)
+  expect(both).toContain('fly volumes create data --region fra --count 2 --app web')
+  fly.apps.get('web')!.volumes.unshift({ id: 'vol_0', name: 'data', region: 'fra' })
   expect(problem.message).not.toContain('destroy')
   expect(fly.machines('web').map(({ made }) => made)).toEqual([1, 1])
 

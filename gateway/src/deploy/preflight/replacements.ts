@@ -25,7 +25,9 @@ export const replacementsOf = ({ desired, steps }: DeployProgress): Replacement[
  */
 export function chooseVolumes(job: Job, replacements: Replacement[], volumes: Volume[]): Volume[] {
   const chosen = new Set<string>()
-  for (const { step, machine, mount } of replacements) {
+  const missing: Replacement[] = []
+  for (const replacement of replacements) {
+    const { step, machine, mount } = replacement
     if (mount === '') throw invalid('A mount has no source: name the volume.', { machine })
     // The config of a machine on an unreachable host may be incomplete.
     const held = volumes.find(({ attached_machine_id: holder }) => holder === machine)
@@ -38,20 +40,34 @@ export function chooseVolumes(job: Job, replacements: Replacement[], volumes: Vo
     if (free) {
       chosen.add(free.id)
       step.volumes[mount] = free.id
-    } else if (!job.options['new-volumes']) throw noneFree(job, { step, machine, mount }, volumes)
+    } else missing.push(replacement)
   }
+  if (!job.options['new-volumes']) refuseMissing(job, missing, volumes)
   return volumes.filter(({ id }) => !chosen.has(id))
 }
 
-function noneFree({ app }: Job, { step, machine, mount }: Replacement, volumes: Volume[]): Problem {
+/** Throws if volumes are missing. Names those of one region, with the commands that make them. */
+function refuseMissing({ app }: Job, missing: Replacement[], volumes: Volume[]): void {
+  const [first] = missing
+  if (!first) return
+  const { step, mount } = first
   const { group, region } = step
+  const machines = missing.filter((each) => each.mount === mount && each.step.region === region)
+  const [machine, ...others] = machines.map((each) => each.machine)
+  const whose =
+    others.length > 0
+      ? `machines ${[machine, ...others].slice(0, maxNames).join(', ')} of group ${group} have none (${machines.length} in all)`
+      : `machine ${machine} of group ${group} has none`
+
   const elsewhere = volumes.find(({ name, region: of }) => name === mount && of !== region)
   const copy = elsewhere
     ? ` Volume ${elsewhere.id} of that name is in region ${elsewhere.region}. To copy it: fly volumes fork ${elsewhere.id} --region ${region} --app ${app}.`
     : ''
-  const detail = `fly.toml mounts volume ${mount}, and machine ${machine} of group ${group} has none. A machine gets a volume only when it is made, so the deploy replaces the machine when a volume of that name is free in its region, ${region}. None is free there.${copy} To make one: fly volumes create ${mount} --region ${region} --app ${app}. Or let the deploy make it: new-volumes=true (tarmac deploy --new-volumes).`
-  return invalid(detail, { machine, region, volume: elsewhere?.id ?? null })
+  const count = others.length > 0 ? ` --count ${machines.length}` : ''
+  const detail = `fly.toml mounts volume ${mount}, and ${whose}. A machine gets a volume only when it is made, so the deploy replaces the machine when a volume of that name is free in its region, ${region}. Too few are free there.${copy} To make what is missing: fly volumes create ${mount} --region ${region}${count} --app ${app}. Or let the deploy make it: new-volumes=true (tarmac deploy --new-volumes).`
+  throw invalid(detail, { machine, region, volume: elsewhere?.id ?? null })
 }
+const maxNames = 5
 
 const invalid = (detail: string, facts: object): Problem =>
   new Problem('fly-config-invalid', detail, { facts: { key: 'mounts', ...facts } })
