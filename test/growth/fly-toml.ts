@@ -68,7 +68,8 @@ const treeWith = (paths: string[]) => ({
   sizeBytes: 0,
   entries: paths.map((path) => ({ type: 'link' as const, path, target: '' })),
 })
-const marks = { image: { reference: 'a' }, deployment: 'a', number: 1, owner: null, builder: null }
+const image = { reference: 'a', digest: '', tags: [] }
+const marks = { image, deployment: 'a', number: 1, owner: null, builder: null }
 
 export const flyToml: Record<string, Shapes> = {
   'gateway/src/flytoml/formats/toml-size.ts › isDeeperThan': {

@@ -139,13 +139,17 @@ export const servedPorts = ({ services = [] }: MachineConfig): number[] => [
   ),
 ]
 
-/** The image that runs, by digest if Fly reports it. */
+/** The image that runs, by digest alone if Fly reports it. */
 export function imageOf(machine: Machine): string {
   const { registry, repository, digest } = machine.image_ref ?? {}
   return registry && repository && digest
     ? `${registry}/${repository}@${digest}`
-    : (configOf(machine).image ?? '')
+    : withoutTag(configOf(machine).image ?? '')
 }
+
+/** The reference of an image without its tag, if it has a digest. Only the digest says what runs. */
+export const withoutTag = (reference: string): string =>
+  reference.replace(/:\w[\w.-]{0,127}(?=@sha256:)/, '')
 
 /** Events since the current version was created, newest first. */
 export function eventsOf(machine: Machine): MachineEvent[] {
