@@ -234,6 +234,9 @@ export const flyToml: Record<string, Shapes> = {
       'YAML value 2',
       hostileTexts(yaml, (text) => `a: |\n  ${text}`),
     ),
+    'a row of anchors in a list of YAML': (size) => () => yaml(`[${repeated('&a ', size)}`),
+    'a row of tags in a list of YAML': (size) => () => yaml(`[${repeated('!a ', size)}`),
+    'many ends of a list of YAML': (size) => () => yaml(`[${repeated('}', size)}`),
     'many lines of YAML': (size) => () => yaml(lines(8, (at) => `a${at}: 1`)(size)),
     'many items of YAML': (size) => () => yaml(`a: [${lines(8, (at) => `${at},`)(size)}]`),
     'lists in lists of YAML': (size) => () =>

@@ -72,7 +72,6 @@ type ExitEvent = {
   requested_stop?: boolean
 }
 
-/** Addresses a machine. */
 /** The body of a call that creates a machine. */
 export type NewMachine = {
   name: string
@@ -83,6 +82,7 @@ export type NewMachine = {
   skip_service_registration?: boolean
 }
 
+/** Addresses a machine. */
 export type MachineRef = { app: string; id: string }
 
 const text = z.string().nullish()
