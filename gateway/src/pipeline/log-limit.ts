@@ -11,9 +11,10 @@ const gapBytes = 100
 
 /**
  * Keeps a log within its limits. Holds output beyond them in a tail, and drops the oldest lines
- * when the tail is full. Returns the tail from `give` and at the step's end, after a `dropped`
+ * when the tail is full. Returns the tail from `flush` and at the step's end, after a `dropped`
  * event that says how much is missing. Passes on all other events. A `dropped` event from outside
- * counts as output, with `gapBytes`.
+ * counts as output, with `gapBytes`. The limits begin again only when the step starts again, not at
+ * its end: output may follow.
  */
 export class LogLimit {
   readonly #limits: LogLimits
@@ -26,9 +27,9 @@ export class LogLimit {
 
   /** Takes an event and returns the events to write now. */
   push(event: NewEvent): NewEvent[] {
-    if (event.type === 'step' && event.status !== 'started') {
+    if (event.type === 'step') {
       const tail = this.#steps.get(event.step)?.flush() ?? []
-      this.#steps.delete(event.step)
+      if (event.status === 'started') this.#steps.delete(event.step)
       return [...tail, event]
     }
 
