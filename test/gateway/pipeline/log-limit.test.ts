@@ -36,6 +36,25 @@ test('the limits of a step begin again when it starts again', () => {
   expect(limit.push(line(10))).toEqual([line(10)])
 })
 
+test('a flood on one stream does not push the reason on the other out of the tail', () => {
+  const limit = new LogLimit({ stepBytes: 100, allBytes: 5000, tailBytes: 500 })
+  const events = Array.from({ length: 30 }, (_, at) => line(at)).flatMap((event) =>
+    limit.push(event),
+  )
+  const reason = { type: 'log', step: 's1', stream: 'stderr', text: 'the reason' } as const
+  limit.push(reason)
+  for (let at = 30; at < 60; at++) limit.push(line(at))
+  const tail = limit.flush()
+  expect(tail.map(({ type }) => type)).toEqual(['dropped', 'log', 'log'])
+  expect(tail[1]).toEqual(reason)
+
+  const lines = [...events, ...tail].flatMap((event) =>
+    event.type === 'log' ? event.text.split('\n') : [],
+  )
+  expect(lines.at(-1)).toContain('line 59')
+  expect(lines.length + (tail[0] as NewEvent & { type: 'dropped' }).lines).toBe(61)
+})
+
 test('the reported missing output counts within the limits too', () => {
   const limit = new LogLimit({ stepBytes: 1000, allBytes: 2000, tailBytes: 500 })
   const events = Array.from(
