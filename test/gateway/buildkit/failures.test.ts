@@ -127,6 +127,13 @@ test.each([
   const problem = problemOf(killed, { root, stderr: 'tarmac-step abc\n' })
   expect(problem).toMatchObject({ code: 'build-failed', exitCode: 137, ...facts })
   expect(problem.detail).toContain(words)
+  const ended = { ...vertex, 'gatewayapi.ExitMessage': { Code: 1 } }
+  const survived = problemOf(failure('exit code: 1', 2, ended), {
+    root,
+    stderr: 'tarmac-step abc\n',
+  })
+  expect(survived.detail).toContain(words)
+  expect(survived.detail).not.toContain('The kernel ended it')
   expect(problemOf(killed, { root, stderr: 'tarmac-step other\n' }).detail).not.toContain(words)
   expect(problemOf(killed, { root, stderr: 'own words\ntarmac-step abc\n' }).detail).not.toContain(
     words,

@@ -134,6 +134,36 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
       4,
     ],
     [
+      'asks GitHub for PHP in vain',
+      refuses(
+        `failed to run mise command "mise ls-remote php@8.4": exit status 1 mise ERROR error sending request for url (https://github.com/jdx/vfox-php)`,
+      ),
+      'plan-interrupted',
+      'not the fault of the source',
+      4,
+    ],
+    [
+      'asks Docker Hub for PHP in vain',
+      refuses('no version available for php 8.4'),
+      'plan-interrupted',
+      'Docker Hub',
+      4,
+    ],
+    [
+      'finds no image of an old PHP',
+      refuses('no version available for php >=7.4'),
+      'plan-failed',
+      'none of PHP before 8.2',
+      1,
+    ],
+    [
+      'finds a version whose name looks like an outage',
+      refuses('failed to resolve version failed to run mise command of node'),
+      'plan-failed',
+      'Set a version that exists',
+      4,
+    ],
+    [
       'finds no such version',
       refuses('failed to resolve version 99 of node'),
       'plan-failed',

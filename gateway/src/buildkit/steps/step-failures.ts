@@ -22,7 +22,7 @@ export function exitVerdict({ step, exitCode, words, record }: Ended): Verdict {
   }
   const why =
     exitCode === killedExitCode ? 'it was killed (SIGKILL)' : `it ended with exit code ${exitCode}`
-  const limit = limitMet(words, record)
+  const limit = limitMet(words, record, exitCode)
   return {
     code: 'build-failed',
     detail: `The step “${step}” failed: ${why}.${limit.words}`,
@@ -36,6 +36,7 @@ const lessMemory =
 function limitMet(
   message: string,
   record: StepRecord | null,
+  exitCode: number,
 ): { words: string; facts?: Record<string, unknown> } {
   if (record && record.killed > 0) {
     const own = record.atOwnLimit > 0
@@ -43,11 +44,16 @@ function limitMet(
     const what = own
       ? `the step used more than ${sizeOf(record.memory)} of memory`
       : `all build steps together used more than ${sizeOf(record.memoryOfAll)} of memory, or the machine had none left`
+    // Another exit code than that of a killed process: the step went on without the killed one.
+    const victim =
+      exitCode === killedExitCode ? 'The kernel ended it' : 'The kernel ended a process of it'
     return {
-      words: ` The kernel ended it: ${what}. ${lessMemory}`,
+      words: ` ${victim}: ${what}. ${lessMemory}`,
       facts: { outOfMemory: true, memoryLimitBytes },
     }
   }
+  // The daemon says this only after an OOM kill in the control group of this very step
+  // (moby/buildkit executor/runcexecutor/executor_linux.go, `detectOOM`).
   if (/" did not complete successfully: cannot allocate memory/.test(message))
     return {
       words: ` The kernel ended it because memory ran out. ${lessMemory}`,
