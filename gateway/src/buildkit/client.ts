@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { ImageAccess } from '../registry/image-access.ts'
@@ -157,8 +158,10 @@ export class Buildkit {
         validUntil: policy.validUntil(),
       }
     } catch (error) {
-      if (signal.aborted && stopped.length > 0)
+      if (signal.aborted && stopped.length > 0) {
         emit({ type: 'note', text: `Stopped while this ran: ${stopped.join('; ')}` })
+        throw stoppedAt(stopped[0]!, signal.reason)
+      }
       signal.throwIfAborted()
       const changed = build.context?.changed() ?? null
       const problem =
@@ -203,6 +206,13 @@ export class Buildkit {
     await this.#watch?.[Symbol.asyncDispose]()
     await this.#contexts[Symbol.asyncDispose]()
   }
+}
+
+/** The reason of an abort. If it was too late, it names the step that took so long. */
+function stoppedAt(step: string, reason: unknown): unknown {
+  if (!(reason instanceof Problem) || reason.code !== 'time-limit') return reason
+  const detail = `${reason.message} It was at the step “${step}”.`
+  return new Problem(reason.code, detail, { cause: reason, facts: { ...reason.facts, step } })
 }
 
 /** Returns the end of a solve when its log is complete. */

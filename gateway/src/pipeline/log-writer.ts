@@ -33,8 +33,8 @@ export class LogWriter {
   #last = Promise.resolve()
   /** The last lines of each step, redacted. Key: the step's id. */
   readonly #lastLines = new Map<string, string[]>()
-  /** The ids of the failed steps. Key: the step's name. */
-  readonly #failedSteps = new Map<string, string>()
+  /** The id of the last step of each name that started, or else failed. */
+  readonly #steps = new Map<string, string>()
 
   /** Never writes `secrets`, in any encoding. Calls `failed` when writes start to fail. */
   constructor(
@@ -79,7 +79,7 @@ export class LogWriter {
   /** A problem without secrets, with the last lines of the step that failed. */
   redactedProblem(body: ProblemBody): ProblemBody {
     const shown = this.#redactor.redact(body)
-    const lastLines = this.#lastLines.get(this.#failedSteps.get(String(shown['step'])) ?? '')
+    const lastLines = this.#lastLines.get(this.#steps.get(String(shown['step'])) ?? '')
     return { ...shown, ...(lastLines && { lastLines }) }
   }
 
@@ -125,7 +125,8 @@ export class LogWriter {
     }
 
     if (event.type !== 'step') return
-    if (event.status === 'failed') this.#failedSteps.set(event.name, event.step)
-    else this.#lastLines.delete(event.step)
+    if (event.status === 'started' || event.status === 'failed')
+      this.#steps.set(event.name, event.step)
+    if (event.status !== 'failed') this.#lastLines.delete(event.step)
   }
 }

@@ -53,6 +53,15 @@ test('the last lines of a failed step include output that follows its end', asyn
   expect(lastLines).toEqual(['early', 'the reason'])
 })
 
+test('the last lines of a step that still ran are kept for a build that took too long', async () => {
+  const { log, say } = start()
+  log.emit({ type: 'step', step: 's1', name: 'make', status: 'started' })
+  say('s1', 'waiting for input')
+  await log.flush()
+  const { lastLines } = log.redactedProblem({ step: 'make' } as never)
+  expect(lastLines).toEqual(['waiting for input'])
+})
+
 test('all steps share a limit; other events pass, and a short output over the limit loses nothing', async () => {
   const { log, say, events } = start()
   for (const step of ['s1', 's2', 's3']) for (const line of many(18)) say(step, line)
