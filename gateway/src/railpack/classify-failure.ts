@@ -46,7 +46,11 @@ export function classifyFailure(
   if (ended.killedBy !== null)
     return refusal('plan-interrupted', `The planner was killed by ${ended.killedBy}.`, true)
   if (ended.exitCode === 75)
-    return refusal('plan-interrupted', `The planner lacks something: ${words}`, true)
+    return refusal(
+      'plan-interrupted',
+      `The planner could not download a program that it needs: ${words}`,
+      true,
+    )
   if (errors.length === 0 && ended.exitCode !== goPanic) {
     const advice =
       'It runs in a sandbox without other files of this machine, and every user must be able to run it.'

@@ -92,6 +92,16 @@ const killed = failure('process "make" did not complete', 2, {
   'gatewayapi.ExitMessage': { Code: 137 },
 })
 
+test('a step whose command was not found says so', () => {
+  const missing = failure('process "make" did not complete successfully: exit code: 127', 2, {
+    ...vertex,
+    'gatewayapi.ExitMessage': { Code: 127 },
+  })
+  expect(problemOf(missing).detail).toBe(
+    'The step “RUN make” failed: it ended with exit code 127 (a shell’s code for a command that was not found).',
+  )
+})
+
 test('a killed step counts as out of memory only when the kernel reports it for that step', () => {
   expect(problemOf(killed)).toMatchObject({ code: 'build-failed', exitCode: 137, step: 'RUN make' })
   expect(problemOf(killed)).not.toHaveProperty('outOfMemory')

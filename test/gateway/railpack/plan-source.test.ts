@@ -119,7 +119,9 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     await ask(`[ -e "$2/found" ] || { echo "no mise" >&2; exit 75; }; ${answers(plan, info)}`, {
       emit,
     })
-    expect(emitted()).toContain('The planner lacks something: no mise Trying again in 0.01 s.')
+    expect(emitted()).toContain(
+      'The planner could not download a program that it needs: no mise Trying again in 0.01 s.',
+    )
     expect(emitted().at(-1)).toBe('railpack info: Detected Node')
   })
 

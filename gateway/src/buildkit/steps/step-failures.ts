@@ -13,6 +13,11 @@ type Ended = {
 }
 
 const killedExitCode = 137
+/** What a shell says by these codes. */
+const meanings: Record<number, string> = {
+  126: ' (a shell’s code for a file that it cannot execute)',
+  127: ' (a shell’s code for a command that was not found)',
+}
 
 /** Explains why a step that ran ended with an exit code, and which of its limits it reached. */
 export function exitVerdict({ step, exitCode, words, record }: Ended): Verdict {
@@ -20,8 +25,11 @@ export function exitVerdict({ step, exitCode, words, record }: Ended): Verdict {
     const detail = `The limits of the step “${step}” could not be set (${record.refused}). Try again. If this happens again, the operator of the gateway must check the control groups of its machine.`
     return { code: 'buildkit-unavailable', detail }
   }
+  const meaning = meanings[exitCode] ?? ''
   const why =
-    exitCode === killedExitCode ? 'it was killed (SIGKILL)' : `it ended with exit code ${exitCode}`
+    exitCode === killedExitCode
+      ? 'it was killed (SIGKILL)'
+      : `it ended with exit code ${exitCode}${meaning}`
   const limit = limitMet(words, record, exitCode)
   return {
     code: 'build-failed',
