@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path/posix'
 import { parse } from 'smol-toml'
 import { z } from 'zod'
-import { configNames } from '#api/config-names.ts'
+import { configNames } from '#api/app.ts'
 import { errorMessage } from '#api/error-code.ts'
 import { readIfThere } from './ignore/read-if-there.ts'
 

@@ -1,4 +1,4 @@
-import { configNames } from '#api/config-names.ts'
+import { configNames } from '#api/app.ts'
 import { Problem } from '#api/problem.ts'
 import { cleanPath, isOutside } from '#api/text/clean-path.ts'
 import { someOf } from '#api/text/some-of.ts'
