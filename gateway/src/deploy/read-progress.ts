@@ -60,6 +60,12 @@ const storedProgress = fieldsOf(
     rollbackReason: ProblemBody.nullable(),
     live: z.boolean(),
     appliedConfig: z.record(z.string(), storedConfig).exactOptional(),
+    flyRelease: z
+      .object({
+        after: z.number(),
+        made: z.object({ id: z.string(), version: z.number() }).nullable(),
+      })
+      .exactOptional(),
   }),
 ) satisfies z.ZodType<DeployProgress>
 

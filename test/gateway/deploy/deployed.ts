@@ -7,6 +7,7 @@ import { Deployer } from '../../../gateway/src/deploy/deployer.ts'
 import type { DeployJob } from '../../../gateway/src/deploy/job.ts'
 import type { DeployProgress } from '../../../gateway/src/deploy/progress.ts'
 import { MachinesApi } from '../../../gateway/src/fly/machines-api.ts'
+import { ReleasesApi } from '../../../gateway/src/fly/releases-api.ts'
 import type { FakeFly } from '../../fakes/machines-api.ts'
 
 export const waitMs = 3000
@@ -28,6 +29,11 @@ export type Asked = Partial<{
   listenMs: number
   network: string | null
   builder: string | null
+  /** Registers the deploy with Fly, and waits for its answer so long after the end. */
+  releaseWaitMs: number
+  warnLater: (text: string) => void
+  /** What the deploy opens stays open with it. Default: it is closed at the end of the deploy. */
+  opening: AsyncDisposableStack
   kept: (rollout: DeployProgress) => Promise<void>
   /** The progress of the deploy, and the stage at which it resumes. */
   stage: { verifying: boolean }
@@ -48,13 +54,19 @@ export async function deployed(
     env = {},
     signal = AbortSignal.timeout(60_000),
   } = asked
-  await using own = new MachinesApi({ baseUrl: fake.url, token: asked.token ?? 'secret' })
-  const fly = asked.api ?? own
+  await using own = new AsyncDisposableStack()
+  const opening = asked.opening ?? own
+  const ownApi = { baseUrl: fake.url, token: asked.token ?? 'secret' }
+  const fly = asked.api ?? opening.use(new MachinesApi(ownApi))
   const { watchMs = 600, network = null, builder = null } = asked
   const urlTemplate = 'http://{app}.flycast'
   const waits = { logWaitMs: asked.logWaitMs ?? 0, listenMs: asked.listenMs ?? 0 }
   const times = { ...waits, watchMs, proxyMs: 20, waitMs: asked.waitMs ?? waitMs }
-  const deployer = new Deployer({ fly, org: 'personal', network, builder, urlTemplate, ...times })
+  const { releaseWaitMs, warnLater = () => {} } = asked
+  const web = opening.use(new ReleasesApi({ baseUrl: fake.url, token: 'secret' }))
+  const registers = releaseWaitMs !== undefined && { releases: web, releaseWaitMs, warnLater }
+  const settings = { fly, org: 'personal', network, builder, urlTemplate, ...times, ...registers }
+  const deployer = opening.use(new Deployer(settings))
   if (!asked.rollout) await deployer.ensureApp(app, Promise.resolve(), signal)
   const options = DeploymentOptions.parse({ env, ...asked.options })
   const desired = desiredApp({ flyToml, app, options, defaults: { region: 'fra' } })

@@ -48,10 +48,11 @@ function desiredGroupOf(
   return found ?? { config: {} }
 }
 
-const ownershipOf = ({ settings, job }: Execution): OwnershipMetadata => ({
+const ownershipOf = ({ settings, job, progress }: Execution): OwnershipMetadata => ({
   image: job.image,
   deployment: job.id,
   number: job.number,
   owner: job.options.owner,
   builder: settings.builder,
+  flyRelease: progress.flyRelease?.made ?? null,
 })
