@@ -19,6 +19,8 @@ export type Asked = Partial<{
   number: number
   app: string
   flyToml: string
+  /** By digest. Default: one of the fake's. */
+  image: string
   env: Record<string, string>
   options: Partial<DeploymentOptions>
   rollout: DeployProgress | null
@@ -44,7 +46,7 @@ export type Asked = Partial<{
 
 /** Runs the deploy engine as the pipeline does, from the app to the verdict. */
 export async function deployed(
-  fake: FakeFly,
+  fake: Pick<FakeFly, 'url'>,
   asked: Asked,
 ): Promise<{ url: string | null; machines: MachineFacts[] }> {
   const {
@@ -63,18 +65,15 @@ export async function deployed(
   const waits = { logWaitMs: asked.logWaitMs ?? 0, listenMs: asked.listenMs ?? 0 }
   const times = { ...waits, watchMs, proxyMs: 20, waitMs: asked.waitMs ?? waitMs }
   const { releaseWaitMs, warnLater = () => {} } = asked
-  const web = opening.use(new ReleasesApi({ baseUrl: fake.url, token: 'secret' }))
+  const web = opening.use(new ReleasesApi(ownApi))
   const registers = releaseWaitMs !== undefined && { releases: web, releaseWaitMs, warnLater }
   const settings = { fly, org: 'personal', network, builder, urlTemplate, ...times, ...registers }
   const deployer = opening.use(new Deployer(settings))
   if (!asked.rollout) await deployer.ensureApp(app, Promise.resolve(), signal)
   const options = DeploymentOptions.parse({ env, ...asked.options })
   const desired = desiredApp({ flyToml, app, options, defaults: { region: 'fra' } })
-  const image = {
-    reference: `registry.fly.io/${app}@${digest(number)}`,
-    digest: digest(number),
-    tags: [],
-  }
+  const reference = asked.image ?? `registry.fly.io/${app}@${digest(number)}`
+  const image = { reference, digest: reference.slice(reference.indexOf('@') + 1), tags: [] }
   const work: DeployJob = {
     id: `d${number}`,
     number,
