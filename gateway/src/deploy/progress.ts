@@ -75,6 +75,8 @@ export type MachineStep = {
   attempted: Version | null
   /** The version that the machine runs now, as far as known. */
   now: Version | null
+  /** Fly's release that the machine's config names. */
+  marked?: string
   /** Nonce of the last lease, so that after a crash nothing waits for its expiry. */
   lease: string | null
 }

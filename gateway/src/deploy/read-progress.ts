@@ -44,6 +44,7 @@ const machineStep = fieldsOf(
     outcome: MachineFacts.shape.outcome.nullable(),
     attempted: version.nullable(),
     now: version.nullable(),
+    marked: z.string().exactOptional(),
     lease: z.string().nullable(),
   }),
 )

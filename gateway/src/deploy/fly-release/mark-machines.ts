@@ -1,4 +1,3 @@
-import { configOf } from '../../fly/machine.ts'
 import { statusOf } from '../../fly/fly-calls.ts'
 import { releaseMarks } from '../config/merge-config.ts'
 import { maxParallel, type Execution } from '../execution.ts'
@@ -15,20 +14,12 @@ export async function markMachines(
   made: NonNullable<FlyReleaseProgress['made']>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { settings, job, progress } = execution
   const marks = releaseMarks(made)
-  const machines = await settings.fly.machines(job.app, signal)
-  const unmarked = machines.filter(
-    (machine) =>
-      configOf(machine).metadata?.['fly_release_id'] !== made.id &&
-      appliedSteps(progress).some(
-        ({ machine: id, now }) => id === machine.id && now?.instanceId === machine.instance_id,
-      ),
-  )
-
-  await forEachLimit(unmarked, maxParallel, async ({ id, instance_id: version }) => {
-    const machine = settings.fly.withoutLease({ app: job.app, id })
-    await machine.mergeMetadata(marks, version, signal).catch((error: unknown) => {
+  const unmarked = appliedSteps(execution.progress).filter((step) => step.marked !== made.id)
+  await forEachLimit(unmarked, maxParallel, async (step) => {
+    if (!step.machine || !step.now) return
+    const machine = execution.withoutLease(step)
+    await machine.mergeMetadata(marks, step.now.instanceId, signal).catch((error: unknown) => {
       // Something else has destroyed or changed the machine meanwhile.
       if (![404, 412].includes(statusOf(error) ?? 0)) throw error
     })

@@ -30,9 +30,12 @@ export function createdConfig(execution: Execution, step: MachineStep): MachineC
 /** Records the config for the later release. Temporary machines do not count. */
 export function recordApplied(
   { progress }: Execution,
-  { role, group }: MachineStep,
+  step: MachineStep,
   config: MachineConfig,
 ): void {
+  const { role, group } = step
+  const mark = config.metadata?.['fly_release_id']
+  if (mark) step.marked = mark
   if (role !== 'releaseCommand' && role !== 'canary')
     progress.appliedConfig = { [group]: config, ...progress.appliedConfig }
 }
