@@ -15,7 +15,11 @@ export function definitionOf(
   // A definition has one env for all groups.
   const ports = new Set(groups.flatMap(({ config }) => config.env?.['PORT'] ?? []))
   const [port] = ports.size === 1 ? ports : []
-  const withPort = { ...file, env: { ...(port && { PORT: port }), ...tableOf(file['env']) } }
+  const sections = Object.entries(file).filter(([, value]) => !isNothing(value))
+  const withPort = {
+    ...Object.fromEntries(sections),
+    env: { ...(port && { PORT: port }), ...tableOf(file['env']) },
+  }
   return { primary_region: region, ...withEnv(withPort, env) }
 }
 
@@ -35,6 +39,10 @@ export function withGuests(
     ? definition
     : { ...definition, vm: [...(Array.isArray(vm) ? (vm as unknown[]) : [vm]), ...more] }
 }
+
+/** What the reader of the file has put in for sections that it lacks. TOML has no null. */
+const isNothing = (value: unknown): boolean =>
+  value === undefined || value === null || (Array.isArray(value) && value.length === 0)
 
 const tableOf = (value: unknown): object =>
   typeof value === 'object' && value !== null ? value : {}
