@@ -108,6 +108,10 @@ test('a deploy does not wait for Fly; the marks and the status follow within the
   await expect.poll(() => later, { timeout: 3000 }).toHaveLength(1)
   expect(later[0]).toMatch(/^web, deployment d2: Fly has not registered a release within 1 s after/)
   expect(marksOf()).toEqual([undefined])
+
+  await deploy(3, more)
+  await opening.disposeAsync()
+  expect(later[1]).toMatch(/^web, deployment d3: The gateway ends before Fly has answered/)
 })
 
 test('when the token may not, earlier marks go, and one warning says what flyctl will not show', async () => {

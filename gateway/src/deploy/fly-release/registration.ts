@@ -77,6 +77,7 @@ export class Registration {
 
   /** Gives up. A gateway that resumes the deploy goes on. */
   close(reason?: unknown): void {
+    if (this.#isOver && !this.#isAnswered && !isLate(reason)) this.#warn(texts.stopped)
     this.#stop.abort(reason)
   }
 
@@ -177,8 +178,7 @@ export class Registration {
   /** The deploy goes on without a release of Fly's. */
   #refused(error: unknown): null {
     const { aborted, reason } = this.#stop.signal
-    if (aborted && reason instanceof Error && reason.message === lateReason)
-      this.#warn(texts.gaveUp(this.#deps.waitMs))
+    if (aborted && isLate(reason)) this.#warn(texts.gaveUp(this.#deps.waitMs))
     // Any other error means that the gateway stops, or has lost the deployment.
     else if (!aborted && error instanceof Problem) this.#warn(texts.refused(error.message))
     return null
@@ -201,3 +201,5 @@ export class Registration {
 }
 
 const lateReason = 'Fly did not answer in time'
+const isLate = (reason: unknown): boolean =>
+  reason instanceof Error && reason.message === lateReason

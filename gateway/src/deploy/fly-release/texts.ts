@@ -10,6 +10,7 @@ export const texts = {
     `Fly has not answered yet to the request to register a release. The gateway waits for at most ${waitMs / 1000} s more. Until Fly answers, flyctl does not know this version: ${unknown}.`,
   gaveUp: (waitMs: number) =>
     `Fly has not registered a release within ${waitMs / 1000} s after the end of the deployment. flyctl does not know its version: ${unknown}.`,
+  stopped: `The gateway ends before Fly has answered to the request to register a release. Until the next deployment flyctl does not know this version: ${unknown}.`,
   unmarked: (made: { version: number }) => (why: string) =>
     `Not all machines carry the mark of Fly's release v${made.version}. ${why} fly secrets list may call secrets staged that run.`,
   restored: (before: number, version: number) =>
