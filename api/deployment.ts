@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Crash, ReleaseState } from './crash.ts'
 import { DeploymentOptions } from './options.ts'
 import { ProblemBody } from './problem/body.ts'
 
@@ -142,6 +143,13 @@ export const Deployment = z.object({
   url: z.string().nullable(),
   /** The number of the release that the deployment made. */
   release: z.number().nullable(),
+  /**
+   * Whether that release is degraded: a machine of it has crashed since. Null: the deployment made
+   * no release. It is only watched while it is the newest of its target.
+   */
+  releaseState: ReleaseState.nullable().default(null),
+  /** The crashes of its machines since it went live, newest first; the newest 20. */
+  crashes: z.array(Crash).default([]),
   problem: ProblemBody.nullable(),
   /**
    * Set when cancel is requested. The state becomes `cancelled` once nothing of the deployment runs

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ReleaseState } from './crash.ts'
 import { DeploymentState, PlanFacts } from './deployment.ts'
 import { ProblemBody } from './problem/body.ts'
 
@@ -80,6 +81,15 @@ const Machine = z.object({
   text: z.string().optional(),
 })
 
+/** What became of the release that the deployment made. It comes after the deployment's end. */
+const Release = z.object({
+  type: z.literal('release'),
+  release: z.number(),
+  state: ReleaseState,
+  machine: z.string(),
+  text: z.string(),
+})
+
 /** An event as a part of the gateway emits it. The store adds number and time. */
 export const NewEvent = z.discriminatedUnion('type', [
   State,
@@ -92,6 +102,7 @@ export const NewEvent = z.discriminatedUnion('type', [
   Gap,
   Waiting,
   Machine,
+  Release,
 ])
 export type NewEvent = z.infer<typeof NewEvent>
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Crash } from '#api/crash.ts'
 import { Deployment } from '#api/deployment.ts'
 import { errorCode, errorMessage } from '#api/error-code.ts'
 import type { StreamMessage } from '#api/event-stream.ts'
@@ -22,6 +23,7 @@ const DeploymentRecord = Deployment.pick({
   problem: z.looseObject({ code: z.string(), title: z.string(), detail: z.string() }).nullable(),
   release: z.number().nullable().default(null),
   owner: z.string().nullable().default(null),
+  crashes: z.array(Crash).optional(),
 })
 export type DeploymentRecord = z.infer<typeof DeploymentRecord>
 

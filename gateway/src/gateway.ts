@@ -8,6 +8,7 @@ import { Submissions } from './commands/submissions.ts'
 import type { Config } from './config.ts'
 import { obeyCrashOrders } from './crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
+import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
 import { FlyAccess } from './fly/fly-access.ts'
 import { MachinesApi } from './fly/machines-api.ts'
 import { Ballast } from './host/disk/ballast.ts'
@@ -53,6 +54,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const stopping = new AbortController()
   const parts = { ...opened, ...running, stopping: stopping.signal }
   opening.use(startHousekeeping({ ...parts, log }, config))
+  const watched = { ...parts, ...config.deployer, releases: parts.store.releases, log }
+  opening.use(ReleaseWatch.start(watched, config.releaseLookMs))
   const commands = await openDeployments(start, parts)
   const server = await openServer(start, { ...parts, commands })
   opening.defer(async () => {
@@ -197,6 +200,7 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
     submissions,
     rollouts,
     runner,
+    log,
   })
 }
 

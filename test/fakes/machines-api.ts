@@ -171,7 +171,9 @@ export class FakeFly {
       return [200, { Nearest: 'fra', Regions: this.regions.map((code) => ({ code })) }]
     if (path === '/tokens/current') return [200, { tokens: [] }]
     if (path.startsWith('/orgs/'))
-      return name === 'personal' ? [200, { machines: [] }] : [403, { error: 'unauthorized' }]
+      return name === 'personal'
+        ? [200, { machines: this.#overviews(call.query.get('updated_after')) }]
+        : [403, { error: 'unauthorized' }]
     if (path === '/apps') {
       if (this.apps.has(String(body['name'])))
         return [422, { error: 'Name has already been taken', status: 'name_taken' }]
@@ -244,6 +246,16 @@ export class FakeFly {
     if (verb === 'start') machine.state = 'starting'
     if (verb === 'start') return (this.#boot(machine), [200, {}])
     return this.#update(machine, body)
+  }
+
+  #overviews(after: string | null): object[] {
+    const all = [...this.apps.keys()].flatMap((app) =>
+      this.machines(app).map(({ id, state, events }) => {
+        const changed = Math.max(...(events ?? []).map(({ timestamp }) => timestamp), 0)
+        return { id, state, app_name: app, updated_at: new Date(changed).toISOString() }
+      }),
+    )
+    return all.filter(({ updated_at: at }) => after === null || at > after)
   }
 
   #create({ name: app, machines, volumes }: App, body: Record<string, unknown>): [number, unknown] {

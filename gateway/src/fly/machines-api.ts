@@ -8,11 +8,13 @@ import {
   IpAssignments,
   logLines,
   machineAnswer,
+  OrgMachines,
   Processes,
   Regions,
   Secrets,
   Volume,
   type LogLine,
+  type OrgMachine,
   type Process,
 } from './answers.ts'
 import {
@@ -139,6 +141,24 @@ export class MachinesApi {
     const call = { path: `/apps/${app}/machines`, action: 'list', id: app, answer }
     const all = (await this.#calls.read(call, signal)) ?? []
     return all.filter(({ state }) => state !== 'destroyed' && state !== 'destroying')
+  }
+
+  /**
+   * The machines of all apps of an organisation, without their events. `since`: only those that
+   * changed after this time. Fly may show a change late.
+   */
+  async orgMachines(org: string, since: Date | null, signal: AbortSignal): Promise<OrgMachine[]> {
+    const path = `/orgs/${encodeURIComponent(org)}/machines`
+    const all: OrgMachine[] = []
+    const query = new URLSearchParams(since ? { updated_after: since.toISOString() } : {})
+    for (;;) {
+      const call = { path: `${path}?${query.toString()}`, action: 'list-org', id: org } as const
+      const page = await this.#calls.read({ ...call, answer: OrgMachines }, signal)
+      all.push(...(page.machines ?? []))
+      // A page may be empty although more follow.
+      if (!page.next_cursor) return all
+      query.set('cursor', page.next_cursor)
+    }
   }
 
   machine({ app, id }: MachineRef, signal: AbortSignal): Promise<Machine | null> {
