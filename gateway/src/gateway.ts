@@ -81,7 +81,7 @@ async function openVolume({ config: { data }, opening }: Opening) {
 function openFly({ config, opening }: Opening) {
   const { registry: host, secrets } = config
   const fly = opening.use(new MachinesApi({ baseUrl: config.fly.api, token: secrets.fly }))
-  const deployer = new Deployer({ fly, ...config.deployer })
+  const deployer = new Deployer({ fly, registry: host, ...config.deployer })
   const login = { username: 'x', password: secrets.fly }
   const registry = opening.use(new Registry({ host, login, insecure: onLoopback(host) }))
   return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }

@@ -269,6 +269,7 @@ export class FakeFly {
       region: String(body['region']),
       state: 'created',
       instance_id: ulid(),
+      private_ip: `fdaa:0:1::${machines.size + 3}`,
       config,
       image_ref: imageRef(config),
       events: [],

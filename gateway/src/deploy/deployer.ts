@@ -17,7 +17,8 @@ import { appliedSteps, planRollout } from './plan.ts'
 import { assertRegion, Regions } from './preflight/regions.ts'
 import { assertDataStays, keptVolumes, neededVolumes } from './preflight/volumes.ts'
 import { snapshotOf } from './progress.ts'
-import { releaseCommand } from './release-command.ts'
+import { machineChecks, refuseForeignImages } from './one-off/machine-checks.ts'
+import { releaseCommand } from './one-off/release-command.ts'
 import { rollBack } from './rollback.ts'
 import { bluegreen } from './strategies/bluegreen.ts'
 import { canary } from './strategies/canary.ts'
@@ -103,6 +104,8 @@ export class Deployer {
   ): Promise<string[]> {
     const { desired } = job
     const { strategy, groups, region } = desired
+    const { registry } = this.#settings
+    if (registry) refuseForeignImages(desired, job.app, registry)
     const regions = await this.#regions.codes(job.signal)
     const fits = regions === null || regions.includes(region)
     const looks = strategy === 'canary' || strategy === 'bluegreen'
@@ -120,6 +123,7 @@ export class Deployer {
   async deploy(job: DeployJob): Promise<void> {
     await this.#guarded(await this.#run(job), async (execution) => {
       await releaseCommand(execution)
+      await machineChecks(execution)
       await strategies[execution.progress.desired.strategy](execution)
     })
   }

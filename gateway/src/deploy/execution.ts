@@ -13,6 +13,8 @@ import { snapshotOf, type Effect, type DeployProgress, type MachineStep } from '
 export type Settings = {
   fly: MachinesApi
   org: string
+  /** The host of the registry of the apps' images. */
+  registry?: string
   /** URL of the app: `{app}` is its name, `{port}` where it listens. */
   urlTemplate: string
   /** URL of one owner's machine: `{owner}`, `{app}`, and `{port}` where it listens. */

@@ -1,0 +1,73 @@
+import { Problem } from '#api/problem.ts'
+import type { DesiredApp } from '../config/desired-app.ts'
+import { type Execution, maxParallel } from '../execution.ts'
+import { applyMachine } from '../machines/apply.ts'
+import { destroyMachine } from '../machines/destroy.ts'
+import { readMachine } from '../machines/health.ts'
+import type { MachineStep } from '../progress.ts'
+import { runToEnd } from './run-to-end.ts'
+
+/**
+ * Runs `machine_checks` of fly.toml, group by group, before any machine of the app is touched. Each
+ * check is a command on a throwaway machine, and tests another throwaway machine that runs the
+ * release. flyctl runs them on each machine that it has updated; see its
+ * internal/command/deploy/machinebasedtest.go.
+ */
+export async function machineChecks(execution: Execution): Promise<void> {
+  for (const { name } of execution.progress.desired.groups) {
+    const steps = execution.progress.steps.filter(({ group }) => group === name)
+    const checks = steps.filter(
+      ({ role, outcome }) => role === 'machineCheck' && outcome !== 'removed',
+    )
+    const tested = steps.find(({ role, outcome }) => role === 'tested' && outcome !== 'removed')
+    if (checks.length > 0) await runChecks(execution, checks, tested)
+    if (tested && tested.outcome !== null)
+      await execution.retryWhileUnavailable(() =>
+        destroyMachine(execution, tested, execution.stopping),
+      )
+  }
+}
+
+async function runChecks(
+  execution: Execution,
+  checks: MachineStep[],
+  tested: MachineStep | undefined,
+): Promise<void> {
+  const address = tested ? await startTested(execution, tested) : ''
+  if (!tested) {
+    const text = `Group ${checks[0]?.group} has a volume, so its machine checks run without a machine to test: FLY_TEST_MACHINE_IP is empty.`
+    execution.job.emit({ type: 'warning', text })
+  }
+
+  await execution.forEachLimit(checks, maxParallel, async (step) => {
+    step.base = { ...step.base, env: { FLY_TEST_MACHINE_IP: address } }
+    await runToEnd(execution, step, { name: 'machine check', timeoutMs: execution.waitMs })
+  })
+}
+
+/** Starts the machine that the checks test. It gets no traffic. Returns its private address. */
+async function startTested(execution: Execution, step: MachineStep): Promise<string> {
+  try {
+    await applyMachine(execution, step)
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== 'deploy-failed') throw error
+    const detail = `${error.message.replace(/\.$/, '')}, before any machine of the app was touched. It ran the release for the machine checks of group ${step.group}.`
+    throw new Problem(error.code, detail, { cause: error, facts: error.facts })
+  }
+  return (await readMachine(execution, step)).private_ip ?? ''
+}
+
+/**
+ * Throws if a machine check of a source names an image of another app in the gateway's own
+ * registry. Fly would run it: an organisation's apps share their images.
+ */
+export function refuseForeignImages(desired: DesiredApp, app: string, registry: string): void {
+  const own = `${registry}/${app}`
+  for (const { name, machineChecks: checks = [] } of desired.groups)
+    for (const { image } of checks) {
+      const isOwn = image === own || image?.startsWith(`${own}:`) || image?.startsWith(`${own}@`)
+      if (!image?.startsWith(`${registry}/`) || isOwn) continue
+      const detail = `A machine check of group ${name} names ${image}, which is an image of another app. Use an image of ${own}, or a public one.`
+      throw new Problem('image-forbidden', detail, { facts: { image } })
+    }
+}
