@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import { ReleaseState } from './crash.ts'
-import { DeploymentState, PlanFacts } from './deployment.ts'
+import { DeploymentState, PlanFacts, ReleaseState } from './deployment.ts'
 import { ProblemBody } from './problem/body.ts'
 
 const State = z.object({

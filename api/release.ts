@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import { Crash, ReleaseState } from './crash.ts'
-import { ImageFacts } from './deployment.ts'
+import { Crash, ImageFacts, ReleaseState } from './deployment.ts'
 
 /** A secret of the app on Fly: its name, and a digest that changes with its value. */
 export const SecretVersion = z.object({ name: z.string(), digest: z.string() })

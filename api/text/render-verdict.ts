@@ -1,5 +1,4 @@
-import type { Crash } from '../crash.ts'
-import { type Deployment, isFinal } from '../deployment.ts'
+import { type Crash, type Deployment, isFinal } from '../deployment.ts'
 import { type ProblemCode, problems } from '../problem/codes.ts'
 import { faultTexts } from '../problem/fault-texts.ts'
 import { visible, visibleLines } from './visible-text.ts'

@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import { Crash } from '#api/crash.ts'
-import { Deployment } from '#api/deployment.ts'
+import { Crash, Deployment } from '#api/deployment.ts'
 import { errorCode, errorMessage } from '#api/error-code.ts'
 import type { StreamMessage } from '#api/event-stream.ts'
 import { NewEvent } from '#api/event.ts'

@@ -1,4 +1,4 @@
-import { releaseStateOf } from '#api/crash.ts'
+import { releaseStateOf } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { Release, ReleaseDiff, SecretVersion } from '#api/release.ts'
 import { readDesired } from '../deploy/config/read-desired.ts'

@@ -1,4 +1,4 @@
-import type { Crash } from '#api/crash.ts'
+import type { Crash } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
 import type { Release } from '#api/release.ts'

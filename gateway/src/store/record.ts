@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { withDefaults, type OwnSettings } from '#api/options/app-settings.ts'
-import { releaseStateOf } from '#api/crash.ts'
-import { type Deployment, DeploymentState } from '#api/deployment.ts'
+import { type Deployment, DeploymentState, releaseStateOf } from '#api/deployment.ts'
 import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { cutCancel, cutProblem } from '../deployments/cut-texts.ts'

@@ -1,4 +1,4 @@
-import type { Crash } from '#api/crash.ts'
+import type { Crash } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import type { NewestRelease } from '../../deployments/release-store.ts'
 import {

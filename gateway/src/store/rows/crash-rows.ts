@@ -1,8 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { z } from 'zod'
-import { Crash } from '#api/crash.ts'
+import { Crash } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import type { NewestRelease } from '../../deployments/release-store.ts'
+import { cutText, keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import { readAs, readRows, type StoreTools } from '../store-tools.ts'
 import type { EventRows } from './event-rows.ts'
 
@@ -73,13 +74,13 @@ export class CrashRows {
 
   note(release: NewestRelease, crashes: Crash[], events: NewEvent[]): boolean {
     const { app, owner, number, deployment } = release
+    const text = JSON.stringify(crashes.map(withinLimits))
     const at = this.#tools.time()
     return this.#tools.transaction(() => {
       const now = this.newestOf(app).find((each) => each.owner === owner)
       const isSame = now?.number === number && same(now.crashes, release.crashes)
       if (!isSame) return false
 
-      const text = JSON.stringify(crashes)
       this.#write.run(app, owner ?? '', number, text)
       this.#ofDeployment.run(text, at, deployment)
       // A reader of a dropped log must not find half of one.
@@ -100,6 +101,11 @@ export class CrashRows {
     const next = this.#nextApp.get(app)?.['app']
     return typeof next === 'string' ? next : null
   }
+}
+
+function withinLimits(crash: Crash): Crash {
+  keepWithin('The id of a machine', crash.machine, sizeLimits.nameBytes)
+  return { ...crash, why: cutText(crash.why, sizeLimits.cancelChars) }
 }
 
 const same = (one: Crash[], other: Crash[]): boolean =>

@@ -1,7 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { z } from 'zod'
-import { ImageFacts } from '#api/deployment.ts'
-import type { Crash } from '#api/crash.ts'
+import { type Crash, ImageFacts } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import { SecretVersion } from '#api/release.ts'
 import { packJson, sharedChars, unpacked } from '../../deployments/packed-json.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Crash } from '#api/crash.ts'
+import type { Crash } from '#api/deployment.ts'
 import {
   judgeRelease,
   stableMs,
