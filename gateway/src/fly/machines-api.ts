@@ -8,13 +8,11 @@ import {
   IpAssignments,
   logLines,
   machineAnswer,
-  OrgMachines,
   Processes,
   Regions,
   Secrets,
   Volume,
   type LogLine,
-  type OrgMachine,
   type Process,
 } from './answers.ts'
 import {
@@ -26,6 +24,7 @@ import {
   pauseMs,
   statusOf,
 } from './fly-calls.ts'
+import { listOrgMachines } from './list-org-machines.ts'
 import { MachineChanges } from './machine-changes.ts'
 import { MachineLease, type LeaseRequest } from './machine-lease.ts'
 import type { Machine, MachineRef, NewMachine } from './machine.ts'
@@ -143,22 +142,9 @@ export class MachinesApi {
     return all.filter(({ state }) => state !== 'destroyed' && state !== 'destroying')
   }
 
-  /**
-   * The machines of all apps of an organisation, without their events. `since`: only those that
-   * changed after this time. Fly may show a change late.
-   */
-  async orgMachines(org: string, since: Date | null, signal: AbortSignal): Promise<OrgMachine[]> {
-    const path = `/orgs/${encodeURIComponent(org)}/machines`
-    const all: OrgMachine[] = []
-    const query = new URLSearchParams(since ? { updated_after: since.toISOString() } : {})
-    for (;;) {
-      const call = { path: `${path}?${query.toString()}`, action: 'list-org', id: org } as const
-      const page = await this.#calls.read({ ...call, answer: OrgMachines }, signal)
-      all.push(...(page.machines ?? []))
-      // A page may be empty although more follow.
-      if (!page.next_cursor) return all
-      query.set('cursor', page.next_cursor)
-    }
+  /** Those of all apps of an organisation. See `listOrgMachines`. */
+  orgMachines(org: string, since: Date | null, signal: AbortSignal) {
+    return listOrgMachines(this.#calls, { org, since }, signal)
   }
 
   machine({ app, id }: MachineRef, signal: AbortSignal): Promise<Machine | null> {
