@@ -25,7 +25,7 @@ export async function noteCrashes(
     // flyctl keeps Tarmac's marks when it puts another image on a machine.
     const stored = await releases.find(app, release.owner, release.number)
     const digest = stored?.image.digest
-    const own = made.filter(({ image_ref: image }) => image?.digest === digest)
+    const own = made.filter(({ image_ref: image }) => !image?.digest || image.digest === digest)
     const { crashes, events } = judgeRelease(release, own, Date.now())
     isDegraded ||= crashes.some(({ endedAt }) => endedAt === null)
     if (JSON.stringify(crashes) === JSON.stringify(release.crashes)) continue
