@@ -65,7 +65,7 @@ test('a machine check runs on a throwaway machine against another with the relea
     event.type === 'machine' ? `${event.machine} ${event.status}` : event.type,
   )
   expect(lines.indexOf(`${kept?.id} updating`)).toBeGreaterThan(
-    log.findIndex(({ type }) => type === 'note'),
+    log.findLastIndex(({ type }) => type === 'note'),
   )
   expect(log).toContainEqual({
     type: 'log',

@@ -33,11 +33,20 @@ async function runChecks(
   checks: MachineStep[],
   tested: MachineStep | undefined,
 ): Promise<void> {
+  const { emit } = execution.job
+  const group = checks[0]?.group
+  if (tested)
+    emit({
+      type: 'note',
+      text: `Machine checks of group ${group}: ${checks.length}, on throwaway machines, before any machine of the app is touched.`,
+    })
+  else
+    emit({
+      type: 'warning',
+      text: `Group ${group} has a volume, so its machine checks run without a machine to test: FLY_TEST_MACHINE_IP is empty.`,
+    })
+
   const address = tested ? await startTested(execution, tested) : ''
-  if (!tested) {
-    const text = `Group ${checks[0]?.group} has a volume, so its machine checks run without a machine to test: FLY_TEST_MACHINE_IP is empty.`
-    execution.job.emit({ type: 'warning', text })
-  }
 
   await execution.forEachLimit(checks, maxParallel, async (step) => {
     step.base = { ...step.base, env: { FLY_TEST_MACHINE_IP: address } }
