@@ -15,8 +15,16 @@ export const machineChecksOf = (file: ConfigSource, group: string): MachineConfi
     .filter(({ processes }) => !processes || processes.includes(group))
     .map(({ check }) => checkMachine(file, check))
 
-/** Throws `fly-config-invalid` for a check that flyctl refuses when it comes to run it. */
+const maxChecks = 20
+
+/**
+ * Throws `fly-config-invalid` for a check that flyctl refuses when it comes to run it, and for too
+ * many of them: each is a machine.
+ */
 export function refuseMachineChecks(sections: Sections): void {
+  const count = checksOf(sections).length
+  if (count > maxChecks)
+    refuse('machine_checks', `has ${count} checks; ${maxChecks} are allowed. Join some of them.`)
   for (const { key, check } of checksOf(sections))
     if (!check.command)
       refuse(`${key}.command`, 'is missing: it must be the command that tests the release.')

@@ -228,6 +228,7 @@ test('a check without a command, or with an image of another app, is refused bef
   expect(() => desired(`${http}[[http_service.machine_checks]]\nimage = "alpine"\n`)).toThrow(
     'http_service.machine_checks[0].command is missing',
   )
+  expect(() => desired(http + check.repeat(21))).toThrow('has 21 checks; 20 are allowed')
   const withImage = (image: string) => desired(`${flyToml}image = "${image}"\n`)
   const refuse = (image: string) => () =>
     refuseForeignImages(withImage(image), 'web', 'registry.fly.io')

@@ -90,8 +90,7 @@ function seenSince(machine: Machine, since: number): Seen | null {
   const failed = machine.state === 'failed' ? failureOf(machine) : []
   const [last, ...earlier] = [...failed, ...timedCrashesOf(machine)].filter(({ at }) => at > since)
   if (!last) return null
-  const times = earlier.length > 0 ? ` (${earlier.length + 1} times)` : ''
-  return { at: (earlier.at(-1) ?? last).at, lastAt: last.at, why: `${last.why}${times}` }
+  return { at: (earlier.at(-1) ?? last).at, lastAt: last.at, why: last.why }
 }
 
 const failureOf = (machine: Machine) => {
