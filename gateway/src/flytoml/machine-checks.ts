@@ -16,6 +16,8 @@ export const machineChecksOf = (file: ConfigSource, group: string): MachineConfi
     .map(({ check }) => checkMachine(file, check))
 
 const maxChecks = 20
+/** The process group of such machines in flyctl. */
+const testGroup = 'fly_app_test_machine_command'
 
 /**
  * Throws `fly-config-invalid` for a check that flyctl refuses when it comes to run it, and for too
@@ -51,7 +53,7 @@ function checksOf({ http_service: http, services = [], machine_checks: all }: Se
 
 function checkMachine(file: ConfigSource, check: MachineCheck): MachineConfig {
   const { experimental, swap_size_mb, kill_signal, kill_timeout } = file.sections
-  const { env, metadata } = identity(file, 'fly_app_test_machine_command')
+  const { metadata } = identity(file, testGroup)
   // An image of its own has its own signal and time.
   const own = check.image === undefined
   const signal = check.kill_signal ?? (own ? kill_signal : undefined)
@@ -64,7 +66,7 @@ function checkMachine(file: ConfigSource, check: MachineCheck): MachineConfig {
       entrypoint: experimental?.entrypoint ?? check.entrypoint,
       swap_size_mb,
     }),
-    env: { ...env, FLY_TEST_COMMAND: '1' },
+    env: { FLY_PROCESS_GROUP: testGroup, FLY_TEST_COMMAND: '1' },
     metadata,
     restart: { policy: 'no' },
     auto_destroy: true,

@@ -35,7 +35,9 @@ test('a machine check runs on a throwaway machine against another with the relea
   await using fly = await FakeFly.start()
   await deployed(fly, { flyToml: http, watchMs: 0 })
   const [kept] = fly.machines('web')
-  const { end, log, made } = await run(fly, { number: 2, env: { A: '1' } })
+  const env = { A: 'of the option' }
+  const withEnv = `${flyToml}[env]\nA = "of the file"\nB = "2"\n`
+  const { end, log, made } = await run(fly, { number: 2, env, flyToml: withEnv })
   await end
 
   expect(made.get('app-tested-d2')).toMatchObject({
@@ -49,7 +51,8 @@ test('a machine check runs on a throwaway machine against another with the relea
     image: expect.stringContaining(digest(2)),
     init: { cmd: ['node', '--version'] },
     env: {
-      A: '1',
+      A: 'of the option',
+      B: '2',
       PORT: '8080',
       FLY_TEST_COMMAND: '1',
       FLY_PROCESS_GROUP: 'fly_app_test_machine_command',
