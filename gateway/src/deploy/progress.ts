@@ -29,7 +29,7 @@ export const snapshotOf = (progress: DeployProgress): DeployProgress => ({
  * What a machine is for. `update`: it gets the release. `new`, `green`: it is created for the
  * release; greens stay cordoned until all are healthy. `canary`, `releaseCommand`: it is
  * temporary. `tested`, `machineCheck`: temporary, for `machine_checks`; the first runs the release,
- * the others test it. `blue`: the greens replace it. `gone`: it is no longer wanted.
+ * the others test it. `blue`: a green replaces it. `gone`: it is no longer wanted.
  */
 export type Role =
   | 'update'
@@ -62,6 +62,8 @@ export type MachineStep = {
   base: MachineConfig | null
   /** The name of the step whose standby this machine is. */
   standbyFor: string | null
+  /** For a green: the id of the machine that it replaces. Older records lack it. */
+  replaces?: string
   /** The volumes chosen for a new machine, by mount name. */
   volumes: Record<string, string>
   /** Which of its group's machine checks this machine runs, from 0. */

@@ -44,6 +44,7 @@ const machineStep = fieldsOf(
       .nullable(),
     base: storedConfig.nullable(),
     standbyFor: z.string().nullable(),
+    replaces: z.string().exactOptional(),
     volumes: z.record(z.string(), z.string()),
     check: z.number().exactOptional(),
     launch: z.boolean(),

@@ -61,7 +61,7 @@ export async function deployed(
   const image = {
     reference: `registry.fly.io/${app}@${digest(number)}`,
     digest: digest(number),
-    tags: [],
+    tags: [`deployment-d${number}`, 'v1'],
   }
   const work: DeployJob = {
     id: `d${number}`,

@@ -1,5 +1,5 @@
 import { Problem } from '#api/problem.ts'
-import type { DesiredApp } from '../config/desired-app.ts'
+import { trimEnd } from '#api/text/trim-end.ts'
 import { type Execution, maxParallel } from '../execution.ts'
 import { applyMachine } from '../machines/apply.ts'
 import { destroyMachine } from '../machines/destroy.ts'
@@ -60,23 +60,8 @@ async function startTested(execution: Execution, step: MachineStep): Promise<str
     await applyMachine(execution, step)
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== 'deploy-failed') throw error
-    const detail = `${error.message.replace(/\.$/, '')}, before any machine of the app was touched. It ran the release for the machine checks of group ${step.group}.`
+    const detail = `${trimEnd(error.message, '.')}, before any machine of the app was touched. It ran the release for the machine checks of group ${step.group}.`
     throw new Problem(error.code, detail, { cause: error, facts: error.facts })
   }
   return (await readMachine(execution, step)).private_ip ?? ''
-}
-
-/**
- * Throws if a machine check of a source names an image of another app in the gateway's own
- * registry. Fly would run it: an organisation's apps share their images.
- */
-export function refuseForeignImages(desired: DesiredApp, app: string, registry: string): void {
-  const own = `${registry}/${app}`
-  for (const { name, machineChecks: checks = [] } of desired.groups)
-    for (const { image } of checks) {
-      const isOwn = image === own || image?.startsWith(`${own}:`) || image?.startsWith(`${own}@`)
-      if (!image?.startsWith(`${registry}/`) || isOwn) continue
-      const detail = `A machine check of group ${name} names ${image}, which is an image of another app. Use an image of ${own}, or a public one.`
-      throw new Problem('image-forbidden', detail, { facts: { image } })
-    }
 }
