@@ -1,4 +1,4 @@
-import { expect, test as each } from 'vitest'
+import { expect, test as each, vi } from 'vitest'
 import type { NewEvent } from '#api/event.ts'
 import { DeploymentOptions } from '#api/options.ts'
 import { desiredApp } from '../../../gateway/src/deploy/config/desired.ts'
@@ -9,6 +9,8 @@ import type { MachineConfig } from '../../../gateway/src/fly/machine.ts'
 import { FakeFly } from '../../fakes/machines-api.ts'
 import { deployed, digest, refused, type Asked } from './deployed.ts'
 
+// These tests mostly wait, because Fly limits how often an app's machines are listed.
+vi.setConfig({ testTimeout: 60_000 })
 const test = each.concurrent
 const http = '[http_service]\ninternal_port = 8080\n[[http_service.checks]]\npath = "/"\n'
 const check = '[[http_service.machine_checks]]\ncommand = ["node", "--version"]\n'
@@ -186,7 +188,7 @@ test('a gateway killed anywhere leaves no throwaway machine, whether the check p
     expect(last).toBeLessThan(40)
   })
   expect(kills).toBeGreaterThan(20)
-}, 60_000)
+})
 
 /** Kills the process at its n-th call or save; another one resumes. False: it had ended before. */
 async function killedAndBack(
