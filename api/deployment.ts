@@ -109,6 +109,34 @@ export type CancelRequest = z.infer<typeof CancelRequest>
 export type NewCancelRequest = Omit<CancelRequest, 'at'>
 
 /**
+ * A machine of a release that crashed after the release went live. Times are ISO 8601, UTC. The
+ * release is degraded while `endedAt` is null.
+ */
+export const Crash = z.object({
+  machine: z.string(),
+  /** When it crashed first. */
+  at: z.string(),
+  /** When it crashed last, as far as known. */
+  lastAt: z.string(),
+  /** Why, as words that follow "the machine": "ended by itself with exit code 1". */
+  why: z.string(),
+  endedAt: z.string().nullable(),
+  /**
+   * `recovered`: it runs without further crashes, or its job has finished. `stopped`: somebody, or
+   * Fly's autostop, has stopped it. `gone`: it was destroyed, or runs something else.
+   */
+  ending: z.enum(['recovered', 'stopped', 'gone']).nullable(),
+})
+export type Crash = z.infer<typeof Crash>
+
+/** Whether a release serves as it went live. */
+export const ReleaseState = z.enum(['healthy', 'degraded'])
+export type ReleaseState = z.infer<typeof ReleaseState>
+
+export const releaseStateOf = (crashes: Crash[]): ReleaseState =>
+  crashes.some(({ endedAt }) => endedAt === null) ? 'degraded' : 'healthy'
+
+/**
  * One attempt to deploy a source or an image to an app, as readers see it. Times are ISO 8601, UTC.
  */
 export const Deployment = z.object({
@@ -143,6 +171,13 @@ export const Deployment = z.object({
   url: z.string().nullable(),
   /** The number of the release that the deployment made. */
   release: z.number().nullable(),
+  /**
+   * Whether that release is degraded: a machine of it has crashed since. Null: the deployment made
+   * no release. It is only watched while it is the newest of its target.
+   */
+  releaseState: ReleaseState.nullable().default(null),
+  /** The crashes of its machines since it went live, newest first; the newest 20. */
+  crashes: z.array(Crash).default([]),
   problem: ProblemBody.nullable(),
   /**
    * Set when cancel is requested. The state becomes `cancelled` once nothing of the deployment runs

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { DeploymentState, PlanFacts } from './deployment.ts'
+import { DeploymentState, PlanFacts, ReleaseState } from './deployment.ts'
 import { ProblemBody } from './problem/body.ts'
 
 const State = z.object({
@@ -82,6 +82,15 @@ const Machine = z.object({
   text: z.string().optional(),
 })
 
+/** What became of the release that the deployment made. It comes after the deployment's end. */
+const Release = z.object({
+  type: z.literal('release'),
+  release: z.number(),
+  state: ReleaseState,
+  machine: z.string(),
+  text: z.string(),
+})
+
 /** An event as a part of the gateway emits it. The store adds number and time. */
 export const NewEvent = z.discriminatedUnion('type', [
   State,
@@ -94,6 +103,7 @@ export const NewEvent = z.discriminatedUnion('type', [
   Gap,
   Waiting,
   Machine,
+  Release,
 ])
 export type NewEvent = z.infer<typeof NewEvent>
 

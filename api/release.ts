@@ -1,11 +1,14 @@
 import { z } from 'zod'
-import { ImageFacts } from './deployment.ts'
+import { Crash, ImageFacts, ReleaseState } from './deployment.ts'
 
 /** A secret of the app on Fly: its name, and a digest that changes with its value. */
 export const SecretVersion = z.object({ name: z.string(), digest: z.string() })
 export type SecretVersion = z.infer<typeof SecretVersion>
 
-/** What a target runs or ran. Made when a deployment goes live, and never changed. */
+/**
+ * What a target runs or ran. Made when a deployment goes live. Only `state` and `crashes` change
+ * later, while it is the newest release of its target.
+ */
 export const Release = z.object({
   app: z.string(),
   /** The owner of the machines. Null: the whole app. */
@@ -14,6 +17,10 @@ export const Release = z.object({
   number: z.number(),
   deployment: z.string(),
   createdAt: z.string(),
+  /** `degraded`: a machine has crashed since the release went live, and has not recovered. */
+  state: ReleaseState,
+  /** The crashes of its machines since then, newest first; the newest 20. */
+  crashes: z.array(Crash),
   image: ImageFacts,
   /** Environment by process group. Not secret: it came in a URL or with the source. */
   env: z.record(z.string(), z.record(z.string(), z.string())),
@@ -51,4 +58,8 @@ export type DriftReport = {
    * Machines that differ from the newest release of their owner. `before` is the release's value.
    */
   drift: { machine: string; owner: string | null; release: number; differences: Difference[] }[]
+  /** Newest releases whose machines have crashed since they went live, with those crashes. */
+  degraded: { owner: string | null; release: number; deployment: string; crashes: Crash[] }[]
+  /** Machines that the newest release of their owner was verified on, and that are gone. */
+  missing: { machine: string; owner: string | null; release: number }[]
 }

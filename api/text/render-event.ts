@@ -60,6 +60,8 @@ function words(event: DeploymentEvent): string[] {
       const what = `machine ${event.machine} in ${event.region}: ${[event.status, ...more].join(', ')}`
       return block('   ', what)
     }
+    case 'release':
+      return block('   ', event.text)
     case 'waiting':
       return [
         `   waits for ${waitsFor(event)}${event.place > 1 ? `; position ${event.place}` : ''}`,

@@ -1,4 +1,4 @@
-import { type Deployment, isFinal } from '../deployment.ts'
+import { type Crash, type Deployment, isFinal } from '../deployment.ts'
 import { type ProblemCode, problems } from '../problem/codes.ts'
 import { faultTexts } from '../problem/fault-texts.ts'
 import { visible, visibleLines } from './visible-text.ts'
@@ -12,6 +12,7 @@ type Verdict = Pick<Deployment, 'id' | 'app' | 'state' | 'url'> & {
   release?: number | null
   image: { reference: string } | null
   problem: VerdictProblem | null
+  crashes?: Crash[] | undefined
   machines?: { id: string; warning?: string | undefined }[] | undefined
 }
 
@@ -45,13 +46,20 @@ export function renderVerdict(deployment: Verdict, commands = curlCommands): str
     : [head]
   if (state === 'live' && release) lines.unshift(renderRelease(deployment, release, commands))
   if (!problem && state === 'built' && image) lines.push(image.reference)
-  if (state === 'live') lines.push(...machineWarnings(deployment))
+  if (state === 'live') lines.push(...machineWarnings(deployment), ...crashWarnings(deployment))
   if (state === 'live' && url) lines.push(url)
   return `\n${lines.map((line) => `${visibleLines(line)}\n`).join('')}`
 }
 
 const machineWarnings = ({ machines = [] }: Verdict): string[] =>
   machines.flatMap(({ id, warning }) => (warning ? [`warning: Machine ${id}: ${warning}`] : []))
+
+const crashWarnings = ({ release, crashes = [] }: Verdict): string[] =>
+  crashes.flatMap(({ machine, lastAt, why, endedAt }) =>
+    endedAt === null
+      ? [`warning: Release ${release} is degraded: machine ${machine} ${why}, at ${lastAt}`]
+      : [],
+  )
 
 /** The release that was made, and how to undo it. There is nothing before the first one. */
 function renderRelease({ app, owner }: Verdict, release: number, commands: NextCommands): string {

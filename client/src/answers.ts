@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { Deployment } from '#api/deployment.ts'
+import { Crash, Deployment } from '#api/deployment.ts'
 import { errorCode, errorMessage } from '#api/error-code.ts'
 import type { StreamMessage } from '#api/event-stream.ts'
 import { NewEvent } from '#api/event.ts'
@@ -22,6 +22,7 @@ const DeploymentRecord = Deployment.pick({
   problem: z.looseObject({ code: z.string(), title: z.string(), detail: z.string() }).nullable(),
   release: z.number().nullable().default(null),
   owner: z.string().nullable().default(null),
+  crashes: z.array(Crash).optional(),
 })
 export type DeploymentRecord = z.infer<typeof DeploymentRecord>
 

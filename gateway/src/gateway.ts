@@ -8,6 +8,7 @@ import { Submissions } from './commands/submissions.ts'
 import type { Config } from './config.ts'
 import { obeyCrashOrders } from './crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
+import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
 import { FlyAccess } from './fly/fly-access.ts'
 import { MachinesApi } from './fly/machines-api.ts'
 import { ReleasesApi } from './fly/releases-api.ts'
@@ -54,6 +55,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const stopping = new AbortController()
   const parts = { ...opened, ...running, stopping: stopping.signal }
   opening.use(startHousekeeping({ ...parts, log }, config))
+  const watched = { ...parts, ...config.deployer, releases: parts.store.releases, log }
+  opening.use(ReleaseWatch.start(watched, config.releaseLookMs))
   const commands = await openDeployments(start, parts)
   const server = await openServer(start, { ...parts, commands })
   opening.defer(async () => {
@@ -82,7 +85,9 @@ function openFly({ config, log, opening }: Opening) {
   const web = { baseUrl: config.fly.webApi, token: secrets.fly }
   const releases = opening.use(new ReleasesApi(web))
   const warnLater = (text: string) => log.warn(text)
-  const deployer = opening.use(new Deployer({ fly, releases, warnLater, ...config.deployer }))
+  const deployer = opening.use(
+    new Deployer({ fly, releases, warnLater, registry: host, ...config.deployer }),
+  )
   const login = { username: 'x', password: secrets.fly }
   const registry = opening.use(new Registry({ host, login, insecure: onLoopback(host) }))
   return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }
@@ -201,6 +206,7 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
     submissions,
     rollouts,
     runner,
+    log,
   })
 }
 

@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import type { FlyState, Machine } from './state.ts'
 
 const keptBytes = 1 << 20
+const bootText = ' INFO Starting init (commit: localfly)...'
 
 export type LogEntry = {
   timestamp: string
@@ -18,7 +19,7 @@ export type LogEntry = {
  */
 export function writeBoot(file: string): void {
   const at = new Date().toISOString().replace('Z', '000000+00:00')
-  appendFileSync(file, `${at} stdout F  INFO Starting init (commit: localfly)...\n`)
+  appendFileSync(file, `${at} stdout F ${bootText}\n`)
 }
 
 /**
@@ -42,13 +43,20 @@ export async function readLog(state: FlyState, { id, region }: Machine): Promise
   }
   const entries: LogEntry[] = []
   let begun = ''
-  // "2026-11-23T12:00:00.123456789+00:00 stdout F text". P marks a part of a long line.
-  for (const [, at, part, said] of text.matchAll(/^(\S+) std(?:out|err) ([FP]) (.*)$/gm)) {
-    begun += said
-    if (part === 'P') continue
-    const timestamp = at!.replace(/\+00:00$/, 'Z')
+  let begunAt = ''
+  const add = () => {
+    const timestamp = begunAt.replace(/\+00:00$/, 'Z')
     entries.push({ timestamp, message: begun, level: 'info', instance: id, region })
     begun = ''
   }
+  // "2026-11-23T12:00:00.123456789+00:00 stdout F text". P marks a part of a long line.
+  for (const [, at, part, said] of text.matchAll(/^(\S+) std(?:out|err) ([FP]) (.*)$/gm)) {
+    if (begun !== '' && said === bootText) add() // the last words before a restart
+    begun += said
+    begunAt = at!
+    if (part === 'F') add()
+  }
+  // The last words of a program may lack a line feed.
+  if (begun !== '') add()
   return entries
 }

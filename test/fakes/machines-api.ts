@@ -176,7 +176,9 @@ export class FakeFly {
       return [200, { Nearest: 'fra', Regions: this.regions.map((code) => ({ code })) }]
     if (path === '/tokens/current') return [200, { tokens: [] }]
     if (path.startsWith('/orgs/'))
-      return name === 'personal' ? [200, { machines: [] }] : [403, { error: 'unauthorized' }]
+      return name === 'personal'
+        ? [200, { machines: this.#overviews(call.query.get('updated_after')) }]
+        : [403, { error: 'unauthorized' }]
     if (path === '/apps') {
       if (this.apps.has(String(body['name'])))
         return [422, { error: 'Name has already been taken', status: 'name_taken' }]
@@ -255,6 +257,16 @@ export class FakeFly {
     return this.#update(machine, body)
   }
 
+  #overviews(after: string | null): object[] {
+    const all = [...this.apps.keys()].flatMap((app) =>
+      this.machines(app).map(({ id, state, events }) => {
+        const changed = Math.max(...(events ?? []).map(({ timestamp }) => timestamp), 0)
+        return { id, state, app_name: app, updated_at: new Date(changed).toISOString() }
+      }),
+    )
+    return all.filter(({ updated_at: at }) => after === null || at > after)
+  }
+
   #create({ name: app, machines, volumes }: App, body: Record<string, unknown>): [number, unknown] {
     if (this.machines(app).some(({ name }) => name === body['name']))
       return [409, { error: 'already exists: name is taken' }]
@@ -266,6 +278,7 @@ export class FakeFly {
       region: String(body['region']),
       state: 'created',
       instance_id: ulid(),
+      private_ip: `fdaa:0:1::${machines.size + 3}`,
       config,
       image_ref: imageRef(config),
       events: [],

@@ -6,6 +6,7 @@ import type { DeploymentEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
 import type { Rollout } from '#api/rollout.ts'
 import { Deployer } from '../../gateway/src/deploy/deployer.ts'
+import { ReleaseWatch } from '../../gateway/src/deploy/release-health/watch-releases.ts'
 import { follow } from '../../gateway/src/deployments/follow.ts'
 import type { SourceTree } from '../../gateway/src/deployments/source-tree.ts'
 import { MachinesApi } from '../../gateway/src/fly/machines-api.ts'
@@ -115,7 +116,7 @@ export async function startMachines({
   let parts = await start()
   /** The commands of the gateway that runs now: it may be started again. */
   const commandsOf = (now: () => typeof parts): Commands => {
-    const open = () => openCommands({ store, vault, fly, deployer, ...now() })
+    const open = () => openCommands({ store, vault, fly, deployer, log, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it.
       ownKeys: () => Object.keys(open()).filter((name) => name !== 'submit'),
@@ -166,6 +167,12 @@ export async function startMachines({
     call,
     ended,
     get: async <T>(path: string) => (await call<T>('GET', path)).body,
+    /** The log and the verdict as text. */
+    log: async (id: string): Promise<string> => {
+      const path = `/v1/deployments/${id}/events`
+      const headers = { ...authorization, accept: 'text/plain' }
+      return (await fetch(server.url + path, { headers })).text()
+    },
     /** Sends `POST …/deployments` with JSON, and waits for the end. */
     deploy: async (app: string, source: object, options: object = {}) => {
       const { body } = await call<Deployment>('POST', `/v1/apps/${app}/deployments`, {
@@ -208,6 +215,8 @@ export async function startMachines({
     },
     /** The fly.toml that the next deploys of a source find. */
     writeFlyToml: (text: string) => writeFile(join(root, 'fly.toml'), text),
+    /** As a gateway watches releases from its start; the test says when to look. */
+    watch: () => new ReleaseWatch({ fly, org: 'personal', releases: store.releases, log }),
     /** Stops the gateway and starts it again. */
     restart: async () => {
       await stop()

@@ -1,6 +1,8 @@
+import type { DesiredApp } from '../../gateway/src/deploy/config/desired-app.ts'
 import { spawnError, startError } from '../../gateway/src/deploy/machines/failures.ts'
 import { linesOfVersion } from '../../gateway/src/deploy/machines/program-output.ts'
 import { judgeReach } from '../../gateway/src/deploy/machines/reachability.ts'
+import { refuseForeignImages } from '../../gateway/src/deploy/preflight/foreign-images.ts'
 import type { Machine } from '../../gateway/src/fly/machine.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
@@ -18,10 +20,15 @@ const failed = (error: string): Machine => ({
 })
 const web = { services: [{ internal_port: 8080 }] }
 const listening = (address: string) => ({ command: 'app', listen_sockets: [{ address }] })
+const withCheck = (image: string) =>
+  ({ groups: [{ name: 'app', config: {}, machineChecks: [{ image }] }] }) as unknown as DesiredApp
 const read = (text: string) => linesOfVersion([{ at: 1, text }], machine)
 
 /** What Fly answers about machines. Their programs choose the texts. */
 export const machines: Record<string, Shapes> = {
+  'gateway/src/deploy/preflight/foreign-images.ts › refuseForeignImages': hostileTexts((text) =>
+    refuseForeignImages(withCheck(text), 'web', 'registry.fly.io'),
+  ),
   'gateway/src/deploy/machines/failures.ts › startError': hostileTexts((text) =>
     startError(failed(text)),
   ),

@@ -2,6 +2,7 @@ import type { Deployer } from '../deploy/deployer.ts'
 import { findRelease } from '../deployments/release-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
+import type { Logger } from '../log.ts'
 import type { Vault } from '../secrets/vault.ts'
 import { appSettings } from './app-settings.ts'
 import type { Commands } from './commands.ts'
@@ -20,6 +21,7 @@ export type CommandDeps = {
   deployer: Deployer
   submissions: Submissions
   rollouts: Rollouts
+  log: Logger
   runner: {
     cancel: (
       ...request: Parameters<DeploymentStore['requestCancel']>
@@ -33,7 +35,7 @@ const deadline = () => AbortSignal.timeout(callTimeoutMs)
 
 /** The commands, over the parts that do the work. */
 export function openCommands(deps: CommandDeps): Commands {
-  const { store, vault, fly, deployer, submissions, rollouts, runner } = deps
+  const { store, vault, fly, deployer, submissions, rollouts, runner, log } = deps
   const { releases } = store
   const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
     releaseView(await findRelease(releases, app, owner, number))
@@ -57,7 +59,7 @@ export function openCommands(deps: CommandDeps): Commands {
     releaseDiff: async (_caller, target, from, to) =>
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
-    drift: (_caller, app) => driftOf(app, { fly, releases }, deadline()),
+    drift: (_caller, app) => driftOf(app, { fly, store, log }, deadline()),
     deleteApp: (_caller, app, foreign) =>
       deleteApp(app, foreign, { store, fly, deployer }, deadline()),
     settings: (_caller, app) => appSettings(app, { store, vault, fly }, deadline()),

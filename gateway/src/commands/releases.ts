@@ -1,3 +1,4 @@
+import { releaseStateOf } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { Release, ReleaseDiff, SecretVersion } from '#api/release.ts'
 import { readDesired } from '../deploy/config/read-desired.ts'
@@ -11,6 +12,7 @@ export function releaseView({ desired, ...release }: StoredRelease): Release {
     Object.fromEntries(groups.map((group) => [group.name, value(group)]))
   return {
     ...release,
+    state: releaseStateOf(release.crashes),
     env: byGroup(({ config }) => config.env ?? {}),
     config: byGroup(({ config: { env: _env, ...config }, lastApplied }) => ({
       ...config,

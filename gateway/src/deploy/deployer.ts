@@ -1,8 +1,7 @@
 import type { Strategy } from '#api/options/strategy.ts'
-import { Problem } from '#api/problem.ts'
-import { isUnavailable, statusOf } from '../fly/fly-calls.ts'
+import { statusOf } from '../fly/fly-calls.ts'
 import type { App } from '../fly/answers.ts'
-import { poll } from '../retry.ts'
+import { AppSetup } from './app-setup.ts'
 import { assertKnown } from './assert-known.ts'
 import { cleanUp } from './cleanup.ts'
 import { graceWarnings } from './config/contradictions.ts'
@@ -14,11 +13,13 @@ import { Registrations } from './fly-release/registrations.ts'
 import type { DeployJob } from './job.ts'
 import { isManaged } from './managed.ts'
 import { appliedSteps, planRollout } from './plan.ts'
+import { refuseForeignImages } from './preflight/foreign-images.ts'
 import { assertRegion, Regions } from './preflight/regions.ts'
 import { chooseVolumes, replacementNotes, replacementsOf } from './preflight/replacements.ts'
 import { assertDataStays, keptVolumes, neededVolumes } from './preflight/volumes.ts'
 import { snapshotOf } from './progress.ts'
-import { releaseCommand } from './release-command.ts'
+import { machineChecks } from './one-off/machine-checks.ts'
+import { releaseCommand } from './one-off/release-command.ts'
 import { orRollBack, rollBack } from './rollback.ts'
 import { bluegreen } from './strategies/bluegreen.ts'
 import { canary } from './strategies/canary.ts'
@@ -28,8 +29,6 @@ import { ignoredOptions } from './strategy-checks.ts'
 import { watch } from './watch.ts'
 import { warnOfTheLive } from './live-warnings.ts'
 
-const appVisibleMs = 60_000
-
 const rethrow = (error: unknown): never => {
   throw error
 }
@@ -38,9 +37,6 @@ const noneYet = (error: unknown): never[] => {
   if (![403, 404].includes(statusOf(error) ?? 0)) throw error
   return []
 }
-
-/** How long the gateway assumes that an app still exists after it has seen it. */
-const seenMs = 10_000
 
 /** Each strategy applies all machines. They share the health checks and the rollback. */
 const strategies: Record<Strategy, (execution: Execution) => Promise<void>> = {
@@ -58,47 +54,27 @@ export class Deployer {
   readonly #settings: Settings
   readonly #regions: Regions
   readonly #flyReleases: Registrations
-  /** By app: when the gateway last saw it set up, on the monotonic clock. */
-  readonly #seen = new Map<string, number>()
+  readonly #setup: AppSetup
 
   constructor(settings: Settings) {
     this.#settings = settings
     this.#regions = new Regions(settings.fly)
     this.#flyReleases = new Registrations(settings)
+    this.#setup = new AppSetup(settings)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#flyReleases[Symbol.asyncDispose]()
   }
 
-  /**
-   * Creates the app if it does not exist, without public addresses but with a Flycast one. It looks
-   * at once, unless it did so within `seenMs`, because Fly limits such calls. It creates nothing
-   * before `wanted` resolves. Returns the app if it created it, else null. `ownNetwork`: the private
-   * network of an app that it creates, instead of the gateway's.
-   */
-  async ensureApp(
-    app: string,
-    wanted: Promise<unknown>,
-    signal: AbortSignal,
-    ownNetwork: string | null = null,
-  ): Promise<App | null> {
-    const { fly } = this.#settings
-    const network = ownNetwork ?? this.#settings.network
-    if (performance.now() - (this.#seen.get(app) ?? -Infinity) < seenMs) return null
-    const found = await this.#app(app, signal)
-    await wanted
-    const made = found === null ? await this.#createApp(app, network, signal) : null
-    // An app with machines is set up. One without may be left over from an interrupted setup.
-    if ((found?.machine_count ?? 0) === 0 && (await fly.ipAssignments(app, signal)).length === 0)
-      await fly.assignIp(app, { type: 'private_v6', ...(network && { network }) }, signal)
-    this.#seen.set(app, performance.now())
-    return made
+  /** See `AppSetup.ensure`. */
+  ensureApp(...about: Parameters<AppSetup['ensure']>): Promise<App | null> {
+    return this.#setup.ensure(...about)
   }
 
   /** Forgets that the app exists, because it may be gone. */
   forget(app: string): void {
-    this.#seen.delete(app)
+    this.#setup.forget(app)
   }
 
   /**
@@ -110,6 +86,8 @@ export class Deployer {
   ): Promise<string[]> {
     const { desired } = job
     const { strategy, groups, region } = desired
+    const { registry } = this.#settings
+    if (registry) refuseForeignImages(desired, job.app, registry)
     const regions = await this.#regions.codes(job.signal)
     const fits = regions === null || regions.includes(region)
     const looks = strategy === 'canary' || strategy === 'bluegreen'
@@ -127,6 +105,7 @@ export class Deployer {
   async deploy(job: DeployJob): Promise<void> {
     await this.#guarded(await this.#run(job), async (execution) => {
       await releaseCommand(execution)
+      await machineChecks(execution)
       await strategies[execution.progress.desired.strategy](execution)
     })
   }
@@ -214,36 +193,6 @@ export class Deployer {
     } catch (error) {
       await this.#flyReleases.fail(execution, error)
       throw error
-    }
-  }
-
-  async #createApp(app: string, network: string | null, signal: AbortSignal): Promise<App> {
-    const { fly, org } = this.#settings
-    try {
-      await fly.createApp({ name: app, org, network }, signal)
-    } catch (error) {
-      // The app may be ours after all: an answer was lost, or two deployments ran at once.
-      if (!isUnavailable(error) && statusOf(error) !== 422 && statusOf(error) !== 409) throw error
-      if ((await this.#app(app, signal)) === null) throw error
-    }
-
-    const visible = { everyMs: 500, forMs: appVisibleMs }
-    const made = await poll(() => this.#app(app, signal), visible, signal)
-    if (made) return made
-    throw new Problem(
-      'fly-unavailable',
-      `App ${app} was created, but was not visible on Fly within 60 s. Try again later.`,
-    )
-  }
-
-  /** Fly answers 403 for an app of another organisation. */
-  async #app(app: string, signal: AbortSignal) {
-    try {
-      return await this.#settings.fly.app(app, signal)
-    } catch (error) {
-      if (statusOf(error) !== 403) throw error
-      const detail = `The name ${app} belongs to another organisation on Fly, or the gateway's token has no access to it. Choose another name.`
-      throw new Problem('app-name-taken', detail, { cause: error })
     }
   }
 }

@@ -23,6 +23,8 @@ export type Settings = {
   /** For what the log of a deployment that has ended cannot say. */
   warnLater?: (text: string) => void
   org: string
+  /** The host of the registry of the apps' images. */
+  registry?: string
   /** URL of the app: `{app}` is its name, `{port}` where it listens. */
   urlTemplate: string
   /** URL of one owner's machine: `{owner}`, `{app}`, and `{port}` where it listens. */

@@ -13,7 +13,15 @@ import type { DesiredApp, DesiredGroup } from './config/desired-app.ts'
 import { isStandby, lacksVolume } from './config/merge-config.ts'
 import type { DeployJob } from './job.ts'
 import { groupOf, isTemporary, isManaged, ownerOf, assertNotOlder } from './managed.ts'
-import type { DeployProgress, Role, MachineStep, PreviousVersion } from './progress.ts'
+import { checkSteps } from './one-off/check-steps.ts'
+import {
+  type DeployProgress,
+  isOneOff,
+  type MachineStep,
+  newStep,
+  type PreviousVersion,
+  type Role,
+} from './progress.ts'
 import { assertStrategyApplies } from './strategy-checks.ts'
 
 const resting = new Set(['stopped', 'stopping', 'suspended', 'suspending', 'created'])
@@ -57,6 +65,10 @@ export function planRollout(job: Job, machines: Machine[]): DeployProgress {
   const gone = ours.filter((machine) => !kept.includes(machine))
   const steps = [
     ...(releaseCommand ? [releaseCommandStep(target)] : []),
+    ...desired.groups.flatMap((group) => {
+      const model = modelOf(target, group)
+      return checkSteps(group, { region: desired.region, model, nameOf: target.nameOf })
+    }),
     ...(strategy === 'canary' ? desired.groups.flatMap((group) => canaryOf(target, group)) : []),
     // Running machines come first: a broken release is found before stopped ones are touched.
     ...toApply.filter(({ launch }) => launch),
@@ -113,11 +125,16 @@ function newSteps({ desired, nameOf }: Target, group: DesiredGroup): MachineStep
   return [first, { ...second, launch: false, standbyFor: first.name }]
 }
 
-/** An extra machine beside those of a group, with the config of a running one if there is any. */
-function canaryOf({ machinesOf, nameOf }: Target, group: DesiredGroup): MachineStep[] {
-  const [model] = machinesOf(group).toSorted(
+/** A machine of the group, a running one if there is any. */
+const modelOf = ({ machinesOf }: Target, group: DesiredGroup): Machine | undefined =>
+  machinesOf(group).toSorted(
     (a, b) => Number(resting.has(a.state)) - Number(resting.has(b.state)),
-  )
+  )[0]
+
+/** An extra machine beside those of a group, with the config of a running one if there is any. */
+function canaryOf(target: Target, group: DesiredGroup): MachineStep[] {
+  const { nameOf } = target
+  const model = modelOf(target, group)
   if (!model) return []
   const { standbys: _own, ...base } = configOf(model)
   return [{ ...newStep('canary', group.name, model.region, nameOf(group.name, 'canary')), base }]
@@ -137,20 +154,6 @@ function existingStep(role: Role, group: string, machine: Machine): MachineStep 
     // Nobody wanted a machine to be down that went down by itself.
     launch: !resting.has(machine.state) || (role === 'update' && stoppedUnasked(machine)),
   }
-}
-
-function newStep(role: Role, group: string, region: string, name: string): MachineStep {
-  const untouched = { intent: null, outcome: null, attempted: null, now: null, lease: null }
-  const fresh = {
-    machine: null,
-    previous: null,
-    base: null,
-    standbyFor: null,
-    volumes: {},
-    launch: true,
-    stopAfterwards: false,
-  }
-  return { role, name, group, region, ...fresh, ...untouched }
 }
 
 /** The guest of the release command if fly.toml does not set it. */
@@ -214,14 +217,13 @@ export function previousVersionOf(machine: Machine): PreviousVersion {
 }
 
 /**
- * The record's facts about the machines that were touched. The release command's machine counts
- * only if it is stuck.
+ * The record's facts about the machines that were touched. Machines of the release command and
+ * of machine checks count only if they are stuck.
  */
 export function machineFacts({ steps }: DeployProgress): MachineFacts[] {
   return steps.flatMap((step) => {
     const { role, machine, name, region, previous, attempted, now, outcome, warning } = step
-    if (machine === null || outcome === null || (role === 'releaseCommand' && outcome !== 'stuck'))
-      return []
+    if (machine === null || outcome === null || (isOneOff(role) && outcome !== 'stuck')) return []
     const before = previous && { instanceId: previous.instanceId, image: previous.image }
     const facts = { id: machine, name, region, before, tried: attempted, after: now, outcome }
     return [{ ...facts, ...(warning && { warning }) }]

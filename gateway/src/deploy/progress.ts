@@ -38,10 +38,23 @@ export const snapshotOf = (progress: DeployProgress): DeployProgress => ({
 /**
  * What a machine is for. `update`: it gets the release. `new`, `green`: it is created for the
  * release; greens stay cordoned until all are healthy. `canary`, `releaseCommand`: it is
- * temporary.
- * `blue`: a green replaces it. `gone`: it is no longer wanted.
+ * temporary. `tested`, `machineCheck`: temporary, for `machine_checks`; the first runs the release,
+ * the others test it. `blue`: a green replaces it. `gone`: it is no longer wanted.
  */
-export type Role = 'update' | 'new' | 'green' | 'canary' | 'releaseCommand' | 'blue' | 'gone'
+export type Role =
+  | 'update'
+  | 'new'
+  | 'green'
+  | 'canary'
+  | 'releaseCommand'
+  | 'tested'
+  | 'machineCheck'
+  | 'blue'
+  | 'gone'
+
+/** Whether a machine is for one part of the deploy alone. Records do not count it. */
+export const isOneOff = (role: Role): boolean =>
+  role === 'releaseCommand' || role === 'tested' || role === 'machineCheck'
 
 export type Effect = 'create' | 'update' | 'start' | 'uncordon' | 'cordon' | 'stop' | 'destroy'
 
@@ -63,6 +76,8 @@ export type MachineStep = {
   replaces?: string
   /** The volumes chosen for a new machine, by mount name. */
   volumes: Record<string, string>
+  /** Which of its group's machine checks this machine runs, from 0. */
+  check?: number
   /** False: the deploy does not start the machine, for example because it did not run before. */
   launch: boolean
   /** The machine did not run. The deploy starts it as a test and stops it again. */
@@ -81,6 +96,20 @@ export type MachineStep = {
   marked?: string
   /** Nonce of the last lease, so that after a crash nothing waits for its expiry. */
   lease: string | null
+}
+
+export function newStep(role: Role, group: string, region: string, name: string): MachineStep {
+  const untouched = { intent: null, outcome: null, attempted: null, now: null, lease: null }
+  const fresh = {
+    machine: null,
+    previous: null,
+    base: null,
+    standbyFor: null,
+    volumes: {},
+    launch: true,
+    stopAfterwards: false,
+  }
+  return { role, name, group, region, ...fresh, ...untouched }
 }
 
 export type Version = { instanceId: string; image: string }

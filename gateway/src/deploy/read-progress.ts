@@ -15,7 +15,17 @@ const machineStep = fieldsOf(
   z.object({
     role: z.preprocess(
       (role) => (role === 'release' ? 'releaseCommand' : role),
-      z.enum(['update', 'new', 'green', 'canary', 'releaseCommand', 'blue', 'gone']),
+      z.enum([
+        'update',
+        'new',
+        'green',
+        'canary',
+        'releaseCommand',
+        'tested',
+        'machineCheck',
+        'blue',
+        'gone',
+      ]),
     ),
     name: z.string(),
     group: z.string(),
@@ -36,6 +46,7 @@ const machineStep = fieldsOf(
     standbyFor: z.string().nullable(),
     replaces: z.string().exactOptional(),
     volumes: z.record(z.string(), z.string()),
+    check: z.number().exactOptional(),
     launch: z.boolean(),
     stopAfterwards: z.boolean(),
     warning: z.string().exactOptional(),

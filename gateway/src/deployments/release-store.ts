@@ -1,14 +1,22 @@
+import type { Crash } from '#api/deployment.ts'
+import type { NewEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
 import type { Release } from '#api/release.ts'
 
 /** A release as stored: the deploy engine's desired state instead of `env` and `config`. */
-export type StoredRelease = Omit<Release, 'env' | 'config'> & { desired: unknown }
+export type StoredRelease = Omit<Release, 'env' | 'config' | 'state'> & { desired: unknown }
 
 /** What a deployment adds to its release when it goes live. */
 export type NewRelease = Pick<StoredRelease, 'desired' | 'secrets'>
 
 /** A page of a list. `before` is the cursor that the page before it returned. */
 export type PageRequest = { limit: number; before: string | null }
+
+/** The newest release of a target, without its config. */
+export type NewestRelease = Pick<
+  StoredRelease,
+  'app' | 'owner' | 'number' | 'deployment' | 'createdAt' | 'crashes'
+>
 
 /** How many releases of each target are kept. */
 export const keptReleases = 200
@@ -27,6 +35,17 @@ export interface ReleaseStore {
   ): Promise<{ releases: StoredRelease[]; next: string | null }>
   /** The newest release of each owner of an app, and of the app itself. */
   newest(app: string): Promise<StoredRelease[]>
+  /** The same without their configs, which may be large. */
+  newestFacts(app: string): Promise<NewestRelease[]>
+  /** The apps that have releases. */
+  apps(): Promise<string[]>
+  /**
+   * Records the crashes of a release's machines, in the release and in the deployment that made it,
+   * and writes the events to the log of that deployment, unless the log was dropped. False, and
+   * nothing written: it is not the newest release any more, or its crashes have changed since they
+   * were read.
+   */
+  noteCrashes(release: NewestRelease, crashes: Crash[], events: NewEvent[]): Promise<boolean>
 
   /**
    * Records that this gateway created the app, and Fly's own id of it. A later app of the same name

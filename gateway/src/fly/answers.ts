@@ -22,6 +22,19 @@ export const Volume = z.object({
 })
 export type Volume = z.infer<typeof Volume>
 
+/** Source: fly.md's OpenAPI, `OrgMachine`. */
+export const OrgMachine = z.object({
+  id: z.string(),
+  app_name: z.string(),
+  state: z.string(),
+  updated_at: z.string().nullish(),
+})
+export type OrgMachine = z.infer<typeof OrgMachine>
+export const OrgMachines = z.object({
+  machines: z.array(OrgMachine).nullish(),
+  next_cursor: z.string().nullish(),
+})
+
 /** Field names as on the wire: fly-go's `flaps_platform.go`. */
 export const Regions = z.object({ Regions: z.array(z.object({ code: z.string() })) })
 

@@ -22,6 +22,8 @@ export type Machine = {
   host_status?: string
   /** Fly's proxy sends it no traffic. */
   cordoned?: boolean
+  /** Its address in the organisation's private network. */
+  private_ip?: string
 }
 
 export type MachineConfig = {
@@ -160,9 +162,12 @@ export function eventsOf(machine: Machine): MachineEvent[] {
 
 /** Exits of the machine's program, newest first. */
 export const exitsOf = (machine: Machine): ExitEvent[] =>
-  eventsOf(machine).flatMap(({ type, request }) =>
+  timedExitsOf(machine).map(({ exit }) => exit)
+
+const timedExitsOf = (machine: Machine): { at: number; exit: ExitEvent }[] =>
+  eventsOf(machine).flatMap(({ type, timestamp: at, request }) =>
     type === 'exit' || type === 'crash'
-      ? [request?.exit_event ?? request?.MonitorEvent?.exit_event ?? {}]
+      ? [{ at, exit: request?.exit_event ?? request?.MonitorEvent?.exit_event ?? {} }]
       : [],
   )
 
@@ -170,11 +175,15 @@ export const exitsOf = (machine: Machine): ExitEvent[] =>
  * Descriptions of the exits that nobody requested, newest first. A job may end with exit code 0:
  * that is no crash.
  */
-export function crashesOf(machine: Machine): string[] {
+export const crashesOf = (machine: Machine): string[] =>
+  timedCrashesOf(machine).map(({ why }) => why)
+
+/** The same with their times, in milliseconds since 1970. */
+export function timedCrashesOf(machine: Machine): { at: number; why: string }[] {
   const mayEnd = isJob(configOf(machine))
-  return exitsOf(machine)
-    .filter((exit) => !exit.requested_stop && !(mayEnd && isCleanExit(exit)))
-    .map(exitWords)
+  return timedExitsOf(machine)
+    .filter(({ exit }) => !exit.requested_stop && !(mayEnd && isCleanExit(exit)))
+    .map(({ at, exit }) => ({ at, why: exitWords(exit) }))
 }
 
 /** Whether a machine may end when its work is done: it serves nothing, and nothing checks it. */

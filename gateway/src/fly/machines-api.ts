@@ -24,6 +24,7 @@ import {
   pauseMs,
   statusOf,
 } from './fly-calls.ts'
+import { listOrgMachines } from './list-org-machines.ts'
 import { MachineChanges } from './machine-changes.ts'
 import { MachineLease, type LeaseRequest } from './machine-lease.ts'
 import type { Machine, MachineRef, NewMachine } from './machine.ts'
@@ -139,6 +140,11 @@ export class MachinesApi {
     const call = { path: `/apps/${app}/machines`, action: 'list', id: app, answer }
     const all = (await this.#calls.read(call, signal)) ?? []
     return all.filter(({ state }) => state !== 'destroyed' && state !== 'destroying')
+  }
+
+  /** Those of all apps of an organisation. See `listOrgMachines`. */
+  orgMachines(org: string, since: Date | null, signal: AbortSignal) {
+    return listOrgMachines(this.#calls, { org, since }, signal)
   }
 
   machine({ app, id }: MachineRef, signal: AbortSignal): Promise<Machine | null> {

@@ -1,3 +1,4 @@
+import { refuseMachineChecks } from './machine-checks.ts'
 import { refuse } from './schema.ts'
 import type { Sections } from './sections.ts'
 import { sizeIn } from './size.ts'
@@ -26,6 +27,7 @@ export function refuseForFly(file: Sections, groups: string[]): void {
         'must be a path in the machine, such as "/etc/app.conf".',
       )
   if ((file.swap_size_mb ?? 0) < 0) refuse('swap_size_mb', 'must be 0 or more.')
+  refuseMachineChecks(file)
   refuseMounts(file, groups)
 }
 

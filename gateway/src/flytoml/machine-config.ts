@@ -12,7 +12,7 @@ type HttpService = NonNullable<Sections['http_service']>
 type Check = NonNullable<Sections['checks']>[string]
 
 /** What the machine configs are made from. */
-type ConfigSource = {
+export type ConfigSource = {
   sections: Sections
   /** The process group of sections without `processes`. */
   defaultGroup: string | undefined
@@ -103,7 +103,7 @@ function belongs(
   return processes ? processes.includes(group) || (isDefault && processes.includes('')) : isDefault
 }
 
-const identity = (
+export const identity = (
   { sections }: ConfigSource,
   group: string,
   metadata?: Record<string, string>,

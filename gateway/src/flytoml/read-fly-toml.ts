@@ -9,6 +9,7 @@ import { checkFlyToml } from './check-fly-toml.ts'
 import { refuseForFly } from './fly-limits.ts'
 import { refuseManyGroups } from './group-limits.ts'
 import { patchToml } from './legacy-syntax.ts'
+import { machineChecksOf } from './machine-checks.ts'
 import { machineConfig, releaseMachine } from './machine-config.ts'
 import { machineFiles } from './machine-files.ts'
 import { parseConfig } from './formats/parse-config.ts'
@@ -31,6 +32,8 @@ export type FlyToml = {
    * come later.
    */
   groups: Map<string, MachineConfig>
+  /** The machine configs of each group's `machine_checks`. */
+  machineChecks: Map<string, MachineConfig[]>
   /** The machine config of the release command, and its time limit. */
   releaseCommand: { config: MachineConfig; timeoutMs: number } | null
   strategy: Strategy | null
@@ -157,6 +160,7 @@ function flyTomlOf(read: ReadSections, readFile: ReadSource): FlyToml {
     app: sections.app ?? null,
     primaryRegion: sections.primary_region ?? null,
     groups: new Map(configs),
+    machineChecks: new Map(names.map((name) => [name, machineChecksOf(source, name)])),
     releaseCommand: command && {
       config: command,
       timeoutMs: timeout ? milliseconds(timeout) : releaseMs,

@@ -11,7 +11,6 @@ import {
   table,
   text,
   texts,
-  unused,
   type Shape,
 } from './schema.ts'
 
@@ -38,16 +37,14 @@ const httpCheck = (time: Shape<string>) => ({
   headers: table(keepZero.text),
 })
 
-export const machineChecks = unused(
-  list(
-    struct({
-      command: texts,
-      image: text,
-      entrypoint: texts,
-      kill_signal: keepZero.text,
-      kill_timeout: duration,
-    }),
-  ),
+export const machineChecks = list(
+  struct({
+    command: texts,
+    image: text,
+    entrypoint: texts,
+    kill_signal: keepZero.text,
+    kill_timeout: duration,
+  }),
 )
 
 const replayRule = struct({

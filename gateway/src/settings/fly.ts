@@ -28,6 +28,9 @@ export const fly = {
       'What to do with public addresses that an app has after a deploy: report them in a warning, or also release them.',
     ),
   }),
+  releaseLookMs: setting('TARMAC_RELEASE_LOOK', secondsAsMs, 30).describe(
+    'Seconds between two looks at the newest releases, for crashes after their deployments went live.',
+  ),
   deployer: z.object({
     org: setting('TARMAC_FLY_ORG', text, 'personal').describe(
       'Organisation in which the gateway creates missing apps.',

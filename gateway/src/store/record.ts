@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { withDefaults, type OwnSettings } from '#api/options/app-settings.ts'
-import { type Deployment, DeploymentState } from '#api/deployment.ts'
+import { type Deployment, DeploymentState, releaseStateOf } from '#api/deployment.ts'
 import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { cutCancel, cutProblem } from '../deployments/cut-texts.ts'
@@ -51,6 +51,7 @@ export type Body = Pick<
   | 'rollback'
   | 'retryOf'
   | 'release'
+  | 'crashes'
 >
 export type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededBy'>>
 
@@ -65,6 +66,7 @@ const emptyBody = (): Omit<Body, 'options'> => ({
   machines: [],
   url: null,
   release: null,
+  crashes: [],
   problem: null,
   cancel: null,
   supersededBy: null,
@@ -128,19 +130,23 @@ export const memberOf = (row: Row): LaneMember => ({
   touched: touched(row),
 })
 
-export const toDeployment = (row: Row): Deployment => ({
-  id: row.id,
-  number: row.number,
-  app: row.app,
-  owner: row.owner || null,
-  state: row.state,
-  createdAt: row.created_at,
-  updatedAt: row.updated_at,
-  endedAt: row.ended_at,
-  attempt: row.attempt,
-  logDroppedAt: row.log_dropped_at,
-  ...bodyOf(row),
-})
+export function toDeployment(row: Row): Deployment {
+  const body = bodyOf(row)
+  return {
+    id: row.id,
+    number: row.number,
+    app: row.app,
+    owner: row.owner || null,
+    state: row.state,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    endedAt: row.ended_at,
+    attempt: row.attempt,
+    logDroppedAt: row.log_dropped_at,
+    ...body,
+    releaseState: body.release === null ? null : releaseStateOf(body.crashes),
+  }
+}
 
 /** Whether everything that a runner needs is readable. */
 export const isReadable = ({ body, rollout }: Row): boolean =>
@@ -177,6 +183,7 @@ const StoredBody = z.looseObject({
   machines: z.array(part),
   url: z.string().nullable(),
   release: z.number().nullable(),
+  crashes: z.array(part),
   problem: part.nullable(),
   cancel: part.nullable(),
   supersededBy: z.string().nullable(),

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { Notices } from './notices.ts'
 import { AppRows } from './rows/app-rows.ts'
+import { CrashRows } from './rows/crash-rows.ts'
 import { DeploymentRows } from './rows/deployment-rows.ts'
 import { EventRows } from './rows/event-rows.ts'
 import { LaneRows } from './rows/lane-rows.ts'
@@ -19,7 +20,8 @@ export function openTables(db: DatabaseSync, tools: StoreTools) {
   const notices = new Notices()
   const [apps, secrets, queue] = [new AppRows(db, notices), new SecretRows(db), new QueueRows(db)]
   const events = new EventRows(db, notices)
-  const releases = new ReleaseRows(db, tools, notices)
+  const crashes = new CrashRows(db, tools, events)
+  const releases = new ReleaseRows(db, tools, { notices, crashes })
   const deployments = new DeploymentRows(db, { events, secrets, releases, notices }, tools.time)
   const lanes = new LaneRows(deployments)
   const suspects = new SuspectRows(db, deployments)

@@ -1051,6 +1051,59 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await releases.find('blog', null)).toMatchObject({ number: 1 })
     })
 
+    test('crashes are noted in the newest release and its deployment, with events in its log', async () => {
+      await using store = open()
+      const { releases } = store
+      const goLive = async (id: string) => {
+        await store.create({ id, app: 'shop', options, source, image })
+        const holder = { id, epoch: (await store.claim())!.epoch }
+        await store.advance(holder, 'deploying', 'verifying')
+        const release = { desired: { groups: [] }, secrets: null }
+        await store.advance(holder, 'verifying', 'live', { release })
+      }
+      const image = { reference: 'r/shop@sha256:bb', digest: 'sha256:bb', tags: [] }
+      await goLive('d1')
+      const [first] = await releases.newestFacts('shop')
+      expect(first).toMatchObject({ number: 1, deployment: 'd1', owner: null, crashes: [] })
+      expect(await releases.apps()).toEqual(['shop'])
+
+      const at = '2026-01-01T00:00:00.000Z'
+      const crash = { machine: 'm1', at, lastAt: at, why: 'ended', endedAt: null, ending: null }
+      const event = {
+        type: 'release',
+        release: 1,
+        state: 'degraded',
+        machine: 'm1',
+        text: 'x',
+      } as const
+      const { endedAt } = (await store.find('d1'))!
+      expect(await releases.noteCrashes(first!, [crash], [event])).toBe(true)
+      expect(await store.find('d1')).toMatchObject({
+        state: 'live',
+        endedAt,
+        releaseState: 'degraded',
+        crashes: [crash],
+      })
+      expect(await releases.find('shop', null)).toMatchObject({ crashes: [crash] })
+      expect((await store.eventsAfter('d1', 0, 99)).at(-1)).toMatchObject(event)
+
+      // It was read before the crash was noted.
+      expect(await releases.noteCrashes(first!, [], [event])).toBe(false)
+      const [noted] = await releases.newestFacts('shop')
+      await goLive('d2')
+      expect(await releases.noteCrashes(noted!, [], [event])).toBe(false)
+      expect(await store.find('d2')).toMatchObject({ releaseState: 'healthy', crashes: [] })
+      expect((await releases.newestFacts('shop')).map(({ number }) => number)).toEqual([2])
+      expect(await releases.find('shop', null, 1)).toMatchObject({ crashes: [crash] })
+
+      const [second] = await releases.newestFacts('shop')
+      await store.dropLogs({ perApp: 0, days: 1 }, AbortSignal.timeout(10_000))
+      expect(await releases.noteCrashes(second!, [crash], [event])).toBe(true)
+      expect(await store.eventsAfter('d2', 0, 99)).toEqual([])
+      await releases.forget('shop')
+      expect([await releases.apps(), await releases.newestFacts('shop')]).toEqual([[], []])
+    })
+
     test('a rollout exists until it ends, once per key', async () => {
       let now = Date.parse('2026-01-01')
       await using store = open(() => now)

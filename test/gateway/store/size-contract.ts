@@ -64,6 +64,18 @@ const rolledOut =
     await store.rollouts.create(rollout, request)
     return work(store, text)
   }
+const crash = { machine: 'm', at: '', lastAt: '', why: '', endedAt: null, ending: null }
+const crashed =
+  (part: (big: string) => object): Write =>
+  async (store, text) => {
+    await advanceTo('live', () => ({ release: { desired: {}, secrets: null } }))(store, '')
+    const [release] = await store.releases.newestFacts('shop')
+    return store.releases.noteCrashes(
+      release!,
+      [{ ...crash, ...part(text) }],
+      [{ type: 'release', release: 1, state: 'degraded', machine: 'm', text }],
+    )
+  }
 const plan = {
   builder: 'railpack',
   reason: '',
@@ -190,6 +202,10 @@ const writers: Record<string, Record<string, Write>> = {
     app: (store, app) => store.releases.recordCreatedApp(app, null),
     id: (store, flyId) => store.releases.recordCreatedApp('shop', flyId),
   },
+  'ReleaseStore.noteCrashes': {
+    machine: crashed((machine) => ({ machine })),
+    why: crashed((why) => ({ why })),
+  },
   'RolloutStore.create': {
     id: (store, id) => store.rollouts.create({ ...rollout, id }, request),
     targets: (store, app) =>
@@ -221,7 +237,7 @@ const writers: Record<string, Record<string, Write>> = {
 const storesNoText = Object.entries({
   DeploymentStore:
     'findByIdempotencyKey unfinished refuseBusyLane find list imageOf onQueueChange claim expireQueued publishQueuePositions renew eventsAfter changed sourcesInUse appSettings dropLogs endLife',
-  ReleaseStore: 'find list newest isOwnApp forget',
+  ReleaseStore: 'find list newest newestFacts apps isOwnApp forget',
   RolloutStore: 'findByIdempotencyKey find list unfinished begin made end',
   SecretStore: 'removeSecret secretsOf',
 }).flatMap(([store, methods]) => methods.split(' ').map((method) => `${store}.${method}`))

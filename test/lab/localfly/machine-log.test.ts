@@ -21,5 +21,20 @@ test('lines that podman cut are joined per stream; of a long log only the end is
   )
   const messages = (await readLog(state, machine)).map(({ message }) => message)
   expect(messages).toEqual(['a long line', 'oh'])
+
+  const boot = ' INFO Starting init (commit: localfly)...'
+  const parts = [
+    `stdout F ${boot}`,
+    'stdout P no line feed',
+    `stdout F ${boot}`,
+    'stderr P the end',
+  ]
+  writeFileSync(file, parts.map((part) => `${at} ${part}\n`).join(''))
+  expect((await readLog(state, machine)).map(({ message }) => message)).toEqual([
+    boot,
+    'no line feed',
+    boot,
+    'the end',
+  ])
   rmSync(dir, { recursive: true })
 })

@@ -35,6 +35,8 @@ export type DesiredGroup = {
   whenNone: 'one' | 'two' | 'one-and-standby'
   /** How many machines to create for a group without any. Null: not specified. */
   count: number | null
+  /** Machines that test the release before any machine is touched. Few groups have such checks. */
+  machineChecks?: MachineConfig[]
   /**
    * In a release: the config that its machines got, including settings that Tarmac does not manage.
    */

@@ -57,7 +57,11 @@ export function desiredApp(input: {
     )
 
   refuseManyGroups(file.groups.size, sizeOfEnv(options))
-  const groups = [...file.groups].map(([name, config]) => desiredGroup(name, config, options))
+  const groups = [...file.groups].map(([name, config]) => {
+    const machineChecks = file.machineChecks.get(name) ?? []
+    const group = desiredGroup(name, config, options)
+    return machineChecks.length > 0 ? { ...group, machineChecks } : group
+  })
 
   const internalPort =
     groups.map(({ config }) => portOf(config)).find((port) => port !== null) ?? null

@@ -17,6 +17,7 @@ const desiredGroup = fieldsOf(
     config: storedConfig,
     whenNone: z.enum(['one', 'two', 'one-and-standby']).default('one'),
     count: z.number().nullable().default(null),
+    machineChecks: z.array(storedConfig).exactOptional(),
     lastApplied: storedConfig.exactOptional(),
     removedPaths: z.array(z.string()).exactOptional(),
   }),

@@ -106,13 +106,13 @@ export async function create(execution: Execution, step: MachineStep): Promise<M
   await execution.recordIntent(step, 'create')
 
   const { name, region, launch } = step
-  const isGreen = step.role === 'green'
+  const isHidden = step.role === 'green' || step.role === 'tested'
   const body = {
     name,
     region,
     config,
     skip_launch: !launch,
-    ...(isGreen && { skip_service_registration: true }),
+    ...(isHidden && { skip_service_registration: true }),
   }
   return await settings.fly.createMachine(job.app, body, stopping)
 }

@@ -2,7 +2,7 @@ import type { MachineConfig } from '../../fly/machine.ts'
 import type { DesiredGroup } from '../config/desired-app.ts'
 import { mergeConfig, type OwnershipMetadata } from '../config/merge-config.ts'
 import type { Execution } from '../execution.ts'
-import type { MachineStep } from '../progress.ts'
+import { isOneOff, type MachineStep } from '../progress.ts'
 
 /** The config that an existing machine gets. */
 export function updatedConfig(execution: Execution, step: MachineStep): MachineConfig {
@@ -20,9 +20,16 @@ export function createdConfig(execution: Execution, step: MachineStep): MachineC
   const { desired, steps } = execution.progress
   const group = desiredGroupOf(execution, step)
   const base = { guest: group.lastApplied?.guest ?? desired.guest, ...step.base }
-  const config = mergeConfig(base, group, ownershipOf(execution))
+  const ownership = ownershipOf(execution)
+  // A machine check may have an image of its own.
+  const image = step.role === 'machineCheck' ? group.config.image : undefined
+  const config = mergeConfig(
+    base,
+    group,
+    image ? { ...ownership, image: { reference: image, digest: '', tags: [] } } : ownership,
+  )
 
-  if (step.role === 'canary') {
+  if (step.role === 'canary' || step.role === 'tested') {
     const dns = { ...config.dns, skip_registration: true }
     return { ...config, dns, metadata: { ...config.metadata, fly_canary: 'true' } }
   }
@@ -45,19 +52,26 @@ export function recordApplied(
   const { role, group } = step
   const mark = config.metadata?.['fly_release_id']
   if (mark) step.marked = mark
-  if (role !== 'releaseCommand' && role !== 'canary')
+  if (!isOneOff(role) && role !== 'canary')
     progress.appliedConfig = { [group]: config, ...progress.appliedConfig }
 }
 
 function desiredGroupOf(
   { progress: { desired } }: Execution,
-  { role, group }: MachineStep,
+  { role, group, check = 0 }: MachineStep,
 ): Pick<DesiredGroup, 'config' | 'lastApplied' | 'removedPaths'> {
-  const found =
-    role === 'releaseCommand'
-      ? desired.releaseCommand
-      : desired.groups.find(({ name }) => name === group)
-  return found ?? { config: {} }
+  if (role === 'releaseCommand') return desired.releaseCommand ?? { config: {} }
+  const found = desired.groups.find(({ name }) => name === group) ?? { config: {} }
+  return role === 'machineCheck' ? { config: checkConfig(found, check) } : found
+}
+
+/** A machine check has its group's environment too. */
+function checkConfig(
+  { config, machineChecks = [] }: Pick<DesiredGroup, 'config' | 'machineChecks'>,
+  index: number,
+): MachineConfig {
+  const check = machineChecks[index] ?? {}
+  return { ...check, env: { ...config.env, ...check.env } }
 }
 
 const ownershipOf = ({ settings, job, progress }: Execution): OwnershipMetadata => ({

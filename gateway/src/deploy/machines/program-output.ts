@@ -59,6 +59,13 @@ export function newLines(shown: string[], now: string[]): string[] {
   return now
 }
 
+/** The step under which the log has the output. */
+function logStepOf({ role, machine, name, group, check = 0 }: MachineStep): string {
+  if (role === 'releaseCommand') return 'release_command'
+  if (role === 'machineCheck') return `machine_check ${group} ${check + 1}`
+  return `machine ${machine ?? name}`
+}
+
 const outputs = new WeakMap<MachineStep, ProgramOutput>()
 
 /** The output of a step's machine. It remembers what was shown. */
@@ -94,8 +101,7 @@ export class ProgramOutput {
   show(lines: string[]): void {
     const text = newLines(this.#shown, lines).join('\n')
     this.#shown = lines
-    const { role, machine, name } = this.#step
-    const step = role === 'releaseCommand' ? 'release_command' : `machine ${machine ?? name}`
+    const step = logStepOf(this.#step)
     if (text !== '') this.#execution.job.emit({ type: 'log', step, stream: 'stdout', text })
   }
 

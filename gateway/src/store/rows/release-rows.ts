@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { z } from 'zod'
-import { ImageFacts } from '#api/deployment.ts'
+import { type Crash, ImageFacts } from '#api/deployment.ts'
+import type { NewEvent } from '#api/event.ts'
 import { SecretVersion } from '#api/release.ts'
 import { packJson, sharedChars, unpacked } from '../../deployments/packed-json.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
@@ -9,10 +10,12 @@ import { pageOf, readAs, readRows, type StoreTools } from '../store-tools.ts'
 import {
   type StoredRelease,
   keptReleases,
+  type NewestRelease,
   type NewRelease,
   type PageRequest,
   type ReleaseStore,
 } from '../../deployments/release-store.ts'
+import { type CrashRows, crashesColumn, crashesIn } from './crash-rows.ts'
 
 const Row = z.object({
   app: z.string(),
@@ -21,6 +24,7 @@ const Row = z.object({
   deployment: z.string(),
   created_at: z.string(),
   body: z.string(),
+  crashes: z.string(),
 })
 type Row = z.infer<typeof Row>
 
@@ -35,14 +39,18 @@ const Body = z.object({
 export class ReleaseRows implements ReleaseStore {
   readonly #db: DatabaseSync
   readonly #tools: StoreTools
-  readonly #notices: Notices
+  readonly #others: { notices: Notices; crashes: CrashRows }
   readonly #insert
   readonly #prune
   readonly #upTo
   readonly #newest
 
-  constructor(db: DatabaseSync, tools: StoreTools, notices: Notices) {
-    this.#notices = notices
+  constructor(
+    db: DatabaseSync,
+    tools: StoreTools,
+    others: { notices: Notices; crashes: CrashRows },
+  ) {
+    this.#others = others
     this.#db = db
     this.#tools = tools
     this.#insert = db.prepare(
@@ -52,10 +60,11 @@ export class ReleaseRows implements ReleaseStore {
     )
     this.#prune = db.prepare('DELETE FROM releases WHERE app = ? AND owner = ? AND number <= ?')
     this.#upTo = db.prepare(
-      'SELECT * FROM releases WHERE app = ? AND owner = ? AND number <= ? ORDER BY number DESC LIMIT ?',
+      `SELECT r.*, ${crashesColumn} FROM releases AS r
+       WHERE app = ? AND owner = ? AND number <= ? ORDER BY number DESC LIMIT ?`,
     )
     this.#newest = db.prepare(
-      `SELECT * FROM releases AS r WHERE app = ?
+      `SELECT r.*, ${crashesColumn} FROM releases AS r WHERE app = ?
        AND number = (SELECT max(number) FROM releases WHERE app = r.app AND owner = r.owner) ORDER BY owner`,
     )
   }
@@ -77,6 +86,7 @@ export class ReleaseRows implements ReleaseStore {
       this.#insert.get(app, owner, of.deployment, this.#tools.time(), body)!['number'],
     )
     this.#prune.run(app, owner, number - keptReleases)
+    this.#others.crashes.prune(app, owner, number - keptReleases)
     return number
   }
 
@@ -95,6 +105,18 @@ export class ReleaseRows implements ReleaseStore {
 
   async newest(app: string) {
     return Array.from(readRows(Row, this.#newest.iterate(app)), toRelease)
+  }
+
+  async newestFacts(app: string) {
+    return this.#others.crashes.newestOf(app)
+  }
+
+  async apps() {
+    return this.#others.crashes.apps()
+  }
+
+  async noteCrashes(release: NewestRelease, crashes: Crash[], events: NewEvent[]) {
+    return this.#others.crashes.note(release, crashes, events)
   }
 
   async recordCreatedApp(app: string, flyId: string | null) {
@@ -120,8 +142,9 @@ export class ReleaseRows implements ReleaseStore {
         .prepare("UPDATE apps SET settings = '{}', made_at = NULL, fly_id = NULL WHERE app = ?")
         .run(app)
       this.#db.prepare('DELETE FROM releases WHERE app = ?').run(app)
+      this.#others.crashes.forget(app)
       this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
-      this.#notices.queueHasChanged() // its settings are gone
+      this.#others.notices.queueHasChanged() // its settings are gone
     })
   }
 }
@@ -129,7 +152,8 @@ export class ReleaseRows implements ReleaseStore {
 /** Size of a release as shown: a text that is stored once appears in each group. */
 const shownChars = ({ body }: Row): number => body.length + sharedChars(bodyIn(body).desired)
 
-function toRelease({ app, owner, number, deployment, created_at, body }: Row): StoredRelease {
+function toRelease(row: Row): StoredRelease {
+  const { app, owner, number, deployment, created_at, body, crashes } = row
   const { image, desired, secrets } = bodyIn(body)
   return {
     app,
@@ -137,6 +161,7 @@ function toRelease({ app, owner, number, deployment, created_at, body }: Row): S
     number,
     deployment,
     createdAt: created_at,
+    crashes: crashesIn(crashes),
     image,
     secrets,
     desired: unpacked(desired),

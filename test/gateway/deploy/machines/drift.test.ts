@@ -27,6 +27,7 @@ const release = {
   image: imageOf(1, ['deployment-d1']),
   desired,
   secrets: [],
+  crashes: [],
 }
 
 /** A machine that a deploy of this image has made. */

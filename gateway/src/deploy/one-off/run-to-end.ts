@@ -6,32 +6,35 @@ import {
   exitsOf,
   exitWords,
   type Machine,
-} from '../fly/machine.ts'
-import type { Execution } from './execution.ts'
-import { create } from './machines/apply.ts'
-import { destroyMachine } from './machines/destroy.ts'
-import { logCommandOf, outputText } from './machines/explain-failure.ts'
-import { failure, startError } from './machines/failures.ts'
-import { startMachine } from './machines/health.ts'
-import { lastOf, outputOf } from './machines/program-output.ts'
-import { retryUntilVisible } from './machines/retry.ts'
-import type { MachineStep } from './progress.ts'
+} from '../../fly/machine.ts'
+import type { Execution } from '../execution.ts'
+import { create } from '../machines/apply.ts'
+import { destroyMachine } from '../machines/destroy.ts'
+import { logCommandOf, outputText } from '../machines/explain-failure.ts'
+import { failure, startError } from '../machines/failures.ts'
+import { startMachine } from '../machines/health.ts'
+import { lastOf, outputOf } from '../machines/program-output.ts'
+import { retryUntilVisible } from '../machines/retry.ts'
+import type { MachineStep } from '../progress.ts'
 
 const pollMs = 20_000
 const logLines = 1000
 
-/**
- * Runs the app's release command to its end, on a separate machine that destroys itself. It must
- * succeed before any other machine is touched. The gateway logs its output if Fly provides it,
- * which Fly's API does not promise. It always logs how the command ended.
- */
-export async function releaseCommand(execution: Execution): Promise<void> {
-  const step = execution.progress.steps.find(({ role }) => role === 'releaseCommand')
-  const command = execution.progress.desired.releaseCommand
-  if (!step || !command || step.outcome === 'removed') return
+/** A program that runs once, and how messages call it. */
+type OneOff = { name: string; timeoutMs: number }
 
+/**
+ * Runs the program of the step's machine to its end. The machine destroys itself. Throws
+ * `deploy-failed` unless the program succeeds. The gateway logs its output if Fly provides it, which
+ * Fly's API does not promise. It always logs how the program ended.
+ */
+export async function runToEnd(
+  execution: Execution,
+  step: MachineStep,
+  oneOff: OneOff,
+): Promise<void> {
   step.machine ??= (await create(execution, step)).id
-  const machine = await untilEnded(execution, step, command.timeoutMs)
+  const machine = await untilEnded(execution, step, oneOff)
 
   const [exit = {}] = exitsOf(machine)
   const exitCode = exitCodeOf(exit)
@@ -43,7 +46,7 @@ export async function releaseCommand(execution: Execution): Promise<void> {
   if (Array.isArray(printed)) output.show(printed)
 
   const events = eventsOf(machine).map(({ type, status }) => `${type} ${status}`)
-  const what = `The release_command (${commandOf(machine)})`
+  const what = `The ${oneOff.name} (${commandOf(machine)})`
   const text = `${what} ${exitWords(exit)}; events of its machine: ${events.toReversed().join(', ')}.`
   execution.job.emit({ type: 'note', text })
 
@@ -62,7 +65,7 @@ export async function releaseCommand(execution: Execution): Promise<void> {
 async function untilEnded(
   execution: Execution,
   step: MachineStep,
-  timeoutMs: number,
+  { name, timeoutMs }: OneOff,
 ): Promise<Machine> {
   const { fly } = execution.settings
   const ref = execution.refOf(step)
@@ -76,17 +79,14 @@ async function untilEnded(
     if (!machine || machine.state === 'destroyed')
       throw new Problem(
         'deploy-failed',
-        `Machine ${ref.id} of the release_command is gone, and Fly does not say how it ended.`,
+        `Machine ${ref.id} of the ${name} is gone, and Fly does not say how it ended.`,
       )
     if (machine.state === 'failed')
-      throw failure(
-        machine,
-        `of the release_command could not be started by Fly${startError(machine)}`,
-      )
+      throw failure(machine, `of the ${name} could not be started by Fly${startError(machine)}`)
 
     const leftMs = deadline - performance.now()
     if (leftMs <= 0)
-      throw failure(machine, `of the release_command did not end within ${timeoutMs / 1000} s`)
+      throw failure(machine, `of the ${name} did not end within ${timeoutMs / 1000} s`)
 
     if (machine.state === 'stopped' && !eventsOf(machine).some(({ type }) => type === 'start')) {
       await execution.recordIntent(step, 'start')
