@@ -24,7 +24,7 @@ test('the line of an init that could not start the command is quoted', () => {
   const fly =
     ' ERROR Error: failed to spawn command: /app/server: No such file or directory (os error 2)'
   expect(spawnError(['one', fly, 'two'])).toBe(
-    `The command could not be started (${fly.trim()}). The command is not in the image, or it is a script with Windows line ends (CRLF) or with an interpreter that the image lacks`,
+    `The command could not be started (Error: failed to spawn command: /app/server: No such file or directory (os error 2)). The command is not in the image, or it is a script with Windows line ends (CRLF) or with an interpreter that the image lacks`,
   )
   expect(spawnError(['failed to exec pid1: Permission denied'])).toBe(
     'The command could not be started (failed to exec pid1: Permission denied)',
