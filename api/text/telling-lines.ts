@@ -50,7 +50,7 @@ function lastRun(lines: string[]): string[] {
     const before = lines.slice(0, from)
     const isCutRun =
       before.length < size && before.every((line, at) => line === run[size - from + at])
-    return isCutRun ? run : [...before, ...run]
+    return isCutRun ? lastRun(run) : [...before, ...lastRun(run)]
   }
   return lines
 }

@@ -43,7 +43,8 @@ export type Command =
   | { name: 'help' }
   | { name: 'version' }
 
-const flags = {
+/** Every option. `help` explains each of them. */
+export const flags = {
   env: { type: 'string', multiple: true },
   build: { type: 'string', multiple: true },
   secret: { type: 'string', multiple: true },

@@ -61,12 +61,21 @@ test.each<[string, string[], string[]]>([
     [
       '  File "/app/main.py", line 3',
       'E',
-      ...['T', '  File', 'E', 'T', '  File', 'E', 'T', '  File', 'E'],
+      'T',
+      '  File',
+      'E',
+      'T',
+      '  File',
+      'E',
+      'T',
+      '  File',
+      'E',
     ],
     ['  File "/app/main.py", line 3', 'E', 'T', '  File', 'E'],
   ],
   ['also when its first run is cut', ['b', 'c', 'a', 'b', 'c', 'a', 'b', 'c'], ['a', 'b', 'c']],
   ['one line that is repeated, once', ['x', 'Loading', 'Loading', 'Loading'], ['x', 'Loading']],
+  ['also when it comes four times', ['x', 'x', 'x', 'x'], ['x']],
   [
     'npm’s reason instead of its usage and notices',
     [

@@ -62,7 +62,7 @@ export function outputText(
 ): string {
   if (typeof printed === 'string')
     return `What it printed is not here: ${printed}. See its log (${logCommand}).`
-  if (printed.length > 0) return `More of what it printed is in its log (${logCommand}).`
+  if (printed.length > 0) return `Its log: ${logCommand}.`
   const late = waitedMs > 0 ? ` within ${waitedMs / 1000} s` : ''
   return `Fly's log has shown nothing that it printed${late}. Look again later (${logCommand}).`
 }

@@ -62,18 +62,18 @@ const notFound =
   'The command is not in the image, or it is a script with Windows line ends (CRLF) or with an interpreter that the image lacks'
 
 /**
- * Quotes the line that says that the command itself could not be started, as Fly's init and
- * podman's print it. Empty if there is none.
+ * Says what it means when the last lines hold the one by which Fly's init, or podman's, says that
+ * the command itself could not be started. Empty if none does.
  */
 export function spawnError(lines: string[]): string {
-  const line = lines
-    .findLast((each) => isSpawnError.test(each))
-    ?.replace(/^\s*(?:ERROR )?/, '')
-    .trim()
+  const line = lines.findLast((each) => isSpawnError.test(each))
   if (line === undefined) return ''
-  return `The command could not be started (${line})${isNotFound.test(line) ? `. ${notFound}` : ''}`
+  const why = isNotFound.test(line) ? notFound : isDenied.test(line) ? denied : ''
+  return `The command itself could not be started${why && `. ${why}`}`
 }
 const isSpawnError = /failed to (?:spawn command|exec pid1)\b/i
+const isDenied = /permission denied/i
+const denied = 'Its file is not executable: chmod +x sets that'
 
 /**
  * Says what a sender needs to know beside the program's own words, where the machine shows it: its
