@@ -108,7 +108,17 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
       ...connection,
     }
   }
+  if (Object.hasOwn(usages, name))
+    throw wrongUse(`The usage is: tarmac ${name} ${usages[name]}. See tarmac --help.`)
   throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
+}
+
+const usages: Record<string, string> = {
+  deploy: '[APP] [FOLDER]',
+  follow: 'DEPLOYMENT',
+  retry: 'DEPLOYMENT',
+  cancel: 'DEPLOYMENT',
+  rollback: 'APP',
 }
 
 type Values = ReturnType<typeof parse>['values']

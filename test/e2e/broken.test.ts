@@ -10,7 +10,8 @@ const folder = join(import.meta.dirname, '../../examples/broken')
 const run = promisify(execFile)
 let lab: TestLab
 shareLab(
-  () => startTestLab({ TARMAC_WATCH: '4' }), // longer than the late crash takes
+  // The watch is longer than the late crash takes. More deploys at once would end no sooner.
+  () => startTestLab({ TARMAC_WATCH: '4', TARMAC_MAX_DEPLOYS: '4', TARMAC_MAX_BUILDS: '2' }),
   (fresh) => void (lab = fresh),
 )
 
@@ -27,7 +28,7 @@ const apps: Record<string, RegExp[]> = {
     /\nThe build failed\. The step “\[4\/5\] RUN” failed: it ended with exit code 1\.\n/,
   ],
   'failing-check': [
-    /did not pass its checks within 5 s \(check \S+ is critical: HTTP GET http:\S+\/health: 404 Not Found\)/,
+    /did not pass its checks within 12 s \(check \S+ is critical: HTTP GET http:\S+\/health: 404 Not Found\)/,
     /A check passes on a status from 200 to 299: the app must answer so at the check's path\./,
   ],
   'late-crash': [/\| Error: connect ECONNREFUSED 127\.0\.0\.1:5432\n/, crashed],
