@@ -48,7 +48,7 @@ export async function readAppConfig(
     const content = await readIfThere(join(folder, file))
     if (content === null) continue
     try {
-      const { app, build, files } = Config.parse(reader(file)(content))
+      const { app, build, files } = Config.parse(reader(file)(content.replace(/^\ufeff/, '')))
       return {
         ...found,
         file,

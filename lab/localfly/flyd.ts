@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { errorCode } from '#api/error-code.ts'
 import { Checks } from './checks.ts'
 import { durationMs } from './duration.ts'
 import { mayRestart, exitText } from './exits.ts'
@@ -181,8 +182,13 @@ export class Flyd {
     return said
   }
 
-  processes(machine: Machine): ReturnType<typeof processesOf> {
-    return processesOf(containerOf('list processes of', machine).pid)
+  async processes(machine: Machine): ReturnType<typeof processesOf> {
+    const { pid } = containerOf('list processes of', machine)
+    // It may end at this moment.
+    return await processesOf(pid).catch((error: unknown) => {
+      if (errorCode(error) === 'ENOENT') return []
+      throw error
+    })
   }
 
   /** Starts the standbys of a machine, as Fly does when it loses the machine's host. */

@@ -366,7 +366,7 @@ test('many variables travel in the body, and few in the address', async () => {
 test('deploy without a name takes it from the config file of the folder', async () => {
   await using http = await startHttp()
   const apps: Record<string, string> = {
-    'fly.toml': 'app = "from-toml"\n',
+    'fly.toml': '\ufeffapp = "from-toml"\r\n',
     'fly.json': '{"app": "from-json"}',
     'fly.yaml': 'build: {}\napp: from-yaml\n',
   }
@@ -378,6 +378,20 @@ test('deploy without a name takes it from the config file of the folder', async 
     const app = `from-${file.replace('fly.', '')}`
     expect(lines(run.out).find(({ type }) => type === 'accepted')).toMatchObject({ app })
   }
+})
+
+test('the chosen config file names the app, and is sent whatever ignore files say', async () => {
+  await using http = await startHttp()
+  const source = mkdtempSync(join(folder, 'app-'))
+  mkdirSync(join(source, 'ops'))
+  writeFileSync(join(source, 'ops/fly.toml'), 'app = "from-ops"\n[build]\nignorefile = "ignored"\n')
+  writeFileSync(join(source, 'ops/ignored'), 'ops\nlarge.bin\n')
+  writeFileSync(join(source, 'large.bin'), '')
+  const run = tarmac(http.url, ['deploy', source, '-c', 'ops', '--new-volumes', '--detach'])
+  expect(await run.code).toBe(0)
+  expect(run.err).toMatch(/^tarmac: left out by ops\/ignored: large\.bin\nsent 2 files/)
+  const [made] = (await http.store.list('from-ops', { limit: 1, before: null })).deployments
+  expect(made!.options).toMatchObject({ config: 'ops', 'new-volumes': true })
 })
 
 test('what is left out of the source is said before the upload, by the file that names it', async () => {

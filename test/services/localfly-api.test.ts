@@ -261,7 +261,7 @@ test('a standby starts when the host of its machine is lost; a one-off machine i
   expect(events.find(({ type }: any) => type === 'exit').request.exit_event).toMatchObject({
     exit_code: 4,
   })
-  expect((await api('GET', `${gone}/logs`)).body).toMatchObject({
+  expect((await api('GET', `${gone}/logs?lines=1`)).body).toMatchObject({
     message: 'done',
     instance: body.id,
   })

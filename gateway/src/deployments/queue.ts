@@ -32,8 +32,8 @@ export const waitedTooLong = (limitMs: number): Problem =>
 
 /**
  * Picks the next deployment, and says what each of the others waits for. Within a lane and an app
- * rollbacks go first, then the oldest. Between apps, the one served longest ago goes first, so that an app with a
- * hundred waiting deployments delays no other. Without limits no deployment may start.
+ * rollbacks go first, then the oldest. Between apps, the one served longest ago goes first, so that
+ * an app with a hundred waiting deployments delays no other. Without limits no deployment may start.
  */
 export function schedule(queued: Queued[], running: Running[], limits: QueueLimits | null) {
   const positions: (QueuePosition & { id: string })[] = []

@@ -13,7 +13,8 @@ export class Meter {
 
   sent(bytes: number): void {
     this.#sentBytes += bytes
-    if (this.#sentBytes > this.#limits.uploadBytes) throw tooLarge('sent', this.#limits.uploadBytes)
+    if (this.#sentBytes > this.#limits.uploadBytes)
+      throw tooLarge(this.#limits.uploadBytes, 'as sent', 'TARMAC_MAX_UPLOAD_MIB')
   }
 
   expanded(bytes: number): void {
@@ -31,13 +32,13 @@ export class Meter {
   /** Refuses an announced size early if it exceeds the limit. */
   mayExpand(bytes: number): void {
     if (this.#expandedBytes + bytes > this.#limits.expandedBytes)
-      throw tooLarge('unpacked', this.#limits.expandedBytes)
+      throw tooLarge(this.#limits.expandedBytes, 'when unpacked', 'TARMAC_MAX_TREE_MIB')
   }
 }
 
-const tooLarge = (reason: string, limitBytes: number): Problem =>
+const tooLarge = (limitBytes: number, which: string, setting: string): Problem =>
   new Problem(
     'archive-too-large',
-    `It may have ${limitBytes} bytes ${reason}. Leave out what the build does not need, such as node_modules.`,
+    `The limit is ${Math.floor(limitBytes / 2 ** 20)} MiB ${which}. Leave out what the build does not need, such as node_modules, or raise ${setting}.`,
     { facts: { limitBytes } },
   )

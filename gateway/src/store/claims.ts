@@ -1,4 +1,3 @@
-import { crossesFence } from '../deployments/lanes.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
 import type { Claim } from '../deployments/store.ts'
 import { bodyOf, type Row } from './record.ts'
@@ -11,7 +10,7 @@ export function claimNext(tables: Tables, limits: QueueLimits | null): Claim | n
   for (;;) {
     const { next } = queue.scheduled(limits)
     if (!next) return null
-    const claim = startFromQueue(tables, deployments.find(next.id)!, next.builds)
+    const claim = startFromQueue(tables, deployments.find(next.id)!)
     if (claim) return claim
   }
 }
@@ -24,22 +23,18 @@ function claimSuspect(tables: Tables, limits: QueueLimits | null): Claim | null 
       deployments.write(row.id, [{ type: 'note', text }])
       return deployments.claimRow(row)
     }
-    const claim = limits && startFromQueue(tables, row, bodyOf(row).image === null)
+    const claim = limits && startFromQueue(tables, row)
     if (claim) return claim
   }
   return null
 }
 
 /** Null: it ended at the fence. */
-function startFromQueue(
-  { deployments, lanes, apps }: Tables,
-  row: Row,
-  builds: boolean,
-): Claim | null {
-  const to = builds ? 'fetching' : 'deploying'
+function startFromQueue({ deployments, lanes, apps }: Tables, row: Row): Claim | null {
+  const { image, options } = bodyOf(row)
+  const to = image ? 'deploying' : 'fetching'
   // A build for a deploy that the fence will refuse is in vain: a rollback went before it.
-  const deploys = crossesFence(to) || bodyOf(row).options.deploy
-  if (deploys && lanes.isStoppedAtFence(row)) return null
+  if ((image || options.deploy) && lanes.isStoppedAtFence(row)) return null
   deployments.run('UPDATE deployments SET attempt = attempt + 1, waiting = NULL WHERE id = ?', [
     row.id,
   ])

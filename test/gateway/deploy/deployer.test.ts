@@ -52,6 +52,9 @@ test('an app is created only for a valid plan, and quick deploys do not wait for
     made.push(await deployer.ensureApp('web', Promise.resolve(), signal))
   expect(made.map((app) => app?.name)).toEqual(['web', ...Array(5).fill(undefined)])
   expect(performance.now() - startedAt).toBeLessThan(1000)
+
+  await deployer.ensureApp('guest', Promise.resolve(), signal, 'guests')
+  expect(fly.apps.get('guest')).toMatchObject({ network: 'guests', ips: [{ network: 'guests' }] })
 })
 
 test('an app is created on the chosen network with its Flycast address, and its machines name the builder', async () => {

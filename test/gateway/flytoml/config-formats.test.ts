@@ -75,6 +75,11 @@ test('TOML, JSON and YAML that say the same make the same', () => {
   expect(read(JSON.stringify(parse(toml)), 'fly.json').file).toEqual(expected)
   expect(read(yaml, 'fly.yaml').file).toEqual(expected)
   expect(read(yaml, 'fly.yml').file).toEqual(expected)
+
+  const asWindows = (text: string) => `\ufeff${text.replaceAll('\n', '\r\n')}`
+  expect(read(asWindows(toml), 'fly.toml').file).toEqual(expected)
+  expect(read(asWindows(JSON.stringify(parse(toml))), 'fly.json').file).toEqual(expected)
+  expect(read(asWindows(yaml), 'fly.yaml').file).toEqual(expected)
 })
 
 test('files that [build] names are beside the config file', () => {

@@ -7,7 +7,7 @@ test('the log begins with what the gateway left out of the archive', async () =>
   const events: NewEvent[] = []
   const source = { digest: '', files: 0, sizeBytes: 0, leftOut: ['Left out 3 files …'] }
   const work = {
-    deployment: { source, options: {}, from: null },
+    deployment: { source, options: { config: null }, from: null },
     get tree() {
       return new Proxy({}, { get: () => stop() }) // nothing of the source is needed here
     },

@@ -15,11 +15,12 @@ const parsers = {
 /**
  * Parses a config file by the ending of its name, as flyctl does: `.json`, `.yaml` or `.yml`, else
  * TOML. Whole numbers of TOML and YAML are bigints, as Go tells them from fractions. Those of JSON
- * are not: Go reads all of them as fractions. Throws `fly-config-invalid`.
+ * are not: Go reads all of them as fractions. A byte order mark, which flyctl refuses, is skipped:
+ * editors on Windows write it. Throws `fly-config-invalid`.
  */
 export function parseConfig(text: string, path: string): Table {
   const format = path.endsWith('.json') ? 'JSON' : /\.ya?ml$/.test(path) ? 'YAML' : 'TOML'
-  const file = parsed(text, format)
+  const file = parsed(text.replace(/^\ufeff/, ''), format)
   if (!isTable(file)) return refuse('it', `must be a table of names and values, not a list.`)
   refuseHugeNumbers(file)
   return file
@@ -27,8 +28,6 @@ export function parseConfig(text: string, path: string): Table {
 
 function parsed(text: string, format: keyof typeof parsers): unknown {
   try {
-    if (text.startsWith('\uFEFF') && format !== 'YAML')
-      throw new Error('it starts with a byte order mark')
     // A YAML file without a value is an empty one, and so is `null` in JSON, as in Go.
     const file = parsers[format](text) ?? {}
     if (isDeeperThan(file, maxDepth))

@@ -31,7 +31,8 @@ export function yamlParts(text: string): number {
   return parts
 }
 
-const yamlMarks = new Set(['\n', '\r', ',', '[', '{', '*'])
+/** Quotes count, because the parser takes quadratic time for a row of them. */
+const yamlMarks = new Set(['\n', '\r', ',', '[', '{', '*', '"', "'"])
 const beforeSpace = new Set(['-', ':', '?'])
 const spaces = new Set([' ', '\t', '\n', '\r'])
 

@@ -45,8 +45,8 @@ export class DeploymentRows {
     const { options, source, image } = body
     const reason = reasonOf(body)
     this.run(
-      `INSERT INTO deployments (id, app, owner, number, state, created_at, updated_at, source_digest, body, keeps_turn, builds)
-       SELECT ?6, ?1, ?2, max(coalesce(max(number), 0), ?7) + 1, 'pending', ?3, ?3, ?4, ?5, ?8, ?9 FROM deployments WHERE app = ?1`,
+      `INSERT INTO deployments (id, app, owner, number, state, created_at, updated_at, source_digest, body, keeps_turn, builds, is_rollback)
+       SELECT ?6, ?1, ?2, max(coalesce(max(number), 0), ?7) + 1, 'pending', ?3, ?3, ?4, ?5, ?8, ?9, ?10 FROM deployments WHERE app = ?1`,
       [
         app,
         options.owner ?? '',
@@ -57,6 +57,7 @@ export class DeploymentRows {
         Number(options['force-over']),
         Number(options.lane === 'fifo'),
         Number(image === null),
+        Number(body.rollback !== null),
       ],
     )
     this.write(id, [{ type: 'state', from: null, state: 'pending', ...(reason && { reason }) }])

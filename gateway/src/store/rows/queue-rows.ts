@@ -31,8 +31,7 @@ export class QueueRows {
 
   constructor(db: DatabaseSync) {
     this.#queued = db.prepare(
-      `SELECT id, app, owner, number, builds, served AS lastServed,
-         builds = 0 AND json_valid(body) AND body ->> '$.rollback' IS NOT NULL AS isRollback,
+      `SELECT id, app, owner, number, builds, is_rollback AS isRollback, served AS lastServed,
          iif(json_valid(settings), settings, '{}') ->> '$.builds' AS appBuilds
        FROM deployments INDEXED BY deployments_queue JOIN apps USING (app) WHERE ended_at IS NULL AND state = 'pending'`,
     )

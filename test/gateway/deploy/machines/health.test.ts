@@ -85,4 +85,4 @@ test('a machine that Fly returned to a crash-looping version is detected in time
   }
   const settled = waitForVersion(api, wanted, 60_000, AbortSignal.timeout(15_000))
   await expect(settled).rejects.toMatchObject({ facts: { reverted: true } })
-})
+}, 20_000)
