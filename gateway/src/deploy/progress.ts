@@ -1,6 +1,7 @@
 import type { MachineFacts } from '#api/deployment.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { MachineConfig } from '../fly/machine.ts'
+import type { FlyRelease } from '../fly/releases-api.ts'
 import type { DesiredApp } from './config/desired-app.ts'
 
 /**
@@ -17,6 +18,15 @@ export type DeployProgress = {
   live: boolean
   /** By group: the config that its first machine got. Older records lack it. */
   appliedConfig?: Record<string, MachineConfig>
+  /** Fly's own release of the deploy. Absent: not asked for. */
+  flyRelease?: FlyReleaseProgress
+}
+
+export type FlyReleaseProgress = {
+  /** The version of the app's newest release before the request. 0: it had none. */
+  after: number
+  /** Null: the answer is not known. A newer release with this image may be ours. */
+  made: Pick<FlyRelease, 'id' | 'version'> | null
 }
 
 /** A copy that later changes of the progress do not change. The configs are never changed. */
@@ -29,7 +39,7 @@ export const snapshotOf = (progress: DeployProgress): DeployProgress => ({
  * What a machine is for. `update`: it gets the release. `new`, `green`: it is created for the
  * release; greens stay cordoned until all are healthy. `canary`, `releaseCommand`: it is
  * temporary.
- * `blue`: the greens replace it. `gone`: it is no longer wanted.
+ * `blue`: a green replaces it. `gone`: it is no longer wanted.
  */
 export type Role = 'update' | 'new' | 'green' | 'canary' | 'releaseCommand' | 'blue' | 'gone'
 
@@ -49,6 +59,8 @@ export type MachineStep = {
   base: MachineConfig | null
   /** The name of the step whose standby this machine is. */
   standbyFor: string | null
+  /** For a green: the id of the machine that it replaces. Older records lack it. */
+  replaces?: string
   /** The volumes chosen for a new machine, by mount name. */
   volumes: Record<string, string>
   /** False: the deploy does not start the machine, for example because it did not run before. */
@@ -65,6 +77,8 @@ export type MachineStep = {
   attempted: Version | null
   /** The version that the machine runs now, as far as known. */
   now: Version | null
+  /** Fly's release that the machine's config names. */
+  marked?: string
   /** Nonce of the last lease, so that after a crash nothing waits for its expiry. */
   lease: string | null
 }

@@ -34,6 +34,7 @@ const machineStep = fieldsOf(
       .nullable(),
     base: storedConfig.nullable(),
     standbyFor: z.string().nullable(),
+    replaces: z.string().exactOptional(),
     volumes: z.record(z.string(), z.string()),
     launch: z.boolean(),
     stopAfterwards: z.boolean(),
@@ -44,6 +45,7 @@ const machineStep = fieldsOf(
     outcome: MachineFacts.shape.outcome.nullable(),
     attempted: version.nullable(),
     now: version.nullable(),
+    marked: z.string().exactOptional(),
     lease: z.string().nullable(),
   }),
 )
@@ -60,6 +62,12 @@ const storedProgress = fieldsOf(
     rollbackReason: ProblemBody.nullable(),
     live: z.boolean(),
     appliedConfig: z.record(z.string(), storedConfig).exactOptional(),
+    flyRelease: z
+      .object({
+        after: z.number(),
+        made: z.object({ id: z.string(), version: z.number() }).nullable(),
+      })
+      .exactOptional(),
   }),
 ) satisfies z.ZodType<DeployProgress>
 

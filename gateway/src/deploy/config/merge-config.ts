@@ -1,18 +1,28 @@
 import type { ImageFacts } from '#api/deployment.ts'
 import type { MachineConfig, Mount } from '../../fly/machine.ts'
+import type { FlyRelease } from '../../fly/releases-api.ts'
 import { isReserved } from '../../flytoml/reserved.ts'
 import { shellText } from '../../go/shell-words.ts'
 import type { DesiredGroup } from './desired-app.ts'
 
 /** What Tarmac writes to a machine in addition to the desired config. */
 export type OwnershipMetadata = {
-  image: Pick<ImageFacts, 'reference' | 'builder'>
+  image: Pick<ImageFacts, 'reference' | 'builder' | 'digest' | 'tags'>
   deployment: string
   number: number
   /** The owner of the machine. Null: the app itself. */
   owner: string | null
   builder: string | null
+  /** Fly's own release of the deploy, if it is registered already. */
+  flyRelease?: Pick<FlyRelease, 'id' | 'version'> | null
 }
+
+/** The marks by which flyctl finds the release that a machine runs. */
+export const releaseMarks = ({ id, version }: Pick<FlyRelease, 'id' | 'version'>) => ({
+  fly_release_id: id,
+  fly_release_version: `${version}`,
+})
+const releaseMarkNames = ['fly_release_id', 'fly_release_version']
 
 /** Sections that Tarmac fully manages. A section that the desired config lacks is removed. */
 export const managed = [
@@ -54,18 +64,22 @@ export function mergeConfig(
       'fly_builder_id',
       'fly_canary',
       'fly_bluegreen_deployment_tag',
+      // Of an earlier release. Without the new one they are untrue.
+      ...releaseMarkNames,
       ...goneIn('metadata.'),
     ]),
     ...unmarked(desired.metadata),
     ...(ownership.builder && { fly_builder_id: ownership.builder }),
+    ...(ownership.flyRelease && releaseMarks(ownership.flyRelease)),
     ...(ownership.owner && { tarmac_owner: ownership.owner }),
     tarmac_deployment: ownership.deployment,
     tarmac_number: `${ownership.number}`,
     tarmac_env: Object.keys(desired.env ?? {}).join(','),
   }
 
+  const named = withTag(image)
   const containers = desired.containers?.map((container) =>
-    Object.assign({}, container, container.image === '.' && { image: image.reference }),
+    Object.assign({}, container, container.image === '.' && { image: named }),
   )
   const mounts = mergeMounts(present.mounts, desired.mounts)
 
@@ -74,11 +88,17 @@ export function mergeConfig(
     ...desired,
     ...(mounts && { mounts }),
     ...(containers && { containers }),
-    image: image.reference,
+    image: named,
     env,
     init,
     metadata,
   }
+}
+
+/** The image as machines name it: by a tag, which people can read, and by the digest, which decides. */
+export function withTag({ reference, digest, tags }: Omit<OwnershipMetadata['image'], 'builder'>) {
+  const [tag] = tags
+  return tag === undefined ? reference : reference.replace(`@${digest}`, `:${tag}@${digest}`)
 }
 
 /** Whether the machine waits for another one to fail. A machine with a service never does. */
@@ -97,16 +117,25 @@ function asOneText(init: MachineConfig['init']): MachineConfig['init'] {
 export const isSameMount = (one: Mount, other: Mount): boolean =>
   !one.name || !other.name || one.name === other.name
 
-/** A mount keeps its volume, matched by name. Mounts that fly.toml does not name stay too. */
+/** Whether the machine has no volume although the config mounts one. A machine gets none later. */
+export const lacksVolume = (
+  present: Pick<MachineConfig, 'mounts'>,
+  desired: Pick<MachineConfig, 'mounts'>,
+): boolean => !present.mounts?.length && (desired.mounts?.length ?? 0) > 0
+
+/** What `auto_extend_*` of fly.toml sets in a mount. */
+const extendKeys = ['extend_threshold_percent', 'add_size_gb', 'size_gb_limit']
+
+/**
+ * A mount keeps its volume, matched by name. Mounts that fly.toml does not name stay too. How a
+ * volume grows by itself is what fly.toml says.
+ */
 function mergeMounts(present: Mount[] = [], desired: Mount[] = []): Mount[] | undefined {
   const kept = present.filter((mount) => !desired.some((one) => isSameMount(one, mount)))
-  const merged = desired.map((mount) =>
-    Object.assign(
-      {},
-      present.find((one) => isSameMount(one, mount)),
-      mount,
-    ),
-  )
+  const merged = desired.map((mount) => {
+    const found = present.find((one) => isSameMount(one, mount)) ?? {}
+    return { ...omit(found, extendKeys), ...omit(mount, mount.name ? [] : ['name']) }
+  })
   return kept.length + merged.length > 0 ? [...kept, ...merged] : undefined
 }
 
