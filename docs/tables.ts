@@ -13,6 +13,8 @@ import { moves, touchesMachines } from '../gateway/src/deployments/states.ts'
 import { settingsOf } from '../gateway/src/settings/setting.ts'
 import { settings } from '../gateway/src/settings/settings.ts'
 import { faults } from '../lab/localfly/hostile.ts'
+import { help } from '../client/src/help.ts'
+import { flyTomlRows } from './fly-toml-table.ts'
 
 const whatGoesOn: Record<DeploymentState, string> = {
   pending: 'waits in its lane until the runner claims it',
@@ -77,6 +79,14 @@ export const tables: Record<string, string> = {
       ]),
     ),
   ].join('\n\n'),
+  'apps.md': table(
+    ['key', 'what for', 'counts', 'has no effect here', 'is refused'],
+    flyTomlRows(),
+  ),
+  'client.md': table(
+    ['command', 'option', 'meaning'],
+    optionsOf(help).map(({ command, option, about }) => [command, `\`${option}\``, about]),
+  ),
   '../lab/README.md': table(
     ['fault', 'asked at', 'what happens', '`ms`'],
     Object.entries(faults).map(([name, fault]) => [
@@ -104,6 +114,16 @@ export const tables: Record<string, string> = {
       after,
     ]),
   ),
+}
+
+/** The options of the client's help, by command. */
+export function optionsOf(text: string) {
+  let command = ''
+  return text.split('\n').flatMap((line) => {
+    command = /^Options of (.+):$/.exec(line)?.[1] ?? command
+    const [, option, about] = /^  (--\S.*?) {2,}(\S.*)$/.exec(line) ?? []
+    return option && about ? [{ command, option, about }] : []
+  })
 }
 
 function afterCrash(state: DeploymentState): string {

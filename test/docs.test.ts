@@ -1,11 +1,18 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { tables, withTable } from '../docs/tables.ts'
+import { flags } from '../client/src/command-line.ts'
+import { help } from '../client/src/help.ts'
+import { optionsOf, tables, withTable } from '../docs/tables.ts'
 
 test.each(Object.keys(tables))('docs/%s matches the code', (page) => {
   const text = readFileSync(join(import.meta.dirname, '../docs', page), 'utf8')
   expect(text, 'run `npm run docs`').toBe(withTable(page, text))
+})
+
+test('every option of the client is in its help and in docs/client.md, and no other', () => {
+  const explained = optionsOf(help).map(({ option }) => /^--([\w-]+)/.exec(option)?.[1] ?? option)
+  expect([...new Set(explained)].toSorted()).toEqual(Object.keys(flags).toSorted())
 })
 
 test('every row about input of strangers names an existing test', () => {

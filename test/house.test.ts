@@ -37,7 +37,7 @@ test('identifiers use no banned words', () => {
     }
   }
   expect(found).toEqual([])
-})
+}, 60_000)
 
 const maxLines = 250
 

@@ -1,9 +1,11 @@
 import { type Crash, type Deployment, isFinal } from '../deployment.ts'
 import { type ProblemCode, problems } from '../problem/codes.ts'
 import { faultTexts } from '../problem/fault-texts.ts'
+import { tellingLines } from './telling-lines.ts'
 import { visible, visibleLines } from './visible-text.ts'
 
-const lastLinesShown = 8
+/** With the verdict, its cause, whose fault it is, and the next step, these are ten lines. */
+const lastLinesShown = 6
 const stepChars = 80
 
 type VerdictProblem = { code?: string; title: string; detail: string; [fact: string]: unknown }
@@ -105,11 +107,7 @@ export function shortStep(name: string): string {
 function lastLines(problem: VerdictProblem): string[] {
   const all: unknown = problem['lastLines']
   if (!Array.isArray(all)) return []
-  return all
-    .map(String)
-    .filter((line) => line.trim() !== '')
-    .slice(-lastLinesShown)
-    .map((line) => `   | ${line}`)
+  return tellingLines(all.map(String), lastLinesShown).map((line) => `   | ${line}`)
 }
 
 function nextStep(deployment: Verdict, commands: NextCommands): string {

@@ -43,7 +43,8 @@ export type Command =
   | { name: 'help' }
   | { name: 'version' }
 
-const flags = {
+/** Every option. `help` explains each of them. */
+export const flags = {
   env: { type: 'string', multiple: true },
   build: { type: 'string', multiple: true },
   secret: { type: 'string', multiple: true },
@@ -107,7 +108,17 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
       ...connection,
     }
   }
+  if (Object.hasOwn(usages, name))
+    throw wrongUse(`The usage is: tarmac ${name} ${usages[name]}. See tarmac --help.`)
   throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
+}
+
+const usages: Record<string, string> = {
+  deploy: '[APP] [FOLDER]',
+  follow: 'DEPLOYMENT',
+  retry: 'DEPLOYMENT',
+  cancel: 'DEPLOYMENT',
+  rollback: 'APP',
 }
 
 type Values = ReturnType<typeof parse>['values']

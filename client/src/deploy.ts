@@ -77,7 +77,7 @@ async function folderOf({ folder, app }: DeployCommand): Promise<string> {
   if ((await stat(found)).isDirectory()) return found
   throw new Problem(
     'option-invalid',
-    `${folder} is a file; tarmac deploy sends a folder. To send an archive: curl -sNT ${folder} -H "Authorization: Bearer $TARMAC_TOKEN" $TARMAC_GATEWAY/deploy/${app ?? 'APP'}`,
+    `${folder} is a file; tarmac deploy sends a folder. To send an archive: curl -sSNT ${folder} -H "Authorization: Bearer $TARMAC_TOKEN" $TARMAC_GATEWAY/deploy/${app ?? 'APP'}`,
   )
 }
 
@@ -86,11 +86,11 @@ function appOf({ file, app, error }: AppConfig, folder: string): string {
   if (app !== null && AppName.safeParse(app).success) return app
   const reason =
     file === null
-      ? `${folder} has no fly.toml that names one`
+      ? `${folder} has no fly.toml that names one.`
       : error !== null
-        ? `${file} cannot be read (${error})`
+        ? `${file} cannot be read (${error}).`
         : app === null
-          ? `${file} names none`
+          ? `${file} names none.`
           : `${file} names “${app}”. ${appNameRule}`
   throw new Problem('option-invalid', `Name the app: tarmac deploy APP [folder]. ${reason}`)
 }

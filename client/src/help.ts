@@ -51,7 +51,8 @@ Options of all commands:
   --json                one JSON object per line on stdout; the last has "type": "result"
   --gateway URL         address of the gateway (or TARMAC_GATEWAY)
   --token TOKEN         its token (better: TARMAC_TOKEN, which no process list shows)
-  --help, --version
+  --help, -h            print this
+  --version             print the version
 
 Only the address of the app goes to stdout. A .dockerignore in the folder alone decides what is sent. Without one git
 decides: tracked files are sent, and ignored files and dependency folders (node_modules, .venv, __pycache__) are not.

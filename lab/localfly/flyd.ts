@@ -342,6 +342,7 @@ export class Flyd {
 
   #watch(machine: Machine, container: Container): void {
     machine.own.container = container
+    machine.own.command = container.command
     this.#checks.watch(machine)
     this.#hostile.later('crashes', machine, () => void this.#podman.kill(container, 'SIGKILL'))
     this.#podman.exited(container, this.#closing.signal).then(

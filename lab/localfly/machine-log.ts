@@ -26,7 +26,7 @@ export function writeBoot(file: string): void {
  * The output of a machine's programs, oldest first, over all its versions: the last 1 MiB of
  * podman's log file.
  */
-export async function readLog(state: FlyState, { id, region }: Machine): Promise<LogEntry[]> {
+export async function readLog(state: FlyState, { id, region, own }: Machine): Promise<LogEntry[]> {
   let text: string
   try {
     await using file = await open(state.folder('logs', id))
@@ -46,7 +46,8 @@ export async function readLog(state: FlyState, { id, region }: Machine): Promise
   let begunAt = ''
   const add = () => {
     const timestamp = begunAt.replace(/\+00:00$/, 'Z')
-    entries.push({ timestamp, message: begun, level: 'info', instance: id, region })
+    const message = asFlysInit(begun, own.command ?? '')
+    entries.push({ timestamp, message, level: 'info', instance: id, region })
     begun = ''
   }
   // "2026-11-23T12:00:00.123456789+00:00 stdout F text". P marks a part of a long line.
@@ -59,4 +60,20 @@ export async function readLog(state: FlyState, { id, region }: Machine): Promise
   // The last words of a program may lack a line feed.
   if (begun !== '') add()
   return entries
+}
+
+/**
+ * Fly's init names the command that it could not start; the lab's init does not. Source:
+ * github.com/fspoettel/linkding-on-fly/issues/9 (" ERROR Error: failed to spawn command:
+ * /scripts/run.sh: No such file or directory (os error 2)").
+ */
+function asFlysInit(line: string, command: string): string {
+  const [, words] = /^ERROR \(catatonit:\d+\): failed to exec pid1: (.*)$/.exec(line) ?? []
+  if (words === undefined) return line
+  return ` ERROR Error: failed to spawn command: ${command}: ${words}${osErrors[words] ?? ''}`
+}
+const osErrors: Record<string, string> = {
+  'No such file or directory': ' (os error 2)',
+  'Exec format error': ' (os error 8)',
+  'Permission denied': ' (os error 13)',
 }

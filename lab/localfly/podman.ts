@@ -11,7 +11,8 @@ import type { ImageRef } from './image-ref.ts'
 
 const run = promisify(execFile)
 
-export type Container = { id: string; pid: number }
+/** `command`: the entrypoint and the command of its program, as one text. */
+export type Container = { id: string; pid: number; command: string }
 export type Exit = { code: number; oomKilled: boolean }
 export type Mount = { source: string; target: string }
 export type Said = { exit_code: number; exit_signal: number; stdout: string; stderr: string }
@@ -146,8 +147,10 @@ lock_type = "file"
     ])
     // The id of the replaced container comes first.
     const id = stdout.trim().split('\n').at(-1)!
-    const pid = Number((await this.#podman(['inspect', '--format', '{{.State.Pid}}', id])).stdout)
-    return { id, pid }
+    const format = '[{{.State.Pid}}, {{json .Config.Entrypoint}}, {{json .Config.Cmd}}]'
+    const inspected = (await this.#podman(['inspect', '--format', format, id])).stdout
+    const [pid, ...words] = JSON.parse(inspected) as [number, ...(string | string[] | null)[]]
+    return { id, pid, command: words.flat().filter(Boolean).join(' ') }
   }
 
   /** Resolves when the container's program has ended. */

@@ -4,7 +4,8 @@ import { readdir, readFile, readlink } from 'node:fs/promises'
  * Lists the processes in the pid namespace of a process, with their open ports, as Fly's `ps` does.
  */
 export async function processesOf(first: number) {
-  const world = await readlink(`/proc/${first}/ns/pid`)
+  const world = await readlink(`/proc/${first}/ns/pid`).catch(() => null)
+  if (world === null) return [] // it has just ended
   const sockets = await listening(first)
   const processes = (await readdir('/proc'))
     .filter((name) => /^\d+$/.test(name))

@@ -127,6 +127,8 @@ export type Machine = {
     lease: Lease | null
     versions: { version: string; user_config: MachineConfig }[]
     container: Container | null
+    /** The command of the last start. */
+    command?: string
     previous: PreviousVersion | null
     /** The app's secrets at the creation of this version. */
     secrets: Record<string, string>

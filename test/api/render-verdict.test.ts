@@ -51,8 +51,8 @@ test('a failure ends with the program’s last lines, the cause, who can fix it,
     step,
     lastLines: [...lines, '', ' '],
   })
-  expect(shown.slice(1, 9)).toEqual(lines.slice(-8).map((line) => `   | ${line}`))
-  expect(shown.slice(9)).toEqual([
+  expect(shown.slice(1, 7)).toEqual(lines.slice(-6).map((line) => `   | ${line}`))
+  expect(shown.slice(7)).toEqual([
     'build_failed: shop, deployment d1',
     'The build failed. The step “[2/2] RUN” failed: it ended with exit code 1.',
     'The sender can fix it: in the source, the options or the request.',

@@ -153,6 +153,7 @@ test('every failure has its exit code and says what to do, also as JSON', async 
     [2, 'the number of a deployment', ['deploy', 'shop', '--force-over', 'all']],
     [2, 'no folder', ['deploy', 'shop', 'nowhere']],
     [2, 'no such command', ['undeploy', 'shop']],
+    [2, 'The usage is: tarmac retry DEPLOYMENT', ['retry']],
     [2, 'TARMAC_GATEWAY', ['deploy', 'shop'], { TARMAC_GATEWAY: '' }],
     [
       69,

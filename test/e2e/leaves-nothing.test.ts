@@ -38,7 +38,7 @@ test('a killed lab leaves machines and builds behind; the next lab in its folder
     string
   >
   const deploy = (app: string, text: string) => {
-    const line = `mkdir "$DIR" && cd "$DIR" && echo "$TEXT" > Dockerfile && tar cz . | curl -sNT - -H "Authorization: Bearer $T" $URL`
+    const line = `mkdir "$DIR" && cd "$DIR" && echo "$TEXT" > Dockerfile && tar cz . | curl -sSNT - -H "Authorization: Bearer $T" $URL`
     const env = {
       PATH: process.env['PATH'],
       T: token,

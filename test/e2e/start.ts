@@ -153,7 +153,7 @@ export async function startTestLab(settings: Record<string, string> = {}) {
     /** Runs the command of the README in a bare shell. */
     async curl(folder: string, path: string, ...more: string[]): Promise<string> {
       const line =
-        'tar cz . | curl -sNT - -H "Authorization: Bearer $T" "$@" $GATEWAY/deploy/$TARGET'
+        'tar cz . | curl -sSNT - -H "Authorization: Bearer $T" "$@" $GATEWAY/deploy/$TARGET'
       const env = { PATH: process.env['PATH'], T: lab.token, GATEWAY: lab.gateway, TARGET: path }
       const options = { cwd: folder, env, timeout: curlMs }
       return (await run('sh', ['-c', line, 'sh', ...more], options)).stdout

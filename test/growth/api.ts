@@ -9,6 +9,7 @@ import { renderRefusal, renderVerdict, shortStep } from '../../api/text/render-v
 import { fill } from '../../api/routes.ts'
 import { SecretName } from '../../api/secret.ts'
 import { nearestOf } from '../../api/text/nearest.ts'
+import { tellingLines } from '../../api/text/telling-lines.ts'
 import { trimEnd } from '../../api/text/trim-end.ts'
 import { safeJson, visible, visibleJson, visibleLines } from '../../api/text/visible-text.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
@@ -32,6 +33,14 @@ export const api: Record<string, Shapes> = {
   'api/app.ts › AppName': hostileTexts((text) => AppName.safeParse(text)),
   'api/secret.ts › SecretName': hostileTexts((text) => SecretName.safeParse(text)),
   'api/options/variables.ts › variableName': hostileTexts((text) => variableName.test(text)),
+  'api/text/telling-lines.ts › tellingLines': {
+    ...hostileTexts((text) => tellingLines(text.split('\n'), 6)),
+    'many lines': (size) => () =>
+      tellingLines(
+        listed(size, 5, () => '  at x'),
+        6,
+      ),
+  },
   'api/text/nearest.ts › nearestOf': hostileTexts((text) => nearestOf(text, ['deploy', 'env'])),
   'api/options/unknown-option.ts › unknownOption': {
     ...hostileTexts((text) => unknownOption(text, ['deploy', 'env.NAME'])),

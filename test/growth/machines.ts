@@ -1,5 +1,10 @@
 import type { DesiredApp } from '../../gateway/src/deploy/config/desired-app.ts'
-import { spawnError, startError } from '../../gateway/src/deploy/machines/failures.ts'
+import { failingChecks, isHealthy } from '../../gateway/src/deploy/machines/checks.ts'
+import {
+  explainMachine,
+  spawnError,
+  startError,
+} from '../../gateway/src/deploy/machines/failures.ts'
 import { linesOfVersion } from '../../gateway/src/deploy/machines/program-output.ts'
 import { judgeReach } from '../../gateway/src/deploy/machines/reachability.ts'
 import { refuseForeignImages } from '../../gateway/src/deploy/preflight/foreign-images.ts'
@@ -17,6 +22,11 @@ const machine: Machine = {
 const failed = (error: string): Machine => ({
   ...machine,
   events: [{ type: 'start', status: 'failed', timestamp: 1, request: { error } }],
+})
+const checked = (output: string): Machine => ({
+  ...machine,
+  state: 'started',
+  checks: [{ name: 'up', status: 'critical', output }],
 })
 const web = { services: [{ internal_port: 8080 }] }
 const listening = (address: string) => ({ command: 'app', listen_sockets: [{ address }] })
@@ -36,6 +46,15 @@ export const machines: Record<string, Shapes> = {
     ...hostileTexts((text) => spawnError([text])),
     'many lines': (size) => () => spawnError(listed(size, 20, () => 'failed to spawn nothing')),
   },
+  'gateway/src/deploy/machines/failures.ts › explainMachine': hostileTexts((text) =>
+    explainMachine(checked(text)),
+  ),
+  'gateway/src/deploy/machines/checks.ts › failingChecks': hostileTexts((text) =>
+    failingChecks(checked(text)),
+  ),
+  'gateway/src/deploy/machines/checks.ts › isHealthy': hostileTexts((text) =>
+    isHealthy(checked(text)),
+  ),
   'gateway/src/deploy/machines/program-output.ts › linesOfVersion': {
     ...hostileTexts(read),
     'a line of spaces': (size) => () => read(repeated(' ', size)),

@@ -74,13 +74,24 @@ export const duration: Shape<string> = (value, at) => {
 export const nanoseconds = (key: string, ns: bigint): bigint =>
   BigInt.asIntN(64, ns) === ns ? ns : refuse(key, 'is longer than 292 years.')
 
+/** What a shape is made of, for the docs: its fields, and whether the gateway uses it. */
+export type ShapeFacts = { fields?: Fields; isList?: true; isUnused?: true }
+const facts = new WeakMap<Shape<unknown>, ShapeFacts>()
+export const factsOf = (shape: Shape<unknown>): ShapeFacts => facts.get(shape) ?? {}
+function withFacts<T>(shape: Shape<T>, known: ShapeFacts): Shape<T> {
+  facts.set(shape, known)
+  return shape
+}
+
 /** A field that flyctl uses and the gateway does not. */
-export const unused =
-  <T>(shape: Shape<T>): Shape<T> =>
-  (value, at) => {
-    at.warn(at.key, 'is not used by the gateway.')
-    return shape(value, at)
-  }
+export const unused = <T>(shape: Shape<T>): Shape<T> =>
+  withFacts(
+    (value, at) => {
+      at.warn(at.key, 'is not used by the gateway.')
+      return shape(value, at)
+    },
+    { ...factsOf(shape), isUnused: true },
+  )
 
 export const oneOf =
   <T>(words: Record<string, T>): Shape<T> =>
@@ -92,22 +103,23 @@ export const oneOf =
   }
 
 /** An empty list counts as not set, and so does an item that is null. */
-export const list =
-  <T>(item: Shape<T>): Shape<T[]> =>
-  (value, at) => {
-    if (value === null) return undefined
-    if (!Array.isArray(value)) return wrong('a list', value, at)
-    const items = value.map((one, index) => item(one, { ...at, key: `${at.key}[${index}]` }))
-    return nonEmpty(items.filter((one) => one !== undefined))
-  }
+export const list = <T>(item: Shape<T>): Shape<T[]> =>
+  withFacts(
+    (value, at) => {
+      if (value === null) return undefined
+      if (!Array.isArray(value)) return wrong('a list', value, at)
+      const items = value.map((one, index) => item(one, { ...at, key: `${at.key}[${index}]` }))
+      return nonEmpty(items.filter((one) => one !== undefined))
+    },
+    { ...factsOf(item), isList: true },
+  )
 export const texts = list(keepZero.text)
 
 export const nonEmpty = <T>(list: T[]): T[] | undefined => (list.length > 0 ? list : undefined)
 
 /** A table with names of the file's own choice. An empty one counts as not set. */
-export const table =
-  <T>(item: Shape<T>): Shape<Record<string, T>> =>
-  (value, at) => {
+export const table = <T>(item: Shape<T>): Shape<Record<string, T>> =>
+  withFacts((value, at) => {
     if (value === null) return undefined
     if (!isTable(value)) return wrong('a table', value, at)
     const pairs = Object.entries(value).flatMap(([name, one]): [string, T][] => {
@@ -115,32 +127,34 @@ export const table =
       return read === undefined ? [] : [[name, read]]
     })
     return pairs.length > 0 ? Object.fromEntries(pairs) : undefined
-  }
+  }, factsOf(item))
 
-type Fields = Record<string, Shape<unknown>>
+export type Fields = Record<string, Shape<unknown>>
 type Struct<F extends Fields> = { [K in keyof F]?: Of<F[K]> }
 
 /** A table with known names, in upper or lower case as in Go. Ignores others with a warning. */
-export const struct =
-  <F extends Fields>(fields: F): Shape<Struct<F>> =>
-  (value, at) => {
-    if (value === null) return undefined
-    if (!isTable(value)) return wrong('a table', value, at)
-    const read: Record<string, unknown> = {}
-    for (const name of Object.keys(value).toSorted()) {
-      if (value[name] === undefined) continue
-      const key = at.key === '' ? name : `${at.key}.${name}`
-      const field = Object.keys(fields).find(
-        (known) => known === name || known === name.toLowerCase(),
-      )
-      if (field !== name)
-        at.warn(key, field ? `is read as ${field}.` : 'is not known and is ignored.')
-      if (field === undefined) continue
-      const [first, next] = [read[field], fields[field]?.(value[name], { ...at, key })]
-      read[field] = isTable(first) && isTable(next) ? { ...first, ...next } : next
-    }
-    return defined(read)
-  }
+export const struct = <F extends Fields>(fields: F): Shape<Struct<F>> =>
+  withFacts(
+    (value, at) => {
+      if (value === null) return undefined
+      if (!isTable(value)) return wrong('a table', value, at)
+      const read: Record<string, unknown> = {}
+      for (const name of Object.keys(value).toSorted()) {
+        if (value[name] === undefined) continue
+        const key = at.key === '' ? name : `${at.key}.${name}`
+        const field = Object.keys(fields).find(
+          (known) => known === name || known === name.toLowerCase(),
+        )
+        if (field !== name)
+          at.warn(key, field ? `is read as ${field}.` : 'is not known and is ignored.')
+        if (field === undefined) continue
+        const [first, next] = [read[field], fields[field]?.(value[name], { ...at, key })]
+        read[field] = isTable(first) && isTable(next) ? { ...first, ...next } : next
+      }
+      return defined(read)
+    },
+    { fields },
+  )
 
 /** Removes the fields that are undefined. */
 export const defined = <T extends object>(value: T): Defined<T> =>

@@ -6,7 +6,7 @@ import { LogLimit, type LogLimits } from './log-limit.ts'
 
 const gatherMs = 100
 const gatherBytes = 64 * 1024
-const lastLinesKept = 20
+const lastLinesKept = 50
 const maxLastLineLetters = 1000
 /** How often a step beyond its limits writes its tail, to show that it is alive. */
 const showTailsMs = 20_000

@@ -49,7 +49,7 @@ export class Transport {
   }
 
   unavailable(why: string, cause?: unknown): Problem {
-    const detail = `The registry ${this.#host} does not answer: ${why}. Try again later.`
+    const detail = `Registry ${this.#host}: ${why}. Try again later.`
     return new Problem('registry-unavailable', detail, { cause })
   }
 

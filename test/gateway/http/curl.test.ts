@@ -29,7 +29,7 @@ function shell(
     ),
   )
 }
-const upload = 'tar cz index.html | curl -sNT - -H "Authorization: Bearer $T"'
+const upload = 'tar cz index.html | curl -sSNT - -H "Authorization: Bearer $T"'
 const settled = async (look: () => boolean) => {
   while (!look()) await new Promise((resolve) => setTimeout(resolve, 10))
 }

@@ -3,6 +3,7 @@ import { parseDuration } from '../../go/duration.ts'
 
 /** A check's result is cut at this length, in letters. */
 const shownOutput = 300
+const maxOutput = 4000
 
 export const isHealthy = (machine: Machine): boolean =>
   machine.state === 'started' && failingChecks(machine).length === 0
@@ -25,10 +26,19 @@ export function failingChecks(machine: Machine): string[] {
   return [
     ...bad.map(
       ({ name, status, output }) =>
-        `check ${name} is ${status}${output ? `: ${output.slice(0, shownOutput)}` : ''}`,
+        `check ${name} is ${status}${output ? `: ${shownOf(output)}` : ''}`,
     ),
     ...pending,
   ]
+}
+
+/**
+ * A result on one line. Fly shows the answer's status, then its body: the body of an error page says
+ * less.
+ */
+function shownOf(output: string): string {
+  const [beforePage = ''] = output.slice(0, maxOutput).split(/ Output: "?\s*<(?:!doctype|html)\b/i)
+  return beforePage.replaceAll(/\s+/g, ' ').trim().slice(0, shownOutput)
 }
 
 /** Each check with its status, as one text: it changes when a result changes. */

@@ -2,7 +2,7 @@ import { Problem } from '#api/problem.ts'
 import { crashesOf, type Machine } from '../../fly/machine.ts'
 import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
-import { isReverted, spawnError } from './failures.ts'
+import { explainMachine, isReverted, spawnError } from './failures.ts'
 import { lastOf, outputOf } from './program-output.ts'
 import { listeningNow } from './reachability.ts'
 
@@ -42,7 +42,9 @@ async function explained(
   const logCommand = logCommandOf(execution, machine.id)
   const sentences = [
     reason.message,
-    ...[spawnError(lastLines), listening].flatMap((text) => (text ? [`${text}.`] : [])),
+    ...[spawnError(lastLines), ...explainMachine(machine), listening].flatMap((text) =>
+      text ? [`${text}.`] : [],
+    ),
     outputText(printed, waitMs, logCommand),
   ]
   const facts = { ...reason.facts, logCommand, ...(lastLines.length > 0 && { lastLines }) }
@@ -60,7 +62,7 @@ export function outputText(
 ): string {
   if (typeof printed === 'string')
     return `What it printed is not here: ${printed}. See its log (${logCommand}).`
-  if (printed.length > 0) return `More of what it printed is in its log (${logCommand}).`
+  if (printed.length > 0) return `Its log: ${logCommand}.`
   const late = waitedMs > 0 ? ` within ${waitedMs / 1000} s` : ''
   return `Fly's log has shown nothing that it printed${late}. Look again later (${logCommand}).`
 }

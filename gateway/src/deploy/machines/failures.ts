@@ -1,5 +1,14 @@
 import { Problem } from '#api/problem.ts'
-import { crashesOf, imageOf, type Machine } from '../../fly/machine.ts'
+import {
+  commandOf,
+  configOf,
+  crashesOf,
+  exitsOf,
+  imageOf,
+  type Machine,
+} from '../../fly/machine.ts'
+import { groupOf } from '../managed.ts'
+import { failingChecks } from './checks.ts'
 
 /** A `deploy-failed` problem of one machine. `words` follow the machine's id. */
 export const failure = (
@@ -53,15 +62,41 @@ const notFound =
   'The command is not in the image, or it is a script with Windows line ends (CRLF) or with an interpreter that the image lacks'
 
 /**
- * Quotes the line that says that the command itself could not be started, as Fly's init and
- * podman's print it. Empty if there is none.
+ * Says what it means when the last lines hold the one by which Fly's init, or podman's, says that
+ * the command itself could not be started. Empty if none does.
  */
 export function spawnError(lines: string[]): string {
-  const line = lines.findLast((each) => isSpawnError.test(each))?.trim()
+  const line = lines.findLast((each) => isSpawnError.test(each))
   if (line === undefined) return ''
-  return `The command could not be started (${line})${isNotFound.test(line) ? `. ${notFound}` : ''}`
+  const why = isNotFound.test(line) ? notFound : isDenied.test(line) ? denied : ''
+  return `The command itself could not be started${why && `. ${why}`}`
 }
 const isSpawnError = /failed to (?:spawn command|exec pid1)\b/i
+const isDenied = /permission denied/i
+const denied = 'Its file is not executable: chmod +x sets that'
+
+/**
+ * Says what a sender needs to know beside the program's own words, where the machine shows it: its
+ * memory, the command that its config gives it, and what a check expects. Fly passes a check on 2xx
+ * alone.
+ */
+export function explainMachine(machine: Machine): string[] {
+  const config = configOf(machine)
+  const [exit] = exitsOf(machine)
+  const { memory_mb: memoryMb } = config.guest ?? {}
+  const hasNoMemory = exit?.oom_killed === true && typeof memoryMb === 'number'
+  const command = crashesOf(machine).length > 0 ? commandOf(machine) : ''
+  const isRefused = failingChecks(machine).some((text) => /: [345]\d\d\b/.test(text))
+  return [
+    ...(command ? [`The command of its process group ${groupOf(machine)} is: ${command}`] : []),
+    ...(hasNoMemory
+      ? [`It has ${memoryMb} MB; memory in [[vm]] of fly.toml gives it more, such as "1gb"`]
+      : []),
+    ...(isRefused
+      ? ["A check passes on a status from 200 to 299: the app must answer so at the check's path"]
+      : []),
+  ]
+}
 
 export const reverted = (machine: Machine): Problem =>
   failure(

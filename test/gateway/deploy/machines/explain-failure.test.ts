@@ -25,7 +25,7 @@ test('a program that crashes leaves its last lines in the log and the problem, b
     logCommand: `fly logs --app web --machine ${id}`,
   })
   expect(problem.message).toContain(
-    `Machine ${id} crashed: its process ended by itself with exit code 7. More of what it printed is in its log (fly logs --app web --machine ${id}).`,
+    `Machine ${id} crashed: its process ended by itself with exit code 7. Its log: fly logs --app web --machine ${id}.`,
   )
 
   const shown = log.flatMap((event) =>

@@ -1,0 +1,3 @@
+import sqlite3
+
+sqlite3.connect("/tmp/shop.db").execute("ALTER TABLE orders ADD COLUMN paid")
