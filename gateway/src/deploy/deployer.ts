@@ -10,8 +10,8 @@ import type { DesiredApp } from './config/desired-app.ts'
 import { refuseLargeRollout } from './config/desired-size.ts'
 import { withLastApplied } from './config/restore-config.ts'
 import { Execution, type Settings } from './execution.ts'
+import { Registrations } from './fly-release/registrations.ts'
 import type { DeployJob } from './job.ts'
-import { explainFailure } from './machines/explain-failure.ts'
 import { isManaged } from './managed.ts'
 import { appliedSteps, planRollout } from './plan.ts'
 import { assertRegion, Regions } from './preflight/regions.ts'
@@ -19,7 +19,7 @@ import { chooseVolumes, replacementNotes, replacementsOf } from './preflight/rep
 import { assertDataStays, keptVolumes, neededVolumes } from './preflight/volumes.ts'
 import { snapshotOf } from './progress.ts'
 import { releaseCommand } from './release-command.ts'
-import { rollBack } from './rollback.ts'
+import { orRollBack, rollBack } from './rollback.ts'
 import { bluegreen } from './strategies/bluegreen.ts'
 import { canary } from './strategies/canary.ts'
 import { immediate } from './strategies/immediate.ts'
@@ -57,12 +57,18 @@ const strategies: Record<Strategy, (execution: Execution) => Promise<void>> = {
 export class Deployer {
   readonly #settings: Settings
   readonly #regions: Regions
+  readonly #flyReleases: Registrations
   /** By app: when the gateway last saw it set up, on the monotonic clock. */
   readonly #seen = new Map<string, number>()
 
   constructor(settings: Settings) {
     this.#settings = settings
     this.#regions = new Regions(settings.fly)
+    this.#flyReleases = new Registrations(settings)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#flyReleases[Symbol.asyncDispose]()
   }
 
   /**
@@ -144,7 +150,7 @@ export class Deployer {
           execution.emit(step, { status: 'verified', after: job.image.reference })
       })
 
-    await cleanUp(execution)
+    await Promise.all([cleanUp(execution), this.#flyReleases.succeed(execution)])
     const { desired, appliedConfig = {} } = execution.progress
     return { url: this.#url(job), desired: withLastApplied(desired, appliedConfig) }
   }
@@ -157,6 +163,12 @@ export class Deployer {
   }
 
   async #run(job: DeployJob): Promise<Execution> {
+    const execution = await this.#executionOf(job)
+    this.#flyReleases.begin(execution)
+    return execution
+  }
+
+  async #executionOf(job: DeployJob): Promise<Execution> {
     if (job.rollout) return new Execution(this.#settings, job, snapshotOf(job.rollout))
     const { progress, machines } = await this.#plan(job)
     for (const machine of machines.filter((machine) => !isManaged(machine))) {
@@ -196,13 +208,12 @@ export class Deployer {
     execution: Execution,
     step: (execution: Execution) => Promise<void>,
   ): Promise<void> {
-    if (execution.progress.rollbackReason)
-      return await rollBack(execution, execution.progress.rollbackReason)
+    const { rollbackReason } = execution.progress
     try {
-      await step(execution)
+      await (rollbackReason ? rollBack(execution, rollbackReason) : orRollBack(execution, step))
     } catch (error) {
-      const reason = await explainFailure(execution, execution.rollbackReason(error))
-      await rollBack(execution, execution.job.redact(reason.body()))
+      await this.#flyReleases.fail(execution, error)
+      throw error
     }
   }
 
