@@ -70,7 +70,7 @@ async function appOf(files: Record<string, string>): Promise<string> {
   return app
 }
 
-describe('the stand-in planner', () => {
+describe('the stand-in planner', { timeout: 20_000 }, () => {
   test('names itself', async () => {
     expect(spawnSync(standIn, ['--version'], { env: {} }).stdout.toString()).toBe(
       'railpack version 0.37.0-standin\n',
