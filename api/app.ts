@@ -15,3 +15,6 @@ export const ownerRule =
 
 /** An owner of machines. It becomes a part of names on Fly, so it follows the same rule as an app. */
 export const OwnerName = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])$/, ownerRule)
+
+/** The names of an app's config file. The first one that exists wins, as in flyctl. */
+export const configNames = ['fly.toml', 'fly.json', 'fly.yaml']

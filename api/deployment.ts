@@ -45,9 +45,10 @@ export const SourceFacts = z.object({
 export type SourceFacts = z.infer<typeof SourceFacts>
 
 /**
- * A pushed image. `reference` is `host/repository@sha256:…`; deploys use nothing else. `sizeBytes`
- * is the compressed size of its layers, over all platforms. `builder` is known for new images: a
- * railpack image takes its command as one string.
+ * A pushed image. `reference` is `host/repository@sha256:…`. Machines get it with the first of
+ * `tags` added, for people: the digest decides. `sizeBytes` is the compressed size of its layers,
+ * over all platforms. `builder` is known for new images: a railpack image takes its command as one
+ * string.
  */
 export const ImageFacts = z.object({
   reference: z.string(),

@@ -64,6 +64,8 @@ const Machine = z.object({
     'creating',
     'updating',
     'started',
+    'updated',
+    'created',
     'checking',
     'verified',
     'failed',

@@ -7,9 +7,10 @@ import { parseArgs } from 'node:util'
 import { type Lab, startLab } from '../lab/start-lab.ts'
 import { deployFolder, readPage, scaleTo } from '../lab/use-lab.ts'
 import type { Measure } from './measure.ts'
+import { socketLine, socketServer, WebSockets } from './web-sockets.ts'
 
 const about =
-  "requests lost while two machines are deployed, through localfly's proxy: [--strategy NAME] [--rate 50] (requests a second)"
+  "requests lost and WebSockets cut while two machines are deployed, through localfly's proxy: [--strategy NAME] [--rate 50] (requests a second) [--sockets 100]"
 /** `immediate` takes both machines at once, for comparison. */
 const strategies = ['rolling', 'canary', 'bluegreen', 'immediate']
 const example = join(import.meta.dirname, '../examples/hello-node')
@@ -21,6 +22,7 @@ async function run(args: string[]): Promise<Measure[]> {
     options: {
       strategy: { type: 'string', multiple: true, default: strategies },
       rate: { type: 'string', default: '50' },
+      sockets: { type: 'string', default: '100' },
       port: { type: 'string', default: '8451' },
       dir: { type: 'string', default: '.lab-bench' },
     },
@@ -37,8 +39,9 @@ async function run(args: string[]): Promise<Measure[]> {
   try {
     await cp(example, source, { recursive: true })
     const measures: Measure[] = []
+    const load = { perSecond: Number(values.rate), sockets: Number(values.sockets) }
     for (const strategy of values.strategy)
-      measures.push(await measure(lab, source, strategy, Number(values.rate)))
+      measures.push(await measure(lab, source, strategy, load))
     return measures
   } finally {
     await rm(source, { recursive: true })
@@ -49,14 +52,14 @@ async function measure(
   lab: Lab,
   source: string,
   strategy: string,
-  perSecond: number,
+  { perSecond, sockets }: { perSecond: number; sockets: number },
 ): Promise<Measure> {
   const app = `downtime-${strategy}`
   const deploy = async (greeting: string, options = {}) => {
     const server = await readFile(join(example, 'server.js'), 'utf8')
     await writeFile(
       join(source, 'server.js'),
-      server.replace(/const greeting = .*/, `const greeting = '${greeting}'`),
+      server.replace(/const greeting = .*/, `const greeting = '${greeting}'`) + socketServer,
     )
     const { state, problem } = await deployFolder(lab, app, source, options)
     if (state !== 'live')
@@ -64,16 +67,20 @@ async function measure(
   }
   await deploy('Hello from before')
   await scaleTo(lab, app, 2)
+  const webSockets = await WebSockets.open(lab, app, sockets)
   const load = new Load(lab, app, perSecond)
   await sleep(settleMs)
+  webSockets.start()
   await deploy('Hello from after', { strategy })
   await sleep(settleMs)
+  const held = webSockets.end()
   const { sent, lost, slowestMs, versions } = await load.end()
   const kinds = [...lost].map(([what, count]) => `${count} x ${what}`).join(', ')
   const count = [...lost.values()].reduce((sum, each) => sum + each, 0)
   console.log(
     `\n${strategy}: ${sent} requests, ${count} lost${kinds && `: ${kinds}`}; slowest ${slowestMs} ms`,
   )
+  console.log(`${strategy}: ${socketLine(held)}`)
   if (!versions.has('Hello from after'))
     throw new Error(`${strategy}: nothing was answered by the new version`)
   const goal = strategy === 'immediate' ? {} : { goal: 0 }
@@ -86,6 +93,7 @@ async function measure(
     sent,
     lost: count,
     slowestMs,
+    sockets: held,
     proxy,
   }
   return {

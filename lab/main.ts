@@ -9,10 +9,12 @@ const { values } = parseArgs({
 
 // Registered first, so that a signal during the start stops the parts that exist.
 const stop = Promise.withResolvers<void>()
-let signals = 0
+let firstAt: number | null = null
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    if (++signals > 1) process.exit(130)
+    firstAt ??= performance.now()
+    // Ctrl-C comes twice at once: from the terminal, and from npm, which passes it on.
+    if (performance.now() - firstAt > 1000) process.exit(130)
     stop.resolve()
   })
 }

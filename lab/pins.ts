@@ -47,7 +47,12 @@ export const bakedTools = {
   python: '3.13.5',
   /** For `mise install-into caddy@<version>`. */
   caddy: '2.11.7',
+  /** For `mise install go@<version>`. 1.25 is railpack's default. */
+  go: '1.25.14',
 }
+
+/** The checksum of the Go module that is the toolchain `bakedTools.go`, as in a go.sum. */
+export const goToolchainSum = 'h1:XriDgll2yv4W2YeUo2X/WuUuy+iGJkXGH0CQloMBEXo='
 
 const isArm = process.arch === 'arm64'
 

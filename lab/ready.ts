@@ -26,7 +26,23 @@ export const debianTree = join(cacheDir, `debian-${treeRecipe}.tar`)
 /** The registry's storage with every stand-in image in it. */
 export const imagesDir = join(
   cacheDir,
-  `images-${recipe([treeRecipe, JSON.stringify([pins.npmTarballs, pins.bakedTools, pins.caddyHash, pins.images])], ['images/Dockerfile', 'images/mise-caddy/install', 'images/mise-caddy/list-all', 'make/base-images.ts'])}`,
+  `images-${recipe(
+    [
+      treeRecipe,
+      JSON.stringify([pins.npmTarballs, pins.bakedTools, pins.caddyHash, pins.goToolchainSum]),
+      JSON.stringify(pins.images),
+    ],
+    [
+      'images/Dockerfile',
+      'images/mise-caddy/install',
+      'images/mise-caddy/list-all',
+      'images/mise-go/install',
+      'images/mise-go/list-all',
+      'images/mise-go/parse-legacy-file',
+      'make/base-images.ts',
+      'make/go-toolchain.ts',
+    ],
+  )}`,
 )
 
 /**

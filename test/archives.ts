@@ -111,7 +111,12 @@ const times = (count: number, make: (i: number) => Buffer): Buffer[] =>
 
 const gnuWith = (raw: Record<number, string>): Buffer => entry({ magic: 'ustar  \0', raw })
 /** A GNU sparse file: the numbers of its map and its size, in octal, and its stored content. */
-const gnuSparse = (map: string, realSize: string, body: string, name = 'a'): Buffer =>
+const gnuSparse = (
+  map: string,
+  realSize: string,
+  body: string,
+  name: string | Buffer = 'a',
+): Buffer =>
   entry({
     name,
     type: 'S',
@@ -280,6 +285,11 @@ export const hostile: Hostile[] = [
     'a sparse file of 1 TiB',
     'archive-too-large',
     tar(sparse10({ realsize: `${2 ** 40}` }, `1\n${2 ** 40 - 1}\n1\n`, 'x')),
+  ],
+  [
+    'a sparse file whose map has a gap before its second header',
+    'archive-ambiguous',
+    () => tar(sparseInTwo('a', [[0], [50]])),
   ],
   ['a sparse file with no size', 'archive-ambiguous', tar(pax({ 'GNU.sparse.map': '0,1' }), good)],
   [
@@ -649,20 +659,23 @@ export const hostile: Hostile[] = [
   ],
 ]
 
-/** A GNU sparse file whose map goes on in a second header. */
-const moreParts = (() => {
-  const part = (at: number, bytes: number) => `${octal(at, 12)}${octal(bytes, 12)}`
-  const first = gnuSparse(
-    [0, 10, 20, 30].map((at) => part(at, 1)).join(''),
-    octal(51, 12),
-    'uvwxyz',
-  )
-  const second = Buffer.alloc(block)
-  second.write([40, 50].map((at) => part(at, 1)).join(''))
-  first[482] = 1
-  resum(first)
-  return Buffer.concat([first.subarray(0, block), second, first.subarray(block)])
-})()
+/** A GNU sparse file whose map goes on in a second header, and the offsets of its parts there. */
+export const sparseInTwo = (
+  name: string | Buffer,
+  [first, second]: [number[], number[]] = [
+    [0, 10, 20, 30],
+    [40, 50],
+  ],
+): Buffer => {
+  const map = (offsets: number[]) => offsets.map((at) => `${octal(at, 12)}${octal(1, 12)}`).join('')
+  const body = 'uvwxyz'.slice(0, first.length + second.length)
+  const begin = gnuSparse(map(first), octal(51, 12), body, name)
+  const further = Buffer.alloc(block)
+  further.write(map(second))
+  begin[482] = 1
+  resum(begin)
+  return Buffer.concat([begin.subarray(0, block), further, begin.subarray(block)])
+}
 function resum(header: Buffer): void {
   header.fill(' ', 148, 156)
   const sum = header.subarray(0, block).reduce((total, byte) => total + byte, 0)
@@ -821,7 +834,7 @@ export const odd: [what: string, paths: string[], bytes: Buffer][] = [
   [
     'a GNU sparse file with six parts, two of them in a second header',
     ['a', 'b'],
-    tar(moreParts, file('b')),
+    tar(sparseInTwo('a'), file('b')),
   ],
   ['a sparse file, pax 0.0', ['a', 'b'], tar(sparse00, file('x', 'xyz'), file('b'))],
   [

@@ -1,6 +1,6 @@
 /** A real flyctl, if there is one on PATH, that speaks only to a localfly. */
 import { execFile, execFileSync } from 'node:child_process'
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -42,5 +42,10 @@ export function flyctlAt(url: string, token: string) {
     const words = command.match(/(?:\\ |\S)+/g)!.map((word) => word.replaceAll('\\ ', ' '))
     return (await promisify(execFile)('flyctl', words, { env, cwd, timeout: 150_000 })).stdout
   }
-  return { run, cwd }
+  /** Ends the agent that a command may have started, and removes flyctl's folder. */
+  const end = async () => {
+    await run('agent stop').catch(() => {})
+    rmSync(cwd, { recursive: true, force: true })
+  }
+  return { run, cwd, end }
 }

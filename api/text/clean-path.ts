@@ -15,3 +15,6 @@ export function cleanPath(path: string): string {
   const cleaned = names.join('/')
   return isRooted ? `/${cleaned}` : cleaned || '.'
 }
+
+/** Whether a path leads out of the folder that it is relative to. */
+export const isOutside = (path: string): boolean => /^(?:\/|\.\.(?:\/|$))/.test(cleanPath(path))

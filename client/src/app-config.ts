@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path/posix'
 import { parse } from 'smol-toml'
 import { z } from 'zod'
+import { configNames } from '#api/app.ts'
 import { errorMessage } from '#api/error-code.ts'
 import { readIfThere } from './ignore/read-if-there.ts'
 
@@ -27,9 +28,6 @@ const Config = z.object({
     .catch(undefined),
 })
 
-/** In this order, as flyctl reads them. */
-const usual = ['fly.toml', 'fly.json', 'fly.yaml']
-
 const reader = (file: string): ((text: string) => unknown) => {
   if (file.endsWith('.json')) return (text) => JSON.parse(text)
   return /\.ya?ml$/.test(file) ? topLevelApp : parse
@@ -44,7 +42,9 @@ export async function readAppConfig(
   chosen: string | null = null,
 ): Promise<AppConfig> {
   const found = { app: null, dockerfile: null, ignorefile: null, files: [], error: null }
-  for (const file of chosen === null ? usual : [join(chosen), join(chosen, usual[0]!)]) {
+  for (const file of chosen === null
+    ? configNames
+    : [join(chosen), join(chosen, configNames[0]!)]) {
     const content = await readIfThere(join(folder, file))
     if (content === null) continue
     try {

@@ -3,7 +3,7 @@ import { AppName, appNameRule } from '#api/app.ts'
 import { errorMessage } from '#api/error-code.ts'
 import { type DeploymentOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
-import { cleanPath } from '#api/text/clean-path.ts'
+import { cleanPath, isOutside } from '#api/text/clean-path.ts'
 import { readSecrets } from './read-secrets.ts'
 
 type Connection = { gateway: URL; token: string }
@@ -170,7 +170,7 @@ function appAndFolder([first, folder]: string[]): { app: string | null; folder: 
 /** A path inside the folder, as the entries of a source have it. */
 function pathInside(path: string): string {
   const cleaned = cleanPath(path)
-  if (!/^(?:\/|\.\.?(?:\/|$))/.test(cleaned)) return cleaned
+  if (cleaned !== '.' && !isOutside(cleaned)) return cleaned
   throw wrongUse(`--include is given a path inside the folder, like dist, not ${path}.`)
 }
 

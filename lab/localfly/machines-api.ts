@@ -12,7 +12,7 @@ import { expectOrg, isOf, pageOf } from './org-pages.ts'
 import { expectRegion } from './regions.ts'
 import { machinePath, ok, parse, Routes } from './routes.ts'
 import type { App, FlyState, Machine } from './state.ts'
-import { claimVolumes, volumeRoutes } from './volumes-api.ts'
+import { claimVolumes, volumeRoutes, withVolumeFacts } from './volumes-api.ts'
 import { readWait, waitFor } from './wait.ts'
 import { webRoutes } from './web-api.ts'
 
@@ -50,6 +50,8 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
     atLeast(app, launch.min_secrets_version)
     expectRegion(launch.region ?? region)
     claimVolumes(state, app, launch.config, launch.region ?? region, machine)
+    const { mounts } = launch.config
+    if (mounts) launch.config.mounts = withVolumeFacts(state, mounts)
     return launch
   }
 

@@ -33,17 +33,18 @@ export function volumeRoutes(routes: Routes, state: FlyState): void {
   })
   routes.on('post', path, async ({ app, body }) => {
     const { snapshot_id: snapshot, source_volume_id: source, ...request } = parse(NewVolume, body)
-    expectRegion(request.region)
+    const forked = source ? find(state, app, source) : null
+    const region = request.region || forked?.region
+    if (!region) throw new FlyError(400, 'invalid_argument: region is required')
+    expectRegion(region)
     const id = `vol_${randomBytes(8).toString('hex')}`
-    const from = snapshot
-      ? findSnapshot(state, app, snapshot)
-      : source
-        ? find(state, app, source).id
-        : null
-    const size_gb = request.size_gb ?? 3
+    const from = snapshot ? findSnapshot(state, app, snapshot) : (forked?.id ?? null)
+    const size_gb = request.size_gb ?? forked?.size_gb ?? 3
     const now = new Date().toISOString()
     const volume: Volume = {
       ...request,
+      ...(forked && { encrypted: forked.encrypted ?? true, fstype: forked.fstype ?? 'ext4' }),
+      region,
       size_gb,
       id,
       app: app.name,
@@ -136,6 +137,19 @@ export function claimVolumes(
   }
 }
 
+/**
+ * The mounts as Fly keeps them, with facts of their volumes. `fly scale count` makes more volumes
+ * with the size and encryption that it reads there: flyctl's scale/machine_defaults.go.
+ */
+export const withVolumeFacts = (
+  state: FlyState,
+  mounts: NonNullable<Machine['config']['mounts']>,
+): typeof mounts =>
+  mounts.map((mount) => {
+    const { name, size_gb, encrypted } = state.volumes.get(mount.volume ?? '')!
+    return { name, ...mount, size_gb, encrypted: encrypted ?? true }
+  })
+
 export function removeVolume(state: FlyState, volume: Volume): void {
   for (const { id } of [volume, ...volume.snapshots])
     rmSync(state.folder('volumes', id), { recursive: true, force: true })
@@ -148,7 +162,8 @@ const VolumeSettings = z.object({
 })
 const NewVolume = VolumeSettings.extend({
   name: z.string().regex(/^[a-z0-9_]{1,30}$/),
-  region: z.string().min(1),
+  /** A fork stays in the region of its source if none is given: flyctl's `volumes fork`. */
+  region: z.string().nullish(),
   size_gb: z.int().min(1).max(500).nullish(),
   encrypted: z.boolean().nullish(),
   fstype: z.enum(['ext4', 'raw']).nullish(),

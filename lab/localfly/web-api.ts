@@ -22,6 +22,7 @@ type Variables = {
     region?: string
     network?: string
     ip?: string
+    peerIps?: string[]
   }
 }
 type Parts = { state: FlyState; token: string; registry: string }
@@ -91,6 +92,8 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
       throw new FlyError(200, 'Unknown repository')
     },
     addOns: () => ({ nodes: [] }),
+    // localfly has no peers, so those that flyctl remembers are of another Fly.
+    validateWireGuardPeers: ({ input }) => ({ invalidPeerIps: input?.peerIps ?? [] }),
     allocateIpAddress: ({ input }, find) => {
       const app = find(input?.appId)
       const { type = 'v6', region = '', network = '' } = input ?? {}

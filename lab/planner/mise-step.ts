@@ -15,6 +15,7 @@ const versionFiles = {
   '.python-version': 'python',
   '.node-version': 'node',
   '.nvmrc': 'node',
+  '.go-version': 'go',
 } as const
 const idiomatic = [
   'python',

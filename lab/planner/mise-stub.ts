@@ -31,7 +31,7 @@ const maxStubBytes = 10_000
  * image.
  */
 function miseStub(): string {
-  const answers = (['node', 'python', 'caddy'] as const).map((tool) => {
+  const answers = (['node', 'python', 'caddy', 'go'] as const).map((tool) => {
     return `  ${tool}@*) answer ${bakedTools[tool]} "\${asked#*@}" ;;`
   })
   return `#!/bin/sh

@@ -3,6 +3,7 @@ import { PlanError, aptCaches, runtimeImage, say } from './draft.ts'
 import type { Flags } from './configure.ts'
 import { applyConfig, readConfig } from './configure.ts'
 import { aptInstall, miseSteps, unmetVersionFiles } from './mise-step.ts'
+import { isGo, planGo } from './plan-go.ts'
 import { planNode } from './plan-node.ts'
 import { isPython, planPython } from './plan-python.ts'
 import { planShell, shellScript } from './plan-shell.ts'
@@ -124,7 +125,7 @@ const unknown = (name: string, ...signs: string[]): Provider => ({
     signs.some((sign) => (sign.startsWith('*') ? endsWith(files.root(), sign) : files.has(sign))),
   plan() {
     throw new PlanError(
-      `This is a ${capitalised(name)} app, which the stand-in planner does not know (it knows Node with npm, Python with requirements.txt, static files and shell scripts). Use a real railpack, or a Dockerfile.`,
+      `This is a ${capitalised(name)} app, which the stand-in planner does not know (it knows Go, Node with npm, Python with requirements.txt, static files and shell scripts). Use a real railpack, or a Dockerfile.`,
     )
   },
 })
@@ -134,7 +135,7 @@ const endsWith = (names: string[], sign: string) =>
 /** In railpack's order: the first detected provider plans. */
 const providers: Provider[] = [
   unknown('php', 'index.php', 'composer.json'),
-  unknown('golang', 'go.mod', 'go.work', 'main.go'),
+  { name: 'golang', detect: isGo, plan: planGo },
   unknown('java', 'pom.xml', 'gradlew'),
   unknown('rust', 'Cargo.toml'),
   unknown('ruby', 'Gemfile'),

@@ -147,6 +147,27 @@ test('without .dockerignore git decides: tracked files are sent, ignored ones ar
   expect(await files('.', { noIgnore: true })).toHaveLength(9)
 })
 
+test('git’s own ignore file counts in a worktree, and one of the user by a relative name', async () => {
+  const git = (...args: string[]) => execFileSync('git', ['-C', join(folder, 'main'), ...args])
+  write({ 'main/a': '', 'user.ignore': '' })
+  git('init', '-q')
+  git('add', 'a')
+  git('-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-qm', 'a')
+  git('worktree', 'add', '-q', '../other')
+  git('config', 'core.excludesFile', '../user.ignore')
+  write({ 'main/.git/info/exclude': '*.key\n', 'user.ignore': '*.tmp\n' })
+  write({ 'other/a.key': '', 'other/a.tmp': '', 'other/sub/b.tmp': '' })
+  expect(await files('other')).toEqual(['a'])
+  expect(await files('other/sub')).toEqual([])
+})
+
+test('a .gitignore that keeps a folder overrides those above it', async () => {
+  write({ '.gitignore': '/sub/deep\n*.log\n', 'sub/.gitignore': '!deep\n' })
+  write({ 'sub/deep/a': '', 'sub/deep/b/c': '', 'sub/a.log': '' })
+  const kept = ['sub/.gitignore', 'sub/deep/a', 'sub/deep/b/c']
+  expect(await files()).toEqual(['.gitignore', ...kept])
+})
+
 test('!dist in .dockerignore sends what .gitignore names', async () => {
   write({ '.gitignore': 'dist/\n', '.dockerignore': '!dist\n', 'dist/app.js': '' })
   expect(await files()).toContain('dist/app.js')

@@ -21,6 +21,7 @@ const idIn = (log: string) => /deployment (\S+) of/.exec(log)![1]!
 test.each([
   ['hello-node', 'railpack'],
   ['hello-python', 'railpack'],
+  ['hello-go', 'railpack'],
   ['hello-static', 'railpack'],
   ['hello-dockerfile', 'dockerfile'],
 ])(
@@ -59,7 +60,7 @@ test.each([
 
     const steps = (log: DeploymentEvent[], status: string) =>
       log.flatMap((event) => (event.type === 'step' && event.status === status ? [event.name] : []))
-    const work = /^(RUN|npm|pip|python|caddy|\[\d+\/\d+\] (?!FROM))/
+    const work = /^(RUN|npm|pip|python|go|caddy|\[\d+\/\d+\] (?!FROM))/
     expect(steps(again.log, 'cached').filter((name) => work.test(name))).not.toEqual([])
     expect(steps(again.log, 'done').filter((name) => work.test(name))).toEqual([])
     expect(await lab.machines(app)).toMatchObject([

@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { flyctlAt, hasFlyctl } from '../flyctl.ts'
 import { pageApp, startTestLab } from './start.ts'
@@ -6,7 +5,7 @@ import { pageApp, startTestLab } from './start.ts'
 describe.skipIf(!hasFlyctl)('a real flyctl and Tarmac, on the same machines', () => {
   test('flyctl shows, configures and deploys what Tarmac made, and Tarmac continues with it', async () => {
     await using lab = await startTestLab()
-    const { run: flyctl, cwd } = flyctlAt(lab.flyApi, lab.flyToken)
+    const { run: flyctl, end } = flyctlAt(lab.flyApi, lab.flyToken)
     const first = await lab.held('mixed', pageApp('first'))
     expect(first.record.state).toBe('live')
 
@@ -29,6 +28,6 @@ describe.skipIf(!hasFlyctl)('a real flyctl and Tarmac, on the same machines', ()
     expect(await flyctl('secrets list -a mixed')).toMatch(/WORD .*Deployed/)
     expect(await flyctl('machine list -a mixed -q')).toContain(id)
     expect(await lab.machines('mixed')).toHaveLength(1)
-    rmSync(cwd, { recursive: true })
+    await end()
   })
 })

@@ -9,14 +9,13 @@ import { labPort } from './start.ts'
 
 const root = join(import.meta.dirname, '../..')
 
-/** Runs `npm run lab` until it reports that it is ready. */
-async function startLabProcess(dir: string, port: number) {
+const byNode = [process.execPath, join(root, 'lab/main.ts')]
+const byNpm = ['npm', 'run', '--silent', 'lab', '--']
+
+/** Runs the lab until it reports that it is ready. */
+async function startLabProcess(dir: string, port: number, [program = '', ...args] = byNode) {
   const env = { ...process.env, TARMAC_WATCH: '1' }
-  const child = spawn(
-    process.execPath,
-    [join(root, 'lab/main.ts'), '--port', String(port), '--dir', dir],
-    { env },
-  )
+  const child = spawn(program, [...args, '--port', String(port), '--dir', dir], { env, cwd: root })
   const exit = once(child, 'exit')
   let said = ''
   for await (const chunk of child.stdout) {
@@ -64,5 +63,20 @@ test('a killed lab leaves machines and builds behind; the next lab in its folder
   next.child.kill('SIGTERM')
   expect(await next.exit).toEqual([0, null])
   expect(await leftOf(traces)).toEqual([])
+  await rm(dir, { recursive: true })
+})
+
+test('whoever ends npm by its id, gently or not, ends the whole lab', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'tarmac-e2e-'))
+  const port = await labPort()
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    const lab = await startLabProcess(dir, port, byNpm)
+    const traces = await recordTraces(dir)
+    expect(await leftOf(traces)).not.toEqual([])
+    lab.child.kill(signal)
+    await lab.exit
+    // A killed npm does not wait for the lab, which ends in order behind it.
+    await expect.poll(() => leftOf(traces), { timeout: 30_000, interval: 500 }).toEqual([])
+  }
   await rm(dir, { recursive: true })
 })

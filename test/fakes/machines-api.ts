@@ -434,7 +434,7 @@ function shown({ lease: _lease, made: _made, ...machine }: Kept): Machine {
 }
 
 function imageRef({ image = '' }: MachineConfig): NonNullable<Machine['image_ref']> {
-  const [, registry = '', repository = '', digest = ''] =
-    /^([^/]+)\/([^@:]+)@(.+)$/.exec(image) ?? []
-  return { registry, repository, digest }
+  const [, registry = '', repository = '', tag = '', digest = ''] =
+    /^([^/]+)\/([^@:]+)(?::([^@]+))?@(.+)$/.exec(image) ?? []
+  return { registry, repository, tag, digest }
 }

@@ -68,7 +68,8 @@ const treeWith = (paths: string[]) => ({
   sizeBytes: 0,
   entries: paths.map((path) => ({ type: 'link' as const, path, target: '' })),
 })
-const marks = { image: { reference: 'a' }, deployment: 'a', number: 1, owner: null, builder: null }
+const image = { reference: 'a', digest: '', tags: [] }
+const marks = { image, deployment: 'a', number: 1, owner: null, builder: null }
 
 export const flyToml: Record<string, Shapes> = {
   'gateway/src/flytoml/formats/toml-size.ts › isDeeperThan': {
@@ -233,6 +234,9 @@ export const flyToml: Record<string, Shapes> = {
       'YAML value 2',
       hostileTexts(yaml, (text) => `a: |\n  ${text}`),
     ),
+    'a row of anchors in a list of YAML': (size) => () => yaml(`[${repeated('&a ', size)}`),
+    'a row of tags in a list of YAML': (size) => () => yaml(`[${repeated('!a ', size)}`),
+    'many ends of a list of YAML': (size) => () => yaml(`[${repeated('}', size)}`),
     'many lines of YAML': (size) => () => yaml(lines(8, (at) => `a${at}: 1`)(size)),
     'many items of YAML': (size) => () => yaml(`a: [${lines(8, (at) => `${at},`)(size)}]`),
     'lists in lists of YAML': (size) => () =>

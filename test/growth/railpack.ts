@@ -6,7 +6,7 @@ import { unwantedFiles } from '../../gateway/src/buildkit/context/unwanted-files
 import { railpackRules } from '../../gateway/src/railpack/ignore-rules.ts'
 import { unusedDockerfile } from '../../gateway/src/railpack/unused-dockerfile.ts'
 import { scratch, http } from '../../gateway/src/llb/graph.ts'
-import { cleanPath } from '../../api/text/clean-path.ts'
+import { cleanPath, isOutside } from '../../api/text/clean-path.ts'
 import { imageName } from '../../gateway/src/llb/image-name.ts'
 import { StatusResponse } from '../../gateway/src/buildkit/messages.ts'
 import { chooseBuilder } from '../../gateway/src/railpack/choose-builder.ts'
@@ -67,6 +67,7 @@ export const railpack: Record<string, Shapes> = {
       cleanPath(`${repeated('a', size)}/${repeated('b/../', size)}`),
     'down and up': (size) => () => cleanPath(repeated('a/', size) + repeated('../', size)),
   },
+  'api/text/clean-path.ts › isOutside': hostileTexts(isOutside),
   'gateway/src/llb/image-name.ts › imageName': {
     ...hostileTexts(imageName),
     ...hostileTexts(imageName, (text) => `a.b/${text}`),

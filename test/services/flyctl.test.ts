@@ -32,7 +32,8 @@ describe.skipIf(!hasFlyctl)('a real flyctl accepts localfly as Fly', { timeout: 
   })
   afterAll(async () => {
     await open.disposeAsync() // rejects when an answer broke Fly's schema
-    for (const each of [dir, fly.cwd]) rmSync(each, { recursive: true, force: true })
+    await fly.end()
+    rmSync(dir, { recursive: true, force: true })
   })
 
   test('machine run, list, status, stop, start, update, exec, destroy: the printed state is the real one', async () => {
@@ -110,6 +111,17 @@ describe.skipIf(!hasFlyctl)('a real flyctl accepts localfly as Fly', { timeout: 
     await expect(deploy('one')).rejects.toThrow('exited with non-zero status of 7')
     expect(await flyctl('releases')).toMatch(/v4 .*failed/)
     expect(await page('deployed')).toBe('two')
+
+    // One of the two new machines takes the fork, the other one gets a new volume of the same kind.
+    const [{ id: volume }] = await api('GET', '/apps/deployed/volumes')
+    expect(await flyctl(`volumes fork ${volume}`)).toMatch(/Region: ams[^]*Size GB: 1/)
+    expect(await flyctl('scale count 3 -y')).toMatch(/1 volumes and 1 unattached volumes/)
+    const volumes: any[] = await api('GET', '/apps/deployed/volumes')
+    const kind = { name: 'data', region: 'ams', size_gb: 1, encrypted: true }
+    expect(volumes).toMatchObject([kind, kind, kind])
+    expect(new Set(volumes.map((each) => each.attached_machine_id))).toEqual(
+      new Set((await machines('deployed')).map((each: any) => each.id)),
+    )
   })
 
   test('every command directly follows the previous one, on an app made by flyctl and on one deployed only by Tarmac', async () => {

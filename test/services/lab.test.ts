@@ -37,6 +37,9 @@ RUN apt-get update && apt-get install -y --no-install-recommends tree && tree --
 FROM ghcr.io/railwayapp/railpack-builder:mise-2026.8.6
 RUN mise --version | grep ${bakedTools.mise} && caddy version | grep ${bakedTools.caddy} && test -d /root/.cache
 RUN /mise/installs/python/${bakedTools.python}/bin/python -m venv /venv && /venv/bin/pip --version
+ENV MISE_DATA_DIR=/mise MISE_SHIMS_DIR=/mise/shims MISE_IDIOMATIC_VERSION_FILE_ENABLE_TOOLS=go
+RUN mkdir /etc/mise && echo 'tools.go = "${bakedTools.go}"' > /etc/mise/config.toml && mise install
+RUN echo 'go 1.23.4' > /go.mod && /mise/shims/go version | grep ${bakedTools.go}
 `,
     )
   }

@@ -337,6 +337,45 @@ test('the control port switches the request limits; flyctl waits for its turn wh
   expect(await asks('curl/8')).toEqual(new Set([200]))
 })
 
+test('a fork without a region stays in that of its source; a machine’s mount says size and encryption, as scale count reads them', async () => {
+  await app('forked')
+  const own = { name: 'data', region: 'ams', size_gb: 2, encrypted: false }
+  const { body: source } = await api('POST', '/apps/forked/volumes', own)
+  const { body: fork } = await api('POST', '/apps/forked/volumes', {
+    name: 'data',
+    region: '',
+    size_gb: null,
+    encrypted: null,
+    source_volume_id: source.id,
+  })
+  expect(fork).toMatchObject({ ...own, attached_machine_id: null })
+  expect(fork.id).not.toBe(source.id)
+  expect((await api('POST', '/apps/forked/volumes', { name: 'data' })).status).toBe(400)
+
+  const config = { image: one, mounts: [{ volume: source.id, path: '/data' }] }
+  const { body: made } = await api('POST', '/apps/forked/machines', { region: 'ams', config })
+  expect(made.config.mounts).toEqual([
+    { volume: source.id, path: '/data', name: 'data', size_gb: 2, encrypted: false },
+  ])
+
+  // flyctl's `scale count 2`: a volume as the mount says, and a machine with the config of the first.
+  const [mount] = made.config.mounts
+  const { body: volume } = await api('POST', '/apps/forked/volumes', {
+    name: mount.name,
+    region: 'ams',
+    size_gb: mount.size_gb,
+    encrypted: mount.encrypted,
+    require_unique_zone: true,
+    snapshot_id: null,
+    compute: made.config.guest,
+    compute_image: made.config.image,
+  })
+  expect(volume).toMatchObject(own)
+  const mounts = [{ ...mount, volume: volume.id }]
+  const second = { region: 'ams', config: { ...made.config, mounts } }
+  expect((await api('POST', '/apps/forked/machines', second)).body.config.mounts).toEqual(mounts)
+})
+
 test('an unknown region is refused for machines and volumes', async () => {
   await app('nowhere')
   const config = { image: one }
@@ -475,11 +514,15 @@ test('GraphQL answers flyctl’s queries by alias, and names unsupported fields'
     compressedSize: '0',
   })
 
-  const none = await graphql(
-    'mutation { validateWireGuardPeers(input: {}) { invalidPeerIps } }',
-    {},
+  // As flyctl sends it before it starts its agent.
+  const peers = await graphql(
+    'mutation ($input: ValidateWireGuardPeersInput!) { validateWireGuardPeers(input: $input) { invalidPeerIps } }',
+    { input: { peerIps: ['fdaa:0:1::3'] } },
   )
-  expect(none.errors[0].message).toContain("Field 'validateWireGuardPeers' doesn't exist")
+  expect(peers.data.validateWireGuardPeers.invalidPeerIps).toEqual(['fdaa:0:1::3'])
+
+  const none = await graphql('mutation { addWireGuardPeer(input: {}) { peerip } }', {})
+  expect(none.errors[0].message).toContain("Field 'addWireGuardPeer' doesn't exist")
 })
 
 const base64 = (text: string) => Buffer.from(text).toString('base64')

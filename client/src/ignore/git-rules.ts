@@ -4,7 +4,7 @@ import ignore from 'ignore'
 import { readIfThere } from './read-if-there.ts'
 import type { FolderRules } from './folder-rules.ts'
 import { checkGitPatterns } from './git-patterns.ts'
-import { globalIgnoreFile, trackedFiles } from './tracked-files.ts'
+import { otherIgnoreFiles, trackedFiles } from './tracked-files.ts'
 
 /** Dependencies and caches. They are left out even where no ignore file names them. */
 const dependencies = new Set(['node_modules', '__pycache__', '.venv'])
@@ -63,11 +63,17 @@ function foldersOf(path: string): string[] {
 /** Why an entry is left out. The nearest patterns decide. If they have no match, the next ones do. */
 function matching(file: string, isFolder: boolean, all: Patterns[]): string | null {
   for (const { why, root, test } of all) {
-    const { ignored, unignored } = test(relative(root, file) + (isFolder ? '/' : ''))
-    if (ignored || unignored) return ignored ? why : null
+    const path = relative(root, file)
+    const { ignored, unignored } = test(path + (isFolder ? '/' : ''))
+    if (unignored) return null
+    if (ignored && !leavesOutAbove(path, test)) return why
   }
   return null
 }
+
+/** Whether the patterns match a folder above a path. Nearer ones have then kept that folder. */
+const leavesOutAbove = (path: string, test: Patterns['test']): boolean =>
+  path.includes('/') && test(`${dirname(path)}/`).ignored
 
 /** The patterns that an ignore file has for the folder `root`. `folder` is the one that is sent. */
 async function patternsOf(
@@ -93,8 +99,8 @@ async function patternsAbove(
   for (let root = folder; ; root = dirname(root)) {
     if (root !== folder) patterns.push(...(await patternsOf(root, folder)))
     if (await stat(join(root, '.git')).catch(() => null)) {
-      patterns.push(...(await patternsOf(root, folder, join(root, '.git/info/exclude'))))
-      patterns.push(...(await patternsOf(root, folder, await globalIgnoreFile(folder))))
+      for (const file of await otherIgnoreFiles(root))
+        patterns.push(...(await patternsOf(root, folder, file)))
       const isExcluded = root !== folder && matching(folder, true, patterns) !== null
       return { isRepository: true, patterns: isExcluded ? [] : patterns }
     }

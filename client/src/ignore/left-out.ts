@@ -1,3 +1,4 @@
+import { someOf } from '#api/text/some-of.ts'
 import type { LeftOut } from '../list-source.ts'
 
 const namesShown = 5
@@ -8,10 +9,8 @@ export function leftOutLines(leftOut: readonly LeftOut[]): string[] {
   const reasons = [...new Set(leftOut.map(({ why }) => why))]
   const ofFiles = reasons.filter((why) => why !== dependencies)
   return [...ofFiles, ...reasons.filter((why) => why === dependencies)].map((why) => {
-    const all = leftOut.filter((each) => each.why === why)
-    const names = all.slice(0, namesShown).map(({ path }) => path)
-    const more = all.length - names.length
-    return `left out ${why}: ${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+    const paths = leftOut.filter((each) => each.why === why).map(({ path }) => path)
+    return `left out ${why}: ${someOf(paths, namesShown)}`
   })
 }
 

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { homedir } from 'node:os'
-import { join } from 'node:path/posix'
+import { join, resolve } from 'node:path/posix'
 import { promisify } from 'node:util'
 import { errorCode, errorMessage } from '#api/error-code.ts'
 
@@ -31,13 +31,24 @@ export async function trackedFiles(
   }
 }
 
-/** Git's ignore file of this user, by `core.excludesFile` or git's default. */
-export async function globalIgnoreFile(folder: string): Promise<string> {
-  const asked = await git(folder, 'config', '--path', '--get', 'core.excludesFile').catch(
-    () => null,
-  )
+/**
+ * Git's other ignore files for a repository: its own, and that of this user by `core.excludesFile`
+ * or git's default. A worktree or a submodule has its own one elsewhere. Without git: the usual ones.
+ */
+export async function otherIgnoreFiles(root: string): Promise<string[]> {
+  const answerTo = (...args: string[]) =>
+    git(root, ...args).then(
+      ({ stdout }) => stdout.trim(),
+      () => '',
+    )
+  const [own, ofUser] = await Promise.all([
+    answerTo('rev-parse', '--git-path', 'info/exclude'),
+    answerTo('config', '--path', '--get', 'core.excludesFile'),
+  ])
   const config = process.env['XDG_CONFIG_HOME'] || join(homedir(), '.config')
-  return asked?.stdout.trim() || join(config, 'git/ignore')
+  return [own || '.git/info/exclude', ofUser || join(config, 'git/ignore')].map((file) =>
+    resolve(root, file),
+  )
 }
 
 /** The first line of what git said, without its "fatal:". */

@@ -95,7 +95,7 @@ async function findImage(
   if (!known) refuseUnusable(reference, manifest, ownPlatform)
   const { digest } = manifest
   const builder = known?.builder ?? imageBuilder(manifest)
-  const tags = tag === undefined ? [] : [tag]
+  const tags = tag === undefined ? (known?.tags ?? []) : [tag]
   return { reference: `${host}/${repository}@${digest}`, digest, tags, ...(builder && { builder }) }
 }
 

@@ -15,6 +15,7 @@ import type { DeployJob } from './job.ts'
 import { isManaged } from './managed.ts'
 import { appliedSteps, planRollout } from './plan.ts'
 import { assertRegion, Regions } from './preflight/regions.ts'
+import { chooseVolumes, replacementNotes, replacementsOf } from './preflight/replacements.ts'
 import { assertDataStays, keptVolumes, neededVolumes } from './preflight/volumes.ts'
 import { snapshotOf } from './progress.ts'
 import { releaseCommand } from './release-command.ts'
@@ -178,6 +179,7 @@ export class Deployer {
     for (const machine of machines) await assertKnown(job, machine)
     const warnings = [...ignoredOptions(job, progress.steps), ...keptVolumes(job, progress.steps)]
     for (const text of warnings) job.emit({ type: 'warning', text })
+    for (const text of replacementNotes(progress)) job.emit({ type: 'note', text })
     return new Execution(this.#settings, job, progress)
   }
 
@@ -193,9 +195,11 @@ export class Deployer {
     refuseLargeRollout(progress)
 
     const needs = neededVolumes(progress)
-    if (needs.length > 0) {
+    const replacements = replacementsOf(progress)
+    if (needs.length + replacements.length > 0) {
       const volumes = await fly.volumes(app, signal).catch(without)
-      assertDataStays(job, needs, { machines, volumes })
+      const others = chooseVolumes(job, replacements, volumes)
+      assertDataStays(job, needs, { machines, volumes: others })
     }
     return { progress, machines }
   }

@@ -58,7 +58,7 @@ function warnOfRest(
   const start = `fly machine start ${machine} --app ${execution.job.app}`
   const why = down.stopAfterwards
     ? 'it was stopped before the deploy, and is stopped again after its test'
-    : 'it does not execution at the end of the deploy'
+    : 'it does not run at the end of the deploy'
   warn(execution, down, `No machine of group ${group} runs: ${why}. To start it: ${start}`)
 }
 

@@ -10,7 +10,7 @@ import {
   type MachineConfig,
 } from '../fly/machine.ts'
 import type { DesiredApp, DesiredGroup } from './config/desired-app.ts'
-import { isStandby } from './config/merge-config.ts'
+import { isStandby, lacksVolume } from './config/merge-config.ts'
 import type { DeployJob } from './job.ts'
 import { groupOf, isTemporary, isManaged, ownerOf, assertNotOlder } from './managed.ts'
 import type { DeployProgress, Role, MachineStep, PreviousVersion } from './progress.ts'
@@ -52,7 +52,8 @@ export function planRollout(job: Job, machines: Machine[]): DeployProgress {
 
   const { strategy, releaseCommand } = desired
   const toApply = desired.groups.flatMap((group) => stepsOf(target, group))
-  const blue = strategy === 'bluegreen' ? kept : []
+  const replaced = new Set(toApply.flatMap(({ replaces = [] }) => replaces))
+  const blue = kept.filter(({ id }) => replaced.has(id))
   const gone = ours.filter((machine) => !kept.includes(machine))
   const steps = [
     ...(releaseCommand ? [releaseCommandStep(target)] : []),
@@ -76,8 +77,7 @@ function stepsOf(target: Target, group: DesiredGroup): MachineStep[] {
   const existing = machines.map((machine) => existingStep('update', group.name, machine))
   if (existing.length === 0) return newSteps(target, group)
 
-  const steps =
-    target.desired.strategy === 'bluegreen' ? greensOf(existing, group, target.nameOf) : existing
+  const steps = withGreens(existing, group, target)
   const { config } = group
   const first = steps.find(
     ({ standbyFor, previous }) => !standbyFor && !isStandby(previous?.config ?? {}, config),
@@ -163,23 +163,37 @@ function largestGuest({ groups }: DesiredApp, of: (group: DesiredGroup) => Machi
   return largest?.guest ?? { cpu_kind: 'shared', cpus: 2, memory_mb: 512 }
 }
 
-/** One new machine for each existing one, with the same config except for the release. */
-function greensOf(
-  blues: MachineStep[],
+/**
+ * Puts a new machine in the place of each one that an update cannot bring to the release: of all
+ * with bluegreen, and of those that lack a mount. It has the same config except for the release.
+ */
+function withGreens(
+  existing: MachineStep[],
   { config }: DesiredGroup,
-  named: Target['nameOf'],
+  { desired, nameOf }: Target,
 ): MachineStep[] {
-  const names = new Map(blues.map(({ machine, group }, at) => [machine, named(group, at + 1)]))
-  return blues.map(({ group, region, previous, machine, launch }) => {
+  const isReplaced = ({ previous }: MachineStep) =>
+    desired.strategy === 'bluegreen' || lacksVolume(previous?.config ?? {}, config)
+  const names = new Map(
+    existing
+      .filter(isReplaced)
+      .map(({ machine, group }, at) => [machine ?? '', nameOf(group, at + 1)]),
+  )
+  return existing.map((step) => {
+    const { machine, group, region, previous, launch } = step
+    const name = names.get(machine ?? '')
+    if (name === undefined || machine === null) return step
+
     const { standbys = [], ...base } = previous?.config ?? {}
-    const standbyFor = isStandby({ standbys }, config)
-      ? (names.get(standbys[0] ?? '') ?? null)
-      : null
+    const [active = ''] = isStandby({ standbys }, config) ? standbys : []
+    const standbyFor = names.get(active) ?? null
+    const stays = standbyFor === null && existing.some((each) => each.machine === active)
     return {
-      ...newStep('green', group, region, names.get(machine) ?? ''),
-      base,
+      ...newStep('green', group, region, name),
+      base: stays ? { ...base, standbys } : base,
       launch,
       standbyFor,
+      replaces: machine,
     }
   })
 }

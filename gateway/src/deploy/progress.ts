@@ -39,7 +39,7 @@ export const snapshotOf = (progress: DeployProgress): DeployProgress => ({
  * What a machine is for. `update`: it gets the release. `new`, `green`: it is created for the
  * release; greens stay cordoned until all are healthy. `canary`, `releaseCommand`: it is
  * temporary.
- * `blue`: the greens replace it. `gone`: it is no longer wanted.
+ * `blue`: a green replaces it. `gone`: it is no longer wanted.
  */
 export type Role = 'update' | 'new' | 'green' | 'canary' | 'releaseCommand' | 'blue' | 'gone'
 
@@ -59,6 +59,8 @@ export type MachineStep = {
   base: MachineConfig | null
   /** The name of the step whose standby this machine is. */
   standbyFor: string | null
+  /** For a green: the id of the machine that it replaces. Older records lack it. */
+  replaces?: string
   /** The volumes chosen for a new machine, by mount name. */
   volumes: Record<string, string>
   /** False: the deploy does not start the machine, for example because it did not run before. */

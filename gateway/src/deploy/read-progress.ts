@@ -34,6 +34,7 @@ const machineStep = fieldsOf(
       .nullable(),
     base: storedConfig.nullable(),
     standbyFor: z.string().nullable(),
+    replaces: z.string().exactOptional(),
     volumes: z.record(z.string(), z.string()),
     launch: z.boolean(),
     stopAfterwards: z.boolean(),

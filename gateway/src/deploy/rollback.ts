@@ -190,8 +190,9 @@ function recoveryCommand(
   { job }: Execution,
   { role, machine, name, previous, now }: MachineStep,
 ): string {
+  const id = machine ?? name
   if (!previous)
-    return `machine ${machine ?? name} should be gone; run: fly machine destroy ${machine ?? name} --force --app ${job.app}`
+    return `machine ${id} should be gone; run: fly machine stop ${id} --app ${job.app} && fly machine destroy ${id} --app ${job.app}`
   if (role === 'blue')
     return `machine ${machine} should run and be reachable as before; run: fly machine uncordon ${machine} --app ${job.app} && fly machine start ${machine} --app ${job.app}`
   return `machine ${machine} should run ${previous.image}, last seen on ${now?.image ?? previous.image}; run: fly machine update ${machine} --image ${previous.image} --app ${job.app}`

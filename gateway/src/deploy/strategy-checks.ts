@@ -1,5 +1,5 @@
 import { Problem } from '#api/problem.ts'
-import { configOf, imageOf, type Machine } from '../fly/machine.ts'
+import { configOf, imageOf, type Machine, type Mount } from '../fly/machine.ts'
 import type { DesiredApp } from './config/desired-app.ts'
 import { notApplicable } from './config/desired.ts'
 import { isSameMount } from './config/merge-config.ts'
@@ -42,17 +42,13 @@ export function assertStrategyApplies(
     const { mounts: present = [] } = configOf(machine)
     const wanted = groups.find(({ name }) => name === groupOf(machine))?.config.mounts ?? []
     const missing = wanted.find((mount) => !present.some((one) => isSameMount(one, mount)))
-    if (!missing) continue
-    throw mountMissing(missing.name ?? '', machine)
+    // A machine without a volume is replaced.
+    if (missing && present[0]) throw otherVolume(missing, present[0], machine)
   }
 }
 
-function mountMissing(name: string, machine: Machine): Problem {
-  const begin = `fly.toml mounts volume ${name}, and machine ${machine.id} of group ${groupOf(machine)}`
-  const [held] = configOf(machine).mounts ?? []
-  const detail = held
-    ? `${begin} has volume ${held.volume} (${held.name}), which cannot be exchanged. Mount that one, or remove the machine; its volume stays, and the next deploy makes a new machine: fly machine stop ${machine.id}, then fly machine destroy ${machine.id}`
-    : `${begin} has none. A volume cannot be added to an existing machine. Destroy the machine, and the next deploy creates a new one: fly machine destroy ${machine.id} --force`
+function otherVolume({ name = '' }: Mount, held: Mount, machine: Machine): Problem {
+  const detail = `fly.toml mounts volume ${name}, and machine ${machine.id} of group ${groupOf(machine)} has volume ${held.volume} (${held.name}), which cannot be exchanged. Mount that one, or remove the machine; its volume stays, and the next deploy makes a new machine: fly machine stop ${machine.id}, then fly machine destroy ${machine.id}`
   return new Problem('fly-config-invalid', detail, {
     facts: { key: 'mounts', machine: machine.id },
   })

@@ -72,7 +72,6 @@ type ExitEvent = {
   requested_stop?: boolean
 }
 
-/** Addresses a machine. */
 /** The body of a call that creates a machine. */
 export type NewMachine = {
   name: string
@@ -83,6 +82,7 @@ export type NewMachine = {
   skip_service_registration?: boolean
 }
 
+/** Addresses a machine. */
 export type MachineRef = { app: string; id: string }
 
 const text = z.string().nullish()
@@ -139,13 +139,17 @@ export const servedPorts = ({ services = [] }: MachineConfig): number[] => [
   ),
 ]
 
-/** The image that runs, by digest if Fly reports it. */
+/** The image that runs, by digest alone if Fly reports it. */
 export function imageOf(machine: Machine): string {
   const { registry, repository, digest } = machine.image_ref ?? {}
   return registry && repository && digest
     ? `${registry}/${repository}@${digest}`
-    : (configOf(machine).image ?? '')
+    : withoutTag(configOf(machine).image ?? '')
 }
+
+/** The reference of an image without its tag, if it has a digest. Only the digest says what runs. */
+export const withoutTag = (reference: string): string =>
+  reference.replace(/:\w[\w.-]{0,127}(?=@sha256:)/, '')
 
 /** Events since the current version was created, newest first. */
 export function eventsOf(machine: Machine): MachineEvent[] {

@@ -12,8 +12,9 @@ export type ReadSource = (path: string, limitBytes?: number) => Buffer | null
 /**
  * Reads files of a source from outside. Only this function opens one to read it whole. A link that
  * the tree lists leads to a file of the tree, or to none. On disk the function follows no link in
- * any part of a path and does not block on a pipe. It reads at most one byte more than the limit. Problems: `source-file-too-large`; `source-changed` when the tree lists the file but
- * the disk does not have it. The build checks later that the file is still the one that was sent.
+ * any part of a path and does not block on a pipe. It reads at most one byte more than the limit.
+ * Problems: `source-file-too-large`; `source-changed` when the tree lists the file but the disk does
+ * not have it. The build checks later that the file is still the one that was sent.
  */
 export function openSource(tree: SourceTree): ReadSource {
   return (path, limitBytes = sourceFileBytes) => {

@@ -1,4 +1,4 @@
-import { cleanPath } from '#api/text/clean-path.ts'
+import { cleanPath, isOutside } from '#api/text/clean-path.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
@@ -79,9 +79,6 @@ function choose(tree: SourceTree, options: Options, flyBuild?: FlyBuild): Builde
   if (dockerfile) return { builder: 'dockerfile', reason: `${dockerfile} at the root`, dockerfile }
   return { builder: 'railpack', reason: 'no Dockerfile at the root', plan: null }
 }
-
-/** Whether a path leads out of the source. */
-const isOutside = (path: string): boolean => /^(\/|\.\.(\/|$))/.test(cleanPath(path))
 
 /** Like BuildKit, takes `dockerfile` in the place of a missing `Dockerfile`. */
 function dockerfileOf(

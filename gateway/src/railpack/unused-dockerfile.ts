@@ -1,4 +1,5 @@
 import type { NewEvent } from '#api/event.ts'
+import { someOf } from '#api/text/some-of.ts'
 import { hasFile, linkTarget, type SourceTree } from '../deployments/source-tree.ts'
 
 const maxShown = 3
@@ -22,9 +23,7 @@ export function unusedDockerfile(
   const [first] = dockerfiles.toSorted((a, b) => depth(a) - depth(b))
   if (first === undefined) return null
 
-  const shown = dockerfiles.slice(0, maxShown).join(', ')
-  const more = dockerfiles.length - maxShown
-  const text = `Not used: ${shown}${more > 0 ? ` and ${more} more` : ''}. railpack plans the build: ${reason}. To build by a Dockerfile, set the option dockerfile=${first}.`
+  const text = `Not used: ${someOf(dockerfiles, maxShown)}. railpack plans the build: ${reason}. To build by a Dockerfile, set the option dockerfile=${first}.`
   return { type: 'note', text }
 }
 

@@ -41,8 +41,8 @@ type Inode = { at: string; others: Set<string> }
 /**
  * A tree that is being built, in a folder that nothing else reads. The caller has checked the
  * paths. Nothing that exists is ever opened, and links are made last, so nothing is written through
- * one. The first files wait in memory: a small source that is
- * stored already (a redeploy without a change) never touches the disk.
+ * one. The first files wait in memory: a small source that is stored already (a redeploy without a
+ * change) never touches the disk.
  *
  * Folders and small files are made by synchronous calls. A piece of the body holds at most a few
  * hundred of them. Via libuv's thread pool each takes three times as long (20,000 files: 750 ms

@@ -73,7 +73,11 @@ export async function deployed(
   const options = DeploymentOptions.parse({ env, ...asked.options })
   const desired = desiredApp({ flyToml, app, options, defaults: { region: 'fra' } })
   const reference = asked.image ?? `registry.fly.io/${app}@${digest(number)}`
-  const image = { reference, digest: reference.slice(reference.indexOf('@') + 1), tags: [] }
+  const image = {
+    reference,
+    digest: reference.slice(reference.indexOf('@') + 1),
+    tags: asked.image ? [] : [`deployment-d${number}`, 'v1'],
+  }
   const work: DeployJob = {
     id: `d${number}`,
     number,

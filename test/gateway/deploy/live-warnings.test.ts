@@ -58,6 +58,17 @@ test('an app that listens late is waited for', async () => {
   expect(warnings).toEqual([])
 })
 
+test('an app that crashes while the deploy waits for its port is not live', async () => {
+  await using fly = await FakeFly.start()
+  fly.processes = [{ command: 'java', listen_sockets: [{ address: '127.0.0.1:9000' }] }]
+  const deploy = refused(live(fly, { flyToml: unchecked, listenMs: 20_000 }))
+  await expect
+    .poll(() => fly.calls.some((call) => call.endsWith('/ps')), { timeout: 10_000 })
+    .toBe(true)
+  goDown(fly, 3)
+  expect((await deploy).message).toContain('crashed: its process ended by itself with exit code 3')
+})
+
 test('when Fly’s ps fails or shows no socket, the deployment says that reachability is not known', async () => {
   await using fly = await FakeFly.start()
   fly.faults.push({ on: /\/ps$/, fault: 'unseen' })

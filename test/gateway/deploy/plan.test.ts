@@ -66,21 +66,27 @@ test('a restarted gateway continues under its own lease, without waiting for it 
   expect(fly.machines('web')).toMatchObject([{ lease: null, image_ref: { digest: digest(2) } }])
 })
 
-test('the holder of a machine’s lease is named at once, and the deploy waits for it', async () => {
-  await using fly = await FakeFly.start()
-  await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
-  fly.machines('web')[0]!.lease = { nonce: 'of-another', endsAt: Date.now() + 4000 }
-  const from = performance.now()
-  const emitted: { text: string; ms: number }[] = []
-  const emit = (event: NewEvent) => {
-    if (event.type === 'note') emitted.push({ text: event.text, ms: performance.now() - from })
-  }
-  await deployed(fly, { number: 2, flyToml: http, emit, watchMs: 0 })
-  expect(emitted).toEqual([
-    { text: expect.stringMatching(/is held by u@tokens.fly.io until 2/), ms: expect.any(Number) },
-  ])
-  expect(emitted[0]?.ms).toBeLessThan(3000)
-})
+test(
+  'the holder of a machine’s lease is named at once, and the deploy waits for it',
+  {
+    timeout: 20_000,
+  },
+  async () => {
+    await using fly = await FakeFly.start()
+    await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
+    fly.machines('web')[0]!.lease = { nonce: 'of-another', endsAt: Date.now() + 4000 }
+    const from = performance.now()
+    const emitted: { text: string; ms: number }[] = []
+    const emit = (event: NewEvent) => {
+      if (event.type === 'note') emitted.push({ text: event.text, ms: performance.now() - from })
+    }
+    await deployed(fly, { number: 2, flyToml: http, emit, watchMs: 0 })
+    expect(emitted).toEqual([
+      { text: expect.stringMatching(/is held by u@tokens.fly.io until 2/), ms: expect.any(Number) },
+    ])
+    expect(emitted[0]?.ms).toBeLessThan(3000)
+  },
+)
 
 test('a mount gets its volume created once, and the next deploy keeps it', async () => {
   await using fly = await FakeFly.start()
@@ -100,17 +106,6 @@ test('a mount gets its volume created once, and the next deploy keeps it', async
   expect(fly.machines('web')).toMatchObject([
     { id: machine?.id, made: 2, config: { mounts: mount } },
   ])
-})
-
-test('a volume cannot be added to an existing machine: the deploy says so and touches nothing', async () => {
-  await using fly = await FakeFly.start()
-  await deployed(fly, { number: 1, flyToml: http, watchMs: 0 })
-  const problem = await refused(deployed(fly, { number: 2, flyToml: http + mounts }))
-  expect([problem.code, problem.message]).toEqual([
-    'fly-config-invalid',
-    expect.stringContaining('Destroy the machine'),
-  ])
-  expect(fly.machines('web')[0]?.made).toBe(1)
 })
 
 test('ha=true makes two machines in a group with a service, and one with a standby in another group', async () => {
@@ -289,4 +284,32 @@ test('a release command gets its own machine, which is stopped when its time is 
     auto_destroy: true,
   })
   expect(fly.machines('web')).toMatchObject([{ made: 1, image_ref: { digest: digest(1) } }])
+})
+
+test('machines name their image by tag and digest, and the log says what happened to each', async () => {
+  await using fly = await FakeFly.start()
+  const said = async (number: number, options: Partial<DeploymentOptions> = {}) => {
+    const lines: string[] = []
+    const emit = (event: NewEvent) => {
+      if (event.type === 'machine' && /on version/.test(event.text ?? ''))
+        lines.push(`${event.status}, ${event.text}`.replace(/01[0-9A-F]{24}/, 'V'))
+    }
+    await deployed(fly, { number, flyToml: '[processes]\njob = "j"\n', options, emit, watchMs: 0 })
+    return lines
+  }
+  expect(await said(1, { ha: true })).toEqual([
+    'started, on version V',
+    'created, on version V, and not started',
+  ])
+  expect(fly.machines('web').map(({ config }) => config.image)).toEqual(
+    Array.from({ length: 2 }, () => `registry.fly.io/web:deployment-d1@${digest(1)}`),
+  )
+
+  expect(await said(2)).toEqual([
+    'started, on version V',
+    'updated, on version V, and not started: it is stopped',
+  ])
+  expect(fly.machines('web').map(({ image_ref }) => image_ref)).toMatchObject(
+    Array.from({ length: 2 }, () => ({ tag: 'deployment-d2', digest: digest(2) })),
+  )
 })

@@ -5,7 +5,18 @@ import { Readable } from 'node:stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Problem } from '#api/problem.ts'
 import { Sources } from '../../../gateway/src/sources/sources.ts'
-import { entry, file, folder, hardLink, link, long, odd, pax, tar } from '../../archives.ts'
+import {
+  entry,
+  file,
+  folder,
+  hardLink,
+  link,
+  long,
+  odd,
+  pax,
+  sparseInTwo,
+  tar,
+} from '../../archives.ts'
 
 let dir: string
 let sources: Sources
@@ -96,6 +107,35 @@ test('the ignore file may be a link or a hard link, and has exceptions', async (
   expect(
     await refusal(tar(rules, link('.dockerignore', 'config/rules'), pipe('run/keep'))),
   ).toContain('Entry 2 "run/keep": It is a pipe')
+})
+
+test('an entry is skipped only where all tar readers find its end', async () => {
+  const rules = file('.dockerignore', 'run\n')
+  const sparse = sparseInTwo(Buffer.from('run/caf\xe9', 'latin1'))
+  expect((await taken(tar(rules, sparse, file('a')))).paths).toEqual(['.dockerignore', 'a'])
+  for (const type of ['6', 'S'])
+    expect(await refusal(tar(rules, entry({ name: 'run/x', type, body: 'x' }), file('a')))).toMatch(
+      /^archive-type-forbidden/,
+    )
+})
+
+test('what is in .git is left out, even if it would be refused', async () => {
+  const { paths, leftOut } = await taken(
+    tar(file('a'), pipe('.git/pipe'), file(Buffer.from('s/.git/caf\xe9', 'latin1'))),
+  )
+  expect({ paths, leftOut }).toEqual({ paths: ['a'], leftOut: undefined })
+})
+
+test('names with very many folders are refused at once, whatever is ignored', async () => {
+  const rules = file('.dockerignore', '**\n')
+  const deep = (folders: number, name: string) => long('L', 'd/'.repeat(folders) + name)
+  const one = tar(rules, deep(30_000, 'x'), file('x'))
+  expect(await refusal(one)).toMatch(/^archive-path-too-long: Entry 1 /)
+  const many = Array.from({ length: 12 }, (_, at) =>
+    Buffer.concat([deep(2000, `${at}`), file('x')]),
+  )
+  expect(await refusal(tar(rules, ...many))).toMatch(/^archive-path-too-long: Entry 1 /)
+  expect((await taken(tar(rules, many[0]!, file('a')))).leftOut).toHaveLength(1)
 })
 
 test('an entry that leaves the tree is refused, whatever is ignored', async () => {

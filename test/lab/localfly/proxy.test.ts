@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, request, type RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
@@ -125,6 +126,29 @@ test('when a machine breaks off before it answers, a request without a body goes
   expect(new Set(posted.map(({ status }) => status))).toEqual(new Set([200, 502]))
   state.machines.delete('b')
   expect((await page()).status).toBe(502)
+})
+
+test('a WebSocket outlives the cordon of its machine, counts as its load, and is cut when the machine ends', async () => {
+  const server = createServer()
+  const sockets: Duplex[] = []
+  server.on('upgrade', (_req, socket: Duplex) => {
+    sockets.push(socket)
+    socket.on('error', () => {}).pipe(socket)
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: echo\r\nconnection: upgrade\r\n\r\n')
+  })
+  const a = await machine('a', { port: await listening(server) })
+  const headers = { host: `shop.localhost:${proxyPort}`, connection: 'upgrade', upgrade: 'echo' }
+  const call = request({ host: '127.0.0.1', port: proxyPort, headers }).end()
+  const [, client] = (await once(call, 'upgrade')) as [unknown, Duplex]
+  expect(traffic.load(a)).toBe(1)
+
+  a.cordoned = true
+  client.write('still there')
+  expect(String((await once(client, 'data'))[0])).toBe('still there')
+
+  for (const socket of sockets) socket.destroy()
+  await once(client, 'close')
+  expect(traffic.load(a)).toBe(0)
 })
 
 test('an owner’s name reaches only the owner’s machine, and the app’s name only machines without an owner', async () => {

@@ -86,6 +86,7 @@ describe('the stand-in planner', () => {
   test.each([
     ['hello-node', 'node server.js', 'node', { node: '22.23.3' }],
     ['hello-python', 'python main.py', 'python', { python: '3.13.5' }],
+    ['hello-go', './out', 'golang', { go: '1.25.14' }],
     ['hello-static', 'caddy run --config Caddyfile --adapter caddyfile 2>&1', 'staticfile', {}],
   ])('plans the example %s', async (name, startCommand, provider, versions) => {
     const { exitCode, plan, info } = await prepare(join(repository, 'examples', name), [
@@ -124,6 +125,22 @@ describe('the stand-in planner', () => {
       [],
     ],
     ['python-pip', { 'app.py': '', 'requirements.txt': 'numpy', '.python-version': '3.13' }, []],
+    [
+      'go-mod',
+      { 'go.mod': 'module a\n\ngo 1.23\n', 'go.sum': '', 'main.go': '', 'mise.toml': '' },
+      [],
+    ],
+    [
+      'go-workspaces',
+      {
+        'go.work': '',
+        'api/go.mod': '',
+        'api/main.go': '',
+        'shared/go.mod': '',
+        'shared/shared.go': '',
+      },
+      [],
+    ],
     ['shell-script', { 'start.sh': 'echo hi' }, []],
     ['shell-platform-arch', { 'start.sh': '#!/usr/bin/env zsh\necho hi' }, []],
   ])('plans %s as railpack does, except for versions', async (name, files, args) => {
@@ -132,6 +149,71 @@ describe('the stand-in planner', () => {
       readFileSync(join(recorded ?? '', `${name}.json`), 'utf8'),
     ) as { plan: Plan }
     expect(withoutVersions(plan)).toEqual(withoutVersions(wanted))
+  })
+
+  test.each<[string, Record<string, string>, string[], string]>([
+    ['of a module', { 'go.mod': '', 'main.go': '', 'cmd/a/main.go': '' }, [], ''],
+    ['in cmd/, the first', { 'go.mod': '', 'cmd/b/main.go': '', 'cmd/a/x.go': '' }, [], ' ./cmd/a'],
+    ['of a module without files at its root', { 'go.mod': '', 'inner/a.go': '' }, [], ''],
+    ['that is one file', { 'main.go': '' }, [], ' main.go'],
+    ['that GO_BIN names', { 'go.mod': '' }, ['--env', 'RAILPACK_GO_BIN=b'], ' ./cmd/b'],
+    [
+      'that GO_WORKSPACE_MODULE names',
+      { 'go.work': '' },
+      ['--env', 'RAILPACK_GO_WORKSPACE_MODULE=b'],
+      ' ./b',
+    ],
+  ])('builds the Go program %s', async (_, files, args, what) => {
+    const { plan } = await prepare(await appOf(files), args)
+    expect(plan.steps.find(({ name }) => name === 'build')?.commands).toEqual([
+      { cmd: `go build -ldflags="-w -s" -o out${what}` },
+    ])
+  })
+
+  test('downloads Go modules with the lists of modules alone, and nothing for a lone main.go', async () => {
+    const install = async (files: Record<string, string>) =>
+      (await prepare(await appOf(files))).plan.steps.find(({ name }) => name === 'install')
+    expect(await install({ 'main.go': '' })).toEqual({
+      name: 'install',
+      inputs: [{ step: 'packages:mise' }],
+      commands: [{ path: '/go/bin' }],
+      secrets: ['*'],
+      variables: { GOBIN: '/go/bin', GOPATH: '/go' },
+    })
+    const module = await install({ 'main.go': '', 'go.mod': 'module a' })
+    expect(module?.commands).toEqual([
+      { path: '/go/bin' },
+      { src: 'go.mod', dest: 'go.mod' },
+      { cmd: 'go mod download' },
+    ])
+    expect(module).toMatchObject({ caches: ['go-build'], variables: { CGO_ENABLED: '0' } })
+  })
+
+  test('has a C compiler for a Go app that asks for CGO', async () => {
+    const { plan } = await prepare(await appOf({ 'go.mod': '' }), ['--env', 'CGO_ENABLED=1'])
+    const apt = plan.steps.filter(({ name }) => name.startsWith('packages:apt'))
+    expect(apt.map(({ commands }) => commands?.[0]?.['customName'])).toEqual([
+      'install apt packages: g++ gcc libc6-dev',
+      'install apt packages: libc6',
+    ])
+    expect(plan.steps.find(({ name }) => name === 'install')).not.toHaveProperty(
+      'variables.CGO_ENABLED',
+    )
+  })
+
+  test('asks for the Go version in .go-version, else in go.mod', async () => {
+    const warning = async (files: Record<string, string>) =>
+      (await prepare(await appOf({ ...files, 'main.go': '' }))).info?.logs
+        .map(({ Msg }) => Msg)
+        .find((words) => words.includes('asks for'))
+    expect(await warning({ 'go.mod': 'module a\n\n\tgo 1.23.4\r\n' })).toBe(
+      'go.mod asks for go 1.23.4; the stand-in builder image holds go 1.25.14, which is used.',
+    )
+    expect(await warning({ '.go-version': '1.24', 'go.mod': 'go 1.23' })).toContain(
+      '.go-version asks for go 1.24;',
+    )
+    await rm(join(folder, 'app'), { recursive: true })
+    expect(await warning({ 'go.mod': 'module a\n\ngo 1.25\n' })).toBeUndefined()
   })
 
   test('leaves out of the build what .dockerignore and railpack.json exclude', async () => {
@@ -204,7 +286,7 @@ describe('the stand-in planner', () => {
 
   test.each<[string, Record<string, string>, string]>([
     ['an empty folder', { 'notes.txt': '' }, 'Railpack could not determine how to build the app.'],
-    ['a kind of app that it does not know', { 'go.mod': '' }, 'This is a Golang app'],
+    ['a kind of app that it does not know', { 'Cargo.toml': '' }, 'This is a Rust app'],
     [
       'a package manager that it does not know',
       { 'package.json': '{}', 'yarn.lock': '' },

@@ -1,4 +1,5 @@
 import { basename } from 'node:path/posix'
+import { someOf } from '#api/text/some-of.ts'
 import type { TreeEntry } from '#api/tree.ts'
 
 /** Files that hold secrets by their name. Examples without values are none. */
@@ -45,16 +46,11 @@ export function unwantedFiles(
   const lines: string[] = []
   if (secrets.length > 0)
     lines.push(
-      `The source holds ${named(secrets)}: everybody who can read the image may read it. Name it in .dockerignore, and give the values as secrets or env of the app.`,
+      `The source holds ${someOf(secrets, maxShown)}: everybody who can read the image may read it. Name it in .dockerignore, and give the values as secrets or env of the app.`,
     )
   if (modules.length > 0)
     lines.push(
-      `The source holds ${named(modules)}, made on another machine: it may replace what the build installs. Name node_modules in .dockerignore.`,
+      `The source holds ${someOf(modules, maxShown)}, made on another machine: it may replace what the build installs. Name node_modules in .dockerignore.`,
     )
   return lines
-}
-
-function named(paths: string[]): string {
-  const shown = paths.slice(0, maxShown).join(', ')
-  return paths.length > maxShown ? `${shown} and ${paths.length - maxShown} more` : shown
 }

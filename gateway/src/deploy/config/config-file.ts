@@ -1,11 +1,11 @@
+import { configNames } from '#api/app.ts'
 import { Problem } from '#api/problem.ts'
-import { cleanPath } from '#api/text/clean-path.ts'
+import { cleanPath, isOutside } from '#api/text/clean-path.ts'
+import { someOf } from '#api/text/some-of.ts'
 import type { SourceTree } from '../../deployments/source-tree.ts'
 import { openSource, type ReadSource } from '../../host/read-source-file.ts'
 import { sourceText } from '../../host/source-text.ts'
 
-/** The config files that are read without option `config`. The first one wins, as in flyctl. */
-const configNames = ['fly.toml', 'fly.json', 'fly.yaml']
 /** A name that people give to a config file. */
 const likeConfig = /^fly(?:\.[\w-]+)*\.(?:toml|json|ya?ml)$/
 
@@ -32,7 +32,7 @@ function namedConfig(read: ReadSource, asked: string): ConfigFile {
   const path = cleanPath(asked)
   const invalid = (why: string) =>
     new Problem('option-invalid', `config is ${asked}, ${why}`, { facts: { option: 'config' } })
-  if (/^(\/|\.\.(\/|$))/.test(path))
+  if (isOutside(path))
     throw invalid("which is outside of the source. Give a path from the source's root.")
 
   const inFolder = path === '.' ? configNames[0]! : `${path}/${configNames[0]}`
@@ -58,10 +58,11 @@ function unusedWarning({ entries }: SourceTree, file: ConfigFile | null): string
   )
   if (unused.length === 0) return []
 
-  const names = unused.slice(0, maxNames).join(', ')
   const used = file
     ? `${file.path} is used`
     : 'without fly.toml, fly.json or fly.yaml the built-in defaults are used'
-  return [`Not used: ${names}; ${used}. To use another config file: config=${unused[0]}`]
+  return [
+    `Not used: ${someOf(unused, maxNames)}; ${used}. To use another config file: config=${unused[0]}`,
+  ]
 }
 const maxNames = 5

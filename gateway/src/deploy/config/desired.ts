@@ -163,7 +163,7 @@ export function forOwner(desired: DesiredApp, options: DeploymentOptions): Desir
   const groups = desired.groups.map((group) => {
     const { config } = group
     const mounts = config.mounts?.map((mount) =>
-      Object.assign({}, mount, { name: own(mount.name) }),
+      Object.assign({}, mount, mount.name && { name: own(mount.name) }),
     )
     return Object.assign({}, group, {
       config: { ...config, ...(mounts && { mounts }) },

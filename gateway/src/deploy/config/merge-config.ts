@@ -7,7 +7,7 @@ import type { DesiredGroup } from './desired-app.ts'
 
 /** What Tarmac writes to a machine in addition to the desired config. */
 export type OwnershipMetadata = {
-  image: Pick<ImageFacts, 'reference' | 'builder'>
+  image: Pick<ImageFacts, 'reference' | 'builder' | 'digest' | 'tags'>
   deployment: string
   number: number
   /** The owner of the machine. Null: the app itself. */
@@ -77,8 +77,9 @@ export function mergeConfig(
     tarmac_env: Object.keys(desired.env ?? {}).join(','),
   }
 
+  const named = withTag(image)
   const containers = desired.containers?.map((container) =>
-    Object.assign({}, container, container.image === '.' && { image: image.reference }),
+    Object.assign({}, container, container.image === '.' && { image: named }),
   )
   const mounts = mergeMounts(present.mounts, desired.mounts)
 
@@ -87,11 +88,17 @@ export function mergeConfig(
     ...desired,
     ...(mounts && { mounts }),
     ...(containers && { containers }),
-    image: image.reference,
+    image: named,
     env,
     init,
     metadata,
   }
+}
+
+/** The image as machines name it: by a tag, which people can read, and by the digest, which decides. */
+export function withTag({ reference, digest, tags }: Omit<OwnershipMetadata['image'], 'builder'>) {
+  const [tag] = tags
+  return tag === undefined ? reference : reference.replace(`@${digest}`, `:${tag}@${digest}`)
 }
 
 /** Whether the machine waits for another one to fail. A machine with a service never does. */
@@ -110,16 +117,25 @@ function asOneText(init: MachineConfig['init']): MachineConfig['init'] {
 export const isSameMount = (one: Mount, other: Mount): boolean =>
   !one.name || !other.name || one.name === other.name
 
-/** A mount keeps its volume, matched by name. Mounts that fly.toml does not name stay too. */
+/** Whether the machine has no volume although the config mounts one. A machine gets none later. */
+export const lacksVolume = (
+  present: Pick<MachineConfig, 'mounts'>,
+  desired: Pick<MachineConfig, 'mounts'>,
+): boolean => !present.mounts?.length && (desired.mounts?.length ?? 0) > 0
+
+/** What `auto_extend_*` of fly.toml sets in a mount. */
+const extendKeys = ['extend_threshold_percent', 'add_size_gb', 'size_gb_limit']
+
+/**
+ * A mount keeps its volume, matched by name. Mounts that fly.toml does not name stay too. How a
+ * volume grows by itself is what fly.toml says.
+ */
 function mergeMounts(present: Mount[] = [], desired: Mount[] = []): Mount[] | undefined {
   const kept = present.filter((mount) => !desired.some((one) => isSameMount(one, mount)))
-  const merged = desired.map((mount) =>
-    Object.assign(
-      {},
-      present.find((one) => isSameMount(one, mount)),
-      mount,
-    ),
-  )
+  const merged = desired.map((mount) => {
+    const found = present.find((one) => isSameMount(one, mount)) ?? {}
+    return { ...omit(found, extendKeys), ...omit(mount, mount.name ? [] : ['name']) }
+  })
   return kept.length + merged.length > 0 ? [...kept, ...merged] : undefined
 }
 

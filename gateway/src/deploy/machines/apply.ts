@@ -45,12 +45,21 @@ export async function awaitHealthy(
   const wanted = expectedVersion(execution, step, lease)
   const signal = lease ? AbortSignal.any([execution.signal, lease.lost]) : execution.signal
   const machine = await waitForVersion(fly, wanted, execution.waitMs, signal)
-  const how = hasFinished(machine) ? 'finished with exit code 0' : machine.state
-  const text = `${how} on version ${machine.instance_id}`
-  execution.emit(step, { status: 'started', after: imageOf(machine), text })
+  execution.emit(step, { ...arrival(step, machine), after: imageOf(machine) })
   if (!step.launch) return
   execution.emit(step, { status: 'checking' })
   await untilHealthy(fly, wanted, execution.waitMs, signal)
+}
+
+/** What happened to a machine that is on its new version. */
+function arrival({ launch, previous }: MachineStep, machine: Machine) {
+  const on = `on version ${machine.instance_id}`
+  if (hasFinished(machine))
+    return { status: 'started', text: `finished with exit code 0, ${on}` } as const
+  if (launch || machine.state === 'started') return { status: 'started', text: on } as const
+  return previous
+    ? ({ status: 'updated', text: `${on}, and not started: it is ${machine.state}` } as const)
+    : ({ status: 'created', text: `${on}, and not started` } as const)
 }
 
 export const expectedVersion = (

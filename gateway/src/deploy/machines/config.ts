@@ -5,8 +5,13 @@ import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
 
 /** The config that an existing machine gets. */
-export const updatedConfig = (execution: Execution, step: MachineStep): MachineConfig =>
-  mergeConfig(step.previous?.config ?? {}, desiredGroupOf(execution, step), ownershipOf(execution))
+export function updatedConfig(execution: Execution, step: MachineStep): MachineConfig {
+  const present = step.previous?.config ?? {}
+  const config = mergeConfig(present, desiredGroupOf(execution, step), ownershipOf(execution))
+  const [active] = config.standbys ?? []
+  const green = execution.progress.steps.find(({ replaces }) => active && replaces === active)
+  return withActive(config, green?.machine)
+}
 
 /**
  * The config of a new machine. It starts from an existing machine's config, `step.base`, if any.
@@ -22,10 +27,14 @@ export function createdConfig(execution: Execution, step: MachineStep): MachineC
     return { ...config, dns, metadata: { ...config.metadata, fly_canary: 'true' } }
   }
   const active = step.standbyFor && steps.find(({ name }) => name === step.standbyFor)?.machine
-  return active
+  return withActive(config, active)
+}
+
+/** The config of a machine that stands by for machine `active`, if one is given. */
+const withActive = (config: MachineConfig, active: string | null | undefined): MachineConfig =>
+  active
     ? { ...config, standbys: [active], env: { ...config.env, FLY_STANDBY_FOR: active } }
     : config
-}
 
 /** Records the config for the later release. Temporary machines do not count. */
 export function recordApplied(

@@ -1,7 +1,13 @@
 import type { DriftReport } from '#api/release.ts'
 import type { StoredRelease } from '../../deployments/release-store.ts'
 import { differences } from '../../differences.ts'
-import { configOf, imageOf, type Machine } from '../../fly/machine.ts'
+import {
+  configOf,
+  imageOf,
+  withoutTag,
+  type Machine,
+  type MachineConfig,
+} from '../../fly/machine.ts'
 import { mergeConfig } from '../config/merge-config.ts'
 import { readDesired } from '../config/read-desired.ts'
 import { isEmpty } from '../config/restore-config.ts'
@@ -45,6 +51,17 @@ function servicesOf(machines: Machine[]): DriftReport['services'] {
 const isDeployed = (machine: Machine): boolean =>
   isManaged(machine) && configOf(machine).metadata?.['tarmac_deployment'] !== undefined
 
+/** A config whose images can be compared: by digest, without tags. */
+const byDigest = ({ containers, ...config }: MachineConfig, image: string): MachineConfig => ({
+  ...config,
+  image,
+  ...(containers && {
+    containers: containers.map((each) =>
+      Object.assign({}, each, each.image && { image: withoutTag(each.image) }),
+    ),
+  }),
+})
+
 /**
  * What a deploy of the release would change on the machine. Fields that Fly fills in, or omits when
  * empty, are no drift.
@@ -65,7 +82,7 @@ function differencesOf(
   const ownership = { image, deployment, number: Number(number), owner: ownerOf(machine), builder }
 
   const wanted = mergeConfig(config, group, ownership)
-  const found = differences(wanted, { ...config, image: imageOf(machine) })
+  const found = differences(byDigest(wanted, image.reference), byDigest(config, imageOf(machine)))
   return found.filter(({ path, before, after }) => {
     if (before === undefined) return /^services\.\d+$/.test(path)
     return after !== undefined || !isEmpty(before)

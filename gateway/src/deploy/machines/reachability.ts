@@ -1,9 +1,11 @@
 import { errorMessage } from '#api/error-code.ts'
+import { Problem } from '#api/problem.ts'
 import type { Process } from '../../fly/answers.ts'
 import { configOf, servedPorts, type Machine, type MachineConfig } from '../../fly/machine.ts'
 import { pause } from '../../retry.ts'
 import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
+import { assertNotCrashed } from './failures.ts'
 
 const askMs = 5000
 const againMs = 1000
@@ -91,7 +93,7 @@ function isLoopback(address: string): boolean {
 /**
  * Asks Fly whether the ports of a started machine are reached. It asks again until the deadline,
  * on the monotonic clock, while a port is silent: an app may listen late. Null: the machine does not
- * run now.
+ * run now. Throws `deploy-failed` if the app crashed meanwhile.
  */
 export async function askReach(
   execution: Execution,
@@ -103,12 +105,14 @@ export async function askReach(
   for (; ; await pause(againMs, execution.signal)) {
     try {
       const machine = await fly.machine(ref, execution.signal)
+      if (machine) assertNotCrashed(machine, {})
       if (machine?.state !== 'started') return null
       const signal = AbortSignal.any([execution.signal, AbortSignal.timeout(askMs)])
       const reach = judgeReach(configOf(machine), ports, await fly.processes(ref, signal))
       if (reach.is === 'reached' || performance.now() >= deadline) return reach
     } catch (error) {
       execution.signal.throwIfAborted()
+      if (error instanceof Problem && error.code === 'deploy-failed') throw error
       return unknownReach(ports, `Fly did not say what listens (${errorMessage(error)})`)
     }
   }

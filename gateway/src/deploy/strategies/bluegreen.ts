@@ -3,7 +3,7 @@ import { maxParallel, type Execution } from '../execution.ts'
 import { applyMachine } from '../machines/apply.ts'
 import { drain } from '../machines/drain.ts'
 import { appliedSteps } from '../plan.ts'
-import type { MachineStep } from '../progress.ts'
+import { takeOver } from './replace.ts'
 
 /**
  * Creates green machines beside the blue ones, out of Fly's proxy until all are healthy. Then they
@@ -23,12 +23,4 @@ export async function bluegreen(execution: Execution): Promise<void> {
   await execution.forEachLimit(greens, greens.length, (step) => takeOver(execution, step))
   if (blues.length > 0) await pause(execution.settings.proxyMs, execution.signal)
   await execution.forEachLimit(blues, blues.length, (step) => drain(execution, step))
-}
-
-async function takeOver(execution: Execution, step: MachineStep): Promise<void> {
-  if (step.role !== 'green') return
-  await execution.recordIntent(step, 'uncordon')
-  await execution.retryWhileUnavailable(() =>
-    execution.withoutLease(step).uncordon(execution.stopping),
-  )
 }

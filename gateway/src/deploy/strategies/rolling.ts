@@ -1,6 +1,6 @@
 import { maxParallel, type Execution } from '../execution.ts'
-import { applyMachine } from '../machines/apply.ts'
 import { appliedSteps } from '../plan.ts'
+import { applyStep } from './replace.ts'
 
 /**
  * Updates a few machines of a group at a time, the first one alone. The next follow when those
@@ -11,18 +11,18 @@ export async function rolling(execution: Execution): Promise<void> {
   const steps = appliedSteps(execution.progress)
   for (const { name } of desired.groups) {
     const awake = steps.filter(({ group, launch }) => group === name && launch)
-    await execution.forEachLimit(awake.slice(0, 1), 1, (step) => applyMachine(execution, step))
+    await execution.forEachLimit(awake.slice(0, 1), 1, (step) => applyStep(execution, step))
     await execution.forEachLimit(
       awake.slice(1),
       maxUnavailableCount(desired.maxUnavailable, awake.length),
-      (step) => applyMachine(execution, step),
+      (step) => applyStep(execution, step),
     )
   }
 
   await execution.forEachLimit(
     steps.filter(({ launch }) => !launch),
     maxParallel,
-    (step) => applyMachine(execution, step),
+    (step) => applyStep(execution, step),
   )
 }
 

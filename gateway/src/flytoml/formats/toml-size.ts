@@ -31,8 +31,8 @@ export function yamlParts(text: string): number {
   return parts
 }
 
-/** Quotes count, because the parser takes quadratic time for a row of them. */
-const yamlMarks = new Set(['\n', '\r', ',', '[', '{', '*', '"', "'"])
+/** Some count only because the parser takes quadratic time for a row of them. */
+const yamlMarks = new Set(['\n', '\r', ',', '[', ']', '{', '}', '*', '&', '!', '"', "'"])
 const beforeSpace = new Set(['-', ':', '?'])
 const spaces = new Set([' ', '\t', '\n', '\r'])
 

@@ -3,10 +3,12 @@ import { renderEvent, renderLine } from '#api/text/render-event.ts'
 import type { Page } from '../../deployments/follow.ts'
 
 /**
- * How much text to send before the answer: curl takes at most 300 KiB of headers for one response,
- * interim ones included (MAX_HTTP_RESP_HEADER_SIZE).
+ * How much to send before the answer: curl takes at most 300 KiB of headers for one response,
+ * interim ones included (MAX_HTTP_RESP_HEADER_SIZE). The rest is for heartbeats.
  */
-const maxBytes = 64 * 1024
+const maxBytes = 200 * 1024
+/** The status line and the name of the header. */
+const lineBytes = 50
 const maxLineChars = 1000
 
 /**
@@ -43,7 +45,7 @@ export class InterimProgress {
     if (this.#leftBytes <= 0) return
     // A header is bytes, which Node writes as Latin-1: these are the bytes of UTF-8.
     const text = Buffer.from(line.slice(0, maxLineChars)).toString('latin1')
-    this.#leftBytes -= text.length
+    this.#leftBytes -= text.length + lineBytes
     this.#processing({ 'Tarmac-Progress': text })
   }
 

@@ -1,9 +1,10 @@
 import { parseIgnoreFile } from '#api/dockerignore/parse-ignore-file.ts'
 import type { ProblemCode } from '#api/problem/codes.ts'
 import type { Problem } from '#api/problem.ts'
+import { someOf } from '#api/text/some-of.ts'
 import { sortEntries, type TreeEntry } from '#api/tree.ts'
 import { filterEntries } from '../../buildkit/context/context-filter.ts'
-import { lenientPath, shownName } from './source-path.ts'
+import { isGit, lenientPath, shownName } from './source-path.ts'
 
 /**
  * Refusals of one entry, behind which the rest of the archive can still be read. A path that leaves
@@ -18,6 +19,10 @@ const ofOneEntry = new Set<ProblemCode>([
   'archive-duplicate-path',
 ])
 const maxRefusals = 1_000
+/** The longest path on Linux. */
+const maxNameBytes = 4096
+/** All their folders together: the ignore rules look at each. */
+const maxFolders = 20_000
 const maxShown = 3
 
 /**
@@ -25,13 +30,18 @@ const maxShown = 3
  * what it excludes need not be taken.
  */
 export class Refusals {
-  readonly #refused: { name: Buffer; problem: Problem }[] = []
+  readonly #refused: { path: string; name: Buffer; problem: Problem }[] = []
+  #folders = 0
 
   /** Keeps a refusal for later. Throws it if it concerns more than one entry. */
   add(problem: Problem, name: Buffer, canSkip: boolean): void {
-    if (!canSkip || !ofOneEntry.has(problem.code)) throw problem
-    this.#refused.push({ name, problem })
-    if (this.#refused.length > maxRefusals) throw this.#refused[0]!.problem
+    if (!canSkip || !ofOneEntry.has(problem.code) || name.length > maxNameBytes) throw problem
+    const path = lenientPath(name)
+    if (isGit(path)) return
+    this.#refused.push({ path, name, problem })
+    this.#folders += path.split('/').length - 1
+    if (this.#refused.length > maxRefusals || this.#folders > maxFolders)
+      throw this.#refused[0]!.problem
   }
 
   get any(): boolean {
@@ -43,13 +53,12 @@ export class Refusals {
    * the others for people.
    */
   settle(ignoreFile: string): string {
-    const paths = this.#refused.map(({ name }) => lenientPath(name))
+    const paths = this.#refused.map(({ path }) => path)
     const excluded = excludedOf(paths, parseIgnoreFile(ignoreFile))
-    const needed = this.#refused.find((_, at) => !excluded.has(paths[at]!))
+    const needed = this.#refused.find(({ path }) => !excluded.has(path))
     if (needed) throw needed.problem
-    const shown = this.#refused.slice(0, maxShown).map(({ name }) => shownName(name))
-    const more = this.#refused.length - shown.length
-    return `Left out ${this.#refused.length} entries that no source may hold and that .dockerignore excludes: ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}.`
+    const names = this.#refused.map(({ name }) => shownName(name))
+    return `Left out ${names.length} entries that no source may hold and that .dockerignore excludes: ${someOf(names, maxShown)}.`
   }
 }
 

@@ -86,8 +86,8 @@ export class OldMap {
 
   constructor(header: Buffer) {
     this.sizeBytes = readNumber(header, 483, 495, 'size')
-    this.#take(header, 386, 4)
     this.#goesOn = flag(header[482]!)
+    this.#take(header, 386, 4)
   }
 
   get goesOn(): boolean {
@@ -95,8 +95,8 @@ export class OldMap {
   }
 
   takeBlock(block: Buffer): void {
-    this.#take(block, 0, 21)
     this.#goesOn = flag(block[504]!)
+    this.#take(block, 0, 21)
     if (!isZero(block.subarray(505, blockBytes))) throw wrongMap('there is text behind it')
     if (this.parts.length > maxParts) throw wrongMap(`it has more than ${maxParts} parts`)
   }
@@ -110,6 +110,8 @@ export class OldMap {
       const offset = readNumber(block, at, at + 12, 'map')
       this.parts.push({ offset, bytes: readNumber(block, at + 12, at + 24, 'map') })
     }
+    // GNU tar reads no further block then; other readers do.
+    if (ended && this.#goesOn) throw wrongMap('it has a gap')
   }
 }
 

@@ -37,6 +37,10 @@ const refusals: Record<string, string> = {
 /** These have no other remedy. */
 const special = new Set(['3', '4', '6'])
 
+/** Whether all tar readers agree where the content of an entry ends, also of one that is refused. */
+export const hasClearEnd = ({ type, format, sizeBytes }: Header): boolean =>
+  special.has(type) ? sizeBytes === 0 : type !== 'S' || format === 'gnu'
+
 /** Checks the header of an entry against its extended headers. The content is read elsewhere. */
 export function tarEntry(header: Header, extended: Extended & { path: Buffer }): TarEntry {
   const { pax } = extended

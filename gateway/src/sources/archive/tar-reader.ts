@@ -14,7 +14,14 @@ import {
   isZero,
   readHeader,
 } from './tar-header.ts'
-import { type Extended, longName, paddingOf, type TarEntry, tarEntry } from './tar-entry.ts'
+import {
+  type Extended,
+  hasClearEnd,
+  longName,
+  paddingOf,
+  type TarEntry,
+  tarEntry,
+} from './tar-entry.ts'
 
 const zeros = Buffer.alloc(64 * 1024)
 
@@ -189,7 +196,7 @@ export class TarReader {
     this.at.name = extended.path ?? header.name()
     this.#bodyBytes = header.sizeBytes
     this.#paddingBytes = paddingOf(header.sizeBytes)
-    this.canSkip = true
+    this.canSkip = hasClearEnd(header)
 
     const { pax } = extended
     const size = pax?.size?.toString('latin1')
@@ -197,8 +204,9 @@ export class TarReader {
       this.#meter.mayExpand(Number(size))
       throw ambiguous('Its two headers give two sizes.')
     }
+    // First, because a refused entry that is skipped has its map before its content too.
+    if (this.canSkip) this.#map = await this.#sparseMap(header, pax)
     const entry = tarEntry(header, { ...extended, path: this.at.name })
-    this.#map = await this.#sparseMap(header, pax)
     const sizeBytes = this.#map?.sizeBytes ?? header.sizeBytes
     this.#meter.mayExpand(sizeBytes)
     if (this.#map) checkMap(this.#map, this.#bodyBytes)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { MachineConfig } from '../../../../gateway/src/fly/machine.ts'
-import { mergeConfig } from '../../../../gateway/src/deploy/config/merge-config.ts'
+import { withoutTag, type MachineConfig } from '../../../../gateway/src/fly/machine.ts'
+import { mergeConfig, withTag } from '../../../../gateway/src/deploy/config/merge-config.ts'
 import { shellText, shellWords } from '../../../../gateway/src/go/shell-words.ts'
 
 const merged = (builder: 'railpack' | 'dockerfile' | undefined, config: MachineConfig) =>
@@ -8,7 +8,7 @@ const merged = (builder: 'railpack' | 'dockerfile' | undefined, config: MachineC
     {},
     { config },
     {
-      image: { reference: 'r/web@sha256:aa', builder },
+      image: { reference: 'r/web@sha256:aa', digest: 'sha256:aa', tags: [], builder },
       deployment: 'd',
       number: 1,
       owner: null,
@@ -30,6 +30,16 @@ test('a railpack image gets its command as one text, unless another entrypoint t
     expect(merged('railpack', { init }).init).toEqual(init)
   for (const builder of ['dockerfile', undefined] as const)
     expect(merged(builder, { init: { cmd } }).init).toEqual({ cmd })
+})
+
+test('a machine’s image has the first tag, for people, and the digest, which decides', () => {
+  const digest = `sha256:${'a'.repeat(64)}`
+  const image = { reference: `localhost:5000/web@${digest}`, digest }
+  const named = (tags: string[]) => withTag({ ...image, tags })
+  expect(named(['deployment-1', 'latest'])).toBe(`localhost:5000/web:deployment-1@${digest}`)
+  expect(named([])).toBe(image.reference)
+  for (const tags of [['deployment-1'], []]) expect(withoutTag(named(tags))).toBe(image.reference)
+  expect(withoutTag('localhost:5000/web:v1')).toBe('localhost:5000/web:v1')
 })
 
 test('words with a meaning to a shell are passed on unchanged', () => {

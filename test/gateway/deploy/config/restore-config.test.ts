@@ -11,7 +11,7 @@ import type { MachineConfig } from '../../../../gateway/src/fly/machine.ts'
 
 const [options, defaults] = [DeploymentOptions.parse({}), { region: 'fra' }]
 const plain = desiredApp({ flyToml: null, app: 'web', options, defaults })
-const image = { reference: 'r/web@sha256:aa' }
+const image = { reference: 'r/web@sha256:aa', digest: 'sha256:aa', tags: ['v1'] }
 const marks = { image, deployment: 'd', number: 1, owner: null, builder: 'gateway' }
 
 /** A release as it is stored. `config`: what its fly.toml adds to the default. */

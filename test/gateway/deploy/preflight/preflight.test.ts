@@ -97,12 +97,14 @@ test('volumes of other owners, and of machines of the same group, are no reason'
   await preflight(mount, alice)
 })
 
-test('a mount that does not fit the machine is refused before the build', async () => {
+test('a mount for a machine without a volume is refused before the build, unless one is free', async () => {
   await deployed(fake, { flyToml: '[http_service]\ninternal_port = 8080' })
   const [machine] = fake.machines('web')
   const problem = await refused(preflight(mount))
   expect(problem.code).toBe('fly-config-invalid')
-  expect(problem.message).toContain(`fly machine destroy ${machine!.id}`)
+  expect(problem.facts).toMatchObject({ key: 'mounts', machine: machine!.id, region: 'fra' })
+  fake.apps.get('web')!.volumes.push({ id: 'vol_1', name: 'data', region: 'fra' })
+  await preflight(mount)
 })
 
 test('another name for the volume of a machine is refused, and no force is advised', async () => {
@@ -119,6 +121,22 @@ test('a mount without a name is that of the machine; a new machine needs the nam
   await preflight(unnamed)
   await deployed(fake, { number: 2, flyToml: unnamed })
   expect(fake.machines('web')[0]!.config.mounts).toMatchObject([{ name: 'data', path: '/data' }])
+  // An owner's mounts have names of their own. One without a name has none.
+  const options = DeploymentOptions.parse({ owner: 'alice' })
+  const toml = { app: 'web', flyToml: unnamed, options, defaults: { region: 'fra' } }
+  const [group] = forOwner(desiredApp(toml), options).groups
+  expect(group!.config.mounts).toEqual([{ path: '/data' }])
+})
+
+test('auto_extend that fly.toml does not have any more goes from the mount; its volume stays', async () => {
+  const extend =
+    'auto_extend_size_threshold = 80\nauto_extend_size_increment = "1GB"\nauto_extend_size_limit = "5GB"\n'
+  await deployed(fake, { flyToml: mount + extend })
+  const mountOf = () => fake.machines('web')[0]!.config.mounts![0]
+  expect(mountOf()).toMatchObject({ extend_threshold_percent: 80, size_gb_limit: 5 })
+  const { volume } = mountOf()!
+  await deployed(fake, { number: 2, flyToml: mount })
+  expect(mountOf()).toEqual({ name: 'data', path: '/data', volume })
 })
 
 test('a mount that is taken out of the config is told, with its volume and its machine', async () => {
