@@ -76,7 +76,7 @@ export async function deployed(
   const image = {
     reference,
     digest: reference.slice(reference.indexOf('@') + 1),
-    tags: [`deployment-d${number}`, 'v1'],
+    tags: asked.image ? [] : [`deployment-d${number}`, 'v1'],
   }
   const work: DeployJob = {
     id: `d${number}`,

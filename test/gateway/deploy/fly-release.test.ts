@@ -51,7 +51,7 @@ test('a deploy is registered with its config, and its machines carry the marks w
   expect(release).toMatchObject({
     version: 1,
     strategy: 'ROLLING',
-    image_ref: `registry.fly.io/web@${digest(1)}`,
+    image_ref: `registry.fly.io/web:deployment-d1@${digest(1)}`,
     statuses: ['running', 'complete'],
     definition: {
       app: 'web',

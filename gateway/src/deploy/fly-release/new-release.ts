@@ -1,5 +1,6 @@
 import type { NewFlyRelease } from '../../fly/releases-api.ts'
 import { withGuests } from '../config/definition.ts'
+import { withTag } from '../config/merge-config.ts'
 import type { Execution } from '../execution.ts'
 import { appliedSteps } from '../plan.ts'
 
@@ -18,7 +19,7 @@ export function releaseOf({ job, progress }: Execution): NewFlyRelease {
   return {
     app: job.app,
     definition: whole ? { ...whole, app: job.app } : null,
-    image: job.image.reference,
+    image: withTag(job.image),
     strategy,
   }
 }

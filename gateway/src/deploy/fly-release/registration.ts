@@ -158,11 +158,11 @@ export class Registration {
 
   /** The release that an earlier request has made: its answer was lost. */
   async #find(after: number, signal: AbortSignal): Promise<FlyRelease | undefined> {
-    const { reference, digest } = this.#execution.job.image
+    const { image: own } = this.#execution.job
     const isOurs = ({ version, status, image_ref: image }: FlyRelease) =>
       version > after &&
       !['complete', 'failed', 'interrupted'].includes(status ?? '') &&
-      (image === reference || image?.endsWith(`@${digest}`))
+      (image === own.reference || image?.endsWith(`@${own.digest}`))
     return (await this.#newest(signal, mostRead)).find(isOurs)
   }
 
