@@ -4,7 +4,11 @@ import { readPlan } from '../gateway/src/railpack/plan-schema.ts'
 import { sourceTree } from '../gateway/src/buildkit/context/source-node.ts'
 import { difference } from './difference.ts'
 
-/** One recorded case: a plan, and the result of railpack's own frontend. */
+/**
+ * One recorded case: a plan, and the result of railpack's own frontend. The frontend was built from
+ * commit b5e80580, four commits after the tag v0.37.0. It calls itself 0.37.0, too. Its
+ * plans are the tag's, but since 2ad29a48 its frontend removes folders that are twice on the PATH.
+ */
 export type RailpackCase = {
   options: { cacheKey?: string; secretsHash?: string; platform: string }
   plan: unknown

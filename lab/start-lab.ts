@@ -99,6 +99,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     TARMAC_PLAN_NETWORK: 'none', // neither the stand-in nor the stub for mise uses the network
     TARMAC_REGISTRY: localfly.registry,
     TARMAC_FLY_API: localfly.flyApi,
+    TARMAC_FLY_WEB_API: localfly.flyApi,
     TARMAC_FLY_TOKEN: flyToken,
     TARMAC_FLY_ORG: 'personal',
     TARMAC_FLY_REGION: 'ams',

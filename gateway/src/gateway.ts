@@ -11,6 +11,7 @@ import { Deployer } from './deploy/deployer.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
 import { FlyAccess } from './fly/fly-access.ts'
 import { MachinesApi } from './fly/machines-api.ts'
+import { ReleasesApi } from './fly/releases-api.ts'
 import { Ballast } from './host/disk/ballast.ts'
 import type { DiskWatch } from './host/disk/disk-watch.ts'
 import { retryWhenFull } from './host/disk/retry-when-full.ts'
@@ -78,10 +79,14 @@ async function openVolume({ config: { data }, opening }: Opening) {
   return { ballast, key: await ownKey(join(data, 'key')) }
 }
 
-function openFly({ config, opening }: Opening) {
+function openFly({ config, log, opening }: Opening) {
   const { registry: host, secrets } = config
   const fly = opening.use(new MachinesApi({ baseUrl: config.fly.api, token: secrets.fly }))
-  const deployer = new Deployer({ fly, registry: host, ...config.deployer })
+  const web = { baseUrl: config.fly.webApi, token: secrets.fly }
+  const releases = opening.use(new ReleasesApi(web))
+  const warnLater = (text: string) => log.warn(text)
+  const outside = { fly, releases, registry: host, warnLater }
+  const deployer = opening.use(new Deployer({ ...outside, ...config.deployer }))
   const login = { username: 'x', password: secrets.fly }
   const registry = opening.use(new Registry({ host, login, insecure: onLoopback(host) }))
   return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }

@@ -52,6 +52,7 @@ const spoil: Partial<Record<Fault, (call: Spoiled) => true | void>> = {
     const [httpStatus, error, status]: readonly [number, string, string?] = refusals[refusal]
     return refuse(res, httpStatus, error, status)
   },
+  denied: ({ res }) => refuse(res, 403, 'unauthorized'),
   edge: ({ res }) => {
     res.statusCode = 502
     res.end('<html><body><h1>502 Bad Gateway</h1></body></html>')
@@ -76,9 +77,14 @@ const spoil: Partial<Record<Fault, (call: Spoiled) => true | void>> = {
   'lease-stolen': ({ machine, ms }) => machine && steal(machine, ms),
 }
 
-/** The app and machine in a call's path, or null for a call to no app. */
+/**
+ * The app and machine in a call's path, or null for a call to no app. The web API's changes of
+ * releases do not name their app there.
+ */
 function caseOf({ method, url = '' }: IncomingMessage, state: FlyState): Case | null {
   const [path = ''] = url.split('?')
+  const [, web] = /^\/api\/v1(\/releases.*)$/.exec(path) ?? []
+  if (web !== undefined) return { app: '', call: `${method} ${web}` }
   const [, call, app, id] =
     /^\/v1(\/apps(?:\/([^/]+)(?:\/machines\/([^/]+))?.*)?)$/.exec(path) ?? []
   if (call === undefined) return null

@@ -20,6 +20,10 @@ export const faults = {
     about:
       "a create, an update or a start gets one of Fly's own refusals and is not executed; `refusal` selects it (`no-memory` 409, `no-capacity` 422, `over-quota` 403, `deploys-off` 503), otherwise the seed does",
   },
+  denied: {
+    at: 'call',
+    about: '403, as for a token that may not do this; the call is not executed',
+  },
   edge: { at: 'call', about: "502 with an edge's HTML page; the call is not executed" },
   unseen: {
     at: 'call',
@@ -126,7 +130,10 @@ export const Rule = z.strictObject({
   app: z.string().optional(),
   /** By id or name. */
   machine: z.string().optional(),
-  /** A regular expression for `POST /apps/shop/machines/{id}/lease`; only for faults at a call. */
+  /**
+   * A regular expression for `POST /apps/shop/machines/{id}/lease`, or `POST /releases` of the web
+   * API; only for faults at a call.
+   */
   on: z.string().optional(),
   ms: z.number().optional(),
   /** Only for `refused`. */

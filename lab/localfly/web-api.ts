@@ -5,15 +5,17 @@ import { parseImage, resolveImage } from './image-ref.ts'
 import { readLog } from './machine-log.ts'
 import { regions } from './regions.ts'
 import { org_slug } from './org-pages.ts'
-import type { App, FlyState, Release } from './state.ts'
+import { type Find, type On, releaseNodes, releaseRoutes, showRelease } from './releases-api.ts'
+import type { App, FlyState } from './state.ts'
 import { scopeOf } from './tokens.ts'
-import { ulid } from './ulid.ts'
 
 type Variables = {
   appName?: string
   name?: string
   slug?: string
   imageRef?: string
+  /** Of the app's releases. */
+  limit?: number
   input?: {
     appId?: string
     type?: 'v4' | 'v6' | 'shared_v4' | 'private_v6'
@@ -23,7 +25,6 @@ type Variables = {
     peerIps?: string[]
   }
 }
-type Find = (name: string | string[] | undefined) => App
 type Parts = { state: FlyState; token: string; registry: string }
 
 /**
@@ -31,11 +32,7 @@ type Parts = { state: FlyState; token: string; registry: string }
  * builds and logs.
  */
 export function webRoutes(api: Express, { state, token, registry }: Parts): void {
-  const on = (
-    method: 'get' | 'post' | 'patch',
-    path: string,
-    handler: (req: Request, find: Find) => unknown,
-  ) =>
+  const on: On = (method, path, handler) => {
     api[method](path, async (req: Request, res: Response) => {
       try {
         const scope = scopeOf(req.headers.authorization, token, state.deployTokens)
@@ -53,6 +50,7 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
         res.status(error.httpStatus).json({ error: error.message })
       }
     })
+  }
 
   on('post', '/graphql', async ({ body }, find) => {
     const { query, variables } = body as { query: string; variables?: Variables }
@@ -77,10 +75,10 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
     organizations: () => ({ nodes: slugs(state).map(showOrg) }),
     organization: ({ slug }) => showOrg(slug ?? ''),
     viewer: () => ({ id: 'lab', email: 'lab@localhost', name: 'The lab' }),
-    app: async ({ appName, name, imageRef }, find) => {
+    app: async ({ appName, name, imageRef, limit }, find) => {
       const app = find(appName ?? name)
       const image = imageRef === undefined ? {} : { image: await showImage(imageRef, registry) }
-      return { ...showWhole(state, app), ...image }
+      return { ...showWhole(state, app, limit), ...image }
     },
     apps: () => ({
       pageInfo: { hasNextPage: false, endCursor: '' },
@@ -114,38 +112,7 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
   for (const path of ['/api/v1/builds', '/api/v1/builds/finish'])
     on('post', path, () => ({ id: 1, status: 'completed', wallclock_time_ms: 0 }))
 
-  on('get', '/api/v1/apps/:app/releases', ({ params }, find) => ({
-    releases: find(params['app']).releases.map(showRestRelease),
-  }))
-  on('post', '/api/v1/releases', ({ body }, find) => {
-    const request = body as {
-      app_name: string
-      image: string
-      definition?: unknown
-      strategy?: string
-    }
-    const { releases } = find(request.app_name)
-    const release: Release = {
-      id: ulid(),
-      version: (releases[0]?.version ?? 0) + 1,
-      status: 'pending',
-      strategy: request.strategy ?? 'ROLLING',
-      image_ref: request.image,
-      definition: request.definition ?? null,
-      created_at: new Date().toISOString(),
-    }
-    releases.unshift(release)
-    state.save()
-    return { release: showRestRelease(release) }
-  })
-  on('patch', '/api/v1/releases/:id', ({ params, body }, find) => {
-    const isIt = ({ id }: Release) => id === params['id']
-    const owner = [...state.apps.values()].find(({ releases }) => releases.some(isIt))
-    const release = find(owner?.name).releases.find(isIt)!
-    release.status = (body as { status: string }).status
-    state.save()
-    return showRestRelease(release)
-  })
+  releaseRoutes(on, { state, registry })
 
   on('get', '/api/v1/apps/:app/logs', async ({ params, query }, find) => {
     const { next_token: after = '', instance, region } = query as Record<string, string>
@@ -223,7 +190,7 @@ const showRegion = ({ code, name }: (typeof regions)[0]) => ({
  * Everything that any query of flyctl asks of an app. A smaller query ignores the rest. Aliases are
  * beside names.
  */
-function showWhole(state: FlyState, app: App) {
+function showWhole(state: FlyState, app: App, limit?: number) {
   const {
     name,
     network,
@@ -231,8 +198,8 @@ function showWhole(state: FlyState, app: App) {
     status,
     cname_target,
   } = showApp(state, app)
-  const releases = { nodes: app.releases.map(showRelease) }
-  const current = releases.nodes[0] ?? null
+  const releases = releaseNodes(app, limit)
+  const current = app.releases[0] ? showRelease(app.releases[0]) : null
   const shared = app.ips.find((ip) => ip.shared)
   return {
     id: name,
@@ -275,29 +242,6 @@ function showIp({ ip, region, service_name, created_at, network }: App['ips'][0]
     network: network && { name: network, organization: { slug: app.org_slug } },
   }
 }
-
-const user = { id: 'lab', email: 'lab@localhost', name: 'The lab' }
-
-const showRelease = ({ id, version, status, image_ref, definition, created_at }: Release) => ({
-  id,
-  version,
-  status,
-  inProgress: status === 'running',
-  stable: status === 'complete',
-  description: `Release v${version}`,
-  reason: 'deploy',
-  imageRef: image_ref,
-  configDefinition: definition,
-  user,
-  createdAt: created_at,
-})
-
-const showRestRelease = ({ definition: _definition, ...release }: Release) => ({
-  ...release,
-  stable: release.status === 'complete',
-  in_progress: release.status === 'running',
-  user: user.email,
-})
 
 async function showImage(ref: string, registry: string) {
   const image = await resolveImage(parseImage(ref), registry).catch(() => null)

@@ -9,6 +9,10 @@ import { build } from 'esbuild'
 import { installMiseStub } from './mise-stub.ts'
 
 const run = promisify(execFile)
+/**
+ * The tag v0.37.0 (commit ee7025be). The recorded cases of `npm run conformance` are from a later
+ * commit (b5e80580), see `bench/conformance-railpack.ts`.
+ */
 const pinned = '0.37.0'
 const node = join(import.meta.dirname, '../../node_modules/.bin/node')
 

@@ -14,15 +14,18 @@ describe.skipIf(!hasFlyctl)('a real flyctl and Tarmac, on the same machines', ()
       new RegExp(`app .*${id} .*started .*1 total, 1 passing`),
     )
 
+    expect(await flyctl('releases -a mixed')).toMatch(/v1 .*complete/)
     await flyctl('secrets set WORD=hush -a mixed --dns-checks=false')
     await flyctl(
       `deploy -a mixed --image ${first.record.image!.reference} --ha=false --dns-checks=false -y`,
     )
-    expect(await flyctl('status -a mixed')).toMatch(new RegExp(`app .*${id} .*2 .*started`))
+    expect(await flyctl('status -a mixed')).toMatch(new RegExp(`app .*${id} .*3 .*started`))
     expect(await lab.page('mixed')).toBe('first')
 
     expect((await lab.held('mixed', pageApp('second'))).record.state).toBe('live')
     expect(await lab.page('mixed')).toBe('second')
+    expect(await flyctl('releases -a mixed')).toMatch(/v4 .*complete/)
+    expect(await flyctl('secrets list -a mixed')).toMatch(/WORD .*Deployed/)
     expect(await flyctl('machine list -a mixed -q')).toContain(id)
     expect(await lab.machines('mixed')).toHaveLength(1)
     await end()

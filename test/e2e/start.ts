@@ -21,6 +21,9 @@ const run = promisify(execFile)
  */
 export const labPort = () => freePort(20_000 + 20 * (process.pid % 500))
 
+/** A first build of Go compiles the whole standard library: a minute and a half on busy cores. */
+const curlMs = 240_000
+
 export type Files = Record<string, string>
 type Machine = {
   id: string
@@ -152,8 +155,8 @@ export async function startTestLab(settings: Record<string, string> = {}) {
       const line =
         'tar cz . | curl -sNT - -H "Authorization: Bearer $T" "$@" $GATEWAY/deploy/$TARGET'
       const env = { PATH: process.env['PATH'], T: lab.token, GATEWAY: lab.gateway, TARGET: path }
-      return (await run('sh', ['-c', line, 'sh', ...more], { cwd: folder, env, timeout: 120_000 }))
-        .stdout
+      const options = { cwd: folder, env, timeout: curlMs }
+      return (await run('sh', ['-c', line, 'sh', ...more], options)).stdout
     },
 
     /** Waits until the log holds such an event. */

@@ -5,6 +5,7 @@ import type { SecretVersion } from '#api/release.ts'
 import type { Machine, MachineConfig } from '../../gateway/src/fly/machine.ts'
 import type { Volume } from '../../gateway/src/fly/answers.ts'
 import { portOf } from '../../gateway/src/host/port-of.ts'
+import { FakeReleases } from './releases-api.ts'
 
 /** The behaviour of an image once a machine runs it. */
 export type Nature =
@@ -79,6 +80,8 @@ export class FakeFly {
   /** The next call whose `METHOD /path` matches meets the fault. */
   readonly faults: { on: RegExp; fault: Fault }[] = []
   readonly calls: string[] = []
+  /** Fly's web API. */
+  readonly releases = new FakeReleases()
   /** Calls above Fly's limits (1/s, burst 3; get 5/s, burst 10), with some slack for the clock. */
   tooFast = 0
   url = ''
@@ -108,6 +111,8 @@ export class FakeFly {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://fly')
     const text = Buffer.concat(await Array.fromAsync(request as AsyncIterable<Buffer>)).toString()
+    if (/^\/(api\/v1\/|graphql$)/.test(url.pathname))
+      return await this.releases.answer(request, response, text)
     const nonce = request.headers['fly-machine-lease-nonce']?.toString()
     const call = {
       method: request.method ?? '',
@@ -145,7 +150,7 @@ export class FakeFly {
     })
     const isLog = status === 200 && url.pathname.endsWith('/logs') && Array.isArray(value)
     const lines = isLog ? (value as unknown[]) : [value]
-    response.end(lines.map((line) => JSON.stringify(line)).join('\n'))
+    response.end(lines.map((line) => JSON.stringify(line) ?? '').join('\n'))
   }
 
   #chance(): Fault | null {
@@ -216,6 +221,10 @@ export class FakeFly {
     if (verb === 'logs') return this.printed ? [200, this.printed(shown(machine))] : [403, denied]
     if (verb === 'ps') return [200, this.processes ?? [listening(machine)]]
     if (method === 'GET') return [200, shown(machine)]
+    if (verb === 'metadata' && method === 'PATCH') {
+      if (body['machine_version'] !== machine.instance_id) return [412, { error: 'stale' }]
+      return (Object.assign((machine.config.metadata ??= {}), body['metadata']), [204, undefined])
+    }
     if (verb === 'metadata')
       return (Object.assign(machine.config.metadata ?? {}, { [key]: body['value'] }), [200, {}])
     const held =

@@ -10,6 +10,7 @@ import { ReleaseWatch } from '../../gateway/src/deploy/release-health/watch-rele
 import { follow } from '../../gateway/src/deployments/follow.ts'
 import type { SourceTree } from '../../gateway/src/deployments/source-tree.ts'
 import { MachinesApi } from '../../gateway/src/fly/machines-api.ts'
+import { ReleasesApi } from '../../gateway/src/fly/releases-api.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import type { Commands } from '../../gateway/src/commands/commands.ts'
 import { openCommands } from '../../gateway/src/commands/open-commands.ts'
@@ -31,6 +32,8 @@ type Settings = {
   watchMs?: number
   deploys?: number
   flyToml?: string
+  /** Registers deployments with Fly. */
+  registers?: boolean
 }
 
 /**
@@ -41,14 +44,17 @@ export async function startMachines({
   watchMs = 0,
   deploys = 16,
   flyToml = '',
+  registers = false,
 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
   const images = opening.use(await FakeRegistry.start())
   const fly = opening.use(new MachinesApi({ baseUrl: fake.url, token: 'secret' }))
   const registry = opening.use(new Registry({ host: images.host, login: null, insecure: true }))
+  const releases = opening.use(new ReleasesApi({ baseUrl: fake.url, token: 'secret' }))
   const deployer = new Deployer({
     fly,
+    releases: registers ? releases : null,
     org: 'personal',
     network: null,
     builder: null,

@@ -16,6 +16,7 @@ import { ImagePolicy } from '../../gateway/src/buildkit/image-policy.ts'
 import { PolicyQuestion, StatusResponse } from '../../gateway/src/buildkit/messages.ts'
 import { Progress } from '../../gateway/src/buildkit/progress.ts'
 import { daemonWords } from '../../gateway/src/buildkit/daemon-words.ts'
+import { MarkedOutput } from '../../gateway/src/buildkit/steps/marked-output.ts'
 import { StepLog } from '../../gateway/src/buildkit/steps/step-log.ts'
 import { treeOf } from '../gateway/buildkit/tree-of.ts'
 import { hostileTexts, listed, repeated, type Shape, type Shapes } from './growth.ts'
@@ -203,6 +204,16 @@ export const buildkit: Record<string, Shapes> = {
   'gateway/src/buildkit/daemon-words.ts › daemonWords': {
     ...hostileTexts(daemonWords),
     'escaped quotes and no end': (size) => () => daemonWords('"' + '\\"'.repeat(size / 2)),
+  },
+  'gateway/src/buildkit/steps/marked-output.ts › MarkedOutput': {
+    ...hostileTexts((text) => [...new MarkedOutput('a').parts(Buffer.from(text))]),
+    'marks that are none': (size) => () => [
+      ...new MarkedOutput('a').parts(Buffer.from('\x1ea '.repeat(size / 3))),
+    ],
+    'one byte of a mark at a time': (size) => () => {
+      const output = new MarkedOutput('a'.repeat(36))
+      for (let at = 0; at < size; at++) for (const _ of output.parts(Buffer.from('\x1e')));
+    },
   },
   'gateway/src/buildkit/steps/step-log.ts › StepLog': {
     ...hostileTexts((text) => new StepLog('a', () => {}).add('stdout', Buffer.from(text))),

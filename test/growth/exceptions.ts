@@ -24,6 +24,10 @@ export const exceptions: Record<string, string> = {
   'gateway/src/buildkit/steps/step-watch.ts': 'reads control groups of this machine',
   'gateway/src/buildkit/daemon/step-writes.ts': 'reads control groups of this machine',
   'gateway/src/buildkit/steps/step-failures.ts': 'reads a message of 2,000 characters at most',
+  'gateway/src/buildkit/failures.ts › failedStep':
+    'reads the details of a failed call as solveProblem does, which has its row',
+  'gateway/src/railpack/classify-failure.ts › classifyFailure':
+    'reads what the planner prints, which planLimits bounds, by linear expressions from its start',
   'gateway/src/buildkit/build-policy.ts › BuildPolicy':
     'reads names of images as the build daemon asks for them; ImagePolicy has its row',
   'gateway/src/registry/image-access.ts': 'reads names of images, by imageName, which has its row',

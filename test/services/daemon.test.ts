@@ -192,7 +192,11 @@ test('a step without end is stopped by the time limit, and the log names the lim
   )
   await soon(() => expect(logText(events)).toContain('endless'), 20_000)
   late.abort(new Problem('time-limit', 'The build took longer than 1 s.'))
-  expect((await failure).code).toBe('time-limit')
+  expect((await failure).body()).toMatchObject({
+    code: 'time-limit',
+    step: expect.stringContaining('endless'),
+    detail: expect.stringContaining('It was at the step'),
+  })
   await soon(() => expect(running('say endless')).toEqual([]))
   expect(notes(events)).toEqual([expect.stringMatching(/^Stopped while this ran: .*endless/)])
 })

@@ -205,6 +205,19 @@ test('a step that fails by itself is not reported to have reached a limit', asyn
   expect(problem).not.toHaveProperty('outOfMemory')
 })
 
+test('a step that fails while another is out of memory is not reported to have used too much', async () => {
+  const hogs: NewEvent[] = []
+  const hog = problemOf(
+    builds.solve([shell('$b sleep 1; exec $b tail /dev/zero')], AbortSignal.timeout(60_000), hogs),
+  )
+  const neighbour = problemOf(builds.solve([shell('$b sleep 6; exit 137')]))
+  expect((await hog).body()).toMatchObject({ outOfMemory: true })
+  const problem = (await neighbour).body()
+  expect(problem).toMatchObject({ code: 'build-failed', exitCode: 137 })
+  expect(problem).not.toHaveProperty('outOfMemory')
+  expect(problem.detail).not.toContain('memory')
+})
+
 test('the limits of ended steps leave nothing behind', async () => {
   await vi.waitFor(
     () => expect(groups().filter((name) => name.includes('/buildkit/'))).toEqual([]),

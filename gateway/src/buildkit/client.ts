@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { Problem } from '#api/problem.ts'
 import { crashPoint } from '../crash-point.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { ImageAccess } from '../registry/image-access.ts'
@@ -6,8 +7,8 @@ import { BuildPolicy } from './build-policy.ts'
 import type { Build, SolveOptions, Solved } from './build.ts'
 import { Connection } from './connection.ts'
 import { ContextServer, type Context } from './context/context-server.ts'
-import { daemonUnavailable, solveProblem } from './failures.ts'
-import { followStatus } from './follow-status.ts'
+import { daemonUnavailable, failedStep, solveProblem } from './failures.ts'
+import { followStatus, type Heard } from './follow-status.ts'
 import { ImagePolicy, type ImageRules } from './image-policy.ts'
 import { DiskUsage, ListWorkers, type PolicyQuestion, Prune, Solve, Status } from './messages.ts'
 import { Progress } from './progress.ts'
@@ -143,9 +144,11 @@ export class Buildkit {
     signal.addEventListener('abort', () => (stopped = progress.running()), { once: true })
 
     try {
-      const { exporterResponse } = await this.#connection
-        .ask(Solve, question, signal)
-        .finally(() => heard(signal))
+      const { exporterResponse } = await allHeard(this.#connection.ask(Solve, question, signal), {
+        heard,
+        progress,
+        signal,
+      })
       crashPoint('pushed')
       const digest = exporterResponse['containerimage.digest'] ?? ''
       return {
@@ -155,8 +158,10 @@ export class Buildkit {
         validUntil: policy.validUntil(),
       }
     } catch (error) {
-      if (signal.aborted && stopped.length > 0)
+      if (signal.aborted && stopped.length > 0) {
         emit({ type: 'note', text: `Stopped while this ran: ${stopped.join('; ')}` })
+        throw stoppedAt(stopped[0]!, signal.reason)
+      }
       signal.throwIfAborted()
       const changed = build.context?.changed() ?? null
       const problem =
@@ -201,4 +206,27 @@ export class Buildkit {
     await this.#watch?.[Symbol.asyncDispose]()
     await this.#contexts[Symbol.asyncDispose]()
   }
+}
+
+/** The reason of an abort. If it was too late, it names the step that took so long. */
+function stoppedAt(step: string, reason: unknown): unknown {
+  if (!(reason instanceof Problem) || reason.code !== 'time-limit') return reason
+  const detail = `${reason.message} It was at the step “${step}”.`
+  return new Problem(reason.code, detail, { cause: reason, facts: { ...reason.facts, step } })
+}
+
+/** Returns the end of a solve when its log is complete. */
+async function allHeard<T>(
+  solve: Promise<T>,
+  { heard, progress, signal }: { heard: Heard; progress: Progress; signal: AbortSignal },
+): Promise<T> {
+  const [solved] = await Promise.allSettled([solve])
+  const failed = solved.status === 'rejected' ? failedStep(solved.reason) : null
+  // After a success, the daemon always ends the stream. After a failure that names no step, nothing
+  // more may come.
+  const isComplete = () =>
+    solved.status === 'rejected' && (failed === null || progress.hasEnded(failed))
+  await heard({ isComplete, signal })
+  if (solved.status === 'rejected') throw solved.reason
+  return solved.value
 }

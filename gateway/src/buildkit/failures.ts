@@ -53,8 +53,8 @@ export function solveProblem(
   )
     return daemonUnavailable(error)
 
-  const vertex = details.get(type.vertex)?.['digest']
-  const step = (typeof vertex === 'string' ? progress.step(vertex) : null) ?? progress.failed()
+  const vertex = failedStep(error)
+  const step = (vertex === null ? null : progress.step(vertex)) ?? progress.failed()
   const record = root !== null && step?.record ? readStepRecord(root, step.record) : null
   const { code, detail, facts } =
     typeof exitCode === 'number'
@@ -69,6 +69,12 @@ export function solveProblem(
       ...(code === 'build-failed' && sourceFacts(details.get(type.source))),
     },
   })
+}
+
+/** The digest of the step that the error of a solve names. Null: it names none. */
+export function failedStep(error: unknown): string | null {
+  const digest = isServiceError(error) ? detailsOf(error).get(type.vertex)?.['digest'] : null
+  return typeof digest === 'string' ? digest : null
 }
 
 export const daemonUnavailable = (cause: unknown): Problem =>

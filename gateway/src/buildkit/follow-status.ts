@@ -6,9 +6,9 @@ import { isServiceError } from './failures.ts'
 import type { StatusResponse } from './messages.ts'
 import type { Progress } from './progress.ts'
 
-/** How long to wait for more messages after the solve has ended. */
+/** How long to wait for more messages after the solve has ended, as BuildKit's own client does. */
 const silenceMs = 5000
-/** The same, if every step that started has ended. */
+/** The same, if the daemon has nothing more to report. */
 const settledMs = 100
 const pollMs = 20
 /**
@@ -18,6 +18,12 @@ const pollMs = 20
 const sliceMs = 5
 
 /**
+ * Waits until the messages in transit are read. `isComplete`: whether the status has everything that
+ * the end of the solve names.
+ */
+export type Heard = (end: { isComplete: () => boolean; signal: AbortSignal }) => Promise<void>
+
+/**
  * Reads the status messages of a solve. Call the returned function when the solve is over: it waits
  * for messages in transit. It does not rely on the end of the stream, because the daemon never
  * sends it after some failures.
@@ -25,7 +31,7 @@ const sliceMs = 5
 export function followStatus(
   stream: ClientReadableStream<StatusResponse>,
   progress: Progress,
-): (signal: AbortSignal) => Promise<void> {
+): Heard {
   let slices = 0
   const read = async () => {
     const slice = new TimeSlice(sliceMs)
@@ -49,11 +55,12 @@ export function followStatus(
     },
   )
 
-  return async (signal) => {
+  return async ({ isComplete, signal }) => {
+    const settled = () => signal.aborted || (progress.settled && isComplete())
     // Count the waits, do not measure time: if this process was blocked, the reader of the stream
     // was blocked, too.
     let [silentMs, heard] = [0, -1]
-    while (silentMs < (progress.settled || signal.aborted ? settledMs : silenceMs)) {
+    while (silentMs < (settled() ? settledMs : silenceMs)) {
       if (await Promise.race([ended, wait(pollMs, false)])) break
       silentMs = heard === slices ? silentMs + pollMs : 0
       heard = slices

@@ -1,6 +1,7 @@
 import type { EventSink } from '../deployments/event-sink.ts'
 import { millis } from '../llb/wire.ts'
 import type { StatusResponse } from './messages.ts'
+import { MarkedOutput } from './steps/marked-output.ts'
 import { takeStepName } from './steps/step-records.ts'
 import { factsOf, newStep, type Step, type StepFacts, type Vertex } from './steps/step.ts'
 
@@ -18,6 +19,11 @@ const splitBytes = 1024 * 1024
 /**
  * Turns the daemon's status messages into `step` and `log` events. Internal steps are left out
  * unless they fail.
+ *
+ * A step ends in the log after its last output. The end of marked output is a mark. The gateway
+ * waits for it until a step begins that uses this one, or until the solve is over: a killed wrapper
+ * sends no mark. Without marks (another daemon), the output ends with the batch that reports the
+ * end.
  */
 export class Progress {
   readonly #steps = new Map<string, Step>()
@@ -29,7 +35,7 @@ export class Progress {
   #pushes = false
   /** Whether more messages of the current batch will follow. */
   #batchOpen = false
-  /** Steps that have ended, but whose output is not complete. */
+  /** Steps that have ended, but whose output may not be complete. */
   #endings: Vertex[] = []
 
   /** `plain` removes from a text what readers must not see. */
@@ -56,7 +62,10 @@ export class Progress {
 
     const writers = new Set(news.logs.map(({ vertex }) => vertex))
     for (const vertex of news.vertexes) {
-      const writes = writers.has(vertex.digest) || (this.#batchOpen && vertex.inputs.length > 0)
+      const writes =
+        writers.has(vertex.digest) ||
+        (this.#batchOpen && vertex.inputs.length > 0) ||
+        this.#awaitsMark(vertex)
       if (!writes || !vertex.completed) this.#takeVertex(vertex)
       else {
         this.#takeVertex({ ...vertex, completed: undefined })
@@ -76,8 +85,9 @@ export class Progress {
       yield
     }
 
-    if (!this.#batchOpen) this.#endSteps()
-    for (const { short, url } of news.warnings) {
+    if (!this.#batchOpen) this.#endSteps(({ digest }) => isUsedBy(news.vertexes, digest))
+    // Each further message of a batch repeats its warnings.
+    for (const { short, url } of goesOn ? [] : news.warnings) {
       const text = Buffer.from(short).toString()
       this.#emit({ type: 'warning', text: url ? `${text} (${url})` : text })
     }
@@ -90,11 +100,17 @@ export class Progress {
 
   /** Call when no more messages will come, so that no held line is lost. */
   end(): void {
-    this.#endSteps()
+    this.#endSteps(() => true)
     for (const step of this.#steps.values()) {
       step.log.flush()
       this.#emitEnd(step)
     }
+  }
+
+  /** True if the end of this step is in the log. */
+  hasEnded(digest: string): boolean {
+    const status = this.#steps.get(digest)?.status
+    return status === 'failed' || status === 'done' || status === 'cached'
   }
 
   step(digest: string): StepFacts | null {
@@ -124,28 +140,46 @@ export class Progress {
   #takeOutput(vertex: string, stream: 'stdout' | 'stderr', bytes: Buffer): void {
     const step = this.#steps.get(vertex)
     if (!step) return
-    if (stream === 'stdout' || step.record !== undefined) return step.log.add(stream, bytes)
-    const { name, key, rest } = takeStepName(bytes)
-    step.record = name
-    step.log.believe(key)
-    if (rest.length > 0) step.log.add(stream, rest)
+    let rest = bytes
+    if (stream === 'stderr' && step.record === undefined) {
+      const first = takeStepName(bytes)
+      step.record = first.name
+      step.output = first.key === null ? null : new MarkedOutput(first.key)
+      rest = first.rest
+    }
+
+    if (stream === 'stdout' || !step.output) return step.log.add(stream, rest)
+    for (const part of step.output.parts(rest)) {
+      if ('lost' in part) step.log.lost(part.lost)
+      else step.log.add(part.stream, part.bytes)
+    }
   }
 
-  /** Ends the steps whose output is complete. */
-  #endSteps(): void {
-    for (const vertex of this.#endings.splice(0)) this.#takeVertex(vertex)
+  #awaitsMark({ digest }: Vertex): boolean {
+    const output = this.#steps.get(digest)?.output
+    return output?.ended === false
+  }
+
+  /** Ends the steps whose output is complete, and those that wait for a mark no longer. */
+  #endSteps(isOver: (vertex: Vertex) => boolean = () => false): void {
+    for (const vertex of this.#endings.splice(0)) {
+      if (isOver(vertex) || !this.#awaitsMark(vertex)) this.#takeVertex(vertex)
+      else this.#endings.push(vertex)
+    }
   }
 
   #takeVertex(vertex: Vertex): void {
     const step = this.#steps.get(vertex.digest) ?? this.#newStep(vertex)
     const started = vertex.started ? millis(vertex.started) : null
     if (started === null || step.status === 'cached') return
+    if (step.started !== null && started < step.started) return // the end of an earlier run
 
     const fresh = started !== step.started
     step.started = started
     if (fresh) {
       this.#become(step, 'started')
       step.record = undefined
+      step.output = null
       for (const input of vertex.inputs) this.#emitEnd(this.#steps.get(input))
       if (!vertex.cached) this.#turn(step, 'started')
     }
@@ -191,6 +225,9 @@ export class Progress {
     })
   }
 }
+
+const isUsedBy = (vertexes: Vertex[], digest: string): boolean =>
+  vertexes.some(({ started, inputs }) => started !== undefined && inputs.includes(digest))
 
 /** Joins neighbouring pieces of one output. */
 function* gathered(logs: StatusResponse['logs']) {

@@ -1,4 +1,3 @@
-import type { Strategy } from '#api/options/strategy.ts'
 import { Problem } from '#api/problem.ts'
 import { isUnavailable, statusOf } from '../fly/fly-calls.ts'
 import type { App } from '../fly/answers.ts'
@@ -10,8 +9,8 @@ import type { DesiredApp } from './config/desired-app.ts'
 import { refuseLargeRollout } from './config/desired-size.ts'
 import { withLastApplied } from './config/restore-config.ts'
 import { Execution, type Settings } from './execution.ts'
+import { Registrations } from './fly-release/registrations.ts'
 import type { DeployJob } from './job.ts'
-import { explainFailure } from './machines/explain-failure.ts'
 import { isManaged } from './managed.ts'
 import { appliedSteps, planRollout } from './plan.ts'
 import { refuseForeignImages } from './preflight/foreign-images.ts'
@@ -21,11 +20,8 @@ import { assertDataStays, keptVolumes, neededVolumes } from './preflight/volumes
 import { snapshotOf } from './progress.ts'
 import { machineChecks } from './one-off/machine-checks.ts'
 import { releaseCommand } from './one-off/release-command.ts'
-import { rollBack } from './rollback.ts'
-import { bluegreen } from './strategies/bluegreen.ts'
-import { canary } from './strategies/canary.ts'
-import { immediate } from './strategies/immediate.ts'
-import { rolling } from './strategies/rolling.ts'
+import { orRollBack, rollBack } from './rollback.ts'
+import { strategies } from './strategies/strategies.ts'
 import { ignoredOptions } from './strategy-checks.ts'
 import { watch } from './watch.ts'
 import { warnOfTheLive } from './live-warnings.ts'
@@ -44,14 +40,6 @@ const noneYet = (error: unknown): never[] => {
 /** How long the gateway assumes that an app still exists after it has seen it. */
 const seenMs = 10_000
 
-/** Each strategy applies all machines. They share the health checks and the rollback. */
-const strategies: Record<Strategy, (execution: Execution) => Promise<void>> = {
-  rolling,
-  canary,
-  bluegreen,
-  immediate,
-}
-
 /**
  * Deploys an image to an app's machines, and rolls back if that fails. Every effect is saved before
  * it happens. After a crash, the same call with the stored progress reads the machines and goes on.
@@ -59,12 +47,18 @@ const strategies: Record<Strategy, (execution: Execution) => Promise<void>> = {
 export class Deployer {
   readonly #settings: Settings
   readonly #regions: Regions
+  readonly #flyReleases: Registrations
   /** By app: when the gateway last saw it set up, on the monotonic clock. */
   readonly #seen = new Map<string, number>()
 
   constructor(settings: Settings) {
     this.#settings = settings
     this.#regions = new Regions(settings.fly)
+    this.#flyReleases = new Registrations(settings)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#flyReleases[Symbol.asyncDispose]()
   }
 
   /**
@@ -149,7 +143,7 @@ export class Deployer {
           execution.emit(step, { status: 'verified', after: job.image.reference })
       })
 
-    await cleanUp(execution)
+    await Promise.all([cleanUp(execution), this.#flyReleases.succeed(execution)])
     const { desired, appliedConfig = {} } = execution.progress
     return { url: this.#url(job), desired: withLastApplied(desired, appliedConfig) }
   }
@@ -162,6 +156,12 @@ export class Deployer {
   }
 
   async #run(job: DeployJob): Promise<Execution> {
+    const execution = await this.#executionOf(job)
+    this.#flyReleases.begin(execution)
+    return execution
+  }
+
+  async #executionOf(job: DeployJob): Promise<Execution> {
     if (job.rollout) return new Execution(this.#settings, job, snapshotOf(job.rollout))
     const { progress, machines } = await this.#plan(job)
     for (const machine of machines.filter((machine) => !isManaged(machine))) {
@@ -201,13 +201,12 @@ export class Deployer {
     execution: Execution,
     step: (execution: Execution) => Promise<void>,
   ): Promise<void> {
-    if (execution.progress.rollbackReason)
-      return await rollBack(execution, execution.progress.rollbackReason)
+    const { rollbackReason } = execution.progress
     try {
-      await step(execution)
+      await (rollbackReason ? rollBack(execution, rollbackReason) : orRollBack(execution, step))
     } catch (error) {
-      const reason = await explainFailure(execution, execution.rollbackReason(error))
-      await rollBack(execution, execution.job.redact(reason.body()))
+      await this.#flyReleases.fail(execution, error)
+      throw error
     }
   }
 

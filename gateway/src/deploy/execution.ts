@@ -4,6 +4,7 @@ import type { MachineChanges } from '../fly/machine-changes.ts'
 import type { MachineLease } from '../fly/machine-lease.ts'
 import type { MachineRef } from '../fly/machine.ts'
 import type { MachinesApi } from '../fly/machines-api.ts'
+import type { ReleasesApi } from '../fly/releases-api.ts'
 import { forEachLimit } from './for-each-limit.ts'
 import type { DeployJob } from './job.ts'
 import { retryTransient } from './machines/retry.ts'
@@ -12,6 +13,15 @@ import { snapshotOf, type Effect, type DeployProgress, type MachineStep } from '
 
 export type Settings = {
   fly: MachinesApi
+  /** Fly's own releases. Null: deploys are not registered there. */
+  releases?: ReleasesApi | null
+  /**
+   * How long the gateway waits, after the end of a deploy, until Fly has registered its release.
+   * Default: 90 s.
+   */
+  releaseWaitMs?: number
+  /** For what the log of a deployment that has ended cannot say. */
+  warnLater?: (text: string) => void
   org: string
   /** The host of the registry of the apps' images. */
   registry?: string
@@ -56,6 +66,9 @@ export class Execution {
    * effect is known.
    */
   readonly stopping: AbortSignal
+  /** Resolves when the first effect on a machine is saved. */
+  readonly whenTouched: Promise<void>
+  readonly #touch = Promise.withResolvers<void>()
   readonly #failed = new AbortController()
   #saving: Promise<void> = Promise.resolve()
   #saveNext: Promise<void> | null = null
@@ -68,6 +81,8 @@ export class Execution {
     this.progress = progress
     this.signal = AbortSignal.any([job.signal, this.#failed.signal])
     this.stopping = stopSignalOf(job.signal)
+    this.whenTouched = this.#touch.promise
+    if (this.touched) this.#touch.resolve()
   }
 
   get waitMs(): number {
@@ -80,6 +95,11 @@ export class Execution {
 
   get listenMs(): number {
     return this.settings.listenMs ?? 15_000
+  }
+
+  /** Another gateway works on the deployment now. */
+  get isClaimLost(): boolean {
+    return this.#claimLost
   }
 
   get touched(): boolean {
@@ -136,6 +156,7 @@ export class Execution {
     step.intent = effect
     if (step.outcome === null || step.outcome === 'stuck') step.outcome = 'touched'
     await this.save()
+    this.#touch.resolve()
   }
 
   /** Runs one save at a time. Calls that come while a save waits share that save. */

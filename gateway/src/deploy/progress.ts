@@ -1,6 +1,7 @@
 import type { MachineFacts } from '#api/deployment.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { MachineConfig } from '../fly/machine.ts'
+import type { FlyRelease } from '../fly/releases-api.ts'
 import type { DesiredApp } from './config/desired-app.ts'
 
 /**
@@ -17,6 +18,15 @@ export type DeployProgress = {
   live: boolean
   /** By group: the config that its first machine got. Older records lack it. */
   appliedConfig?: Record<string, MachineConfig>
+  /** Fly's own release of the deploy. Absent: not asked for. */
+  flyRelease?: FlyReleaseProgress
+}
+
+export type FlyReleaseProgress = {
+  /** The version of the app's newest release before the request. 0: it had none. */
+  after: number
+  /** Null: the answer is not known. A newer release with this image may be ours. */
+  made: Pick<FlyRelease, 'id' | 'version'> | null
 }
 
 /** A copy that later changes of the progress do not change. The configs are never changed. */
@@ -82,6 +92,8 @@ export type MachineStep = {
   attempted: Version | null
   /** The version that the machine runs now, as far as known. */
   now: Version | null
+  /** Fly's release that the machine's config names. */
+  marked?: string
   /** Nonce of the last lease, so that after a crash nothing waits for its expiry. */
   lease: string | null
 }

@@ -56,6 +56,7 @@ const machineStep = fieldsOf(
     outcome: MachineFacts.shape.outcome.nullable(),
     attempted: version.nullable(),
     now: version.nullable(),
+    marked: z.string().exactOptional(),
     lease: z.string().nullable(),
   }),
 )
@@ -72,6 +73,12 @@ const storedProgress = fieldsOf(
     rollbackReason: ProblemBody.nullable(),
     live: z.boolean(),
     appliedConfig: z.record(z.string(), storedConfig).exactOptional(),
+    flyRelease: z
+      .object({
+        after: z.number(),
+        made: z.object({ id: z.string(), version: z.number() }).nullable(),
+      })
+      .exactOptional(),
   }),
 ) satisfies z.ZodType<DeployProgress>
 

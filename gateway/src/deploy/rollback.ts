@@ -8,6 +8,7 @@ import { isApplied } from './machines/apply.ts'
 import { destroyMachine } from './machines/destroy.ts'
 import { drain } from './machines/drain.ts'
 import { isHealthy } from './machines/checks.ts'
+import { explainFailure } from './machines/explain-failure.ts'
 import { failure, isReverted } from './machines/failures.ts'
 import { waitForVersion, getMachine, untilHealthy } from './machines/health.ts'
 import { waitingReporter } from './machines/report-waiting.ts'
@@ -16,6 +17,19 @@ import { numberOf } from './managed.ts'
 import { machineFacts } from './plan.ts'
 import type { PreviousVersion, MachineStep } from './progress.ts'
 import { maxUnavailableCount } from './strategies/rolling.ts'
+
+/** Runs `step`. If it fails, it restores the machines and throws what ends the deployment. */
+export async function orRollBack(
+  execution: Execution,
+  step: (execution: Execution) => Promise<void>,
+): Promise<void> {
+  try {
+    await step(execution)
+  } catch (error) {
+    const reason = await explainFailure(execution, execution.rollbackReason(error))
+    await rollBack(execution, execution.job.redact(reason.body()))
+  }
+}
 
 /**
  * Restores what every touched machine ran before, in reverse order. Throws the problem that ends

@@ -77,8 +77,7 @@ export function ignoredOptions(
     if (ignored.length === 0) return []
 
     const regions = [...new Set(machines.map((machine) => machine.region))].join(', ')
-    // flyctl's `scale count` needs a release of Fly's own, which deploys through the Machines API
-    // do not create.
+    // Not flyctl's `scale count`: Fly may have no release of the app.
     const more = `fly machine clone ${machines[0]!.machine} --region ${region ?? machines[0]!.region} --app ${app}`
     return `Not done: ${ignored.join(' and ')}. Group ${group} has machines already (${machines.length} in ${regions}) and keeps them. A deploy creates machines only for a group without any. For one more: ${more}; for one less: fly machine destroy ID --app ${app}`
   })

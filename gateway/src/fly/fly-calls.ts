@@ -15,7 +15,7 @@ const readMs = 300_000 // with many callers, its turn may come late
 const answerBytes = 32 * 1024 * 1024
 
 type Request = {
-  method: 'GET' | 'POST' | 'DELETE'
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   path: string
   /** With `id`: what Fly limits the rate of. */
   action: string
@@ -30,11 +30,28 @@ type Request = {
 }
 type Call<T> = Request & { answer: z.ZodType<T> }
 
+export type Endpoint = { baseUrl: string; token: string }
+/** One of Fly's two APIs. All its paths begin with `path`. */
+type Api = { name: string; path: string; authorization: (token: string) => string }
+
+const machinesApi: Api = {
+  name: "Fly's Machines API",
+  path: '/v1',
+  authorization: (token) => (token.startsWith('FlyV1 ') ? token : `Bearer ${token}`),
+}
+/** Fly's own back end. Source: flyctl's `internal/uiex/releases.go` sends any token as Bearer. */
+export const webApi: Api = {
+  name: "Fly's web API",
+  path: '',
+  authorization: (token) => `Bearer ${token.replace(/^FlyV1 /, '')}`,
+}
+
 /**
- * Calls Fly's Machines API within one request budget. Repeats calls that are safe to repeat, up to
+ * Calls one of Fly's APIs within one request budget. Repeats calls that are safe to repeat, up to
  * `attempts` times, with growing pauses. Throws the problems that `MachinesApi` lists.
  */
 export class FlyCalls {
+  readonly #api: Api
   readonly #baseUrl: string
   readonly #authorization: string
   readonly #budget = new RequestBudget()
@@ -46,9 +63,10 @@ export class FlyCalls {
     bodyTimeout: answerMs,
   })
 
-  constructor({ baseUrl, token }: { baseUrl: string; token: string }) {
-    this.#baseUrl = trimEnd(baseUrl, '/')
-    this.#authorization = token.startsWith('FlyV1 ') ? token : `Bearer ${token}`
+  constructor({ baseUrl, token }: Endpoint, api = machinesApi) {
+    this.#api = api
+    this.#baseUrl = trimEnd(baseUrl, '/') + api.path
+    this.#authorization = api.authorization(token)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -92,7 +110,7 @@ export class FlyCalls {
   async #send(call: Request, signal: AbortSignal): Promise<Answer> {
     const what = nameOf(call)
     try {
-      const response = await request(`${this.#baseUrl}/v1${call.path}`, {
+      const response = await request(this.#baseUrl + call.path, {
         method: call.method,
         dispatcher: this.#agent,
         signal,
@@ -115,7 +133,7 @@ export class FlyCalls {
       signal.throwIfAborted()
       const problem = new Problem(
         'fly-unavailable',
-        `Fly's Machines API did not answer (${what}). Try again later.`,
+        `${this.#api.name} did not answer (${what}). Try again later.`,
         { cause },
       )
       const unsent = unsentCodes.has(errorCode(cause) ?? '')

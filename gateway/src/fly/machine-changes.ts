@@ -47,6 +47,21 @@ export class MachineChanges {
     await this.calls.call({ ...call, body: { value } }, signal)
   }
 
+  /**
+   * Sets several keys, which makes no new version. Throws `fly-refused` with status 412 if the
+   * machine is not on this version any more.
+   */
+  async mergeMetadata(
+    metadata: Record<string, string>,
+    version: string,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { app, id } = this.ref
+    const path = `/apps/${app}/machines/${id}/metadata`
+    const call = { method: 'PATCH', path, action: 'metadata', id, answer: ignored } as const
+    await this.calls.call({ ...call, body: { metadata, machine_version: version } }, signal)
+  }
+
   async #post(action: string, signal: AbortSignal, body?: object): Promise<void> {
     const { app, id } = this.ref
     const path = `/apps/${app}/machines/${id}/${action}`

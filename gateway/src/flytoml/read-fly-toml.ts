@@ -15,7 +15,7 @@ import { machineFiles } from './machine-files.ts'
 import { parseConfig } from './formats/parse-config.ts'
 import { plain } from './formats/parse-toml.ts'
 import { refuseEnvNames, refuseReservedGroups } from './reserved.ts'
-import { defined, refuse, warningOf, type Place } from './schema.ts'
+import { defined, isTable, refuse, warningOf, type Place } from './schema.ts'
 import { flyTomlShape, type Sections } from './sections.ts'
 import { sizeIn } from './size.ts'
 import { maxTomlParts, tomlParts, yamlParts } from './formats/toml-size.ts'
@@ -43,6 +43,8 @@ export type FlyToml = {
   build: FlyBuild
   /** Sizes of new volumes, by mount name. */
   volumes: Record<string, VolumeSize>
+  /** The whole file, in the present spelling. The values of `env` are texts. */
+  values: Record<string, unknown>
 }
 /** The `[build]` section. Paths are from the root of the source. */
 type FlyBuild = {
@@ -108,6 +110,7 @@ function relativeTo(path: string, file: FlyToml): FlyToml {
 }
 
 type ReadSections = {
+  values: Record<string, unknown>
   sections: Sections
   /** The process groups. */
   names: string[]
@@ -123,20 +126,23 @@ function readSections(text: string, path: string, warn: Place['warn']): ReadSect
       'it',
       `has more than ${maxTomlParts} lines, keys and items. Put what is long into a file of the image.`,
     )
-  const values = plain(patchToml(parseConfig(text, path)))
-  const sections = flyTomlShape(values, { key: '', warn }) ?? {}
+  const patched = plain(patchToml(parseConfig(text, path)))
+  const sections = flyTomlShape(patched, { key: '', warn }) ?? {}
+  const { env } = sections
+  const values = { ...(isTable(patched) && patched), ...(env && { env }) }
 
   // An alias of YAML repeats what it names.
-  const sizeChars = isYaml ? JSON.stringify(values).length : text.length
+  const sizeChars = isYaml ? JSON.stringify(patched).length : text.length
   const names = Object.keys(sections.processes ?? { app: '' }).toSorted()
   refuseManyGroups(names.length, { sizeChars, parts })
   refuseReservedGroups(names)
   refuseEnvNames(sections.env ?? {})
   checkFlyToml(sections, new Set(names), warn)
-  return { sections, names, size: { sizeChars, parts }, warn }
+  return { values, sections, names, size: { sizeChars, parts }, warn }
 }
 
-function flyTomlOf({ sections, names, size, warn }: ReadSections, readFile: ReadSource): FlyToml {
+function flyTomlOf(read: ReadSections, readFile: ReadSource): FlyToml {
+  const { values, sections, names, size, warn } = read
   const files = machineFiles(sections.files ?? [], readFile)
   const base = baseConfig(sections, readFile, warn)
   const sizeChars = size.sizeChars + JSON.stringify([files, base]).length
@@ -164,6 +170,7 @@ function flyTomlOf({ sections, names, size, warn }: ReadSections, readFile: Read
     waitMs: wait === undefined ? null : Math.max(milliseconds(wait), 1000),
     build: buildOf(build),
     volumes: Object.fromEntries(mounts.map((mount) => [mount.source ?? '', volumeSize(mount)])),
+    values,
   }
 }
 

@@ -31,8 +31,10 @@ export class LogWriter {
   #timer: NodeJS.Timeout | undefined
   #tailTimer: NodeJS.Timeout | undefined
   #last = Promise.resolve()
-  /** Each step's last lines, redacted. Key: the step's id while it runs, its name after failure. */
+  /** The last lines of each step, redacted. Key: the step's id. */
   readonly #lastLines = new Map<string, string[]>()
+  /** The id of the last step of each name that started, or else failed. */
+  readonly #steps = new Map<string, string>()
 
   /** Never writes `secrets`, in any encoding. Calls `failed` when writes start to fail. */
   constructor(
@@ -77,7 +79,7 @@ export class LogWriter {
   /** A problem without secrets, with the last lines of the step that failed. */
   redactedProblem(body: ProblemBody): ProblemBody {
     const shown = this.#redactor.redact(body)
-    const lastLines = this.#lastLines.get(String(shown['step']))
+    const lastLines = this.#lastLines.get(this.#steps.get(String(shown['step'])) ?? '')
     return { ...shown, ...(lastLines && { lastLines }) }
   }
 
@@ -122,9 +124,9 @@ export class LogWriter {
       )
     }
 
-    if (event.type !== 'step' || event.status === 'started') return
-    const lines = this.#lastLines.get(event.step)
-    this.#lastLines.delete(event.step)
-    if (event.status === 'failed' && lines) this.#lastLines.set(event.name, lines)
+    if (event.type !== 'step') return
+    if (event.status === 'started' || event.status === 'failed')
+      this.#steps.set(event.name, event.step)
+    if (event.status !== 'failed') this.#lastLines.delete(event.step)
   }
 }

@@ -41,7 +41,7 @@ export async function runDeployment(
     failed: logFailed,
   })
 
-  const late = () => tooLate('The deployment', limits.totalMs, record)
+  const late = () => tooLate('The deployment', { limit: 'total', limits, record })
   using whole = withDeadline(limits.totalMs, late, stop)
   const { signal } = whole
   const record = new DeploymentRecord(claim, {
@@ -67,16 +67,16 @@ type Deployable = Pick<DeployInput, 'image' | 'desired' | 'rollout'>
 
 /** Fetches, analyzes and builds the source. Leaves the record in `deploying` or `built`. */
 async function build(run: Run): Promise<Deployable> {
-  const { deployment, steps, record, log, limits } = run
+  const { deployment, steps, record, log } = run
   const { emit } = log
   const secrets = await openSecrets(run)
-  const tree = await stage(run, 'Fetching the source', limits.fetchMs, (signal) =>
+  const tree = await stage(run, 'Fetching the source', 'fetch', (signal) =>
     steps.fetch(deployment, signal),
   )
 
   await record.transition('analyzing')
   const source = { deployment, tree, secrets, emit }
-  const analysis = await stage(run, 'Planning', limits.planMs, (signal) =>
+  const analysis = await stage(run, 'Planning', 'plan', (signal) =>
     steps.analyze({ ...source, signal }),
   )
   const { facts } = analysis.plan
@@ -89,7 +89,7 @@ async function build(run: Run): Promise<Deployable> {
     pushes = true
     crashPoint('pushing')
   }
-  const built = await stage(run, 'The build', limits.buildMs, (signal) =>
+  const built = await stage(run, 'The build', 'build', (signal) =>
     steps.build({ ...source, ...analysis, pushing, signal }),
   )
   await record.settled() // the move to `pushing`
@@ -129,7 +129,7 @@ async function openSecrets({ deployment, steps, log, hiddenValues }: Run): Promi
 
 /** Deploys the image to the machines and verifies them. Leaves the record in `live`. */
 async function rollOut(run: Run, { image, desired, ...ready }: Deployable): Promise<void> {
-  const { deployment, steps, record, log, limits } = run
+  const { deployment, steps, record, log } = run
   let { rollout } = ready
   const checkpoint: DeployInput['checkpoint'] = async (patch) => {
     await record.amend(patch)
@@ -141,13 +141,11 @@ async function rollOut(run: Run, { image, desired, ...ready }: Deployable): Prom
   }
 
   if (record.state === 'deploying') {
-    await stage(run, 'The deploy', limits.deployMs, (signal) => steps.deploy(input(signal)))
+    await stage(run, 'The deploy', 'deploy', (signal) => steps.deploy(input(signal)))
     await record.transition('verifying')
   }
 
-  const live = await stage(run, 'Verifying', limits.deployMs, (signal) =>
-    steps.verify(input(signal)),
-  )
+  const live = await stage(run, 'Verifying', 'deploy', (signal) => steps.verify(input(signal)))
   crashPoint('verified')
   await record.transition('live', live)
 }
@@ -156,10 +154,11 @@ async function rollOut(run: Run, { image, desired, ...ready }: Deployable): Prom
 async function stage<T>(
   { record, log, limits, signal }: Run,
   what: string,
-  limitMs: number,
+  limit: Stage,
   action: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  using limited = withDeadline(limitMs, () => tooLate(what, limitMs, record), signal)
+  const late = () => tooLate(what, { limit, limits, record })
+  using limited = withDeadline(limits[`${limit}Ms`], late, signal)
   try {
     return await retryWhileUnavailable(
       () => action(limited.signal),
@@ -196,18 +195,27 @@ async function end({ record, log, signal }: Run, error: unknown): Promise<Proble
   return problem
 }
 
-function tooLate(what: string, limitMs: number, { state }: DeploymentRecord): Problem {
-  const detail = `${what} took longer than ${limitMs / 1000} s.`
-  return new Problem('time-limit', detail, { facts: { state, limitMs } })
+/** What has a time limit: `build` is `buildSeconds` of an app and `TARMAC_BUILD_TIMEOUT`. */
+type Stage = 'fetch' | 'plan' | 'build' | 'deploy' | 'total'
+
+function tooLate(
+  what: string,
+  { limit, limits, record }: Pick<Run, 'limits' | 'record'> & { limit: Stage },
+): Problem {
+  const limitMs = limits[`${limit}Ms`]
+  const settings = `${limit}Seconds of the app’s settings, TARMAC_${limit.toUpperCase()}_TIMEOUT of the gateway`
+  const detail = `${what} took longer than ${limitMs / 1000} s. The limit is in ${settings}.`
+  return new Problem('time-limit', detail, { facts: { state: record.state, limitMs } })
 }
 
 /**
  * The error to end with: the abort reason, unless machines could not be restored (`rollback-failed`).
- * If the error lists machines, the result keeps its message and facts.
+ * If the error lists machines or names a step, the result keeps its message and facts.
  */
 function outcomeOf(error: unknown, { aborted, reason }: AbortSignal): unknown {
   const own = error instanceof Problem ? error : null
   if (!aborted || own?.code === 'rollback-failed') return error
-  if (!(reason instanceof Problem) || own?.facts['machines'] === undefined) return reason
+  const more = own?.facts['machines'] ?? own?.facts['step']
+  if (!(reason instanceof Problem) || !own || more === undefined) return reason
   return new Problem(reason.code, own.message, { facts: { ...reason.facts, ...own.facts } })
 }

@@ -46,18 +46,25 @@ export function classifyFailure(
   if (ended.killedBy !== null)
     return refusal('plan-interrupted', `The planner was killed by ${ended.killedBy}.`, true)
   if (ended.exitCode === 75)
-    return refusal('plan-interrupted', `The planner lacks something: ${words}`, true)
+    return refusal(
+      'plan-interrupted',
+      `The planner could not download a program that it needs: ${words}`,
+      true,
+    )
   if (errors.length === 0 && ended.exitCode !== goPanic) {
     const advice =
       'It runs in a sandbox without other files of this machine, and every user must be able to run it.'
     const detail = `The planner ${planner.path} gave no answer (exit code ${ended.exitCode}): ${words}. ${advice}`
     return refusal('planner-missing', detail)
   }
-  if (words.includes('failed to get latest version for package')) {
-    const why = network ? '' : ' It has no network here (TARMAC_PLAN_NETWORK=none).'
+  const [said = words] = errors // whole: `words` may lack its beginning
+  if (isLookUpFailure(said)) {
+    const why = network
+      ? ' This is not the fault of the source, if its versions exist: the planner asks mise-versions.jdx.dev, GitHub or, for PHP, Docker Hub.'
+      : ' It has no network here (TARMAC_PLAN_NETWORK=none).'
     return refusal(
       'plan-interrupted',
-      `The planner could not look up a version.${why} ${words}`,
+      `The planner could not look up a version.${why}\n${words}`,
       network !== null,
     )
   }
@@ -68,12 +75,35 @@ export function classifyFailure(
     return refusal('no-builder-found', `${cause}${nothingFound(seen)}`)
   // railpack gives the same message for a version that does not exist and for a look-up without
   // network.
-  return refusal(
-    'plan-failed',
-    `${cause}${words}`,
-    network !== null && words.includes('failed to resolve version'),
-  )
+  const isUnknown = said.startsWith('failed to resolve version')
+  const doubt = isUnknown ? `\n${mayBeOutage}` : oldPhp(said) ? `\n${noOldPhp}` : ''
+  return refusal('plan-failed', `${cause}${words}${doubt}`, network !== null && isUnknown)
 }
+
+/**
+ * Whether railpack's message says that a look-up failed: of mise at GitHub and other hosts, or of
+ * railpack itself at Docker Hub (railwayapp/railpack core/mise/mise.go, core/resolver/resolver.go,
+ * core/providers/php/php.go). The message begins with railpack's own words; what follows may be the
+ * source's.
+ */
+const isLookUpFailure = (said: string): boolean =>
+  /^failed to (?:get latest version for package|run mise command) /.test(said) ||
+  (said.startsWith('no version available for ') && !oldPhp(said))
+
+/**
+ * railpack takes the newest PHP for which Docker Hub has an image of FrankenPHP, and reads an outage
+ * as "no image". FrankenPHP has none of PHP before 8.2, so only then it is no outage.
+ */
+function oldPhp(said: string): boolean {
+  const [, major, minor] = /^no version available for php \D*(\d+)(?:\.(\d+))?/.exec(said) ?? []
+  if (major === undefined) return false
+  return Number(major) < 8 || (Number(major) === 8 && minor !== undefined && Number(minor) < 2)
+}
+
+const noOldPhp =
+  'railpack uses images of FrankenPHP, which has none of PHP before 8.2. Set another version ("require": {"php": …} in composer.json), or send a Dockerfile.'
+const mayBeOutage =
+  'Set a version that exists. If it does exist, the hosts that list versions do not answer: deploy again later.'
 
 const maxWordsChars = 4_000
 const goPanic = 2 // a bug in railpack that this source triggers

@@ -4,8 +4,8 @@ import { Problem } from '#api/problem.ts'
 import { trimEnd } from '#api/text/trim-end.ts'
 import { parseJson } from '../host/parse-json.ts'
 
-// The complete plan format of railpack 0.37. It is strict: an unknown field is refused, never
-// ignored.
+// The complete plan format of railpack 0.37 (tag v0.37.0, and the commit b5e80580 after it that the
+// recorded cases are from). It is strict: an unknown field is refused, never ignored.
 
 const text = z.string()
 const texts = z.preprocess(untilFirstWrong, z.array(text))

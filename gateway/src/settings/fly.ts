@@ -17,6 +17,9 @@ export const fly = {
     api: setting('TARMAC_FLY_API', z.url(), 'https://api.machines.dev').describe(
       'Base URL of the Machines API.',
     ),
+    webApi: setting('TARMAC_FLY_WEB_API', z.url(), 'https://api.fly.io').describe(
+      'Base URL of Fly’s web API, where the gateway registers releases for flyctl.',
+    ),
     region: setting('TARMAC_FLY_REGION', text, '').describe(
       'Region of new machines. Default: the gateway’s own (FLY_REGION).',
     ),

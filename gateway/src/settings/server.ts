@@ -29,9 +29,7 @@ export const server = {
     key: setting('TARMAC_SECRETS_KEY', secretsKey, '').describe(
       'Key that encrypts stored build secrets: 32 bytes as base64 or hex (`openssl rand -base64 32`). Without it, the gateway accepts no secrets.',
     ),
-    fly: setting('TARMAC_FLY_TOKEN', text, '').describe(
-      'Token for the Machines API and the registry.',
-    ),
+    fly: setting('TARMAC_FLY_TOKEN', text, '').describe('Token for Fly’s APIs and the registry.'),
   }),
   data: setting('TARMAC_DATA', text, '/data').describe(
     'The volume, for uploads, source trees and the database. See volumes.md.',

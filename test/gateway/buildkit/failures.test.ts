@@ -92,6 +92,16 @@ const killed = failure('process "make" did not complete', 2, {
   'gatewayapi.ExitMessage': { Code: 137 },
 })
 
+test('a step whose command was not found says so', () => {
+  const missing = failure('process "make" did not complete successfully: exit code: 127', 2, {
+    ...vertex,
+    'gatewayapi.ExitMessage': { Code: 127 },
+  })
+  expect(problemOf(missing).detail).toBe(
+    'The step “RUN make” failed: it ended with exit code 127 (a shell’s code for a command that was not found).',
+  )
+})
+
 test('a killed step counts as out of memory only when the kernel reports it for that step', () => {
   expect(problemOf(killed)).toMatchObject({ code: 'build-failed', exitCode: 137, step: 'RUN make' })
   expect(problemOf(killed)).not.toHaveProperty('outOfMemory')
@@ -127,6 +137,13 @@ test.each([
   const problem = problemOf(killed, { root, stderr: 'tarmac-step abc\n' })
   expect(problem).toMatchObject({ code: 'build-failed', exitCode: 137, ...facts })
   expect(problem.detail).toContain(words)
+  const ended = { ...vertex, 'gatewayapi.ExitMessage': { Code: 1 } }
+  const survived = problemOf(failure('exit code: 1', 2, ended), {
+    root,
+    stderr: 'tarmac-step abc\n',
+  })
+  expect(survived.detail).toContain(words)
+  expect(survived.detail).not.toContain('The kernel ended it')
   expect(problemOf(killed, { root, stderr: 'tarmac-step other\n' }).detail).not.toContain(words)
   expect(problemOf(killed, { root, stderr: 'own words\ntarmac-step abc\n' }).detail).not.toContain(
     words,

@@ -30,7 +30,13 @@ function follow(messages: Iterable<StatusResponse> | AsyncIterable<StatusRespons
       (sum, event) => sum + (event.type === 'log' ? event.text.split('\n').length : 0),
       0,
     )
-  return { events, lines, heard: () => heard(new AbortController().signal) }
+  const { signal } = new AbortController()
+  return {
+    events,
+    lines,
+    progress,
+    heard: (isComplete = () => true) => heard({ isComplete, signal }),
+  }
 }
 
 test('other work continues during a flood of output', async () => {
@@ -80,3 +86,35 @@ test('a bug in our status reader surfaces', async () => {
   const broken = { ...message({ logs: output(1) }), vertexes: [null] } as unknown as StatusResponse
   await expect(follow([broken]).heard()).rejects.toThrow(TypeError)
 })
+
+test('a solve that ends while its output is in transit loses nothing', async () => {
+  async function* messages() {
+    // The solve has ended before its first message arrives, and every message is late.
+    for (const news of [
+      { vertexes: [started], logs: output(1) },
+      { logs: output(10) },
+      {
+        vertexes: [{ ...started, completed: { seconds: 2, nanos: 0 }, error: 'exit code: 1' }],
+        logs: output(1),
+      },
+    ]) {
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      yield message(news)
+    }
+    await new Promise(() => {})
+  }
+  const { events, progress, lines, heard } = follow(messages())
+  await heard(() => progress.hasEnded(digest))
+  expect(lines()).toBe(12)
+  expect(events.at(-1)).toMatchObject({ type: 'step', status: 'failed' })
+})
+
+test('a step that the status never names is not waited for without end', async () => {
+  async function* messages() {
+    yield message({})
+    await new Promise(() => {})
+  }
+  const startedAt = performance.now()
+  await follow(messages()).heard(() => false)
+  expect(performance.now() - startedAt).toBeLessThan(10_000)
+}, 20_000)

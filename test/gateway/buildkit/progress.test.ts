@@ -2,7 +2,6 @@ import { expect, test } from 'vitest'
 import type { NewEvent } from '../../../api/event.ts'
 import { StatusResponse } from '../../../gateway/src/buildkit/messages.ts'
 import { Progress } from '../../../gateway/src/buildkit/progress.ts'
-import { StepLog } from '../../../gateway/src/buildkit/steps/step-log.ts'
 import type { Encodable } from '../../../gateway/src/llb/wire.ts'
 
 function start() {
@@ -151,22 +150,119 @@ test('the push is logged once, when the image exporter begins it', () => {
   expect(pushes()).toBe(1)
 })
 
-test('between the beginning and the end of a long output, the log says how much is missing', () => {
-  const events: NewEvent[] = []
-  const log = new StepLog('s', (event) => events.push(event))
-  log.believe('a1')
-  const note = '[tarmac a1: 7 lines, 900 bytes of output are not kept here]'
-  const forged = '[tarmac: 1 lines, 2 bytes of output are not kept here]'
-  log.add('stdout', Buffer.from(`one\n${forged}\ntw`))
-  log.add('stdout', Buffer.from(`\n${note}\nlast\n`))
-  log.add('stderr', Buffer.from(`${note}\n`)) // a step has only one note, so this is text
-  log.flush()
-  const about = { type: 'log', step: 's', stream: 'stdout' }
-  expect(events).toEqual([
-    { ...about, text: `one\n${forged}` },
-    { ...about, text: 'tw' },
-    { type: 'dropped', step: 's', lines: 7, bytes: 900 },
-    { ...about, text: 'last' },
-    { ...about, stream: 'stderr', text: note },
+const key = '0b5c5f0e-3f3a-4f0e-9d0a-5d9e0f1c2b3a'
+const mark = (words: string) => `\x1e${key} ${words};`
+/** A message with output of a step, as `runc-with-output-limit` sends it. */
+const printed = (digest: string, ...texts: string[]) => ({
+  logs: texts.map((text) => ({ vertex: digest, stream: 2, text: Buffer.from(text) })),
+})
+const firstLine = `tarmac-step yx0p0o2n7lsr9nkdw1o8bhqzi ${key}\n`
+/** The events, each as one line. */
+const shown = (events: NewEvent[]) =>
+  events.map((event) => {
+    if (event.type === 'step') return `${event.name} ${event.status}`
+    if (event.type === 'log') return `${event.stream}: ${event.text}`
+    return event.type === 'dropped' ? `${event.lines} lines, ${event.bytes} bytes` : event.type
+  })
+
+test('a step ends after its last output, although output follows the end in later batches', () => {
+  const { take, events, progress } = start()
+  const step = { ...a, inputs: ['sha256:source'], started: at(1) }
+  take({ vertexes: [step], ...printed(a.digest, firstLine + mark('stdout'), 'one\n') })
+  take({ vertexes: [{ ...step, completed: at(2), error: 'exit code: 1' }] })
+  take({ statuses: [{ id: 'other', vertex: 'sha256:b' }] })
+  take(printed(a.digest, 'two\n', `${mark('stderr')}the rea`))
+  expect(progress.settled).toBe(false)
+  take({})
+  take(printed(a.digest, `son${mark('end')}`))
+  expect(progress.settled).toBe(true)
+  expect(shown(events)).toEqual([
+    'RUN make started',
+    'stdout: one',
+    'stdout: two',
+    'stderr: the reason',
+    'RUN make failed',
   ])
+})
+
+test.for(['a step that uses it begins', 'the solve is over'])(
+  'a step whose output has no end ends when %s',
+  (last) => {
+    const { take, events, progress } = start()
+    const step = { ...a, inputs: ['sha256:source'], started: at(1) }
+    take({ vertexes: [step], ...printed(a.digest, firstLine + mark('stdout'), 'cut o') })
+    take({ vertexes: [{ ...step, completed: at(2) }] })
+    take({ vertexes: [{ digest: 'sha256:b', name: 'RUN other', started: at(3) }] })
+    expect(shown(events).at(-1)).toBe('RUN other started')
+
+    if (last === 'the solve is over') progress.end()
+    else take({ vertexes: [{ digest: 'sha256:c', inputs: [a.digest], name: 'c', started: at(4) }] })
+    expect(shown(events)).toContain('stdout: cut o')
+    expect(shown(events)).toContain('RUN make done')
+    expect(progress.running()).not.toContain('RUN make')
+  },
+)
+
+test('steps that run in parallel end after their own output when one of them fails', () => {
+  const { take, events, progress } = start()
+  const about = { inputs: ['sha256:source'], started: at(1) }
+  const one = { digest: 'sha256:a', name: 'RUN a', ...about }
+  const two = { digest: 'sha256:b', name: 'RUN b', ...about }
+  take({
+    vertexes: [one, two],
+    logs: [...printed(one.digest, firstLine).logs, ...printed(two.digest, firstLine).logs],
+  })
+  take({ vertexes: [{ ...one, completed: at(2), error: 'exit code: 1' }] })
+  take({ vertexes: [{ ...two, completed: at(2), error: 'context canceled' }] })
+  take({
+    logs: [
+      ...printed(two.digest, 'half of b').logs,
+      ...printed(one.digest, `the reason\n${mark('end')}`).logs,
+    ],
+  })
+  progress.end()
+  expect(shown(events).slice(2)).toEqual([
+    'stderr: the reason',
+    'RUN a failed',
+    'stderr: half of b',
+    'RUN b failed',
+  ])
+  expect(progress.failed()?.name).toBe('RUN a')
+})
+
+test('a step that runs twice ends once, after the output of its last run', () => {
+  const { take, events } = start()
+  const step = { ...a, inputs: ['sha256:source'] }
+  const first = { ...step, started: at(1), completed: at(2), error: 'context canceled' }
+  take({ vertexes: [first], ...printed(a.digest, `${firstLine}once\n`) })
+  take({ vertexes: [first] })
+  take({ vertexes: [{ ...step, started: at(3) }], ...printed(a.digest, `${firstLine}again\n`) })
+  take({ vertexes: [{ ...step, started: at(3), completed: at(4) }] })
+  take({ vertexes: [{ ...step, started: at(3), completed: at(4) }] })
+  take(printed(a.digest, mark('end')))
+  take({ vertexes: [{ ...step, started: at(3), completed: at(4) }] })
+  expect(shown(events)).toEqual([
+    'RUN make started',
+    'stderr: once',
+    'stderr: again',
+    'RUN make done',
+  ])
+})
+
+test('steps that are cached or print nothing end at once', () => {
+  const { take, events, progress } = start()
+  const ended = { inputs: ['sha256:source'], started: at(1), completed: at(2) }
+  take({ vertexes: [{ ...a, ...ended, cached: true }] })
+  take({ vertexes: [{ digest: 'sha256:c', name: 'COPY . .', ...ended }] })
+  expect(shown(events)).toEqual(['RUN make cached', 'COPY . . started', 'COPY . . done'])
+  expect(progress.settled).toBe(true)
+})
+
+test('the warnings of a batch in several messages are logged once', () => {
+  const { take, events } = start()
+  const warnings = [{ vertex: a.digest, short: Buffer.from('old syntax') }]
+  const log = { vertex: a.digest, stream: 1, text: Buffer.alloc(2 ** 20 + 1, 'x\n') }
+  take({ vertexes: [{ ...a, started: at(1) }], logs: [log], warnings })
+  take({ logs: [{ ...log, text: Buffer.from('more\n') }], warnings })
+  expect(events.filter(({ type }) => type === 'warning')).toHaveLength(1)
 })

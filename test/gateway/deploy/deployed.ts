@@ -7,6 +7,7 @@ import { Deployer } from '../../../gateway/src/deploy/deployer.ts'
 import type { DeployJob } from '../../../gateway/src/deploy/job.ts'
 import type { DeployProgress } from '../../../gateway/src/deploy/progress.ts'
 import { MachinesApi } from '../../../gateway/src/fly/machines-api.ts'
+import { ReleasesApi } from '../../../gateway/src/fly/releases-api.ts'
 import type { FakeFly } from '../../fakes/machines-api.ts'
 
 export const waitMs = 3000
@@ -18,6 +19,8 @@ export type Asked = Partial<{
   number: number
   app: string
   flyToml: string
+  /** By digest. Default: one of the fake's. */
+  image: string
   env: Record<string, string>
   options: Partial<DeploymentOptions>
   rollout: DeployProgress | null
@@ -28,6 +31,11 @@ export type Asked = Partial<{
   listenMs: number
   network: string | null
   builder: string | null
+  /** Registers the deploy with Fly, and waits for its answer so long after the end. */
+  releaseWaitMs: number
+  warnLater: (text: string) => void
+  /** What the deploy opens stays open with it. Default: it is closed at the end of the deploy. */
+  opening: AsyncDisposableStack
   kept: (rollout: DeployProgress) => Promise<void>
   /** The progress of the deploy, and the stage at which it resumes. */
   stage: { verifying: boolean }
@@ -38,7 +46,7 @@ export type Asked = Partial<{
 
 /** Runs the deploy engine as the pipeline does, from the app to the verdict. */
 export async function deployed(
-  fake: FakeFly,
+  fake: Pick<FakeFly, 'url'>,
   asked: Asked,
 ): Promise<{ url: string | null; machines: MachineFacts[] }> {
   const {
@@ -48,19 +56,26 @@ export async function deployed(
     env = {},
     signal = AbortSignal.timeout(60_000),
   } = asked
-  await using own = new MachinesApi({ baseUrl: fake.url, token: asked.token ?? 'secret' })
-  const fly = asked.api ?? own
+  await using own = new AsyncDisposableStack()
+  const opening = asked.opening ?? own
+  const ownApi = { baseUrl: fake.url, token: asked.token ?? 'secret' }
+  const fly = asked.api ?? opening.use(new MachinesApi(ownApi))
   const { watchMs = 600, network = null, builder = null } = asked
   const urlTemplate = 'http://{app}.flycast'
   const waits = { logWaitMs: asked.logWaitMs ?? 0, listenMs: asked.listenMs ?? 0 }
   const times = { ...waits, watchMs, proxyMs: 20, waitMs: asked.waitMs ?? waitMs }
-  const deployer = new Deployer({ fly, org: 'personal', network, builder, urlTemplate, ...times })
+  const { releaseWaitMs, warnLater = () => {} } = asked
+  const web = opening.use(new ReleasesApi(ownApi))
+  const registers = releaseWaitMs !== undefined && { releases: web, releaseWaitMs, warnLater }
+  const settings = { fly, org: 'personal', network, builder, urlTemplate, ...times, ...registers }
+  const deployer = opening.use(new Deployer(settings))
   if (!asked.rollout) await deployer.ensureApp(app, Promise.resolve(), signal)
   const options = DeploymentOptions.parse({ env, ...asked.options })
   const desired = desiredApp({ flyToml, app, options, defaults: { region: 'fra' } })
+  const reference = asked.image ?? `registry.fly.io/${app}@${digest(number)}`
   const image = {
-    reference: `registry.fly.io/${app}@${digest(number)}`,
-    digest: digest(number),
+    reference,
+    digest: reference.slice(reference.indexOf('@') + 1),
     tags: [`deployment-d${number}`, 'v1'],
   }
   const work: DeployJob = {

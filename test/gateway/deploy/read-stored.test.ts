@@ -36,9 +36,10 @@ test('a machine config keeps fields that the gateway does not know, in their ord
 })
 
 test('an early release lacks fields, which get their defaults', () => {
-  const { groups, strategy, region, guest, internalPort } = desired
+  const { definition: _definition, ...whole } = desired
+  const { groups, strategy, region, guest, internalPort } = whole
   expect(readDesired({ groups, strategy, region, guest, internalPort, build: {} })).toEqual({
-    ...desired,
+    ...whole,
     releaseCommand: null,
   })
 })

@@ -41,6 +41,27 @@ test('a step with too much output keeps its beginning and end, and the log says 
   expect(log.redactedProblem({ step: 'make' } as never)).toMatchObject({ lastLines: many(20, 80) })
 })
 
+test('the last lines of a failed step include output that follows its end', async () => {
+  const { log, say } = start()
+  say('s1', 'early')
+  log.emit({ type: 'step', step: 's1', name: 'make', status: 'failed' })
+  log.emit({ type: 'step', step: 's2', name: 'make other', status: 'done' })
+  await log.flush()
+  say('s1', 'the reason')
+  await log.flush()
+  const { lastLines } = log.redactedProblem({ step: 'make' } as never)
+  expect(lastLines).toEqual(['early', 'the reason'])
+})
+
+test('the last lines of a step that still ran are kept for a build that took too long', async () => {
+  const { log, say } = start()
+  log.emit({ type: 'step', step: 's1', name: 'make', status: 'started' })
+  say('s1', 'waiting for input')
+  await log.flush()
+  const { lastLines } = log.redactedProblem({ step: 'make' } as never)
+  expect(lastLines).toEqual(['waiting for input'])
+})
+
 test('all steps share a limit; other events pass, and a short output over the limit loses nothing', async () => {
   const { log, say, events } = start()
   for (const step of ['s1', 's2', 's3']) for (const line of many(18)) say(step, line)

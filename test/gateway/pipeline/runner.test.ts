@@ -177,9 +177,21 @@ test('a step over its time limit ends with the limit and the state it was in', a
 })
 
 test.each([
-  ['fetching', { fetchMs: 30 }, 'Fetching the source took longer than 0.03 s.'],
-  ['pushing', { buildMs: 30 }, 'The build took longer than 0.03 s.'],
-  ['verifying', { totalMs: 60 }, 'The deployment took longer than 0.06 s.'],
+  [
+    'fetching',
+    { fetchMs: 30 },
+    'Fetching the source took longer than 0.03 s. The limit is in fetchSeconds of the app’s settings, TARMAC_FETCH_TIMEOUT of the gateway.',
+  ],
+  [
+    'pushing',
+    { buildMs: 30 },
+    'The build took longer than 0.03 s. The limit is in buildSeconds of the app’s settings, TARMAC_BUILD_TIMEOUT of the gateway.',
+  ],
+  [
+    'verifying',
+    { totalMs: 60 },
+    'The deployment took longer than 0.06 s. The limit is in totalSeconds of the app’s settings, TARMAC_TOTAL_TIMEOUT of the gateway.',
+  ],
 ])('%s has its limit', async (state, own, detail) => {
   await using store = openSqliteStore(':memory:')
   await submit(store)

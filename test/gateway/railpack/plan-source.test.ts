@@ -119,7 +119,9 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
     await ask(`[ -e "$2/found" ] || { echo "no mise" >&2; exit 75; }; ${answers(plan, info)}`, {
       emit,
     })
-    expect(emitted()).toContain('The planner lacks something: no mise Trying again in 0.01 s.')
+    expect(emitted()).toContain(
+      'The planner could not download a program that it needs: no mise Trying again in 0.01 s.',
+    )
     expect(emitted().at(-1)).toBe('railpack info: Detected Node')
   })
 
@@ -131,6 +133,36 @@ describe.skipIf(sandboxFlaw)('a plan', () => {
       refuses('failed to get latest version for package `node`'),
       'plan-interrupted',
       'look up',
+      4,
+    ],
+    [
+      'asks GitHub for PHP in vain',
+      refuses(
+        `failed to run mise command "mise ls-remote php@8.4": exit status 1 mise ERROR error sending request for url (https://github.com/jdx/vfox-php)`,
+      ),
+      'plan-interrupted',
+      'not the fault of the source',
+      4,
+    ],
+    [
+      'asks Docker Hub for PHP in vain',
+      refuses('no version available for php 8.4'),
+      'plan-interrupted',
+      'Docker Hub',
+      4,
+    ],
+    [
+      'finds no image of an old PHP',
+      refuses('no version available for php >=7.4'),
+      'plan-failed',
+      'none of PHP before 8.2',
+      1,
+    ],
+    [
+      'finds a version whose name looks like an outage',
+      refuses('failed to resolve version failed to run mise command of node'),
+      'plan-failed',
+      'Set a version that exists',
       4,
     ],
     [

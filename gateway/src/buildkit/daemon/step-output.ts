@@ -1,6 +1,9 @@
 import { join } from 'node:path'
 
-/** The script that runs between the daemon and runc. It keeps the end of a step's output. */
+/**
+ * The script that runs between the daemon and runc. It keeps the order and the end of a step's
+ * output.
+ */
 export const runcWithOutputLimit = join(import.meta.dirname, 'runc-with-output-limit')
 
 /**
@@ -8,8 +11,8 @@ export const runcWithOutputLimit = join(import.meta.dirname, 'runc-with-output-l
  */
 const tailBytes = 256 * 1024
 /**
- * Space for the tail, its last piece and a note. It keeps the output below the daemon's own limit,
- * which drops the end.
+ * Space for the tail, its last piece and the marks. It keeps the output below the daemon's own
+ * limit, which drops the end.
  */
 const roomBytes = 2 * tailBytes
 

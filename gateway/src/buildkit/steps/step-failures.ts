@@ -13,6 +13,11 @@ type Ended = {
 }
 
 const killedExitCode = 137
+/** What a shell says by these codes. */
+const meanings: Record<number, string> = {
+  126: ' (a shell’s code for a file that it cannot execute)',
+  127: ' (a shell’s code for a command that was not found)',
+}
 
 /** Explains why a step that ran ended with an exit code, and which of its limits it reached. */
 export function exitVerdict({ step, exitCode, words, record }: Ended): Verdict {
@@ -20,9 +25,12 @@ export function exitVerdict({ step, exitCode, words, record }: Ended): Verdict {
     const detail = `The limits of the step “${step}” could not be set (${record.refused}). Try again. If this happens again, the operator of the gateway must check the control groups of its machine.`
     return { code: 'buildkit-unavailable', detail }
   }
+  const meaning = meanings[exitCode] ?? ''
   const why =
-    exitCode === killedExitCode ? 'it was killed (SIGKILL)' : `it ended with exit code ${exitCode}`
-  const limit = limitMet(words, record)
+    exitCode === killedExitCode
+      ? 'it was killed (SIGKILL)'
+      : `it ended with exit code ${exitCode}${meaning}`
+  const limit = limitMet(words, record, exitCode)
   return {
     code: 'build-failed',
     detail: `The step “${step}” failed: ${why}.${limit.words}`,
@@ -36,6 +44,7 @@ const lessMemory =
 function limitMet(
   message: string,
   record: StepRecord | null,
+  exitCode: number,
 ): { words: string; facts?: Record<string, unknown> } {
   if (record && record.killed > 0) {
     const own = record.atOwnLimit > 0
@@ -43,11 +52,16 @@ function limitMet(
     const what = own
       ? `the step used more than ${sizeOf(record.memory)} of memory`
       : `all build steps together used more than ${sizeOf(record.memoryOfAll)} of memory, or the machine had none left`
+    // Another exit code than that of a killed process: the step went on without the killed one.
+    const victim =
+      exitCode === killedExitCode ? 'The kernel ended it' : 'The kernel ended a process of it'
     return {
-      words: ` The kernel ended it: ${what}. ${lessMemory}`,
+      words: ` ${victim}: ${what}. ${lessMemory}`,
       facts: { outOfMemory: true, memoryLimitBytes },
     }
   }
+  // The daemon says this only after an OOM kill in the control group of this very step
+  // (moby/buildkit executor/runcexecutor/executor_linux.go, `detectOOM`).
   if (/" did not complete successfully: cannot allocate memory/.test(message))
     return {
       words: ` The kernel ended it because memory ran out. ${lessMemory}`,

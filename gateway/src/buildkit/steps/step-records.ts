@@ -24,7 +24,7 @@ export type StepRecord = {
 
 const maxRecordBytes = 4096
 /**
- * The first line of a step's stderr: the name of its record, and the key of the note about its
+ * The first line of a step's stderr: the name of its record, and the key of the marks in its
  * output.
  */
 const nameLine = /^tarmac-step ([A-Za-z0-9_.+-]{1,128})(?: ([0-9a-f-]{36}))?\n/

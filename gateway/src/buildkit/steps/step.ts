@@ -1,5 +1,6 @@
 import type { EventSink } from '../../deployments/event-sink.ts'
 import type { StatusResponse } from '../messages.ts'
+import type { MarkedOutput } from './marked-output.ts'
 import { StepLog } from './step-log.ts'
 
 /** A step, as a message of the daemon names it. */
@@ -25,6 +26,8 @@ export type Step = {
    * the step's own.
    */
   record: string | null | undefined
+  /** Null until its stderr begins, and if `runc-with-output-limit` does not mark its output. */
+  output: MarkedOutput | null
   log: StepLog
 }
 
@@ -62,6 +65,7 @@ export function newStep(
     inIntervals: inputs.length === 0,
     emitted: null,
     record: undefined,
+    output: null,
     log: new StepLog(id, emit),
   }
 }

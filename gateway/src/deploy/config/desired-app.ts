@@ -1,6 +1,7 @@
 import type { Strategy } from '#api/options/strategy.ts'
 import type { Guest, MachineConfig } from '../../fly/machine.ts'
 import type { FlyToml } from '../../flytoml/read-fly-toml.ts'
+import type { Definition } from './definition.ts'
 
 /** What an app should run, without the image. Plain data, stored with the deployment. */
 export type DesiredApp = {
@@ -21,6 +22,8 @@ export type DesiredApp = {
   /** The port where the app listens: that of the first service. */
   internalPort: number | null
   build: FlyToml['build']
+  /** What Fly keeps of the config, for flyctl. Releases of older gateways lack it. */
+  definition?: Definition
   /** Warnings for the log: what the gateway ignored or read differently. */
   warnings: string[]
 }

@@ -6,6 +6,7 @@ import type { Guest, MachineConfig } from '../../fly/machine.ts'
 import { refuseManyGroups } from '../../flytoml/group-limits.ts'
 import { readFlyConfig } from '../../flytoml/read-fly-toml.ts'
 import type { ReadSource } from '../../host/read-source-file.ts'
+import { definitionOf, withEnv } from './definition.ts'
 import type { DesiredApp, DesiredGroup } from './desired-app.ts'
 import { refuseLargeConfigs } from './desired-size.ts'
 import { portWarnings } from './contradictions.ts'
@@ -71,6 +72,7 @@ export function desiredApp(input: {
   refuseNotApplicable(strategy, groups)
 
   const { releaseCommand } = file
+  const region = options.region ?? file.primaryRegion ?? defaults.region
   const desired: DesiredApp = {
     groups,
     strategy,
@@ -81,10 +83,11 @@ export function desiredApp(input: {
       timeoutMs: releaseCommand.timeoutMs,
     },
     volumes: file.volumes,
-    region: options.region ?? file.primaryRegion ?? defaults.region,
+    region,
     guest: defaults.guest ?? { cpu_kind: 'shared', cpus: 1, memory_mb: 512 },
     internalPort,
     build: file.build,
+    definition: definitionOf(file.values, { region, groups }, options.env),
     warnings,
   }
   refuseLargeConfigs(desired)
@@ -119,10 +122,14 @@ function whenNone(config: MachineConfig, { ha }: DeploymentOptions): DesiredGrou
 /** Applies these options to an older desired state, to deploy it without a source. */
 export function withOptions(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
   refuseManyGroups(desired.groups.length, sizeOfEnv(options))
-  const withEnv = (config: MachineConfig) => ({ ...config, env: { ...config.env, ...options.env } })
+  const { definition } = desired
+  const configWithEnv = (config: MachineConfig) => ({
+    ...config,
+    env: { ...config.env, ...options.env },
+  })
   const groups = desired.groups.map((group) =>
     Object.assign({}, group, {
-      config: withEnv(group.config),
+      config: configWithEnv(group.config),
       count: options.count ?? group.count,
       ...(options.ha && { whenNone: whenNone(group.config, options) }),
     }),
@@ -136,9 +143,10 @@ export function withOptions(desired: DesiredApp, options: DeploymentOptions): De
     strategy,
     releaseCommand: desired.releaseCommand && {
       ...desired.releaseCommand,
-      config: withEnv(desired.releaseCommand.config),
+      config: configWithEnv(desired.releaseCommand.config),
     },
     region: options.region ?? desired.region,
+    ...(definition && { definition: withEnv(definition, options.env) }),
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ImageFacts } from '#api/deployment.ts'
 import type { MachineConfig, Mount } from '../../fly/machine.ts'
+import type { FlyRelease } from '../../fly/releases-api.ts'
 import { isReserved } from '../../flytoml/reserved.ts'
 import { shellText } from '../../go/shell-words.ts'
 import type { DesiredGroup } from './desired-app.ts'
@@ -12,7 +13,16 @@ export type OwnershipMetadata = {
   /** The owner of the machine. Null: the app itself. */
   owner: string | null
   builder: string | null
+  /** Fly's own release of the deploy, if it is registered already. */
+  flyRelease?: Pick<FlyRelease, 'id' | 'version'> | null
 }
+
+/** The marks by which flyctl finds the release that a machine runs. */
+export const releaseMarks = ({ id, version }: Pick<FlyRelease, 'id' | 'version'>) => ({
+  fly_release_id: id,
+  fly_release_version: `${version}`,
+})
+const releaseMarkNames = ['fly_release_id', 'fly_release_version']
 
 /** Sections that Tarmac fully manages. A section that the desired config lacks is removed. */
 export const managed = [
@@ -54,10 +64,13 @@ export function mergeConfig(
       'fly_builder_id',
       'fly_canary',
       'fly_bluegreen_deployment_tag',
+      // Of an earlier release. Without the new one they are untrue.
+      ...releaseMarkNames,
       ...goneIn('metadata.'),
     ]),
     ...unmarked(desired.metadata),
     ...(ownership.builder && { fly_builder_id: ownership.builder }),
+    ...(ownership.flyRelease && releaseMarks(ownership.flyRelease)),
     ...(ownership.owner && { tarmac_owner: ownership.owner }),
     tarmac_deployment: ownership.deployment,
     tarmac_number: `${ownership.number}`,

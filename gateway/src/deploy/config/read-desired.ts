@@ -50,6 +50,7 @@ export const storedDesired = fieldsOf(
       target: z.string().exactOptional(),
       args: z.record(z.string(), z.string()).default({}),
     }),
+    definition: z.record(z.string(), z.unknown()).exactOptional(),
     warnings: z.array(z.string()).default([]),
   }),
 ) satisfies z.ZodType<DesiredApp>

@@ -3,7 +3,11 @@ import type { DesiredApp } from './desired-app.ts'
 import { managed, omit } from './merge-config.ts'
 
 /** The part of a later release that `restoreConfig` needs, without large files and environment. */
-export const keysOf = ({ groups, ...desired }: DesiredApp): DesiredApp => ({
+export const keysOf = ({
+  groups,
+  definition: _definition,
+  ...desired
+}: DesiredApp): DesiredApp => ({
   ...desired,
   groups: groups.map(({ lastApplied: _lastApplied, ...group }) => ({
     ...group,
@@ -79,7 +83,7 @@ function persistedConfig(appliedConfig: MachineConfig): MachineConfig {
     omit(appliedConfig, [...managed, 'image', 'env', 'mounts', 'standbys']),
   ).filter(([, value]) => !isEmpty(value))
   const metadata = Object.entries(appliedConfig.metadata ?? {}).filter(
-    ([key]) => !/^(tarmac_|fly_builder_id$)/.test(key),
+    ([key]) => !/^(tarmac_|fly_builder_id$|fly_release_)/.test(key),
   )
   return { ...Object.fromEntries(kept), metadata: Object.fromEntries(metadata) }
 }

@@ -46,9 +46,12 @@ const withActive = (config: MachineConfig, active: string | null | undefined): M
 /** Records the config for the later release. Temporary machines do not count. */
 export function recordApplied(
   { progress }: Execution,
-  { role, group }: MachineStep,
+  step: MachineStep,
   config: MachineConfig,
 ): void {
+  const { role, group } = step
+  const mark = config.metadata?.['fly_release_id']
+  if (mark) step.marked = mark
   if (!isOneOff(role) && role !== 'canary')
     progress.appliedConfig = { [group]: config, ...progress.appliedConfig }
 }
@@ -71,10 +74,11 @@ function checkConfig(
   return { ...check, env: { ...config.env, ...check.env } }
 }
 
-const ownershipOf = ({ settings, job }: Execution): OwnershipMetadata => ({
+const ownershipOf = ({ settings, job, progress }: Execution): OwnershipMetadata => ({
   image: job.image,
   deployment: job.id,
   number: job.number,
   owner: job.options.owner,
   builder: settings.builder,
+  flyRelease: progress.flyRelease?.made ?? null,
 })

@@ -8,7 +8,10 @@ export type BuildEnv = {
 
 export const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-/** Merges environments: the last value of a variable and the first position of a folder count. */
+/**
+ * Merges environments: the last value of a variable and the first position of a folder count.
+ * railpack does so since its commit 2ad29a48; the tag v0.37.0 keeps folders that come twice.
+ */
 export const mergeEnvs = (envs: BuildEnv[]): BuildEnv => ({
   variables: new Map(envs.flatMap(({ variables }) => [...variables])),
   path: [...new Set(envs.flatMap(({ path }) => path))],

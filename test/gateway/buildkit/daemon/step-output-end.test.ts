@@ -21,6 +21,7 @@ test('what a step has printed is given within seconds of its end, also when its 
     PATH: `${dir}:${process.env['PATH']}`,
     TARMAC_STEP_OUTPUT_HEAD: '1000',
     TARMAC_STEP_OUTPUT_TAIL: '262144',
+    TARMAC_STEP_OUTPUT_KEY: 'a1',
   }
   const child = spawn(runcWithOutputLimit, ['run', 'x'], {
     env,
