@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { realpath, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { AppName, appNameRule } from '#api/app.ts'
 import { Problem } from '#api/problem.ts'
 import type { DeploymentRecord } from './answers.ts'
@@ -12,7 +12,7 @@ import { gitFacts } from './git-facts.ts'
 import { ignoreRules } from './ignore/ignore-rules.ts'
 import { findUploaded, leaveOrCancel } from './interrupt.ts'
 import { leftOutHint, leftOutLines } from './ignore/left-out.ts'
-import { type LeftOut, listSource } from './list-source.ts'
+import { listSource } from './list-source.ts'
 import { packSource } from './pack-source.ts'
 import type { Printer } from './print.ts'
 
@@ -122,26 +122,12 @@ async function list(
 
   const listed = await listSource(folder, rules)
   for (const line of leftOutLines(listed.leftOut)) printer.note(line)
-  warnOfFiles(listed, folder, printer)
-  return listed
-}
-
-const present = (paths: (string | null)[]) => paths.filter((path) => path !== null)
-
-function warnOfFiles(
-  { entries }: { entries: { type: string; path: string }[]; leftOut: LeftOut[] },
-  folder: string,
-  printer: Printer,
-): void {
-  const files = entries.filter(({ type }) => type !== 'folder')
-  if (files.length === 0)
+  if (listed.entries.every(({ type }) => type === 'folder'))
     throw new Problem(
       'archive-empty',
       `There is nothing to send in ${folder}: no files, or all of them ignored.`,
     )
-  const dotenv = files.find(({ path }) => basename(path) === '.env')
-  if (dotenv)
-    printer.note(
-      `warning: ${dotenv.path} is sent with the source; list it in an ignore file if it holds secrets`,
-    )
+  return listed
 }
+
+const present = (paths: (string | null)[]) => paths.filter((path) => path !== null)

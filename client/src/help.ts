@@ -12,7 +12,7 @@ Options of deploy:
   --build NAME=VALUE    a variable of the build; may be repeated; nothing secret
   --secret NAME         a secret for build steps, from the environment; NAME=@FILE: from a file
   --include PATH        send this file or folder although an ignore file excludes it; may be repeated
-  --no-ignore           send everything except .git, .hg and .svn
+  --no-ignore           send everything except .git, .hg, .svn and .DS_Store
   --no-deploy           build and push the image, touch no machine
   --rebuild             run every step again, even if it is cached
   --region CODE         region of new machines

@@ -23,8 +23,9 @@ export class Regions {
     const now = performance.now()
     if (this.#known && now < this.#known.until) return this.#known.codes
     const limited = AbortSignal.any([signal, AbortSignal.timeout(askMs)])
-    const codes = await this.#fly.regions(limited).catch(() => null)
+    const answer = await this.#fly.regions(limited).catch(() => [])
     signal.throwIfAborted()
+    const codes = answer.length > 0 ? answer : null
     this.#known = { codes, until: now + (codes ? keptMs : failedMs) }
     return codes
   }

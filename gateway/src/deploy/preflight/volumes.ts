@@ -32,10 +32,13 @@ export const neededVolumes = ({ desired, steps }: DeployProgress): Need[] =>
  * free volume of another region, or in the volume of another group. Option `new-volumes` allows it.
  */
 export function assertDataStays(job: Job, needs: Need[], present: Present): void {
+  const taken = new Set<Volume>()
   for (const need of needs) {
     if (need.name === '') throw invalid('A mount has no source: name the volume.', {})
-    const isThere = freeVolumes(present.volumes, need.name, need.region).length > 0
-    if (!isThere && !job.options['new-volumes']) assertNoneElsewhere(job, need, present)
+    const free = freeVolumes(present.volumes, need.name, need.region)
+    const own = free.find((volume) => !taken.has(volume))
+    if (own) taken.add(own)
+    else if (!job.options['new-volumes']) assertNoneElsewhere(job, need, present)
   }
 }
 

@@ -63,6 +63,16 @@ test('new-volumes makes a new volume on purpose, and a free one in the region is
   expect(fake.apps.get('web')!.volumes.map(({ region }) => region)).toEqual(['fra', 'iad'])
 })
 
+test('of two new machines only one takes a free volume; the other is refused while data is elsewhere', async () => {
+  await freeVolume()
+  await preflight(inRegion('fra'), { count: 2 })
+  const volumes = fake.apps.get('web')!.volumes
+  volumes.push({ ...volumes[0]!, id: 'vol_far', region: 'iad' })
+  const problem = await refused(preflight(inRegion('fra'), { count: 2 }))
+  expect(problem.facts).toMatchObject({ key: 'mounts', volume: 'vol_far', region: 'iad' })
+  await preflight(inRegion('fra'), { count: 1 })
+})
+
 test('a volume that is being destroyed is neither used nor a reason', async () => {
   await freeVolume()
   const [volume] = fake.apps.get('web')!.volumes
