@@ -222,7 +222,9 @@ test.for([
           if (fly.dead.has('secret-1')) throw new Error('killed')
           stored = rollout
         }
-        const asked = { ...second, flyToml: flyToml + mount, stage, waitMs: 1500 }
+        // A crash comes 20 ms after the start.
+        const watchMs = nature === 'crashes' ? 300 : 0
+        const asked = { ...second, flyToml: flyToml + mount, stage, waitMs: 1500, watchMs }
         const code = (error: unknown) => (error instanceof Problem ? error.code : String(error))
         const live = () => 'live'
         let end = await deployed(fly, { ...asked, token: 'secret-1', kept }).then(live, code)

@@ -239,7 +239,7 @@ async function killedAndBack(
   const asked = {
     stage,
     waitMs: nature === 'good' ? 5000 : 1000,
-    watchMs: nature === 'crashes-later' ? 600 : 100,
+    watchMs: { 'crashes-later': 600, crashes: 300 }[nature as string] ?? 100,
   }
   const first = await ending(fly, second(strategy, { ...asked, token: 'secret-1', kept }))
   const killed = fly.dead.has('secret-1')
