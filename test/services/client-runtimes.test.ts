@@ -8,22 +8,25 @@ import { startHttp, token, toLive } from '../gateway/http/start-http.ts'
 
 const root = join(import.meta.dirname, '../..')
 let folder: string
+/** Deno keeps a cache there, which is no part of the source. */
+let home: string
 let bundle: string
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'tarmac-runtimes-'))
+  home = mkdtempSync(join(tmpdir(), 'tarmac-home-'))
   writeFileSync(join(folder, 'index.html'), 'hello')
   const made = execFileSync(process.execPath, [join(root, 'client/bundle.ts')], {
     encoding: 'utf8',
   })
   bundle = made.trim()
 })
-afterAll(() => rmSync(folder, { recursive: true }))
+afterAll(() => [folder, home].forEach((each) => rmSync(each, { recursive: true })))
 
 /** Runs the bundle on a terminal, as a user does. */
 function tarmac(gateway: string, runtime: string, ...args: string[]) {
   const command = `${runtime} ${bundle} ${args.join(' ')}`
   const { PATH } = process.env
-  const env = { PATH, HOME: folder, TARMAC_GATEWAY: gateway, TARMAC_TOKEN: token }
+  const env = { PATH, HOME: home, TARMAC_GATEWAY: gateway, TARMAC_TOKEN: token }
   const child = spawn('script', ['-qefc', command, '/dev/null'], { cwd: folder, env })
   const run = { child, seen: '', code: new Promise((resolve) => child.once('close', resolve)) }
   child.stdout.on('data', (chunk: Buffer) => (run.seen += chunk.toString()))
