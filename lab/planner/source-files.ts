@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, statSync, type Stats } from 'node:fs'
 import { basename, join } from 'node:path'
 
 /** The app's folder as the planner sees it. */
@@ -18,8 +18,7 @@ export type SourceFiles = {
 
 export function sourceFiles(folder: string): SourceFiles {
   let all: { path: string; isFolder: boolean }[] | undefined
-  const isFolder = (path: string) =>
-    statSync(join(folder, path), { throwIfNoEntry: false })?.isDirectory() ?? false
+  const isFolder = (path: string) => statsOf(join(folder, path))?.isDirectory() ?? false
   return {
     has: (path) => existsSync(join(folder, path)),
     isFolder,
@@ -39,8 +38,16 @@ export function sourceFiles(folder: string): SourceFiles {
   }
 }
 
-const isFile = (path: string): boolean =>
-  statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
+const isFile = (path: string): boolean => statsOf(path)?.isFile() ?? false
+
+/** Null: nothing is there, or its links lead in a circle. */
+function statsOf(path: string): Stats | null {
+  try {
+    return statSync(path)
+  } catch {
+    return null
+  }
+}
 
 function walk(folder: string, prefix: string): { path: string; isFolder: boolean }[] {
   const entries = readdirSync(join(folder, prefix), { withFileTypes: true })

@@ -58,7 +58,7 @@ test('machine checks run against the release before any machine is touched', asy
 
   const { status, record, text } = await lab.held('examined', checked('a bad page'))
   expect(record.problem?.detail).toMatch(
-    /exit code 1, before any machine of the app was touched\. More of what it printed is in its log/,
+    /exit code 1, before any machine of the app was touched\. Its log: fly logs/,
   )
   expect([status, record.state, record.problem]).toMatchObject([
     502,

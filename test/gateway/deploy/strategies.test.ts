@@ -60,7 +60,7 @@ async function expectEnd(fly: FakeFly, end: string, strategy: Strategy): Promise
   // The lease of a release that a crash cut off expires.
   const runOut = machines.map(({ lease }) => (lease?.endsAt ?? 0) - Date.now())
   expect(Math.max(...runOut)).toBeLessThan(1500)
-  await delay(Math.max(...runOut, 0))
+  await delay(Math.max(...runOut, 0) + 10)
   expect(machines.filter(({ lease }) => (lease?.endsAt ?? 0) > Date.now())).toEqual([])
 
   const seen = machines.map(

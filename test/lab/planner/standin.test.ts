@@ -1,6 +1,6 @@
 import { execFile, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -228,6 +228,13 @@ describe('the stand-in planner', { timeout: 20_000 }, () => {
       '**/*.log',
       'docs',
     ])
+  })
+
+  test('takes links that lead in a circle for files that are not there', async () => {
+    const app = await appOf({ 'index.html': 'hi' })
+    for (const [path, target] of Object.entries({ 'package.json': 'b', b: 'package.json' }))
+      await symlink(target, join(app, path))
+    expect((await prepare(app)).info).toMatchObject({ detectedProviders: ['staticfile'] })
   })
 
   test('takes the start command from railpack.json, else from the Procfile', async () => {
