@@ -182,12 +182,23 @@ test('without enough free volumes nothing is touched, and the ways on are named;
   expect(both).toMatch(/machines \w+, \w+ of group app have none \(2 in all\)/)
   expect(both).toContain('fly volumes create data --region fra --count 2 --app web')
   fly.apps.get('web')!.volumes.unshift({ id: 'vol_0', name: 'data', region: 'fra' })
+  // The next deploy would refuse to leave the data of the other volume behind.
   expect(problem.message).not.toContain('destroy')
   expect(fly.machines('web').map(({ made }) => made)).toEqual([1, 1])
 
   await deployed(fly, { ...second, options: { 'new-volumes': true } })
   const ids = fly.machines('web').map(({ id }) => id)
   expect(holders(fly)).toEqual([expect.toBeOneOf(ids), null, expect.toBeOneOf(ids)])
+})
+
+test('where no volume is, one way on is to remove the machine, which holds none', async () => {
+  await using fly = await startWorld(http, 0)
+  const [old] = fly.machines('web')
+  const problem = await refused(deployed(fly, second))
+  expect(problem.message).toContain(`then fly machine destroy ${old!.id} --app web.`)
+  fly.apps.get('web')!.machines.clear()
+  await deployed(fly, second)
+  expect(holders(fly)).toEqual([fly.machines('web')[0]!.id])
 })
 
 test('a machine that holds a volume, although its config does not say so, is never replaced', async () => {
