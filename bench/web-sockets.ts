@@ -113,6 +113,6 @@ export function socketLine(facts: SocketFacts): string {
   const notice =
     longestNoticeMs === null
       ? 'without notice'
-      : `${seconds(shortestNoticeMs)} to ${seconds(longestNoticeMs)} s after the app was told to stop`
+      : `${seconds(shortestNoticeMs)} to ${seconds(longestNoticeMs)} s after the app got its stop signal`
   return `${open} WebSockets, ${cut} cut: ${when}, ${notice}`
 }

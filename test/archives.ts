@@ -822,7 +822,11 @@ export const odd: [what: string, paths: string[], bytes: Buffer][] = [
     ['a', 'h', 'i'],
     tar(good, hardLink('h', 'a'), hardLink('i', 'h'), file('a', 'later')),
   ],
-  ['a hard link over another file', ['a', 'b'], tar(good, file('b', 'former'), hardLink('b', 'a'))],
+  [
+    'a hard link over another file',
+    ['a', 'b'],
+    tar(good, file('b', 'earlier'), hardLink('b', 'a')),
+  ],
   [
     'a GNU sparse file',
     ['a', 'b'],

@@ -33,6 +33,6 @@ test('held WebSockets are counted with the time of their cut and the notice that
   expect(facts.shortestNoticeMs).toBeGreaterThan(100)
   expect(facts.firstCutMs).toBeGreaterThanOrEqual(facts.shortestNoticeMs!)
   expect(socketLine(facts)).toMatch(
-    /^3 WebSockets, 3 cut: \d\.\d to \d\.\d s after the deploy was asked for, \d\.\d to \d\.\d s after the app was told to stop$/,
+    /^3 WebSockets, 3 cut: \d\.\d to \d\.\d s after the deploy was asked for, \d\.\d to \d\.\d s after the app got its stop signal$/,
   )
 })

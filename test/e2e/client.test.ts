@@ -87,7 +87,7 @@ test('rollback restores the previous release, and follows it', async () => {
   expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('no release 9') })
 })
 
-test('a retry deploys the kept source, names what it retries, and tells how to undo it', async () => {
+test('a retry deploys the kept source, names what it retries, and says how to undo it', async () => {
   const first = await deployed('again', pageApp('kept'))
   const [, id = ''] = /deployment (\S+) of again/.exec(first.stderr) ?? []
   expect(await deployed('again', pageApp('newer'))).toMatchObject({ code: 0 })

@@ -167,8 +167,8 @@ function largestGuest({ groups }: DesiredApp, of: (group: DesiredGroup) => Machi
 }
 
 /**
- * Puts a new machine in the place of each one that an update cannot bring to the release: of all
- * with bluegreen, and of those that lack a mount. It has the same config except for the release.
+ * Puts a new machine in the place of each one that is not updated: of all with bluegreen, and of
+ * those that lack a mount. It has the same config except for the release.
  */
 function withGreens(
   existing: MachineStep[],

@@ -153,10 +153,13 @@ export function imageOf(machine: Machine): string {
 export const withoutTag = (reference: string): string =>
   reference.replace(/:\w[\w.-]{0,127}(?=@sha256:)/, '')
 
+/** Whether a version of the machine began with this event. */
+const isBirth = ({ type }: MachineEvent): boolean => type === 'update' || type === 'launch'
+
 /** Events since the current version was created, newest first. */
 export function eventsOf(machine: Machine): MachineEvent[] {
   const events = (machine.events ?? []).toSorted((a, b) => b.timestamp - a.timestamp)
-  const born = events.findIndex(({ type }) => type === 'update' || type === 'launch')
+  const born = events.findIndex(isBirth)
   return events.slice(0, born === -1 ? undefined : born)
 }
 
@@ -228,7 +231,7 @@ const isCleanExit = (exit: ExitEvent): boolean =>
 /** When the machine got its current version, in milliseconds since 1970. Null: not known. */
 export const bornAt = ({ events = [] }: Machine): number | null =>
   events
-    .filter(({ type }) => type === 'update' || type === 'launch')
+    .filter(isBirth)
     .map(({ timestamp }) => timestamp)
     .toSorted((a, b) => b - a)[0] ?? null
 

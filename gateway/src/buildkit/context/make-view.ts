@@ -52,7 +52,8 @@ export async function surveyEntries(
   entries: readonly TreeEntry[],
   rules: Rules,
 ): Promise<Survey> {
-  const kept = visible(entries, rules)
+  const inBuild = filterEntries(entries, rules.ignore)
+  const kept = visible(entries, inBuild, rules.always)
   const slice = new TimeSlice(sliceMs)
   const marked: string[] = []
   using tree = new Beneath(root)
@@ -63,7 +64,6 @@ export async function surveyEntries(
     if (isMarked) marked.push(entry.path)
     await slice.yield()
   }
-  const inBuild = filterEntries(entries, rules.ignore)
   const excluded = entries.length - kept.length
   const warnings = unwantedFiles(inBuild, startsWith)
   return { rules, excluded, marked, dockerfiles: dockerfilesOf(entries), warnings }
@@ -93,7 +93,7 @@ export async function makeView(
   const slice = new TimeSlice(sliceMs)
   using tree = new Beneath(root)
   makeFolder(into)
-  for (const entry of visible(entries, rules)) {
+  for (const entry of visible(entries, filterEntries(entries, rules.ignore), rules.always)) {
     const path = join(into, entry.path)
     if (entry.type === 'folder') makeFolder(path)
     else {
@@ -110,11 +110,14 @@ function makeFolder(path: string): void {
   chmodSync(path, 0o755)
 }
 
-/** The entries that the planner sees, in order. */
-function visible(entries: readonly TreeEntry[], { ignore, always }: Rules): readonly TreeEntry[] {
-  const kept = filterEntries(entries, ignore)
-  if (kept.length === entries.length || always.length === 0) return kept
-  const paths = new Set([...kept.map(({ path }) => path), ...always])
+/** The entries that the planner sees, in order: those of the build, and its own settings. */
+function visible(
+  entries: readonly TreeEntry[],
+  inBuild: readonly TreeEntry[],
+  always: readonly string[],
+): readonly TreeEntry[] {
+  if (inBuild.length === entries.length || always.length === 0) return inBuild
+  const paths = new Set([...inBuild.map(({ path }) => path), ...always])
   return entries.filter(({ path }) => paths.has(path))
 }
 

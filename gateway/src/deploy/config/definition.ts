@@ -1,3 +1,4 @@
+import { isObject } from '#api/is-object.ts'
 import type { MachineConfig } from '../../fly/machine.ts'
 
 /**
@@ -44,5 +45,4 @@ export function withGuests(
 const isNothing = (value: unknown): boolean =>
   value === undefined || value === null || (Array.isArray(value) && value.length === 0)
 
-const tableOf = (value: unknown): object =>
-  typeof value === 'object' && value !== null ? value : {}
+const tableOf = (value: unknown): object => (isObject(value) ? value : {})

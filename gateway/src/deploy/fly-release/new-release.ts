@@ -4,7 +4,7 @@ import { withTag } from '../config/merge-config.ts'
 import type { Execution } from '../execution.ts'
 import { appliedSteps } from '../plan.ts'
 
-/** What Fly is told about the deploy. */
+/** What the request to register a deploy says. */
 export function releaseOf({ job, progress }: Execution): NewFlyRelease {
   const { definition, groups, guest, strategy } = progress.desired
   const steps = appliedSteps(progress)

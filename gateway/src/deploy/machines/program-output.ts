@@ -1,3 +1,4 @@
+import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import type { LogLine } from '../../fly/answers.ts'
 import { bornAt, type Machine } from '../../fly/machine.ts'
@@ -127,7 +128,7 @@ export class ProgramOutput {
       const isDenied = error instanceof Problem && error.code === 'fly-denied'
       return isDenied
         ? "Fly does not let the gateway's token read logs (deploy tokens may not)"
-        : `the log could not be read (${error instanceof Error ? error.message : String(error)})`
+        : `the log could not be read (${errorMessage(error)})`
     }
   }
 

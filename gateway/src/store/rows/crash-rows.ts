@@ -7,7 +7,8 @@ import { cutText, keepWithin, sizeLimits } from '../../deployments/size-limits.t
 import { readAs, readRows, type StoreTools } from '../store-tools.ts'
 import type { EventRows } from './event-rows.ts'
 
-const Row = z.object({
+/** The facts of a release as its table has them, with its crashes. */
+export const ReleaseFacts = z.object({
   app: z.string(),
   owner: z.string(),
   number: z.number(),
@@ -62,7 +63,7 @@ export class CrashRows {
   }
 
   newestOf(app: string): NewestRelease[] {
-    return Array.from(readRows(Row, this.#newest.iterate(app)), (row) => ({
+    return Array.from(readRows(ReleaseFacts, this.#newest.iterate(app)), (row) => ({
       app: row.app,
       owner: row.owner || null,
       number: row.number,

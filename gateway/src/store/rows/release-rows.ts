@@ -15,17 +15,9 @@ import {
   type PageRequest,
   type ReleaseStore,
 } from '../../deployments/release-store.ts'
-import { type CrashRows, crashesColumn, crashesIn } from './crash-rows.ts'
+import { type CrashRows, crashesColumn, crashesIn, ReleaseFacts } from './crash-rows.ts'
 
-const Row = z.object({
-  app: z.string(),
-  owner: z.string(),
-  number: z.number(),
-  deployment: z.string(),
-  created_at: z.string(),
-  body: z.string(),
-  crashes: z.string(),
-})
+const Row = ReleaseFacts.extend({ body: z.string() })
 type Row = z.infer<typeof Row>
 
 /** `desired` is packed. The deploy engine checks it. */
