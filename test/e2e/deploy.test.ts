@@ -163,7 +163,8 @@ test('a failed step of a plan is named, with its exit code and its last lines', 
     status: 422,
     record: { state: 'build_failed', problem },
   })
-  expect((record.problem!['lastLines'] as string[]).slice(-2).toSorted()).toEqual(['one', 'two'])
+  // npm's own warning comes on another stream, so its place among the lines is not certain.
+  expect(record.problem!['lastLines']).toEqual(expect.arrayContaining(['one', 'two']))
 })
 
 test('options of the query reach the record, the build and the machine', async () => {

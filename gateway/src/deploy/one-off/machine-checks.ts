@@ -3,6 +3,7 @@ import { trimEnd } from '#api/text/trim-end.ts'
 import { type Execution, maxParallel } from '../execution.ts'
 import { applyMachine } from '../machines/apply.ts'
 import { destroyMachine } from '../machines/destroy.ts'
+import { assertNotCrashed } from '../machines/failures.ts'
 import { readMachine } from '../machines/health.ts'
 import type { MachineStep } from '../progress.ts'
 import { runToEnd } from './run-to-end.ts'
@@ -52,16 +53,28 @@ async function runChecks(
     step.base = { ...step.base, env: { FLY_TEST_MACHINE_IP: address } }
     await runToEnd(execution, step, { name: 'machine check', timeoutMs: execution.waitMs })
   })
+  if (tested) await assertStillRuns(execution, tested)
 }
 
 /** Starts the machine that the checks test. It gets no traffic. Returns its private address. */
 async function startTested(execution: Execution, step: MachineStep): Promise<string> {
+  await beforeAnyMachine(step, () => applyMachine(execution, step))
+  return (await readMachine(execution, step)).private_ip ?? ''
+}
+
+/** The checks may all pass before the release crashes. */
+async function assertStillRuns(execution: Execution, step: MachineStep): Promise<void> {
+  const machine = await readMachine(execution, step)
+  await beforeAnyMachine(step, () => assertNotCrashed(machine, {}))
+}
+
+/** Says in the error of a failed release that no machine of the app was touched. */
+async function beforeAnyMachine(step: MachineStep, work: () => void | Promise<void>) {
   try {
-    await applyMachine(execution, step)
+    await work()
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== 'deploy-failed') throw error
     const detail = `${trimEnd(error.message, '.')}, before any machine of the app was touched. It ran the release for the machine checks of group ${step.group}.`
     throw new Problem(error.code, detail, { cause: error, facts: error.facts })
   }
-  return (await readMachine(execution, step)).private_ip ?? ''
 }
