@@ -1,6 +1,6 @@
 import { Problem } from '#api/problem.ts'
 import { readFlyToml } from '../gateway/src/flytoml/read-fly-toml.ts'
-import type { MachineConfig } from '../gateway/src/fly/machine.ts'
+import type { MachineConfig } from '#fly/machine.ts'
 import { difference } from './difference.ts'
 
 /** One recorded case: a fly.toml, and flyctl's result for it. */

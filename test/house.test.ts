@@ -7,14 +7,14 @@ import { expect, test } from 'vitest'
 // What keeps the house in order. There are no exceptions.
 
 const root = join(import.meta.dirname, '..')
-const folders = ['api', 'bench', 'client/src', 'docs', 'gateway/src', 'lab', 'test']
+const folders = ['api', 'bench', 'client/src', 'docs', 'fly', 'gateway/src', 'lab', 'test']
 const files = folders.flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
     .map((file) => join(folder, file)),
 )
 const textOf = (file: string) => readFileSync(join(root, file), 'utf8')
-const product = files.filter((file) => /^(?:api|client|gateway)\//.test(file))
+const product = files.filter((file) => /^(?:api|client|fly|gateway)\//.test(file))
 
 /** Words of a private language; `docs/glossary.md` has the field's. */
 const banned = new Set(

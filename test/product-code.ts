@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type AnyNode, parse, type Program } from 'acorn'
 
 const root = join(import.meta.dirname, '..')
-const folders = ['gateway/src', 'api', 'client/src']
+const folders = ['gateway/src', 'api', 'fly', 'client/src']
 
 /** A source file of the product without its types. Line numbers match the file. */
 export type ProductFile = { path: string; code: string; program: Program }

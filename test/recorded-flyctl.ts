@@ -4,7 +4,7 @@
  * as far as the tests of `test/services/fly-releases.test.ts` look. These use a real flyctl where
  * one is on PATH.
  */
-import type { Machine, MachineConfig } from '../gateway/src/fly/machine.ts'
+import type { Machine, MachineConfig } from '#fly/machine.ts'
 import { readFlyToml } from '../gateway/src/flytoml/read-fly-toml.ts'
 
 type Release = { id: string; version: number; status: string; imageRef: string }

@@ -1,6 +1,6 @@
 import { asProblem } from '#api/problem.ts'
 import type { Buildkit } from './buildkit/client.ts'
-import type { FlyAccess } from './fly/fly-access.ts'
+import type { FlyAccess } from '#fly/fly-access.ts'
 import type { DiskWatch } from './host/disk/disk-watch.ts'
 import type { NetworkGuard } from './isolation/guard.ts'
 import type { Planner } from './railpack/plan-request.ts'

@@ -8,7 +8,7 @@ import {
 import { linesOfVersion } from '../../gateway/src/deploy/machines/program-output.ts'
 import { judgeReach } from '../../gateway/src/deploy/machines/reachability.ts'
 import { refuseForeignImages } from '../../gateway/src/deploy/preflight/foreign-images.ts'
-import type { Machine } from '../../gateway/src/fly/machine.ts'
+import type { Machine } from '#fly/machine.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const machine: Machine = {

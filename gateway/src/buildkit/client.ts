@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { Problem } from '#api/problem.ts'
-import { crashPoint } from '../crash-point.ts'
+import { crashPoint } from '#api/flow/crash-point.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { ImageAccess } from '../registry/image-access.ts'
 import { BuildPolicy } from './build-policy.ts'

@@ -1,6 +1,6 @@
 import type { ClientReadableStream } from '@grpc/grpc-js'
 import { setTimeout as wait } from 'node:timers/promises'
-import { crashPoint } from '../crash-point.ts'
+import { crashPoint } from '#api/flow/crash-point.ts'
 import { TimeSlice } from '../time-slice.ts'
 import { isServiceError } from './failures.ts'
 import type { StatusResponse } from './messages.ts'

@@ -1,8 +1,8 @@
 import type { OwnSettings } from '#api/options/app-settings.ts'
 import { Problem } from '#api/problem.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
-import { statusOf } from '../fly/fly-calls.ts'
-import type { MachinesApi } from '../fly/machines-api.ts'
+import { statusOf } from '#fly/fly-calls.ts'
+import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Vault } from '../secrets/vault.ts'
 
 /**

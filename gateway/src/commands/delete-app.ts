@@ -1,7 +1,7 @@
 import { Problem } from '#api/problem.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
-import type { MachinesApi } from '../fly/machines-api.ts'
+import type { MachinesApi } from '#fly/machines-api.ts'
 
 /**
  * Deletes an app and its machines on Fly, and its releases and build secrets here. Keeps its

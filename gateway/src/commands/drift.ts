@@ -5,8 +5,8 @@ import { noteCrashes } from '../deploy/release-health/note-crashes.ts'
 import { isPublic } from '../deploy/public-ips.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { NewestRelease } from '../deployments/release-store.ts'
-import type { Machine } from '../fly/machine.ts'
-import type { MachinesApi } from '../fly/machines-api.ts'
+import type { Machine } from '#fly/machine.ts'
+import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../log.ts'
 
 type DriftDeps = {

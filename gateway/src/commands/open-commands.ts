@@ -1,7 +1,7 @@
 import type { Deployer } from '../deploy/deployer.ts'
 import { findRelease } from '../deployments/release-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
-import type { MachinesApi } from '../fly/machines-api.ts'
+import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../log.ts'
 import type { Vault } from '../secrets/vault.ts'
 import { appSettings } from './app-settings.ts'

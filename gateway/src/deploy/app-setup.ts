@@ -1,7 +1,7 @@
 import { Problem } from '#api/problem.ts'
-import type { App } from '../fly/answers.ts'
-import { isUnavailable, statusOf } from '../fly/fly-calls.ts'
-import { poll } from '../retry.ts'
+import type { App } from '#fly/answers.ts'
+import { isUnavailable, statusOf } from '#fly/fly-calls.ts'
+import { poll } from '#api/flow/retry.ts'
 import type { Settings } from './execution.ts'
 
 const appVisibleMs = 60_000

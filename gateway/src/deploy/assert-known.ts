@@ -1,5 +1,5 @@
 import { Problem } from '#api/problem.ts'
-import { configOf, type Machine } from '../fly/machine.ts'
+import { configOf, type Machine } from '#fly/machine.ts'
 import type { DeployJob } from './job.ts'
 import { ownerOf } from './managed.ts'
 

@@ -1,6 +1,6 @@
 import type { Strategy } from '#api/options/strategy.ts'
-import { statusOf } from '../fly/fly-calls.ts'
-import type { App } from '../fly/answers.ts'
+import { statusOf } from '#fly/fly-calls.ts'
+import type { App } from '#fly/answers.ts'
 import { AppSetup } from './app-setup.ts'
 import { assertKnown } from './assert-known.ts'
 import { cleanUp } from './cleanup.ts'

@@ -1,4 +1,4 @@
-import { configOf, hasFinished, isScheduled, type Machine } from '../fly/machine.ts'
+import { configOf, hasFinished, isScheduled, type Machine } from '#fly/machine.ts'
 import type { Execution } from './execution.ts'
 import { askReach, unprovenPorts } from './machines/reachability.ts'
 import { isStandby } from './config/merge-config.ts'

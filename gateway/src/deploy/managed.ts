@@ -1,5 +1,5 @@
 import { Problem } from '#api/problem.ts'
-import { configOf, type Machine } from '../fly/machine.ts'
+import { configOf, type Machine } from '#fly/machine.ts'
 
 /**
  * Whether Fly's own tools count the machine as the app's. Those of release commands and consoles do

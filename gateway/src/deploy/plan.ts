@@ -8,7 +8,7 @@ import {
   stoppedUnasked,
   type Machine,
   type MachineConfig,
-} from '../fly/machine.ts'
+} from '#fly/machine.ts'
 import type { DesiredApp, DesiredGroup } from './config/desired-app.ts'
 import { isStandby, lacksVolume } from './config/merge-config.ts'
 import type { DeployJob } from './job.ts'

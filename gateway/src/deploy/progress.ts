@@ -1,7 +1,7 @@
 import type { MachineFacts } from '#api/deployment.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
-import type { MachineConfig } from '../fly/machine.ts'
-import type { FlyRelease } from '../fly/releases-api.ts'
+import type { MachineConfig } from '#fly/machine.ts'
+import type { FlyRelease } from '#fly/releases-api.ts'
 import type { DesiredApp } from './config/desired-app.ts'
 
 /**

@@ -1,6 +1,6 @@
 import { asProblem, Problem } from '#api/problem.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
-import type { MachinesApi } from '../fly/machines-api.ts'
+import type { MachinesApi } from '#fly/machines-api.ts'
 
 /** Only Flycast addresses are private: any other address can be reached from anywhere. */
 export const isPublic = (ip: string): boolean => !/^fdaa:/i.test(ip)

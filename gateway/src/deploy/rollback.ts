@@ -1,7 +1,7 @@
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
-import { configOf, imageOf, type Machine } from '../fly/machine.ts'
+import { configOf, imageOf, type Machine } from '#fly/machine.ts'
 import { maxParallel, type Execution } from './execution.ts'
 import { forEachLimit } from './for-each-limit.ts'
 import { isApplied } from './machines/apply.ts'

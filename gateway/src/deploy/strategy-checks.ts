@@ -1,5 +1,5 @@
 import { Problem } from '#api/problem.ts'
-import { configOf, imageOf, type Machine, type Mount } from '../fly/machine.ts'
+import { configOf, imageOf, type Machine, type Mount } from '#fly/machine.ts'
 import type { DesiredApp } from './config/desired-app.ts'
 import { notApplicable } from './config/desired.ts'
 import { isSameMount } from './config/merge-config.ts'

@@ -1,5 +1,5 @@
-import type { Machine } from '../fly/machine.ts'
-import { pause } from '../retry.ts'
+import type { Machine } from '#fly/machine.ts'
+import { pause } from '#api/flow/retry.ts'
 import { expectedVersion } from './machines/apply.ts'
 import { assertNotCrashed, assertVersion } from './machines/failures.ts'
 import { readMachine, untilHealthy } from './machines/health.ts'

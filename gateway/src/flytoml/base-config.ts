@@ -1,5 +1,5 @@
 import { errorMessage } from '#api/error-code.ts'
-import type { MachineConfig } from '../fly/machine.ts'
+import type { MachineConfig } from '#fly/machine.ts'
 import { parseJson } from '../host/parse-json.ts'
 import type { ReadSource } from '../host/read-source-file.ts'
 import { sourceText } from '../host/source-text.ts'

@@ -1,4 +1,4 @@
-import type { Guest } from '../fly/machine.ts'
+import type { Guest } from '#fly/machine.ts'
 import { refuse } from './schema.ts'
 import type { Vm } from './sections.ts'
 import { sizeIn } from './size.ts'

@@ -1,4 +1,4 @@
-import type { MachineConfig } from '../fly/machine.ts'
+import type { MachineConfig } from '#fly/machine.ts'
 import { type ConfigSource, identity } from './machine-config.ts'
 import { defined, nonEmpty, refuse } from './schema.ts'
 import type { Sections } from './sections.ts'

@@ -1,4 +1,4 @@
-import type { Guest, MachineCheck, MachineConfig, MachineService } from '../fly/machine.ts'
+import type { Guest, MachineCheck, MachineConfig, MachineService } from '#fly/machine.ts'
 import { shellWords } from '../go/shell-words.ts'
 import { guestOf } from './guest.ts'
 import { defined, nonEmpty, refuse } from './schema.ts'

@@ -1,6 +1,6 @@
 import type { Strategy } from '#api/options/strategy.ts'
 import { Problem } from '#api/problem.ts'
-import type { MachineConfig } from '../fly/machine.ts'
+import type { MachineConfig } from '#fly/machine.ts'
 import { parseDuration } from '../go/duration.ts'
 import { dir, join } from '../go/paths.ts'
 import type { ReadSource } from '../host/read-source-file.ts'

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asProblem, Problem } from '#api/problem.ts'
 import type { Logger } from '../log.ts'
-import { unlessAborted } from '../retry.ts'
+import { unlessAborted } from '#api/flow/retry.ts'
 
 type GuardDeps = {
   /**

@@ -1,5 +1,5 @@
 import type { DeploymentState } from '#api/deployment.ts'
-import { crashPoint } from '../crash-point.ts'
+import { crashPoint } from '#api/flow/crash-point.ts'
 import { stopReason } from '../deployments/stop.ts'
 import type { Claim, DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
 import { retryWhileUnavailable } from './retry-unavailable.ts'

@@ -1,6 +1,6 @@
 import type { NewEvent } from '#api/event.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
-import { crashPoint } from '../crash-point.ts'
+import { crashPoint } from '#api/flow/crash-point.ts'
 import { Redactor } from '../secrets/redaction/redactor.ts'
 import { LogLimit, type LogLimits } from './log-limit.ts'
 

@@ -1,7 +1,7 @@
 import { problems } from '#api/problem/codes.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
-import { retry } from '../retry.ts'
+import { retry } from '#api/flow/retry.ts'
 
 const firstPauseMs = 500
 const maxPauseMs = 15_000

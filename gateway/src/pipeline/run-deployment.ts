@@ -1,6 +1,6 @@
 import type { Deployment } from '#api/deployment.ts'
 import { asProblem, Problem } from '#api/problem.ts'
-import { crashPoint } from '../crash-point.ts'
+import { crashPoint } from '#api/flow/crash-point.ts'
 import { readProgress } from '../deploy/read-progress.ts'
 import { aboutMachines } from '../deployments/gateway-died.ts'
 import { failureIn, mayMove, touchesMachines } from '../deployments/states.ts'

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
-import { crashPoint } from '../crash-point.ts'
+import { crashPoint } from '#api/flow/crash-point.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
 import { stopReason } from '../deployments/stop.ts'
 import { leaseMs, type Claim, type DeploymentStore } from '../deployments/store.ts'

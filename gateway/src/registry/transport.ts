@@ -2,8 +2,8 @@ import { createSecureContext, getCACertificates, type SecureContext } from 'node
 import { Agent, request as sendRequest, type Dispatcher } from 'undici'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
-import { readBody } from '../read-body.ts'
-import { retry } from '../retry.ts'
+import { readBody } from '#api/flow/read-body.ts'
+import { retry } from '#api/flow/retry.ts'
 import { imageTypes } from './image-parts.ts'
 
 const maxAttempts = 4

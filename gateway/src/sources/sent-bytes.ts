@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { Problem } from '#api/problem.ts'
-import { crashPoint } from '../crash-point.ts'
+import { crashPoint } from '#api/flow/crash-point.ts'
 import type { Limits } from './limits.ts'
 
 /**

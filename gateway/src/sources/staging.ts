@@ -15,7 +15,7 @@ import {
 import { copyFile, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sortEntries, treeDigest, type TreeEntry } from '#api/tree.ts'
-import { crashPoint } from '../crash-point.ts'
+import { crashPoint } from '#api/flow/crash-point.ts'
 import { type Manifest, manifestName, writeManifest } from '../host/tree-manifest.ts'
 import { TimeSlice } from '../time-slice.ts'
 

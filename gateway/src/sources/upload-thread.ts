@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { workerData } from 'node:worker_threads'
 import type { SourceFacts } from '#api/deployment.ts'
-import { obeyCrashOrders } from '../crash-point.ts'
+import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import type { JobPort } from '../host/threads/job-port.ts'
 import { serveJobs } from '../host/threads/serve-jobs.ts'
 import { workInBackground } from '../host/priority.ts'

@@ -6,8 +6,8 @@ import { desiredApp } from '../../../gateway/src/deploy/config/desired.ts'
 import { Deployer } from '../../../gateway/src/deploy/deployer.ts'
 import type { DeployJob } from '../../../gateway/src/deploy/job.ts'
 import type { DeployProgress } from '../../../gateway/src/deploy/progress.ts'
-import { MachinesApi } from '../../../gateway/src/fly/machines-api.ts'
-import { ReleasesApi } from '../../../gateway/src/fly/releases-api.ts'
+import { MachinesApi } from '#fly/machines-api.ts'
+import { ReleasesApi } from '#fly/releases-api.ts'
 import type { FakeFly } from '../../fakes/machines-api.ts'
 
 export const waitMs = 3000

@@ -3,7 +3,7 @@ import type { NewEvent } from '../../../api/event.ts'
 import { Problem } from '../../../api/problem.ts'
 import { Deployer } from '../../../gateway/src/deploy/deployer.ts'
 import type { DeployProgress } from '../../../gateway/src/deploy/progress.ts'
-import { MachinesApi } from '../../../gateway/src/fly/machines-api.ts'
+import { MachinesApi } from '#fly/machines-api.ts'
 import { FakeFly, type Nature } from '../../fakes/machines-api.ts'
 import { deployed, digest, refused, waitMs } from './deployed.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test as each } from 'vitest'
 import type { NewEvent } from '#api/event.ts'
-import type { MachineEvent } from '../../../gateway/src/fly/machine.ts'
+import type { MachineEvent } from '#fly/machine.ts'
 import { FakeFly } from '../../fakes/machines-api.ts'
 import { deployed, digest, refused, type Asked } from './deployed.ts'
 

@@ -5,7 +5,7 @@ import { desiredApp } from '../../../gateway/src/deploy/config/desired.ts'
 import { forEachLimit } from '../../../gateway/src/deploy/for-each-limit.ts'
 import { refuseForeignImages } from '../../../gateway/src/deploy/preflight/foreign-images.ts'
 import type { DeployProgress } from '../../../gateway/src/deploy/progress.ts'
-import type { MachineConfig } from '../../../gateway/src/fly/machine.ts'
+import type { MachineConfig } from '#fly/machine.ts'
 import { FakeFly } from '../../fakes/machines-api.ts'
 import { deployed, digest, refused, type Asked } from './deployed.ts'
 

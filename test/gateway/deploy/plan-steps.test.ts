@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
 import { desiredApp } from '../../../gateway/src/deploy/config/desired.ts'
 import { planRollout } from '../../../gateway/src/deploy/plan.ts'
-import type { Machine } from '../../../gateway/src/fly/machine.ts'
+import type { Machine } from '#fly/machine.ts'
 
 const flyToml = `[processes]\nweb = "w"\njob = "j"\n[http_service]\ninternal_port = 8080\nprocesses = ["web"]\n`
 

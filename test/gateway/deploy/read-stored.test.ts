@@ -8,7 +8,7 @@ import { readDesired } from '../../../gateway/src/deploy/config/read-desired.ts'
 import type { DeployProgress } from '../../../gateway/src/deploy/progress.ts'
 import { readProgress } from '../../../gateway/src/deploy/read-progress.ts'
 import { packJson, unpacked, unpackJson } from '../../../gateway/src/deployments/packed-json.ts'
-import type { Machine, MachineConfig } from '../../../gateway/src/fly/machine.ts'
+import type { Machine, MachineConfig } from '#fly/machine.ts'
 import { FakeFly } from '../../fakes/machines-api.ts'
 import { deployed, digest, refused, type Asked } from './deployed.ts'
 

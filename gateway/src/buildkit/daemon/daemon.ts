@@ -10,7 +10,7 @@ import {
   type SupervisedProcess,
 } from '../../host/child/supervised-process.ts'
 import type { Logger } from '../../log.ts'
-import { poll } from '../../retry.ts'
+import { poll } from '#api/flow/retry.ts'
 import { Connection } from '../connection.ts'
 import { ListWorkers } from '../messages.ts'
 import { markClean, markCache, markInUse } from './cache-marker.ts'

@@ -1,4 +1,4 @@
-import { servedPorts } from '../../fly/machine.ts'
+import { servedPorts } from '#fly/machine.ts'
 import { graceMs } from '../machines/checks.ts'
 import type { DesiredApp, DesiredGroup } from './desired-app.ts'
 

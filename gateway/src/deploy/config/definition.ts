@@ -1,5 +1,5 @@
 import { isObject } from '#api/is-object.ts'
-import type { MachineConfig } from '../../fly/machine.ts'
+import type { MachineConfig } from '#fly/machine.ts'
 
 /**
  * An app's config as Fly keeps it with a release: the values of fly.toml. `fly config show`,

@@ -1,5 +1,5 @@
 import type { Strategy } from '#api/options/strategy.ts'
-import type { Guest, MachineConfig } from '../../fly/machine.ts'
+import type { Guest, MachineConfig } from '#fly/machine.ts'
 import type { FlyToml } from '../../flytoml/read-fly-toml.ts'
 import type { Definition } from './definition.ts'
 

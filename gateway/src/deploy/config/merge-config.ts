@@ -1,6 +1,6 @@
 import type { ImageFacts } from '#api/deployment.ts'
-import type { MachineConfig, Mount } from '../../fly/machine.ts'
-import type { FlyRelease } from '../../fly/releases-api.ts'
+import type { MachineConfig, Mount } from '#fly/machine.ts'
+import type { FlyRelease } from '#fly/releases-api.ts'
 import { isReserved } from '../../flytoml/reserved.ts'
 import { shellText } from '../../go/shell-words.ts'
 import type { DesiredGroup } from './desired-app.ts'

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { strategies } from '#api/options/strategy.ts'
 import { Problem } from '#api/problem.ts'
-import { isMachineConfig, type MachineConfig } from '../../fly/machine.ts'
+import { isMachineConfig, type MachineConfig } from '#fly/machine.ts'
 import type { DesiredApp } from './desired-app.ts'
 
 /** Kept as it is: fields that the gateway does not know, and their order, go to the machines. */

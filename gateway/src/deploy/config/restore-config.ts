@@ -1,4 +1,4 @@
-import type { MachineConfig } from '../../fly/machine.ts'
+import type { MachineConfig } from '#fly/machine.ts'
 import type { DesiredApp } from './desired-app.ts'
 import { managed, omit } from './merge-config.ts'
 

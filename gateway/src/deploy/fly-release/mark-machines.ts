@@ -1,4 +1,4 @@
-import { statusOf } from '../../fly/fly-calls.ts'
+import { statusOf } from '#fly/fly-calls.ts'
 import { releaseMarks } from '../config/merge-config.ts'
 import { maxParallel, type Execution } from '../execution.ts'
 import { forEachLimit } from '../for-each-limit.ts'

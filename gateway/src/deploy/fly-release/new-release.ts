@@ -1,4 +1,4 @@
-import type { NewFlyRelease } from '../../fly/releases-api.ts'
+import type { NewFlyRelease } from '#fly/releases-api.ts'
 import { withGuests } from '../config/definition.ts'
 import { withTag } from '../config/merge-config.ts'
 import type { Execution } from '../execution.ts'

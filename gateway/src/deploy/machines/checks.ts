@@ -1,4 +1,4 @@
-import { configOf, type Machine } from '../../fly/machine.ts'
+import { configOf, type Machine } from '#fly/machine.ts'
 import { parseDuration } from '../../go/duration.ts'
 
 /** A check's result is cut at this length, in letters. */

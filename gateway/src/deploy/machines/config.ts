@@ -1,4 +1,4 @@
-import type { MachineConfig } from '../../fly/machine.ts'
+import type { MachineConfig } from '#fly/machine.ts'
 import type { DesiredGroup } from '../config/desired-app.ts'
 import { mergeConfig, type OwnershipMetadata } from '../config/merge-config.ts'
 import type { Execution } from '../execution.ts'

@@ -1,4 +1,4 @@
-import type { Machine } from '../../fly/machine.ts'
+import type { Machine } from '#fly/machine.ts'
 import type { Execution } from '../execution.ts'
 import { numberOf } from '../managed.ts'
 import type { MachineStep } from '../progress.ts'

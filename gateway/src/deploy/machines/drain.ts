@@ -1,5 +1,5 @@
 import { Problem } from '#api/problem.ts'
-import { pause } from '../../retry.ts'
+import { pause } from '#api/flow/retry.ts'
 import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
 import { retryTransient } from './retry.ts'

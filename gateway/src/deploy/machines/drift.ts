@@ -1,13 +1,7 @@
 import type { DriftReport } from '#api/release.ts'
 import type { StoredRelease } from '../../deployments/release-store.ts'
 import { differences } from '../../differences.ts'
-import {
-  configOf,
-  imageOf,
-  withoutTag,
-  type Machine,
-  type MachineConfig,
-} from '../../fly/machine.ts'
+import { configOf, imageOf, withoutTag, type Machine, type MachineConfig } from '#fly/machine.ts'
 import { mergeConfig } from '../config/merge-config.ts'
 import { readDesired } from '../config/read-desired.ts'
 import { isEmpty } from '../config/restore-config.ts'

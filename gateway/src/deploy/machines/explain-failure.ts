@@ -1,5 +1,5 @@
 import { Problem } from '#api/problem.ts'
-import { crashesOf, type Machine } from '../../fly/machine.ts'
+import { crashesOf, type Machine } from '#fly/machine.ts'
 import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
 import { explainMachine, isReverted, spawnError } from './failures.ts'

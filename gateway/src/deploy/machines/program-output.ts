@@ -1,8 +1,8 @@
 import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
-import type { LogLine } from '../../fly/answers.ts'
-import { bornAt, type Machine } from '../../fly/machine.ts'
-import { pause } from '../../retry.ts'
+import type { LogLine } from '#fly/answers.ts'
+import { bornAt, type Machine } from '#fly/machine.ts'
+import { pause } from '#api/flow/retry.ts'
 import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
 

@@ -1,4 +1,4 @@
-import type { Machine } from '../../fly/machine.ts'
+import type { Machine } from '#fly/machine.ts'
 import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
 import { checkStatuses } from './checks.ts'

@@ -1,5 +1,5 @@
-import { isUnavailable, statusOf } from '../../fly/fly-calls.ts'
-import { poll, retry } from '../../retry.ts'
+import { isUnavailable, statusOf } from '#fly/fly-calls.ts'
+import { poll, retry } from '#api/flow/retry.ts'
 
 /** Repeats `look` while it finds nothing. A new machine is not visible everywhere at once. */
 export const retryUntilVisible = <T>(

@@ -1,4 +1,4 @@
-import { configOf, type Machine } from '../../fly/machine.ts'
+import { configOf, type Machine } from '#fly/machine.ts'
 import type { DesiredGroup } from '../config/desired-app.ts'
 import { type MachineStep, newStep } from '../progress.ts'
 

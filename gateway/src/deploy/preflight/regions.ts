@@ -1,6 +1,6 @@
 import { Problem } from '#api/problem.ts'
 import { nearestOf } from '#api/text/nearest.ts'
-import type { MachinesApi } from '../../fly/machines-api.ts'
+import type { MachinesApi } from '#fly/machines-api.ts'
 import type { DeployJob } from '../job.ts'
 import type { DeployProgress } from '../progress.ts'
 

@@ -1,5 +1,5 @@
 import { Problem } from '#api/problem.ts'
-import type { Volume } from '../../fly/answers.ts'
+import type { Volume } from '#fly/answers.ts'
 import { lacksVolume } from '../config/merge-config.ts'
 import type { DeployJob } from '../job.ts'
 import type { DeployProgress, MachineStep } from '../progress.ts'

@@ -1,6 +1,6 @@
 import { Problem } from '#api/problem.ts'
-import type { Volume } from '../../fly/answers.ts'
-import type { Machine, Mount } from '../../fly/machine.ts'
+import type { Volume } from '#fly/answers.ts'
+import type { Machine, Mount } from '#fly/machine.ts'
 import type { DesiredApp } from '../config/desired-app.ts'
 import type { DeployJob } from '../job.ts'
 import { groupOf, isManaged, ownerOf } from '../managed.ts'

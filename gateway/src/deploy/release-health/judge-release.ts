@@ -8,7 +8,7 @@ import {
   type Machine,
   stoppedUnasked,
   timedCrashesOf,
-} from '../../fly/machine.ts'
+} from '#fly/machine.ts'
 import { startError } from '../machines/failures.ts'
 import { isManaged, isTemporary, ownerOf } from '../managed.ts'
 

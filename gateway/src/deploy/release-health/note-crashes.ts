@@ -1,5 +1,5 @@
 import type { ReleaseStore } from '../../deployments/release-store.ts'
-import type { Machine } from '../../fly/machine.ts'
+import type { Machine } from '#fly/machine.ts'
 import type { Logger } from '../../log.ts'
 import { judgeRelease, machinesOf, needsJudgement } from './judge-release.ts'
 

@@ -1,4 +1,4 @@
-import { pause } from '../../retry.ts'
+import { pause } from '#api/flow/retry.ts'
 import type { Execution } from '../execution.ts'
 import { applyMachine } from '../machines/apply.ts'
 import { drain } from '../machines/drain.ts'

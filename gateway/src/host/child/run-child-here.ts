@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
-import { crashPoint } from '../../crash-point.ts'
+import { crashPoint } from '#api/flow/crash-point.ts'
 import { endProcess } from '../process.ts'
 import { asUser } from './as-user.ts'
 import type { Child, ChildResult } from './child.ts'

@@ -1,5 +1,5 @@
 import { workerData } from 'node:worker_threads'
-import { obeyCrashOrders } from '../../crash-point.ts'
+import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import type { Child } from './child.ts'
 import { runChildHere } from './run-child-here.ts'
 import { serveJobs } from '../threads/serve-jobs.ts'

@@ -1,5 +1,5 @@
 import { isMainThread } from 'node:worker_threads'
-import { crashOrders } from '../../crash-point.ts'
+import { crashOrders } from '#api/flow/crash-point.ts'
 import type { Child, ChildResult } from './child.ts'
 import { runChildHere } from './run-child-here.ts'
 import { ThreadPool } from '../threads/thread-pool.ts'

@@ -1,7 +1,7 @@
 import { Problem } from '#api/problem.ts'
 import { inMb } from '#api/text/in-mb.ts'
 import type { Logger } from '../../log.ts'
-import { unlessAborted } from '../../retry.ts'
+import { unlessAborted } from '#api/flow/retry.ts'
 import {
   bytesOf,
   type DiskSpace,

@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express'
 import { Problem } from '#api/problem.ts'
-import { readBody } from '../../read-body.ts'
+import { readBody } from '#api/flow/read-body.ts'
 import { asObject, parseJson } from './json.ts'
 import { RequestBody } from './request-body.ts'
 

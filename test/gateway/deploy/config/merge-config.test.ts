@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { withoutTag, type MachineConfig } from '../../../../gateway/src/fly/machine.ts'
+import { withoutTag, type MachineConfig } from '#fly/machine.ts'
 import { mergeConfig, withTag } from '../../../../gateway/src/deploy/config/merge-config.ts'
 import { shellText, shellWords } from '../../../../gateway/src/go/shell-words.ts'
 

@@ -7,7 +7,7 @@ import {
   restoreConfig,
   withLastApplied,
 } from '../../../../gateway/src/deploy/config/restore-config.ts'
-import type { MachineConfig } from '../../../../gateway/src/fly/machine.ts'
+import type { MachineConfig } from '#fly/machine.ts'
 
 const [options, defaults] = [DeploymentOptions.parse({}), { region: 'fra' }]
 const plain = desiredApp({ flyToml: null, app: 'web', options, defaults })

@@ -3,7 +3,7 @@ import { DeploymentOptions } from '#api/options.ts'
 import { desiredApp } from '../../../../gateway/src/deploy/config/desired.ts'
 import { mergeConfig } from '../../../../gateway/src/deploy/config/merge-config.ts'
 import { machineDrift } from '../../../../gateway/src/deploy/machines/drift.ts'
-import type { Machine } from '../../../../gateway/src/fly/machine.ts'
+import type { Machine } from '#fly/machine.ts'
 import { digest } from '../deployed.ts'
 
 const repository = 'registry.fly.io/web'

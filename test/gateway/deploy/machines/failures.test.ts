@@ -5,7 +5,7 @@ import {
   spawnError,
   startError,
 } from '../../../../gateway/src/deploy/machines/failures.ts'
-import { exitWords, type Machine } from '../../../../gateway/src/fly/machine.ts'
+import { exitWords, type Machine } from '#fly/machine.ts'
 
 const failed = (error: string): Machine => ({
   id: 'm1',

@@ -1,7 +1,7 @@
 import { expect, test as each } from 'vitest'
 import type { NewEvent } from '#api/event.ts'
 import { waitForVersion } from '../../../../gateway/src/deploy/machines/health.ts'
-import { MachinesApi } from '../../../../gateway/src/fly/machines-api.ts'
+import { MachinesApi } from '#fly/machines-api.ts'
 import { FakeFly, type Fault } from '../../../fakes/machines-api.ts'
 import { deployed, digest, refused } from '../deployed.ts'
 

@@ -4,7 +4,7 @@ import {
   linesOfVersion,
   newLines,
 } from '../../../../gateway/src/deploy/machines/program-output.ts'
-import type { Machine } from '../../../../gateway/src/fly/machine.ts'
+import type { Machine } from '#fly/machine.ts'
 
 const machine = (born: number | null): Machine => ({
   id: 'm1',

@@ -5,7 +5,7 @@ import {
   unknownReach,
   unprovenPorts,
 } from '../../../../gateway/src/deploy/machines/reachability.ts'
-import { servedPorts } from '../../../../gateway/src/fly/machine.ts'
+import { servedPorts } from '#fly/machine.ts'
 
 const web = { services: [{ protocol: 'tcp', internal_port: 8080 }] }
 const program = (command: string, ...addresses: string[]) => ({

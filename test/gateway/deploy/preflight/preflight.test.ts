@@ -3,7 +3,7 @@ import type { NewEvent } from '#api/event.ts'
 import { DeploymentOptions } from '#api/options.ts'
 import { desiredApp, forOwner } from '../../../../gateway/src/deploy/config/desired.ts'
 import { Deployer } from '../../../../gateway/src/deploy/deployer.ts'
-import { MachinesApi } from '../../../../gateway/src/fly/machines-api.ts'
+import { MachinesApi } from '#fly/machines-api.ts'
 import { FakeFly } from '../../../fakes/machines-api.ts'
 import { deployed, refused } from '../deployed.ts'
 

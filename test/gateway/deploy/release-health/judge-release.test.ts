@@ -5,7 +5,7 @@ import {
   stableMs,
 } from '../../../../gateway/src/deploy/release-health/judge-release.ts'
 import type { NewestRelease } from '../../../../gateway/src/deployments/release-store.ts'
-import type { Machine, MachineConfig, MachineEvent } from '../../../../gateway/src/fly/machine.ts'
+import type { Machine, MachineConfig, MachineEvent } from '#fly/machine.ts'
 
 const born = Date.parse('2026-01-01T00:00:00Z')
 const at = (seconds: number) => born + seconds * 1000

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { SecretVersion } from '#api/release.ts'
-import { crashPoint } from '../crash-point.ts'
-import { pause, retry } from '../retry.ts'
+import { crashPoint } from '#api/flow/crash-point.ts'
+import { pause, retry } from '#api/flow/retry.ts'
 import {
   App,
   ignored,

@@ -3,8 +3,8 @@ import { z } from 'zod'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { trimEnd } from '#api/text/trim-end.ts'
-import { readBody } from '../read-body.ts'
-import { pause, unlessAborted } from '../retry.ts'
+import { readBody } from '#api/flow/read-body.ts'
+import { pause, unlessAborted } from '#api/flow/retry.ts'
 import { RequestBudget } from './request-budget.ts'
 
 export const maxAttempts = 5

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { FlyAccess } from '../../../gateway/src/fly/fly-access.ts'
-import { MachinesApi } from '../../../gateway/src/fly/machines-api.ts'
-import { FakeFly } from '../../fakes/machines-api.ts'
+import { FlyAccess } from '#fly/fly-access.ts'
+import { MachinesApi } from '#fly/machines-api.ts'
+import { FakeFly } from '../fakes/machines-api.ts'
 
 let fake: FakeFly
 beforeEach(async () => void (fake = await FakeFly.start()))

@@ -1,4 +1,4 @@
-import { pause } from '../retry.ts'
+import { pause } from '#api/flow/retry.ts'
 
 /** Fly's published limits, per action and machine (or app, for calls without a machine). */
 const limits = { get: { everyMs: 200, burst: 10 }, other: { everyMs: 1000, burst: 3 } }

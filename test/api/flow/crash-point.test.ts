@@ -1,16 +1,16 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { crashPoints, injectedPoints } from '../e2e/crash-table.ts'
+import { crashPoints, injectedPoints } from '../../e2e/crash-table.ts'
 
-const root = join(import.meta.dirname, '../..')
+const root = join(import.meta.dirname, '../../..')
 const texts = (folder: string) =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts') && file !== 'crash-table.ts')
     .map((file) => readFileSync(join(root, folder, file), 'utf8'))
 
 test('every crash point occurs at one place in the gateway, and a test triggers it', () => {
-  const code = texts('gateway/src').join('\n')
+  const code = ['fly', 'gateway/src'].flatMap(texts).join('\n')
   const tests = texts('test/e2e').join('\n')
   expect(
     injectedPoints.filter(

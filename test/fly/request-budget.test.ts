@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { RequestBudget } from '../../../gateway/src/fly/request-budget.ts'
+import { RequestBudget } from '#fly/request-budget.ts'
 
 const never = new AbortController().signal
 async function ms(work: () => Promise<unknown>): Promise<number> {

@@ -1,6 +1,6 @@
 import { Problem } from '#api/problem.ts'
-import { crashPoint } from '../crash-point.ts'
-import { retry } from '../retry.ts'
+import { crashPoint } from '#api/flow/crash-point.ts'
+import { retry } from '#api/flow/retry.ts'
 import { Lease, machineAnswer } from './answers.ts'
 import { createMs, isUnavailable, orNull, statusOf, type FlyCalls } from './fly-calls.ts'
 import { MachineChanges } from './machine-changes.ts'

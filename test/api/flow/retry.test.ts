@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import { expect, test } from 'vitest'
-import { poll, retry, unlessAborted } from '../../gateway/src/retry.ts'
+import { poll, retry, unlessAborted } from '#api/flow/retry.ts'
 
 const never = new AbortController().signal
 const always = { isRetryable: () => true, pauseMs: () => 1 }

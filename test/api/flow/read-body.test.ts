@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
-import { readBody } from '../../gateway/src/read-body.ts'
+import { readBody } from '#api/flow/read-body.ts'
 
 test('a body of the limit is read, and one byte more is refused', async () => {
   const body = () => Readable.from([Buffer.from('ab'), Buffer.from('cd')])

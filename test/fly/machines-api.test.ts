@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { MachinesApi } from '../../../gateway/src/fly/machines-api.ts'
-import { FakeFly } from '../../fakes/machines-api.ts'
+import { MachinesApi } from '#fly/machines-api.ts'
+import { FakeFly } from '../fakes/machines-api.ts'
 
 const config = { image: 'registry.fly.io/web@sha256:1' }
 const signal = AbortSignal.timeout(60_000)

@@ -7,7 +7,7 @@ import {
   stoppedUnasked,
   type Machine,
   type MachineConfig,
-} from '../../../gateway/src/fly/machine.ts'
+} from '#fly/machine.ts'
 
 let clock = 0
 type ExitEvent = NonNullable<
