@@ -3,6 +3,7 @@ import { build } from './build.ts'
 import { fly } from './fly.ts'
 import { images } from './images.ts'
 import { limits } from './limits.ts'
+import { machine } from './machine.ts'
 import { server, testing } from './server.ts'
 
 /**
@@ -11,6 +12,7 @@ import { server, testing } from './server.ts'
  */
 export const settings = z.object({
   ...server,
+  ...machine,
   ...fly,
   ...build,
   ...images,
