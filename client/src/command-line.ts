@@ -4,6 +4,7 @@ import { errorMessage } from '#api/error-code.ts'
 import { type DeploymentOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { cleanPath, isOutside } from '#api/text/clean-path.ts'
+import { type CacheRequest, readCacheArgs } from './cache/cache.ts'
 import { readSecrets } from './read-secrets.ts'
 
 type Connection = { gateway: URL; token: string }
@@ -34,7 +35,9 @@ export type RollbackCommand = Connection & {
   app: string
   query: URLSearchParams
 }
+export type CacheCommand = Connection & CacheRequest & { name: 'cache' }
 export type Command =
+  | CacheCommand
   | DeployCommand
   | FollowCommand
   | CancelCommand
@@ -98,6 +101,11 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     return { name, id: args[0]!, reuseImage: values['reuse-image'], ...connection }
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
+  const cacheRequest = name === 'cache' ? readCacheArgs(args) : null
+  if (cacheRequest) {
+    const { app } = cacheRequest
+    return { name: 'cache', app: app === null ? null : appName(app), ...connection }
+  }
   if (name === 'rollback' && args.length === 1) {
     const { release = '', owner = '' } = values
     asOptions(() => readOptions([['owner', owner]]))
@@ -119,6 +127,7 @@ const usages: Record<string, string> = {
   retry: 'DEPLOYMENT',
   cancel: 'DEPLOYMENT',
   rollback: 'APP',
+  cache: '[rm APP]',
 }
 
 type Values = ReturnType<typeof parse>['values']

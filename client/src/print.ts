@@ -20,6 +20,8 @@ export type Printer = {
   verdict: (deployment: DeploymentRecord, hint?: string | null) => ExitCode
   /** `did`: whether the command has cancelled the deployment. */
   cancelled: (deployment: DeploymentRecord, did: boolean) => ExitCode
+  /** The answer to a question: a text for people, or its facts for programs. */
+  answer: (text: string, facts: object) => ExitCode
   failed: (problem: Problem) => ExitCode
   interrupted: (ended: Interrupted) => ExitCode
 }
@@ -66,6 +68,10 @@ export function peoplePrinter(isTerminal: boolean): Printer {
     cancelled(deployment, did) {
       note(cancelText(deployment, did))
       return cancelCode(deployment, did)
+    },
+    answer(text) {
+      process.stdout.write(`${visibleLines(text)}\n`)
+      return 0
     },
     failed(problem) {
       const { fault } = problems[problem.code]
@@ -138,7 +144,7 @@ export function jsonPrinter(): Printer {
   let last: Result = {}
   const result = (
     exitCode: ExitCode,
-    more: Result & { problem?: object | null; text?: string } = {},
+    more: Result & { problem?: object | null; text?: string; answer?: object } = {},
   ) => {
     line({ type: 'result', t: now(), exitCode, ...last, problem: null, ...more })
     return exitCode
@@ -176,6 +182,7 @@ export function jsonPrinter(): Printer {
         problem: deployment.problem,
         text: cancelText(deployment, did),
       }),
+    answer: (_text, answer) => result(0, { answer }),
     failed: (problem) => result(exitCodeOf[problem.code], { problem: problem.body() }),
     interrupted: ({ text, deployment }) =>
       result(130, { ...(deployment && facts(deployment)), text }),

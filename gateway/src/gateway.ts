@@ -25,6 +25,7 @@ import { openLog, type Logger } from './log.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
 import { plannerAt } from './railpack/open-planner.ts'
+import { PlanCache } from './railpack/plan-cache.ts'
 import { probe, probeMs, readiness } from './readiness.ts'
 import { onLoopback } from './registry/image-access.ts'
 import { Registry } from './registry/registry.ts'
@@ -108,7 +109,8 @@ async function openBuilder({ config, log, opening }: Opening, { key }: { key: Ui
     { planner: detail, sandbox: await sandboxKind() },
     ok ? 'planner found' : 'no planner',
   )
-  return { buildkit, daemonId, disk, lookups, planner }
+  const plans = new PlanCache(join(config.data, 'plans'), key)
+  return { buildkit, daemonId, disk, lookups, planner, plans }
 }
 
 async function openRecords(
@@ -131,7 +133,7 @@ type Parts = Awaited<ReturnType<typeof openVolume>> &
 /** Resumes what an earlier gateway left, and starts on the queue. */
 async function openRunner({ config, log, opening }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
-  const { sources, store } = parts
+  const { sources, store, plans } = parts
   const vault = new Vault(store, config.secrets.key)
   const ports = [config.http.port, config.buildkit.contextPort]
   const network = opening.use(
@@ -151,7 +153,7 @@ async function openRunner({ config, log, opening }: Opening, parts: Parts) {
       registryCache: config.registryCache,
       region: config.fly.region,
       key,
-      plansDir: join(config.data, 'plans'),
+      plans,
       lookups,
       publicIps: config.fly.publicIps,
     },
@@ -178,7 +180,7 @@ type Running = Awaited<ReturnType<typeof openRunner>>
 
 /** What callers may ask of deployments. */
 async function openDeployments({ config, log, opening }: Opening, parts: Parts & Running) {
-  const { fly, deployer, registry, disk, sources, store, vault, runner } = parts
+  const { fly, deployer, registry, disk, sources, store, vault, runner, plans } = parts
 
   const submissions = new Submissions({
     store,
@@ -206,6 +208,8 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
     submissions,
     rollouts,
     runner,
+    cache: parts.buildkit.cache,
+    plans,
     log,
   })
 }

@@ -1,12 +1,14 @@
 import type { Config } from './config.ts'
 import type { DeploymentStore } from './deployments/store.ts'
 import type { Ballast } from './host/disk/ballast.ts'
+import type { DiskWatch } from './host/disk/disk-watch.ts'
 import type { Logger } from './log.ts'
 import type { Sources } from './sources/sources.ts'
 
 type HousekeepingDeps = {
   store: Pick<DeploymentStore, 'sourcesInUse' | 'expireQueued' | 'dropLogs'>
   sources: Pick<Sources, 'sweep'>
+  disk: Pick<DiskWatch, 'removeFirst'>
   ballast: Pick<Ballast, 'fill'>
   log: Logger
   /** Fires when the gateway stops: a long job ends early. */
@@ -21,15 +23,18 @@ const everyMs = 10 * 60_000
  * Disposing waits for the job that runs.
  */
 export function startHousekeeping(
-  { store, sources, ballast, log, stopping }: HousekeepingDeps,
+  { store, sources, disk, ballast, log, stopping }: HousekeepingDeps,
   { keep, keepLogs, limits }: Pick<Config, 'keep' | 'keepLogs' | 'limits'>,
 ): AsyncDisposable {
+  const sweepSources = async () => {
+    const { removed } = await sources.sweep(await store.sourcesInUse(keep))
+    if (removed > 0) log.info({ removed }, 'left-over sources removed')
+  }
+  disk.removeFirst(sweepSources)
+
   const jobs = [
     () => ballast.fill(),
-    async () => {
-      const { removed } = await sources.sweep(await store.sourcesInUse(keep))
-      if (removed > 0) log.info({ removed }, 'left-over sources removed')
-    },
+    sweepSources,
     () => store.expireQueued(limits.queueMs),
     async () => {
       const dropped = await store.dropLogs(keepLogs, stopping)

@@ -17,17 +17,25 @@ export async function buildImage(
   { registryHost, registryCache, key }: BuildSettings,
   request: BuildRequest,
 ): Promise<Built> {
-  const { deployment, plan } = request
+  const { deployment, plan, emit } = request
+  const { generation, isCold } = await deps.store.caches.of(deployment.app)
+  if (isCold)
+    emit({ type: 'note', text: `The build cache of ${deployment.app} was removed: all steps run.` })
   const job: BuildJob = {
     ...deps,
     ...request,
     registryCache,
-    inputs: imageInputs(request, key),
+    rebuild: deployment.options.rebuild || isCold,
+    inputs: imageInputs(request, key, generation),
     repository: `${registryHost}/${deployment.app}`,
     tags: tagsOf(deployment),
     annotations: { [builderAnnotation]: plan.builder },
   }
-  return (await reuseImage(job)) ?? (await newImage(job))
+  const reused = await reuseImage(job)
+  if (reused) return reused
+  const built = await newImage(job)
+  if (isCold) await deps.store.caches.noteBuilt(deployment.app, generation)
+  return built
 }
 
 function tagsOf({ id, options: { commit, tag } }: Deployment): BuildJob['tags'] {
@@ -39,9 +47,9 @@ function tagsOf({ id, options: { commit, tag } }: Deployment): BuildJob['tags'] 
 
 /** The image of an equal earlier build, if there is one and the registry still has it. */
 async function reuseImage(job: BuildJob): Promise<Built | null> {
-  const { deployment, buildkit, registry, store, inputs, tags, emit, signal } = job
-  const { app, options } = deployment
-  const earlier = options.rebuild ? null : await store.imageOf(app, inputs.key)
+  const { buildkit, registry, store, inputs, tags, emit, signal } = job
+  const { app } = job.deployment
+  const earlier = job.rebuild ? null : await store.imageOf(app, inputs.key)
   if (!earlier?.image || !buildkit.pinsAreCurrent(app, earlier.bases)) return null
 
   const note = (text: string) => emit({ type: 'note', text })

@@ -16,6 +16,8 @@ export type BuildJob = BuildDeps &
   Pick<BuildSettings, 'registryCache'> &
   BuildRequest & {
     inputs: ImageInputs
+    /** Run every step again, whatever is cached. */
+    rebuild: boolean
     /** `host/app` */
     repository: string
     /** The first one is the deployment's own. */
@@ -27,7 +29,7 @@ export type BuildJob = BuildDeps &
 /** Builds the image for one platform, and pushes it under a tag. */
 export async function buildPlatform(job: BuildJob, platform: string, tag: string) {
   const { deployment, tree, plan, inputs, flyBuild, emit } = job
-  const { app, options } = deployment
+  const { app } = deployment
   const { cacheKey, target, buildArgs, valuesHash } = inputs
   // The cache key of a step leaves out the values of its secrets. Without a host name per app,
   // another app could get the step's result from the cache.
@@ -51,7 +53,7 @@ export async function buildPlatform(job: BuildJob, platform: string, tag: string
     platform,
     source: sourceTree(context.url),
     builtAt: new Date(),
-    ignoreCache: options.rebuild,
+    ignoreCache: job.rebuild,
     hostname,
   })
   for (const text of notes) emit({ type: 'note', text })
@@ -61,16 +63,17 @@ export async function buildPlatform(job: BuildJob, platform: string, tag: string
 function solve(job: BuildJob, build: Build, tag: string) {
   const { deployment, disk, buildkit, registryCache, repository, annotations, flyBuild, signal } =
     job
-  const { id, app, options } = deployment
+  const { id, app } = deployment
   const more = {
     ref: `${id}-${randomUUID()}`,
     app,
+    cacheKey: job.inputs.cacheKey,
     names: [`${repository}:${tag}`],
     labels: labelsOf(deployment),
     annotations,
     compression: { type: flyBuild.compression, level: flyBuild.compressionLevel },
     secrets: job.inputs.values,
-    rebuild: options.rebuild,
+    rebuild: job.rebuild,
     cache: registryCache.replaceAll('{app}', app) || null,
     pushing: job.pushing,
   }

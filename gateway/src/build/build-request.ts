@@ -34,7 +34,7 @@ export type Built = { image: ImageFacts; bases: Deployment['bases'] } & Pick<
 export type BuildDeps = {
   buildkit: Buildkit
   registry: Registry
-  store: Pick<DeploymentStore, 'imageOf' | 'list'>
+  store: Pick<DeploymentStore, 'imageOf' | 'list' | 'caches'>
   disk: DiskWatch
 }
 

@@ -1,9 +1,12 @@
 import { existsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Config } from '../config.ts'
+import { readSpace } from '../host/disk/disk-space.ts'
 import { DiskWatch } from '../host/disk/disk-watch.ts'
 import type { Logger } from '../log.ts'
 import { dockerLogin } from '../registry/docker-config.ts'
 import { onLoopback } from '../registry/image-access.ts'
+import { type CacheBytes, cacheBytes } from './cache/cache-limits.ts'
 import { Buildkit, type LoginFor } from './client.ts'
 import { Daemon } from './daemon/daemon.ts'
 import { stopLargestStep } from './daemon/step-writes.ts'
@@ -38,6 +41,7 @@ export async function openBuildkit(
       images: { ...config.images, own: config.registry },
       ...(daemon || Object.keys(mirrors).length > 0 ? { mirrors } : {}),
       loginFor: loginsOf(config),
+      cache: { file: join(config.data, 'cache-users.json'), limits: () => limitsOf(config), log },
     }),
   )
 
@@ -53,13 +57,13 @@ export function openBuildDisk(
   const { root } = config.buildkit
   return DiskWatch.open({
     ...config.disk,
-    folder: existsSync(root) ? root : config.data,
-    makeRoom: (freeBytes) => buildkit.prune(freeBytes),
+    folder: folderOf(config),
+    makeRoom: (freeBytes, isUrgent) => buildkit.cache.makeRoom(freeBytes, isUrgent),
     async makeMoreRoom(freeBytes) {
       if (!daemon || (await buildkit.leakedBytes(AbortSignal.timeout(leakMs))) === 0) return false
       log.warn('build daemon holds files of stopped builds; restarting it')
       await daemon.restart()
-      await buildkit.prune(freeBytes)
+      await buildkit.cache.prune({ minFreeBytes: freeBytes })
       return true
     },
     ...(daemon && {
@@ -67,6 +71,15 @@ export function openBuildDisk(
     }),
     log,
   })
+}
+
+/** A folder on the disk of the build cache. */
+const folderOf = ({ buildkit: { root }, data }: Config) => (existsSync(root) ? root : data)
+
+/** The limits of the build cache, for the present size of its disk. */
+async function limitsOf(config: Config): Promise<CacheBytes | null> {
+  const space = await readSpace(folderOf(config))
+  return space && cacheBytes({ ...config.cache, minFree: config.disk.high }, space)
 }
 
 /** Starts the gateway's own build daemon, with its cache on the gateway's volume. */

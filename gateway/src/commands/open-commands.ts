@@ -1,9 +1,12 @@
+import type { BuildCache } from '../buildkit/cache/build-cache.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import { findRelease } from '../deployments/release-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../log.ts'
+import type { PlanCache } from '../railpack/plan-cache.ts'
 import type { Vault } from '../secrets/vault.ts'
+import { removeCache } from './app-cache.ts'
 import { appSettings } from './app-settings.ts'
 import type { Commands } from './commands.ts'
 import { deleteApp } from './delete-app.ts'
@@ -19,6 +22,8 @@ export type CommandDeps = {
   vault: Pick<Vault, 'list' | 'put' | 'remove'>
   fly: MachinesApi
   deployer: Deployer
+  cache: Pick<BuildCache, 'usage' | 'remove'>
+  plans: Pick<PlanCache, 'forget'>
   submissions: Submissions
   rollouts: Rollouts
   log: Logger
@@ -35,7 +40,7 @@ const deadline = () => AbortSignal.timeout(callTimeoutMs)
 
 /** The commands, over the parts that do the work. */
 export function openCommands(deps: CommandDeps): Commands {
-  const { store, vault, fly, deployer, submissions, rollouts, runner, log } = deps
+  const { store, vault, fly, deployer, submissions, rollouts, runner, cache, log } = deps
   const { releases } = store
   const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
     releaseView(await findRelease(releases, app, owner, number))
@@ -60,8 +65,17 @@ export function openCommands(deps: CommandDeps): Commands {
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
     drift: (_caller, app) => driftOf(app, { fly, store, log }, deadline()),
-    deleteApp: (_caller, app, foreign) =>
-      deleteApp(app, foreign, { store, fly, deployer }, deadline()),
+    async deleteApp(_caller, app, foreign) {
+      await deleteApp(app, foreign, { store, fly, deployer }, deadline())
+      removeCache(app, deps).catch((err: unknown) =>
+        log.warn({ err, app }, 'the build cache of a deleted app is still there'),
+      )
+    },
+    cacheUsage: () => cache.usage(),
+    async removeCache(_caller, app) {
+      await appSettings(app, { store, vault, fly }, deadline()) // throws if there is no such app
+      return removeCache(app, deps)
+    },
     settings: (_caller, app) => appSettings(app, { store, vault, fly }, deadline()),
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),
 

@@ -10,6 +10,7 @@ import type {
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
+import type { CacheStore } from './app/cache-store.ts'
 import type { QueueLimits } from './queue.ts'
 import type { NewRelease, PageRequest, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'
@@ -104,6 +105,7 @@ export type Life = {
 export interface DeploymentStore {
   readonly releases: ReleaseStore
   readonly rollouts: RolloutStore
+  readonly caches: CacheStore
   /**
    * Writes the record and its first event (`pending`), with the app's settings as defaults of the
    * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy` or

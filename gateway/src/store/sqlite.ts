@@ -27,7 +27,7 @@ import { createDeployment, refuseBusyLane } from './create-deployment.ts'
 import { dropLogs } from './log-retention.ts'
 import { openDatabase } from './open-database.ts'
 import { expireQueued, publishQueuePositions } from './queue.ts'
-import { memberOf, type Row, toDeployment } from './record.ts'
+import { memberOf, type Row, toDeployment, toFound } from './record.ts'
 import { recoverLeft, startLife } from './recovery.ts'
 import type { Holder } from './rows/deployment-rows.ts'
 import { findByKey, pageOfKey } from './rows/request-keys.ts'
@@ -70,6 +70,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly #tables: Tables
   readonly releases
   readonly rollouts
+  readonly caches
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
     this.#db = db
@@ -79,6 +80,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.#tables = openTables(db, { time, transaction: this.#transaction })
     this.releases = this.#tables.releases
     this.rollouts = this.#tables.rollouts
+    this.caches = this.#tables.caches
   }
 
   get #rows() {
@@ -246,5 +248,3 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 }
-
-const toFound = (row: Row | null): Deployment | null => row && toDeployment(row)
