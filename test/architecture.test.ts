@@ -10,7 +10,7 @@ import { expect, test } from 'vitest'
 const floors = [
   ['main'],
   ['gateway'],
-  ['housekeeping', 'readiness', 'sizes'],
+  ['housekeeping', 'kept-images', 'readiness', 'sizes'],
   ['http'],
   ['pipeline'],
   ['commands'],

@@ -18,6 +18,7 @@ import { retryWhenFull } from './host/disk/retry-when-full.ts'
 import { sandboxKind } from './host/sandbox/sandbox.ts'
 import { startHousekeeping } from './housekeeping.ts'
 import { listen } from './http/listen.ts'
+import { openKeptImages } from './kept-images/open-kept-images.ts'
 import { NetworkGuard } from './isolation/guard.ts'
 import { openLookupNetwork } from './isolation/planner-network.ts'
 import { verifyIsolation } from './isolation/probe.ts'
@@ -144,20 +145,19 @@ async function openRunner({ config, log, opening }: Opening, parts: Parts) {
     }),
   )
 
-  const steps = makeSteps(
-    { vault, sources, buildkit, registry, store, fly, deployer, disk },
-    {
-      planner,
-      assertIsolated: (signal) => network.proven(signal),
-      registryHost: config.registry,
-      registryCache: config.registryCache,
-      region: config.fly.region,
-      key,
-      plans,
-      lookups,
-      publicIps: config.fly.publicIps,
-    },
-  )
+  const deps = { vault, sources, buildkit, registry, store, fly, deployer, disk }
+  const settings = {
+    planner,
+    assertIsolated: (signal: AbortSignal) => network.proven(signal),
+    registryHost: config.registry,
+    registryCache: config.registryCache,
+    region: config.fly.region,
+    key,
+    plans,
+    lookups,
+    publicIps: config.fly.publicIps,
+  }
+  const steps = makeSteps(deps, settings)
 
   const hiddenValues = [...config.secrets.tokens, config.secrets.fly]
   // If the boot id is unknown, all runs of the gateway count as one boot.
@@ -173,14 +173,15 @@ async function openRunner({ config, log, opening }: Opening, parts: Parts) {
       gate: network,
     }),
   )
-  return { vault, network, runner }
+  const images = opening.use(await openKeptImages({ deps, settings }, config, log))
+  return { vault, network, runner, images }
 }
 
 type Running = Awaited<ReturnType<typeof openRunner>>
 
 /** What callers may ask of deployments. */
 async function openDeployments({ config, log, opening }: Opening, parts: Parts & Running) {
-  const { fly, deployer, registry, disk, sources, store, vault, runner, plans } = parts
+  const { registry, disk, sources, store, vault, runner } = parts
 
   const submissions = new Submissions({
     store,
@@ -200,18 +201,8 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
     }),
   )
 
-  return openCommands({
-    store,
-    vault,
-    fly,
-    deployer,
-    submissions,
-    rollouts,
-    runner,
-    cache: parts.buildkit.cache,
-    plans,
-    log,
-  })
+  const { cache } = parts.buildkit
+  return openCommands({ ...parts, submissions, rollouts, cache, log })
 }
 
 /** Listens for callers, as the last part that opens. */
@@ -220,7 +211,7 @@ async function openServer(
   parts: Parts & Running & { commands: Commands; stopping: AbortSignal },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess } = parts
-  const { commands, stopping } = parts
+  const { commands, images, stopping } = parts
 
   return opening.use(
     await listen(
@@ -238,6 +229,7 @@ async function openServer(
           ...config.keep,
           ...config.appTimes,
         },
+        appWarnings: (app) => images.warningsOf(app),
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
         tokens: config.secrets.tokens,
         log,

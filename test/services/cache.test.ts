@@ -3,19 +3,23 @@ import { execFileSync } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { Deployment } from '../../api/deployment.ts'
 import type { NewEvent } from '../../api/event.ts'
 import { DeploymentOptions } from '../../api/options.ts'
+import { Problem } from '../../api/problem.ts'
 import { buildImage } from '../../gateway/src/build/build-image.ts'
 import { Buildkit } from '../../gateway/src/buildkit/client.ts'
 import { removeCache } from '../../gateway/src/commands/app-cache.ts'
 import { DiskWatch } from '../../gateway/src/host/disk/disk-watch.ts'
 import { openLog } from '../../gateway/src/log.ts'
+import { pushAgain } from '../../gateway/src/kept-images/push-again.ts'
 import { PlanCache } from '../../gateway/src/railpack/plan-cache.ts'
 import { Registry } from '../../gateway/src/registry/registry.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
 import { startBuildkitd } from '../../lab/parts/buildkitd.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { treeOf } from '../gateway/buildkit/tree-of.ts'
+import { problemOf } from './step-source.ts'
 
 const port = 5571
 const host = `127.0.0.1:${port}`
@@ -111,7 +115,16 @@ async function build(
   )
   const text = events.flatMap((event) => ('text' in event ? [event.text] : [])).join('\n')
   const [, ran] = /(\d+) run/.exec(text) ?? []
-  return { text, ran: Number(ran), digest: built.image.digest }
+  return { text, ran: Number(ran), digest: built.image.digest, built, tree }
+}
+
+/** The record of a build as the pipeline writes it: the image, at the end. */
+async function finish(id: string, built: { image: NonNullable<Deployment['image']> }) {
+  let claim = (await store.claim())!
+  while (claim.deployment.id !== id) claim = (await store.claim())! // those of other tests wait, too
+  const moves = ['fetching', 'analyzing', 'building', 'pushing', 'built'] as const
+  for (const [at, to] of moves.slice(1).entries())
+    await store.advance({ id, epoch: claim.epoch }, moves[at]!, to, to === 'built' ? built : {})
 }
 
 const remove = (app: string) => removeCache(app, { store, plans, cache: buildkit.cache })
@@ -161,4 +174,52 @@ test('who used what survives a new gateway', async () => {
   const before = (await buildkit.cache.usage()).apps
   await using another = await connect()
   expect((await another.cache.usage()).apps).toEqual(before)
+})
+
+/** Tells the registry to forget a manifest, and everything that names it. */
+const forget = (app: string, digest: string) =>
+  fetch(`http://${host}/v2/${app}/manifests/${digest}`, { method: 'DELETE' })
+
+test('an image that the registry has lost is pushed again from the build cache, with the same digest', async () => {
+  const { built, digest, tree } = await build('lost', '1')
+  await finish('lost-1', built)
+  const settings = {
+    registryHost: host,
+    registryCache: '',
+    key: Buffer.from('key'),
+    planner: async () => ({ path: '/none', version: 'none' }),
+    assertIsolated: async () => {},
+    region: 'ams',
+    plans,
+    lookups: null,
+  }
+  const more = { vault: { open: async () => new Map() }, sources: { tree: async () => tree } }
+  const signal = AbortSignal.timeout(60_000)
+  const again = (sources = more.sources) =>
+    pushAgain({ app: 'lost', digest }, { ...deps, store, ...more, sources }, settings, signal)
+  const has = (reference: string) => deps.registry.has('lost', reference, signal)
+
+  expect((await forget('lost', digest)).status).toBe(202)
+  expect([await has(digest), await has('deployment-lost-1')]).toEqual([false, false])
+  await again()
+  expect([await has(digest), await has('deployment-lost-1')]).toEqual([true, true])
+
+  await forget('lost', digest)
+  const gone = () => Promise.reject(new Problem('source-gone', 'It is gone.'))
+  expect((await problemOf(again({ tree: gone }))).body()).toMatchObject({
+    code: 'image-gone',
+    detail: 'the source of deployment lost-1 is no longer kept.',
+  })
+
+  // Without the cache, steps run again and make other files: that is another image.
+  await buildkit.cache.remove('lost')
+  const other = await problemOf(again())
+  expect(other.body()).toMatchObject({ code: 'image-gone' })
+  expect(other.message).toMatch(
+    /gave another image \(sha256:\w{64}; \d of \d steps were not in the build cache\)/,
+  )
+  expect([await has(digest), await has('deployment-lost-1')]).toEqual([false, false])
+
+  await store.caches.reset('lost')
+  expect((await problemOf(again())).message).toBe('the build cache of the app was removed since.')
 })

@@ -14,28 +14,53 @@ import { imageBytes, newBytes } from './image-sizes.ts'
  */
 export async function buildImage(
   deps: BuildDeps,
-  { registryHost, registryCache, key }: BuildSettings,
+  settings: BuildSettings,
   request: BuildRequest,
 ): Promise<Built> {
-  const { deployment, plan, emit } = request
+  const { deployment, emit } = request
   const { generation, isCold } = await deps.store.caches.of(deployment.app)
   if (isCold)
     emit({ type: 'note', text: `The build cache of ${deployment.app} was removed: all steps run.` })
-  const job: BuildJob = {
-    ...deps,
-    ...request,
-    registryCache,
-    rebuild: deployment.options.rebuild || isCold,
-    inputs: imageInputs(request, key, generation),
-    repository: `${registryHost}/${deployment.app}`,
-    tags: tagsOf(deployment),
-    annotations: { [builderAnnotation]: plan.builder },
-  }
+  const rebuild = deployment.options.rebuild || isCold
+  const tags = tagsOf(deployment)
+  const job = { ...jobOf(deps, settings, request, generation), rebuild, tags }
   const reused = await reuseImage(job)
   if (reused) return reused
   const built = await newImage(job)
   if (isCold) await deps.store.caches.noteBuilt(deployment.app, generation)
   return built
+}
+
+/** Builds an image again, whatever the registry has, and pushes it under this tag alone. */
+export async function buildAgain(
+  deps: BuildDeps,
+  settings: BuildSettings,
+  request: BuildRequest,
+  tag: string,
+) {
+  const { generation } = await deps.store.caches.of(request.deployment.app)
+  const job: BuildJob = { ...jobOf(deps, settings, request, generation), tags: [tag] }
+  const { images, manifest } = await pushImage(job)
+  const sum = (which: 'steps' | 'run') =>
+    images.reduce((all, { solved }) => all + solved.stats[which], 0)
+  return { manifest, steps: sum('steps'), ran: sum('run') }
+}
+
+function jobOf(
+  deps: BuildDeps,
+  { registryHost, registryCache, key }: BuildSettings,
+  request: BuildRequest,
+  generation: number,
+): Omit<BuildJob, 'tags'> {
+  return {
+    ...deps,
+    ...request,
+    registryCache,
+    rebuild: false,
+    inputs: imageInputs(request, key, generation),
+    repository: `${registryHost}/${request.deployment.app}`,
+    annotations: { [builderAnnotation]: request.plan.builder },
+  }
 }
 
 function tagsOf({ id, options: { commit, tag } }: Deployment): BuildJob['tags'] {
@@ -69,10 +94,7 @@ async function reuseImage(job: BuildJob): Promise<Built | null> {
 async function newImage(job: BuildJob): Promise<Built> {
   const { deployment, registry, inputs, tags, emit, signal } = job
   const from = performance.now()
-  const images: PlatformImage[] = []
-  for (const platform of inputs.platforms) images.push(await platformImage(job, platform))
-
-  const manifest = images.length > 1 ? await pushIndex(job, images) : images[0]!.manifest
+  const { images, manifest } = await pushImage(job)
   const others = tags.slice(1)
   await Promise.all(others.map((name) => registry.tag(deployment.app, name, manifest, signal)))
 
@@ -91,6 +113,14 @@ async function newImage(job: BuildJob): Promise<Built> {
     bases: Object.fromEntries(images.flatMap(({ solved }) => Object.entries(solved.bases))),
     build: { key: inputs.key, validUntil },
   }
+}
+
+/** Builds for every platform, and pushes under the first tag. */
+async function pushImage(job: BuildJob) {
+  const images: PlatformImage[] = []
+  for (const platform of job.inputs.platforms) images.push(await platformImage(job, platform))
+  const manifest = images.length > 1 ? await pushIndex(job, images) : images[0]!.manifest
+  return { images, manifest }
 }
 
 type PlatformImage = Awaited<ReturnType<typeof platformImage>>

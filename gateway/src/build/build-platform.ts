@@ -52,7 +52,8 @@ export async function buildPlatform(job: BuildJob, platform: string, tag: string
     secretsHash: valuesHash,
     platform,
     source: sourceTree(context.url),
-    builtAt: new Date(),
+    // Not the present time: the same deployment gives the same image, also when it is built again.
+    builtAt: new Date(deployment.createdAt),
     ignoreCache: job.rebuild,
     hostname,
   })
