@@ -118,6 +118,8 @@ export interface DeploymentStore {
     app: string,
     request: Pick<NewDeployment, 'requestBody' | 'idempotencyKey'>,
   ): Promise<Deployment | null>
+  /** How many deployments have not ended, in each state that has some. */
+  unfinishedByState(): Promise<{ state: DeploymentState; count: number }[]>
   /** One unfinished deployment of the app, if any. */
   unfinished(app: string): Promise<Deployment | null>
   /**

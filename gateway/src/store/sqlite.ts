@@ -100,6 +100,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return toFound(key ? findByKey(this.#rows, { app, key, requestBody }) : null)
   }
 
+  async unfinishedByState() {
+    return this.#tables.queue.unfinishedByState()
+  }
+
   async unfinished(app: string) {
     return toFound(this.#rows.unfinished(app))
   }
