@@ -13,6 +13,7 @@ const floors = [
   ['housekeeping', 'readiness', 'status'],
   ['http'],
   ['pipeline'],
+  ['doctor'],
   ['commands'],
   ['build', 'deploy'],
   ['railpack'],

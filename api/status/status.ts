@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { CostStatus } from './cost.ts'
 import { DiskStatus } from './disk.ts'
 import { MachineStatus } from './machine.ts'
 import { partOf } from './part.ts'
@@ -30,7 +31,7 @@ const parts = {
   sizes: partOf(AnyFacts),
   awake: partOf(AnyFacts),
   mirror: partOf(AnyFacts),
-  cost: partOf(AnyFacts),
+  cost: partOf(CostStatus),
 } satisfies Record<PartName, z.ZodType>
 
 /** `GET /v1/status`. Times are ISO 8601, UTC. A gateway of another version may have other parts. */

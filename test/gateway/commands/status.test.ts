@@ -40,7 +40,7 @@ test('does not wait for a part that does not answer', async () => {
 
 test('the queue has each state that has deployments', async () => {
   await using http = await startHttp()
-  expect(queueStatus(await http.store.unfinishedByState())).toEqual({
+  expect(queueStatus(await http.store.status.unfinishedByState())).toEqual({
     waiting: 0,
     running: 0,
     byState: {},
@@ -50,7 +50,7 @@ test('the queue has each state that has deployments', async () => {
   await http.create()
   await http.play([['analyzing']])
   await http.create()
-  expect(queueStatus(await http.store.unfinishedByState())).toEqual({
+  expect(queueStatus(await http.store.status.unfinishedByState())).toEqual({
     waiting: 1,
     running: 1,
     byState: { pending: 1, analyzing: 1 },
