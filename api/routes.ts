@@ -19,6 +19,7 @@ export const routes = {
   cancel: '/v1/deployments/:id/cancel',
   retry: '/v1/deployments/:id/retry',
   status: '/v1/status',
+  doctor: '/v1/doctor',
   problem: '/problems/:code',
   health: '/healthz',
   ready: '/readyz',

@@ -6,6 +6,7 @@ import { openCommands } from './commands/open-commands.ts'
 import { Rollouts } from './commands/rollouts.ts'
 import { Submissions } from './commands/submissions.ts'
 import type { Config } from './config.ts'
+import { openDoctor } from './doctor/open-doctor.ts'
 import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
@@ -200,7 +201,9 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
   )
 
   const status = openStatus(parts, config)
-  return openCommands({ store, vault, fly, deployer, submissions, rollouts, status, runner, log })
+  const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
+  const run = { submissions, rollouts, runner, status, doctor }
+  return openCommands({ store, vault, fly, deployer, log, ...run })
 }
 
 /** Listens for callers, as the last part that opens. */

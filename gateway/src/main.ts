@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
 import { serveFirst } from './host/priority.ts'
@@ -6,10 +7,14 @@ import { backup, restore } from './store/backup.ts'
 
 const usage = `tarmac-gateway                start, and serve until a signal; a second signal ends it at once
 tarmac-gateway backup FILE    copy the records into a new file, also while a gateway runs
-tarmac-gateway restore FILE   put the records of this file in place; the earlier ones are kept beside them`
+tarmac-gateway restore FILE   put the records of this file in place; the earlier ones are kept beside them
+tarmac-gateway doctor         try what only this machine and Fly can settle, and say what to do; exit code 1: something failed
+                              --json   --bundle FILE: write a support file   --app NAME: try this app's repository
+                              --push: push a tiny image to it too, and remove it`
 
 /** The command `tarmac-gateway`. Exits with 2 for a wrong use or setting, with 1 for a Problem. */
 const [command, file, ...rest] = process.argv.slice(2)
+if (command === 'doctor') await doctor(process.argv.slice(3))
 if (
   rest.length > 0 ||
   (command !== undefined && (!file || !['backup', 'restore'].includes(command)))
@@ -32,6 +37,18 @@ try {
   if (error instanceof ConfigError) end(error.message, 2)
   if (error instanceof Problem) end([error.message, error.cause].filter(Boolean).join('\n'), 1)
   throw error
+}
+
+async function doctor(args: string[]): Promise<never> {
+  const { readArguments, runDoctor } = await import('./doctor/run-doctor.ts')
+  try {
+    const { text, code } = await runDoctor(readConfig(process.env), readArguments(args))
+    process.stdout.write(`${text}\n`)
+    process.exit(code)
+  } catch (error) {
+    if (error instanceof ConfigError) end(error.message, 2)
+    end(`${errorMessage(error)}\n\n${usage}`, 2)
+  }
 }
 
 async function serve(config: Config): Promise<void> {
