@@ -96,6 +96,8 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     ...(await networkSettings),
     TARMAC_CONTEXT_PORT: String(contextPort),
     TARMAC_RAILPACK: planner.path,
+    // The lab may run Debian 12's runc 1.1.5. The gateway warns about it at its start.
+    TARMAC_ALLOW_OLD: 'runc',
     TARMAC_PLAN_NETWORK: 'none', // neither the stand-in nor the stub for mise uses the network
     TARMAC_REGISTRY: localfly.registry,
     TARMAC_FLY_API: localfly.flyApi,

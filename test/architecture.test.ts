@@ -15,9 +15,9 @@ const floors = [
   ['pipeline'],
   ['commands'],
   ['build', 'deploy'],
-  ['railpack'],
+  ['railpack', 'sbom'],
   ['isolation', 'sources'],
-  ['buildkit', 'store', 'secrets', 'flytoml'],
+  ['buildkit', 'store', 'secrets', 'flytoml', 'versions'],
   ['registry', 'host'],
   ['deployments'],
   ['llb'],
@@ -38,7 +38,12 @@ const keepers: Record<string, string[]> = {
   'node:sqlite': ['store'],
   'node:child_process': ['host'],
   pino: ['log'],
-  zod: ['settings', 'railpack', 'registry', 'deploy', 'buildkit', 'store'],
+  '@cyclonedx/cyclonedx-library/Enums': ['sbom'],
+  '@cyclonedx/cyclonedx-library/Models': ['sbom'],
+  '@cyclonedx/cyclonedx-library/Serialize': ['sbom'],
+  '@cyclonedx/cyclonedx-library/SPDX': ['sbom'],
+  '@cyclonedx/cyclonedx-library/Spec': ['sbom'],
+  zod: ['settings', 'railpack', 'registry', 'deploy', 'buildkit', 'store', 'versions'],
 }
 
 const root = join(import.meta.dirname, '..')

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { addresses, amount, count, itemsOf, number, port, ranges, text } from './kinds.ts'
+import { addresses, amount, count, itemsOf, list, number, port, ranges, text } from './kinds.ts'
 import { setting } from './setting.ts'
 
 const address = z
@@ -88,6 +88,9 @@ export const build = {
   }),
   railpack: setting('TARMAC_RAILPACK', text, '/usr/local/bin/railpack').describe(
     'Absolute path of the planner.',
+  ),
+  allowOld: setting('TARMAC_ALLOW_OLD', list, '').describe(
+    'Parts, separated by commas, that may be older than the gateway’s minimum, such as `runc`. The gateway then warns at its start. For a host of your own, never for the appliance.',
   ),
   planNetwork: setting('TARMAC_PLAN_NETWORK', z.enum(['public', 'none']), 'public').describe(
     'Where the planner looks up versions. `public`: the public network, with the firewall rules and DNS servers of build steps. `none`: no network.',
