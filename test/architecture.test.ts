@@ -10,9 +10,10 @@ import { expect, test } from 'vitest'
 const floors = [
   ['main'],
   ['gateway'],
-  ['housekeeping', 'readiness'],
+  ['housekeeping', 'readiness', 'status'],
   ['http'],
   ['pipeline'],
+  ['doctor'],
   ['commands'],
   ['build', 'deploy'],
   ['railpack', 'sbom'],

@@ -32,6 +32,7 @@ import { Registry } from './registry/registry.ts'
 import { ownKey } from './secrets/own-key.ts'
 import { Vault } from './secrets/vault.ts'
 import { Sources } from './sources/sources.ts'
+import { openStatus } from './status/open-status.ts'
 import { databaseIn } from './store/backup.ts'
 import { IntegrityWatch } from './store/integrity/integrity-watch.ts'
 import { openSqliteStore } from './store/sqlite.ts'
@@ -202,16 +203,8 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
     }),
   )
 
-  return openCommands({
-    store,
-    vault,
-    fly,
-    deployer,
-    submissions,
-    rollouts,
-    runner,
-    log,
-  })
+  const status = openStatus(parts, config)
+  return openCommands({ store, vault, fly, deployer, submissions, rollouts, status, runner, log })
 }
 
 /** Listens for callers, as the last part that opens. */
