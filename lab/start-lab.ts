@@ -108,6 +108,10 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     TARMAC_URL: `http://{app}.localhost:${proxyPort}/`,
     TARMAC_OWNER_URL: `http://{owner}.{app}.localhost:${proxyPort}/`,
     TARMAC_LOG_LEVEL: 'info',
+    // The lab shares its disk with everything else on this machine, so its cache may stay longer.
+    TARMAC_DISK_SOFT: '0',
+    TARMAC_DISK_HIGH: '10%',
+    TARMAC_DISK_LOW: '5%',
     TARMAC_PROXY_PAUSE: '1', // the lab's proxy notices changes at once
     TARMAC_DRAIN: '5',
     // the same at the next start

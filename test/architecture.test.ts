@@ -10,7 +10,7 @@ import { expect, test } from 'vitest'
 const floors = [
   ['main'],
   ['gateway'],
-  ['housekeeping', 'readiness', 'status'],
+  ['housekeeping', 'readiness', 'sizes', 'status'],
   ['http'],
   ['pipeline'],
   ['doctor'],

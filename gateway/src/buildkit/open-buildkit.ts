@@ -71,7 +71,7 @@ export function openBuildDisk(
 
 /** Starts the gateway's own build daemon, with its cache on the gateway's volume. */
 function startDaemon(config: Config, log: Logger): Promise<Daemon> {
-  const { data, buildkit, buildNetwork, daemon, registry, limits } = config
+  const { data, buildkit, buildNetwork, daemon, registry, limits, cache, disk } = config
   const { root, mirrors } = buildkit
   const plainHttp = new Set([registry, ...Object.values(mirrors).flat()].filter(onLoopback))
   const { subnet, ...settings } = daemon
@@ -83,6 +83,7 @@ function startDaemon(config: Config, log: Logger): Promise<Daemon> {
       bridge: { name: buildNetwork.bridge || 'tarmac0', subnet },
       nameservers: buildNetwork.dns,
       mirrors,
+      cache: { ...cache, minFree: disk.high },
       plainHttp: [...plainHttp],
       // The daemon holds this output in memory. It is four times what the log keeps, so that the
       // log can say how much is missing.
