@@ -145,6 +145,8 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   return {
     ...addresses,
     fly: localfly.fly,
+    /** Where machines reach Fly and the package registries: the settings of an appliance. */
+    inside: { ...localfly.inside, network: await networkSettings },
     dir,
     planner,
     bridge: buildkitd.bridge,

@@ -27,7 +27,7 @@ import { Runner } from './pipeline/runner.ts'
 import { plannerAt } from './railpack/open-planner.ts'
 import { miseFolder } from './railpack/prepare.ts'
 import { probeMs, readiness } from './readiness.ts'
-import { onLoopback } from './registry/image-access.ts'
+import { speaksPlainHttp } from './registry/image-access.ts'
 import { Registry } from './registry/registry.ts'
 import { ownKey } from './secrets/own-key.ts'
 import { Vault } from './secrets/vault.ts'
@@ -92,7 +92,8 @@ function openFly({ config, log, opening }: Opening) {
     new Deployer({ fly, releases, warnLater, registry: host, ...config.deployer }),
   )
   const login = { username: 'x', password: secrets.fly }
-  const registry = opening.use(new Registry({ host, login, insecure: onLoopback(host) }))
+  const insecure = speaksPlainHttp(host, config.plainHttp)
+  const registry = opening.use(new Registry({ host, login, insecure }))
   return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }
 }
 
