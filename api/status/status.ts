@@ -4,6 +4,8 @@ import { DiskStatus } from './disk.ts'
 import { MachineStatus } from './machine.ts'
 import { partOf } from './part.ts'
 import { QueueStatus } from './queue.ts'
+import { SizesStatus } from './sizes.ts'
+import { Versions } from './versions.ts'
 
 /** Facts that a program may print and nothing relies on. */
 const AnyFacts = z.looseObject({})
@@ -24,11 +26,11 @@ export type PartName = (typeof partNames)[number]
 
 const parts = {
   machine: partOf(MachineStatus),
-  versions: partOf(AnyFacts),
+  versions: partOf(Versions),
   queue: partOf(QueueStatus),
   disk: partOf(DiskStatus),
   cache: partOf(AnyFacts),
-  sizes: partOf(AnyFacts),
+  sizes: partOf(SizesStatus),
   awake: partOf(AnyFacts),
   mirror: partOf(AnyFacts),
   cost: partOf(CostStatus),

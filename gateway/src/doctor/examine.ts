@@ -1,6 +1,8 @@
 import { failed, ok, type Probe, runProbes, unknown, warning } from '#api/doctor/run-probes.ts'
 import type { DoctorReport } from '#api/doctor/report.ts'
 import { isUnknown } from '#api/status/part.ts'
+import type { GatewayStatus } from '#api/status/status.ts'
+import { inMb } from '#api/text/in-mb.ts'
 import { gatewayStatus } from '../commands/status.ts'
 import { gatewayVersion } from '../host/gateway-version.ts'
 import type { DoctorChoice, DoctorParts } from './doctor-parts.ts'
@@ -18,8 +20,12 @@ export async function examine(
   choice: DoctorChoice,
   signal: AbortSignal,
 ): Promise<DoctorReport> {
+  const status = await gatewayStatus(parts.status)
   const probes = [
-    ...partProbes(parts),
+    daemonProbe(parts),
+    ...partProbes(status),
+    ...versionProbes(status),
+    ...sizeProbes(status),
     ...tokenProbes(parts),
     ...registryProbes(parts, choice),
     ...networkProbes(parts),
@@ -33,24 +39,26 @@ export async function examine(
   }
 }
 
+const group = 'gateway'
+
+function daemonProbe({ buildkit }: DoctorParts): Probe {
+  return {
+    group,
+    name: 'build daemon',
+    async run(signal) {
+      if (!buildkit) return unknown('it was not asked: the gateway does not run')
+      return ok(`buildkitd ${(await buildkit.info(signal)).version}`)
+    },
+  }
+}
+
 /** What the parts of the status say of themselves. */
-function partProbes({ status, buildkit }: DoctorParts): Probe[] {
-  const group = 'gateway'
-  const read = gatewayStatus(status)
+function partProbes({ disk, cost }: GatewayStatus): Probe[] {
   return [
     {
       group,
-      name: 'build daemon',
-      async run(signal) {
-        if (!buildkit) return unknown('it was not asked: the gateway does not run')
-        return ok(`buildkitd ${(await buildkit.info(signal)).version}`)
-      },
-    },
-    {
-      group,
       name: 'disk',
-      async run() {
-        const { disk } = await read
+      run() {
         if (!disk || isUnknown(disk)) return unknown(disk?.unknown ?? 'the gateway does not say')
         return disk.ok ? ok(disk.detail) : failed(disk.detail, 'Enlarge the volume.')
       },
@@ -58,8 +66,7 @@ function partProbes({ status, buildkit }: DoctorParts): Probe[] {
     {
       group,
       name: 'prices',
-      async run() {
-        const { cost } = await read
+      run() {
         if (!cost || isUnknown(cost)) return unknown(cost?.unknown ?? 'the gateway does not say')
         const { warning: why, prices } = cost
         if (why !== null) return warning('the cost of deployments is not known', why)
@@ -67,4 +74,35 @@ function partProbes({ status, buildkit }: DoctorParts): Probe[] {
       },
     },
   ]
+}
+
+function versionProbes({ versions }: GatewayStatus): Probe[] {
+  if (!versions || isUnknown(versions)) return []
+  return versions.map(({ name, version, minimum, ok: isOk, note }) => ({
+    group: 'versions',
+    name,
+    run() {
+      const detail = [version ?? 'not known', ...(note ? [note] : [])].join('; ')
+      if (isOk === null) return unknown(detail)
+      if (isOk) return ok(detail)
+      return warning(
+        `${detail}; needed is ${minimum} or newer`,
+        'Take a newer image: tarmac upgrade',
+      )
+    },
+  }))
+}
+
+/** The limits that the gateway works with, and what each follows. */
+function sizeProbes({ sizes }: GatewayStatus): Probe[] {
+  if (!sizes || isUnknown(sizes)) return []
+  return sizes.limits.map(({ name, value, unit, setting, from, rule }) => ({
+    group: 'limits',
+    name,
+    run() {
+      const shown = unit === 'bytes' ? inMb(value) : `${value} ${unit}`
+      const origin = from === 'setting' ? `set by ${setting}` : `${rule ?? from}; ${setting}`
+      return ok(`${shown} (${origin})`)
+    },
+  }))
 }

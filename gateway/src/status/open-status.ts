@@ -9,16 +9,19 @@ import { readSpace } from '../host/disk/disk-space.ts'
 import type { DiskWatch } from '../host/disk/disk-watch.ts'
 import { gatewayVersion } from '../host/gateway-version.ts'
 import { type OwnMachine, ownMachine } from '../host/own-machine.ts'
+import { sizesStatus } from '../sizes.ts'
+import type { Versions } from '../versions/versions.ts'
 
 export type StatusParts = {
   store: Pick<DeploymentStore, 'status'>
   disk: Pick<DiskWatch, 'state'>
   fly: Pick<MachinesApi, 'machine'>
+  versions: Pick<Versions, 'facts'>
 }
 
 /** The parts of `GET /v1/status`. Another part adds a line to `readers`. */
 export function openStatus(parts: StatusParts, config: Config): StatusDeps {
-  const { disk, fly } = parts
+  const { disk, fly, versions } = parts
   const store = parts.store.status
   const own = ownMachine(config.machine)
 
@@ -43,6 +46,8 @@ export function openStatus(parts: StatusParts, config: Config): StatusDeps {
       const { freeBytes, sizeBytes } = space ?? { freeBytes: 0, sizeBytes: 0 }
       return { ...disk.state(), freeBytes, sizeBytes }
     },
+    versions: () => versions.facts(),
+    sizes: async () => sizesStatus(config, await readSpace(config.buildkit.root)),
     cost: costReader(store, priced),
   }
   return { version: gatewayVersion(), startedAt: new Date(), readers }
