@@ -10,7 +10,7 @@ import { expect, test } from 'vitest'
 const floors = [
   ['main'],
   ['gateway'],
-  ['housekeeping', 'readiness'],
+  ['housekeeping', 'readiness', 'volume'],
   ['http'],
   ['pipeline'],
   ['commands'],

@@ -111,7 +111,9 @@ export async function startMachines({
       cancel: (id, request) => runner.cancel(id, request),
       log,
     })
-    return { runner, submissions, rollouts }
+    const drain = new Drain({ store, runner, log })
+    const copies = await Copies.open(await mkdtemp(join(tmpdir(), 'tarmac-copies-')), () => {})
+    return { runner, submissions, rollouts, drain, copies }
   }
   let parts = await start()
   /** The commands of the gateway that runs now: it may be started again. */

@@ -11,6 +11,8 @@ import { changeApp, readApp } from './routes/apps.ts'
 import { cancelDeployment } from './routes/cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './routes/create-deployment.ts'
 import { deployAndFollow } from './routes/deploy.ts'
+import { receiveBackup, sendBackup } from './routes/backup.ts'
+import { endDrain, readDrain, startDrain } from './routes/drain.ts'
 import { readReadiness } from './routes/health.ts'
 import { readProblem } from './routes/problems.ts'
 import { listDeployments, readDeployment } from './routes/read-deployments.ts'
@@ -64,6 +66,11 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   app.get(routes.log, downloadLog(commands, server))
   app.post(routes.retry, retryDeployment(commands))
   app.post(routes.cancel, cancelDeployment(commands))
+  app.post(routes.drain, startDrain(commands))
+  app.get(routes.drain, readDrain(commands))
+  app.delete(routes.drain, endDrain(commands))
+  app.get(routes.backup, sendBackup(commands))
+  app.put(routes.backup, receiveBackup(commands, server))
 
   for (const path of Object.values(routes))
     app.all(path, ({ method }) => {

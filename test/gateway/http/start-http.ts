@@ -34,8 +34,10 @@ export async function startHttp(
   const stop = new AbortController()
   const logged: string[] = []
   const received: { sizeBytes: number; contentDigest?: string }[] = []
+  const runner = { running: () => 0, pause() {}, stopRunning() {}, resume: async () => {} }
+  const drain = new Drain({ store, runner, log: openLog('silent') })
   const commands: Commands = {
-    ...openCommands({ store, vault, fly: { app: async () => null } } as unknown as CommandDeps),
+    ...openCommands({ store, vault, drain, fly: { app: async () => null } } as unknown as CommandDeps),
     submit(_caller, { secrets, ...asked }) {
       const id = randomUUID()
       return store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
