@@ -26,7 +26,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          testTimeout: 300_000,
+          testTimeout: process.env['TARMAC_LONG'] ? 3_600_000 : 300_000,
           hookTimeout: 300_000,
           maxWorkers: 2, // most of the time they wait
           sequence: { groupOrder: 3 },

@@ -41,6 +41,7 @@ export const calls: readonly Call[] = [
   call('DELETE', 'drain', 'end a drain: take work again'),
   call('GET', 'backup', 'download a copy of the records'),
   call('PUT', 'backup', 'replace the records by a copy'),
+  call('GET', 'status', 'read the state of the gateway: versions, machine, queue, disk, cost'),
   call('GET', 'problem', 'what the code of a problem means'),
   call('GET', 'health', 'whether the gateway answers'),
   call('GET', 'ready', 'whether the gateway can deploy, and what it lacks'),

@@ -20,6 +20,7 @@ export const routes = {
   retry: '/v1/deployments/:id/retry',
   drain: '/v1/drain',
   backup: '/v1/backup',
+  status: '/v1/status',
   problem: '/problems/:code',
   health: '/healthz',
   ready: '/readyz',

@@ -10,9 +10,10 @@ import { expect, test } from 'vitest'
 const floors = [
   ['main'],
   ['gateway'],
-  ['housekeeping', 'readiness', 'volume'],
+  ['housekeeping', 'readiness', 'status', 'volume'],
   ['http'],
   ['pipeline'],
+  ['doctor'],
   ['commands'],
   ['build', 'deploy'],
   ['railpack', 'sbom'],

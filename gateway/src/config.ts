@@ -24,11 +24,12 @@ export function readConfig(env: Env) {
 
   if (!parsed.success || complaints.length > 0) throw new ConfigError(complaints)
 
-  const { buildkit, data, fly, limits, appTimes } = parsed.data
+  const { buildkit, data, deployer, fly, limits, appTimes, machine } = parsed.data
   return Object.freeze({
     ...parsed.data,
     buildkit: { ...buildkit, root: buildkit.root || join(data, 'buildkit') },
-    fly: { ...fly, region: fly.region || fly.ownRegion || 'iad' },
+    fly: { ...fly, region: fly.region || machine.region || 'iad' },
+    deployer: { ...deployer, builder: machine.id || null },
     limits: {
       ...limits,
       fetchMs: appTimes.fetchSeconds * 1000,

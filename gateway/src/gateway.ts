@@ -29,6 +29,7 @@ import { probeMs, readiness } from './readiness.ts'
 import { onLoopback } from './registry/image-access.ts'
 import { Registry } from './registry/registry.ts'
 import { Vault } from './secrets/vault.ts'
+import { openStatus } from './status/open-status.ts'
 import { addAnswers, findVersions } from './versions/at-start.ts'
 import { openRecords, openVolume } from './volume.ts'
 
@@ -176,7 +177,7 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
     }),
   )
 
-  const work = { submissions, rollouts, drain, copies }
+  const work = { submissions, rollouts, drain, copies, status: openStatus(parts, config) }
   return openCommands({ ...work, store, vault, fly, deployer, runner, log })
 }
 

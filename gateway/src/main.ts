@@ -2,8 +2,8 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { Problem } from '#api/problem.ts'
-import manifest from '../../package.json' with { type: 'json' }
 import { ConfigError, readConfig } from './config.ts'
+import { gatewayVersion } from './host/gateway-version.ts'
 import { serveFirst } from './host/priority.ts'
 import { backup, restore } from './store/backup.ts'
 import { sbomFile, treeRoot } from './versions/versions.ts'
@@ -71,7 +71,7 @@ async function readSbom(): Promise<string> {
     return readFileSync(sbomFile, 'utf8')
   } catch {
     const { partsOf, sbomOf } = await import('./sbom/sbom.ts')
-    return sbomOf(partsOf(treeRoot, manifest.version))
+    return sbomOf(partsOf(treeRoot, gatewayVersion()))
   }
 }
 

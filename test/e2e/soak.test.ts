@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { allStrategies, deployAtRandom, soakSettings } from '../../lab/soak/deploys.ts'
 import { Truth } from '../../lab/soak/truth.ts'
 import { deployFolder } from '../../lab/use-lab.ts'
+import { amount } from '../long.ts'
 import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
@@ -15,7 +16,7 @@ test('every verdict of random deployments is true with Fly at its worst, and not
   const story: string[] = []
   const plan = {
     seed: 7,
-    times: 16,
+    times: amount(16, 150),
     apps: 4,
     strategies: allStrategies,
     say: (line: string) => void story.push(line),

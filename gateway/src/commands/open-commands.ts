@@ -14,6 +14,7 @@ import { driftOf } from './drift.ts'
 import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
+import { gatewayStatus, type StatusDeps } from './status.ts'
 import type { Submissions } from './submissions.ts'
 
 export type CommandDeps = {
@@ -25,6 +26,7 @@ export type CommandDeps = {
   rollouts: Rollouts
   drain: Drain
   copies: Copies
+  status: StatusDeps
   log: Logger
   runner: {
     cancel: (
@@ -67,6 +69,7 @@ export function openCommands(deps: CommandDeps): Commands {
     releaseDiff: async (_caller, target, from, to) =>
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
+    status: () => gatewayStatus(deps.status),
     drift: (_caller, app) => driftOf(app, { fly, store, log }, deadline()),
     deleteApp: (_caller, app, foreign) =>
       deleteApp(app, foreign, { store, fly, deployer }, deadline()),

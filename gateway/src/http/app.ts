@@ -26,6 +26,7 @@ import {
 } from './routes/releases.ts'
 import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from './routes/rollouts.ts'
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
+import { readStatus } from './routes/status.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
 export function httpApp(commands: Commands, server: ServerDeps, authorize: Authorize): Express {
@@ -66,11 +67,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   app.get(routes.log, downloadLog(commands, server))
   app.post(routes.retry, retryDeployment(commands))
   app.post(routes.cancel, cancelDeployment(commands))
-  app.post(routes.drain, startDrain(commands))
-  app.get(routes.drain, readDrain(commands))
-  app.delete(routes.drain, endDrain(commands))
-  app.get(routes.backup, sendBackup(commands))
-  app.put(routes.backup, receiveBackup(commands, server))
+  operatorRoutes(app, commands, server)
 
   for (const path of Object.values(routes))
     app.all(path, ({ method }) => {
@@ -89,4 +86,14 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
     sendProblem(request, response, error, server.log)
   app.use(onError)
   return app
+}
+
+/** What an operator asks about the gateway as a whole. */
+function operatorRoutes(app: Express, commands: Commands, server: ServerDeps): void {
+  app.get(routes.status, readStatus(commands))
+  app.post(routes.drain, startDrain(commands))
+  app.get(routes.drain, readDrain(commands))
+  app.delete(routes.drain, endDrain(commands))
+  app.get(routes.backup, sendBackup(commands))
+  app.put(routes.backup, receiveBackup(commands, server))
 }

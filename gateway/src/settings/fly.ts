@@ -23,7 +23,6 @@ export const fly = {
     region: setting('TARMAC_FLY_REGION', text, '').describe(
       'Region of new machines. Default: the gateway’s own (FLY_REGION).',
     ),
-    ownRegion: setting('FLY_REGION', text, '').describe('Set by Fly: the region of the gateway.'),
     publicIps: setting('TARMAC_PUBLIC_IPS', z.enum(['report', 'release']), 'report').describe(
       'What to do with public addresses that an app has after a deploy: report them in a warning, or also release them.',
     ),
@@ -37,9 +36,6 @@ export const fly = {
     ),
     network: setting('TARMAC_FLY_NETWORK', network, '').describe(
       'Private network of the apps that the gateway creates, and of their Flycast addresses. Default: the organisation’s own.',
-    ),
-    builder: setting('FLY_MACHINE_ID', z.string().transform(orNull), '').describe(
-      'Set by Fly: the id of the gateway’s machine. New machines carry it as fly_builder_id. Fly uses it to find images that its registry has not copied to every region yet.',
     ),
     urlTemplate: setting('TARMAC_URL', text, 'http://{app}.flycast').describe(
       'Template for the address of a live app; {app} is its name. Use `https://{app}.fly.dev` for public apps.',

@@ -3,6 +3,8 @@ import { build } from './build.ts'
 import { fly } from './fly.ts'
 import { images } from './images.ts'
 import { limits } from './limits.ts'
+import { machine } from './machine.ts'
+import { prices } from './prices.ts'
 import { server, testing } from './server.ts'
 
 /**
@@ -11,9 +13,11 @@ import { server, testing } from './server.ts'
  */
 export const settings = z.object({
   ...server,
+  ...machine,
   ...fly,
   ...build,
   ...images,
   ...limits,
+  ...prices,
   ...testing,
 })

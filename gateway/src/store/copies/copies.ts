@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
+import { type Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Worker } from 'node:worker_threads'
 import type { z } from 'zod'
@@ -123,16 +123,14 @@ async function receive(
 ): Promise<void> {
   const hash = createHash('sha256')
   let arrived = 0
-  async function* counted() {
-    for await (const chunk of body) {
-      const piece = chunk as Buffer
-      arrived += piece.length
-      if (arrived > bytes) break
-      hash.update(piece)
-      yield piece
-    }
-  }
-  await pipeline(counted, createWriteStream(file, { mode: 0o600 }))
+  const counter = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      arrived += chunk.length
+      hash.update(chunk)
+      done(null, chunk)
+    },
+  })
+  await pipeline(body, counter, createWriteStream(file, { mode: 0o600 }))
   if (arrived !== bytes)
     throw new Problem(
       'body-truncated',

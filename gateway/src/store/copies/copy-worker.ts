@@ -1,20 +1,21 @@
 import { createHash } from 'node:crypto'
 import { closeSync, createReadStream, fsyncSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { pipeline } from 'node:stream/promises'
 import { parentPort, workerData } from 'node:worker_threads'
-import { z } from 'zod'
-import { asProblem } from '#api/problem.ts'
+import type { z } from 'zod'
+import { Problem } from '#api/problem.ts'
 import { backup } from '../backup.ts'
-import { openDatabase } from '../open-database.ts'
-import { inspect } from '../open-database.ts'
+import { inspect, openDatabase } from '../open-database.ts'
 import { CopyJob, type CopyResult } from './copy-jobs.ts'
 import { newerThan } from './newer-records.ts'
 
 /** One copy or check of a whole database, with its own thread: it takes seconds. */
 const job = CopyJob.parse(workerData)
-const result = await run(job).catch((error: unknown): CopyResult => ({
-  problem: asProblem(error).body(),
-}))
+const result = await run(job).catch((error: unknown): CopyResult => {
+  if (error instanceof Problem) return { problem: error.body() }
+  throw error // it ends the thread, and reaches the gateway's log
+})
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
 parentPort!.postMessage(result)
 
@@ -32,13 +33,15 @@ async function run({ kind, dir, file }: z.infer<typeof CopyJob>): Promise<CopyRe
   return { newer: newerThan(copy, dir), deployments: countIn(copy) }
 }
 
-const countIn = (db: DatabaseSync) =>
-  Number(db.prepare('SELECT count(*) AS n FROM deployments').get()!['n'])
+function countIn(db: DatabaseSync): number {
+  return Number(db.prepare('SELECT count(*) AS n FROM deployments').get()!['n'])
+}
 
 async function digestOf(file: string): Promise<string> {
   const hash = createHash('sha256')
-  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer)
-  return hash.digest('base64')
+  hash.setEncoding('base64')
+  await pipeline(createReadStream(file), hash)
+  return String(hash.read())
 }
 
 function sync(file: string): void {
