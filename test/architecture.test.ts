@@ -11,7 +11,7 @@ const floors = [
   ['main'],
   ['gateway'],
   ['status'],
-  ['housekeeping', 'readiness', 'sizes'],
+  ['housekeeping', 'readiness', 'sizes', 'volume'],
   ['http'],
   ['pipeline'],
   ['doctor'],

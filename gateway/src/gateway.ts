@@ -1,7 +1,8 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openBuildDisk, openBuildkit } from './buildkit/open-buildkit.ts'
 import type { Commands } from './commands/commands.ts'
+import { Drain } from './commands/drain.ts'
 import { openCommands } from './commands/open-commands.ts'
 import { Rollouts } from './commands/rollouts.ts'
 import { Submissions } from './commands/submissions.ts'
@@ -13,8 +14,6 @@ import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
-import { Ballast } from './host/disk/ballast.ts'
-import type { DiskWatch } from './host/disk/disk-watch.ts'
 import { retryWhenFull } from './host/disk/retry-when-full.ts'
 import { sandboxKind } from './host/sandbox/sandbox.ts'
 import { startHousekeeping } from './housekeeping.ts'
@@ -30,15 +29,10 @@ import { miseFolder } from './railpack/prepare.ts'
 import { probeMs, readiness } from './readiness.ts'
 import { speaksPlainHttp } from './registry/image-access.ts'
 import { Registry } from './registry/registry.ts'
-import { ownKey } from './secrets/own-key.ts'
 import { Vault } from './secrets/vault.ts'
-import { Sources } from './sources/sources.ts'
 import { openStatus } from './status/open-status.ts'
-import { databaseIn } from './store/backup.ts'
-import { IntegrityWatch } from './store/integrity/integrity-watch.ts'
-import { openSqliteStore } from './store/sqlite.ts'
-import { lockVolume } from './store/volume-lock.ts'
 import { addAnswers, findVersions } from './versions/at-start.ts'
+import { openRecords, openVolume } from './volume.ts'
 
 /** What every part is opened with. `opening` closes them in the opposite order. */
 type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack }
@@ -49,10 +43,10 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   await using opening = new AsyncDisposableStack() // closes the opened parts if one fails to open
   const start = { config, log, opening }
 
-  const volume = await openVolume(start)
+  const volume = await openVolume({ ...config, log, opening })
   const outside = openFly(start)
   const builder = await openBuilder(start, volume)
-  const records = await openRecords(start, { ...volume, ...builder })
+  const records = await openRecords({ ...config, log, opening }, { ...volume, ...builder })
   const opened = { ...volume, ...outside, ...builder, ...records }
   const running = await openRunner(start, opened)
 
@@ -70,17 +64,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   log.info({ url: server.url }, 'gateway listens')
 
   const open = opening.move()
-  return { url: server.url, store: records.store, [Symbol.asyncDispose]: () => open.disposeAsync() }
-}
-
-async function openVolume({ config: { data }, opening }: Opening) {
-  await mkdir(data, { recursive: true })
-  opening.use(lockVolume(data))
-
-  // Expendable: `spool` holds interrupted uploads, `plans` holds plans that can be made again.
-  const ballast = new Ballast(join(data, 'ballast'), [join(data, 'spool'), join(data, 'plans')])
-  await ballast.releaseIfFull()
-  return { ballast, key: await ownKey(join(data, 'key')) }
+  const { store, restart } = records
+  return { url: server.url, store, restart, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
 
 function openFly({ config, log, opening }: Opening) {
@@ -113,18 +98,6 @@ async function openBuilder({ config, log, opening }: Opening, { key }: { key: Ui
   await addAnswers(versions, { planner: planner(), daemon: daemonAnswer }, log)
   log.info({ sandbox: await sandboxKind() }, 'sandbox of the planner')
   return { buildkit, daemonId, disk, lookups, planner, versions }
-}
-
-async function openRecords(
-  { config: { data, source }, log, opening }: Opening,
-  { ballast, disk }: { ballast: Ballast; disk: DiskWatch },
-) {
-  const sources = opening.use(await Sources.open({ dir: data, limits: source }))
-  const records = () => openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() })
-  const store = opening.use(await retryWhenFull(disk, records))
-  await ballast.fillForStart()
-  const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
-  return { sources, store, integrity }
 }
 
 type Parts = Awaited<ReturnType<typeof openVolume>> &
@@ -178,14 +151,15 @@ async function openRunner({ config, log, opening }: Opening, parts: Parts) {
       gate: network,
     }),
   )
-  return { vault, network, runner }
+  const drain = opening.use(new Drain({ store, runner, log }))
+  return { vault, network, runner, drain }
 }
 
 type Running = Awaited<ReturnType<typeof openRunner>>
 
 /** What callers may ask of deployments. */
 async function openDeployments({ config, log, opening }: Opening, parts: Parts & Running) {
-  const { fly, deployer, registry, disk, sources, store, vault, runner } = parts
+  const { fly, deployer, registry, disk, sources, store, vault, runner, drain, copies } = parts
 
   const submissions = new Submissions({
     store,
@@ -207,8 +181,8 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
 
   const status = openStatus(parts, config)
   const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
-  const run = { submissions, rollouts, runner, status, doctor }
-  return openCommands({ store, vault, fly, deployer, log, ...run })
+  const work = { submissions, rollouts, drain, copies, status, doctor }
+  return openCommands({ ...work, store, vault, fly, deployer, runner, log })
 }
 
 /** Listens for callers, as the last part that opens. */
@@ -216,7 +190,7 @@ async function openServer(
   { config, log, opening }: Opening,
   parts: Parts & Running & { commands: Commands; stopping: AbortSignal },
 ) {
-  const { buildkit, planner, disk, sources, store, integrity, network, flyAccess } = parts
+  const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
   const { commands, stopping } = parts
 
   return opening.use(
@@ -226,8 +200,11 @@ async function openServer(
         store,
         receive: (body, more) => sources.receive(body, more),
         assertAccepting(upload) {
+          using taking = new DisposableStack()
+          taking.use(drain.upload())
           network.assertAccepting()
-          return disk.reserve(upload)
+          taking.use(disk.reserve(upload))
+          return taking.move()
         },
         appDefaults: {
           region: config.fly.region,

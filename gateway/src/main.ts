@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
@@ -65,16 +66,19 @@ async function serve(): Promise<never> {
   const config = readConfig(process.env)
   serveFirst()
   const { startGateway } = await import('./gateway.ts') // here, because a backup does not need it
-  const gateway = await startGateway(config)
-  const stop = Promise.withResolvers<void>()
-  let signals = 0
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
-    process.on(name, () => {
-      if (++signals > 1) process.exit(130)
-      stop.resolve()
-    })
-  await stop.promise
-  await gateway[Symbol.asyncDispose]()
+  const stop = new AbortController()
+  const stopped = once(stop.signal, 'abort')
+  const onSignal = () => {
+    if (stop.signal.aborted) process.exit(130)
+    stop.abort()
+  }
+
+  while (!stop.signal.aborted) {
+    const gateway = await startGateway(config)
+    for (const name of ['SIGINT', 'SIGTERM']) process.removeAllListeners(name).on(name, onSignal)
+    await Promise.race([stopped, gateway.restart])
+    await gateway[Symbol.asyncDispose]()
+  }
   process.exit(0)
 }
 
