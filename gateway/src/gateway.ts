@@ -1,5 +1,7 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Awake } from './awake/awake.ts'
+import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
 import { openBuildDisk, openBuildkit } from './buildkit/open-buildkit.ts'
 import type { Commands } from './commands/commands.ts'
 import { openCommands } from './commands/open-commands.ts'
@@ -12,9 +14,8 @@ import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
-import { Ballast } from './host/disk/ballast.ts'
-import type { DiskWatch } from './host/disk/disk-watch.ts'
 import { retryWhenFull } from './host/disk/retry-when-full.ts'
+import { ownMachine } from './host/own-machine.ts'
 import { sandboxKind } from './host/sandbox/sandbox.ts'
 import { startHousekeeping } from './housekeeping.ts'
 import { listen } from './http/listen.ts'
@@ -28,33 +29,32 @@ import { plannerAt } from './railpack/open-planner.ts'
 import { probe, probeMs, readiness } from './readiness.ts'
 import { onLoopback } from './registry/image-access.ts'
 import { Registry } from './registry/registry.ts'
-import { ownKey } from './secrets/own-key.ts'
 import { Vault } from './secrets/vault.ts'
-import { Sources } from './sources/sources.ts'
-import { databaseIn } from './store/backup.ts'
-import { IntegrityWatch } from './store/integrity/integrity-watch.ts'
-import { openSqliteStore } from './store/sqlite.ts'
-import { lockVolume } from './store/volume-lock.ts'
+import { openRecords, openVolume } from './volume.ts'
 
 /** What every part is opened with. `opening` closes them in the opposite order. */
-type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack }
+type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack; awake: Awake }
+
+/** After the end of a deployment the gateway stays awake for so many looks at its release. */
+const looksAfter = 3
 
 /** Opens the parts, lowest first. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
   obeyCrashOrders(config.crashFile)
   await using opening = new AsyncDisposableStack() // closes the opened parts if one fails to open
-  const start = { config, log, opening }
+  const awake = new Awake()
+  const start = { config, log, opening, awake }
 
-  const volume = await openVolume(start)
+  const volume = await openVolume(config.data, opening)
   const outside = openFly(start)
   const builder = await openBuilder(start, volume)
-  const records = await openRecords(start, { ...volume, ...builder })
+  const records = await openRecords({ ...config, log, opening }, { ...volume, ...builder })
   const opened = { ...volume, ...outside, ...builder, ...records }
   const running = await openRunner(start, opened)
 
   const stopping = new AbortController()
   const parts = { ...opened, ...running, stopping: stopping.signal }
-  opening.use(startHousekeeping({ ...parts, log }, config))
+  opening.use(startHousekeeping({ ...parts, awake, log }, config))
   const watched = { ...parts, ...config.deployer, releases: parts.store.releases, log }
   opening.use(ReleaseWatch.start(watched, config.releaseLookMs))
   const commands = await openDeployments(start, parts)
@@ -65,18 +65,14 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   })
   log.info({ url: server.url }, 'gateway listens')
 
+  awake.idleStopMs = idleStopMs(config.idleStop, await ownMachine(config.machine))
   const open = opening.move()
-  return { url: server.url, store: records.store, [Symbol.asyncDispose]: () => open.disposeAsync() }
-}
-
-async function openVolume({ config: { data }, opening }: Opening) {
-  await mkdir(data, { recursive: true })
-  opening.use(lockVolume(data))
-
-  // Expendable: `spool` holds interrupted uploads, `plans` holds plans that can be made again.
-  const ballast = new Ballast(join(data, 'ballast'), [join(data, 'spool'), join(data, 'plans')])
-  await ballast.releaseIfFull()
-  return { ballast, key: await ownKey(join(data, 'key')) }
+  return {
+    url: server.url,
+    store: records.store,
+    untilIdle: (signal: AbortSignal) => untilIdle({ awake, server, log, signal }),
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  }
 }
 
 function openFly({ config, log, opening }: Opening) {
@@ -111,25 +107,13 @@ async function openBuilder({ config, log, opening }: Opening, { key }: { key: Ui
   return { buildkit, daemonId, disk, lookups, planner }
 }
 
-async function openRecords(
-  { config: { data, source }, log, opening }: Opening,
-  { ballast, disk }: { ballast: Ballast; disk: DiskWatch },
-) {
-  const sources = opening.use(await Sources.open({ dir: data, limits: source }))
-  const records = () => openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() })
-  const store = opening.use(await retryWhenFull(disk, records))
-  await ballast.fillForStart()
-  const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
-  return { sources, store, integrity }
-}
-
 type Parts = Awaited<ReturnType<typeof openVolume>> &
   ReturnType<typeof openFly> &
   Awaited<ReturnType<typeof openBuilder>> &
   Awaited<ReturnType<typeof openRecords>>
 
 /** Resumes what an earlier gateway left, and starts on the queue. */
-async function openRunner({ config, log, opening }: Opening, parts: Parts) {
+async function openRunner({ config, log, opening, awake }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
   const { sources, store } = parts
   const vault = new Vault(store, config.secrets.key)
@@ -171,13 +155,16 @@ async function openRunner({ config, log, opening }: Opening, parts: Parts) {
       gate: network,
     }),
   )
+  awake.count('deployments', () => store.countUnfinished())
+  const justDeployed = awake.extendable('releases', looksAfter * config.releaseLookMs)
+  opening.use(store.onQueueChange(justDeployed))
   return { vault, network, runner }
 }
 
 type Running = Awaited<ReturnType<typeof openRunner>>
 
 /** What callers may ask of deployments. */
-async function openDeployments({ config, log, opening }: Opening, parts: Parts & Running) {
+async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
   const { fly, deployer, registry, disk, sources, store, vault, runner } = parts
 
   const submissions = new Submissions({
@@ -197,6 +184,7 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
       log,
     }),
   )
+  awake.count('rollouts', () => rollouts.running)
 
   return openCommands({
     store,
@@ -212,7 +200,7 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
 
 /** Listens for callers, as the last part that opens. */
 async function openServer(
-  { config, log, opening }: Opening,
+  { config, log, opening, awake }: Opening,
   parts: Parts & Running & { commands: Commands; stopping: AbortSignal },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess } = parts
@@ -223,7 +211,8 @@ async function openServer(
       commands,
       {
         store,
-        receive: (body, more) => sources.receive(body, more),
+        awake,
+        receive: (body, more) => awake.during('uploads', () => sources.receive(body, more)),
         assertAccepting(upload) {
           network.assertAccepting()
           return disk.reserve(upload)

@@ -4,7 +4,7 @@ import { type Config, ConfigError, readConfig } from './config.ts'
 import { serveFirst } from './host/priority.ts'
 import { backup, restore } from './store/backup.ts'
 
-const usage = `tarmac-gateway                start, and serve until a signal; a second signal ends it at once
+const usage = `tarmac-gateway                start, and serve until a signal, or until idle (TARMAC_IDLE_STOP); a second signal ends it at once
 tarmac-gateway backup FILE    copy the records into a new file, also while a gateway runs
 tarmac-gateway restore FILE   put the records of this file in place; the earlier ones are kept beside them`
 
@@ -38,14 +38,13 @@ async function serve(config: Config): Promise<void> {
   serveFirst()
   const { startGateway } = await import('./gateway.ts') // here, because a backup does not need it
   const gateway = await startGateway(config)
-  const stop = Promise.withResolvers<void>()
-  let signals = 0
+  const stop = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM'] as const)
     process.on(name, () => {
-      if (++signals > 1) process.exit(130)
-      stop.resolve()
+      if (stop.signal.aborted) process.exit(130)
+      stop.abort()
     })
-  await stop.promise
+  await gateway.untilIdle(stop.signal)
   await gateway[Symbol.asyncDispose]()
   process.exit(0)
 }

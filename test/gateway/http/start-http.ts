@@ -11,6 +11,7 @@ import { listen } from '../../../gateway/src/http/listen.ts'
 import type { Commands } from '../../../gateway/src/commands/commands.ts'
 import { type CommandDeps, openCommands } from '../../../gateway/src/commands/open-commands.ts'
 import { operator } from '../../../gateway/src/commands/principal.ts'
+import { Awake } from '../../../gateway/src/awake/awake.ts'
 import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
 import { openLog } from '../../../gateway/src/log.ts'
 import { Vault } from '../../../gateway/src/secrets/vault.ts'
@@ -56,8 +57,10 @@ export async function startHttp(
     cancel: (_caller, id, request) => store.requestCancel(id, request),
     ...own,
   }
+  const awake = new Awake()
   const deps: ServerDeps = {
     store,
+    awake,
     async receive(body, { contentDigest }) {
       const hash = createHash('sha256')
       let sizeBytes = 0
@@ -119,6 +122,7 @@ export async function startHttp(
     ...server,
     raw,
     store,
+    awake,
     vault,
     logged,
     received,
