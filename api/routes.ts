@@ -18,6 +18,7 @@ export const routes = {
   log: '/v1/deployments/:id/log',
   cancel: '/v1/deployments/:id/cancel',
   retry: '/v1/deployments/:id/retry',
+  status: '/v1/status',
   problem: '/problems/:code',
   health: '/healthz',
   ready: '/readyz',

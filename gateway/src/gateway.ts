@@ -26,10 +26,13 @@ import { openLog, type Logger } from './log.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
 import { plannerAt } from './railpack/open-planner.ts'
-import { probe, probeMs, readiness } from './readiness.ts'
-import { onLoopback } from './registry/image-access.ts'
+import { miseFolder } from './railpack/prepare.ts'
+import { probeMs, readiness } from './readiness.ts'
+import { speaksPlainHttp } from './registry/image-access.ts'
 import { Registry } from './registry/registry.ts'
 import { Vault } from './secrets/vault.ts'
+import { openStatus } from './status/open-status.ts'
+import { addAnswers, findVersions } from './versions/at-start.ts'
 import { openRecords, openVolume } from './volume.ts'
 
 /** What every part is opened with. `opening` closes them in the opposite order. */
@@ -85,12 +88,14 @@ function openFly({ config, log, opening }: Opening) {
     new Deployer({ fly, releases, warnLater, registry: host, ...config.deployer }),
   )
   const login = { username: 'x', password: secrets.fly }
-  const registry = opening.use(new Registry({ host, login, insecure: onLoopback(host) }))
+  const insecure = speaksPlainHttp(host, config.plainHttp)
+  const registry = opening.use(new Registry({ host, login, insecure }))
   return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }
 }
 
 /** The build daemon, its disk, and the planner. */
 async function openBuilder({ config, log, opening }: Opening, { key }: { key: Uint8Array }) {
+  const versions = await findVersions(config, miseFolder)
   const { buildkit, daemon, daemonId } = await openBuildkit(config, key, log, opening)
   const disk = opening.use(await openBuildDisk(config, { buildkit, daemon }, log))
 
@@ -99,12 +104,10 @@ async function openBuilder({ config, log, opening }: Opening, { key }: { key: Ui
     config.planNetwork === 'public' ? opening.use(await retryWhenFull(disk, openLookups)) : null
 
   const planner = plannerAt(config.railpack, probeMs)
-  const { ok, detail } = await probe(planner())
-  log[ok ? 'info' : 'error'](
-    { planner: detail, sandbox: await sandboxKind() },
-    ok ? 'planner found' : 'no planner',
-  )
-  return { buildkit, daemonId, disk, lookups, planner }
+  const daemonAnswer = buildkit.info(AbortSignal.timeout(probeMs))
+  await addAnswers(versions, { planner: planner(), daemon: daemonAnswer }, log)
+  log.info({ sandbox: await sandboxKind() }, 'sandbox of the planner')
+  return { buildkit, daemonId, disk, lookups, planner, versions }
 }
 
 type Parts = Awaited<ReturnType<typeof openVolume>> &
@@ -115,12 +118,15 @@ type Parts = Awaited<ReturnType<typeof openVolume>> &
 /** Resumes what an earlier gateway left, and starts on the queue. */
 async function openRunner({ config, log, opening, awake }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
-  const { sources, store } = parts
+  const { sources, store, versions } = parts
   const vault = new Vault(store, config.secrets.key)
   const ports = [config.http.port, config.buildkit.contextPort]
   const network = opening.use(
     NetworkGuard.start({
-      prove: (signal) => verifyIsolation(buildkit, { ...config.buildNetwork, ports }, signal),
+      async prove(signal) {
+        versions.add('buildkitd', { ...(await buildkit.info(signal)), note: null })
+        return verifyIsolation(buildkit, { ...config.buildNetwork, ports }, signal)
+      },
       daemon: daemonId,
       log,
     }),
@@ -155,7 +161,9 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
       gate: network,
     }),
   )
-  awake.count('deployments', () => store.countUnfinished())
+  awake.count('deployments', async () =>
+    (await store.status.unfinishedByState()).reduce((sum, { count }) => sum + count, 0),
+  )
   const justDeployed = awake.extendable('releases', looksAfter * config.releaseLookMs)
   opening.use(store.onQueueChange(justDeployed))
   return { vault, network, runner }
@@ -186,16 +194,8 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   )
   awake.count('rollouts', () => rollouts.running)
 
-  return openCommands({
-    store,
-    vault,
-    fly,
-    deployer,
-    submissions,
-    rollouts,
-    runner,
-    log,
-  })
+  const status = openStatus({ ...parts, awake }, config)
+  return openCommands({ store, vault, fly, deployer, submissions, rollouts, status, runner, log })
 }
 
 /** Listens for callers, as the last part that opens. */

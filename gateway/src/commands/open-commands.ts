@@ -12,6 +12,7 @@ import { driftOf } from './drift.ts'
 import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
+import { gatewayStatus, type StatusDeps } from './status.ts'
 import type { Submissions } from './submissions.ts'
 
 export type CommandDeps = {
@@ -21,6 +22,7 @@ export type CommandDeps = {
   deployer: Deployer
   submissions: Submissions
   rollouts: Rollouts
+  status: StatusDeps
   log: Logger
   runner: {
     cancel: (
@@ -59,6 +61,7 @@ export function openCommands(deps: CommandDeps): Commands {
     releaseDiff: async (_caller, target, from, to) =>
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
+    status: () => gatewayStatus(deps.status),
     drift: (_caller, app) => driftOf(app, { fly, store, log }, deadline()),
     deleteApp: (_caller, app, foreign) =>
       deleteApp(app, foreign, { store, fly, deployer }, deadline()),

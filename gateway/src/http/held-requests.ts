@@ -7,7 +7,7 @@ import { isForEvents } from './log/endpoint.ts'
  * Monitors call these every few seconds, also with a token. They must not keep the gateway awake
  * for ever. `/healthz`, which Fly calls, needs no token.
  */
-const looks = new Set<string>([routes.ready, '/v1/status'])
+const looks = new Set<string>([routes.ready, routes.status])
 
 /**
  * Keeps the gateway awake from the authorization of a request to the end of its answer. Requests

@@ -55,17 +55,6 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       ])
     })
 
-    test('counts the deployments that have not ended, in whatever state', async () => {
-      await using store = await make()
-      await store.create({ id: 'other', app: 'blog', options, source })
-      expect(await store.countUnfinished()).toBe(2)
-      const claim = await store.claim()
-      expect(await store.countUnfinished()).toBe(2)
-      const waiting = claim!.deployment.id === 'd1' ? 'other' : 'd1'
-      await store.requestCancel(waiting, { by: null, why: null, abort: false })
-      expect(await store.countUnfinished()).toBe(1)
-    })
-
     test('a newer pending deployment supersedes the older pending one of its app, and no other', async () => {
       await using store = await make()
       await store.create({ id: 'other', app: 'blog', options, source })
