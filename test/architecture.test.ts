@@ -17,7 +17,7 @@ const floors = [
   ['build', 'deploy'],
   ['railpack'],
   ['isolation', 'sources'],
-  ['buildkit', 'store', 'secrets', 'flytoml'],
+  ['buildkit', 'mirror', 'store', 'secrets', 'flytoml'],
   ['registry', 'host'],
   ['deployments'],
   ['llb'],

@@ -24,12 +24,13 @@ export function readConfig(env: Env) {
 
   if (!parsed.success || complaints.length > 0) throw new ConfigError(complaints)
 
-  const { buildkit, data, deployer, fly, limits, appTimes, machine } = parsed.data
+  const { buildkit, data, deployer, fly, limits, appTimes, machine, mirror } = parsed.data
   return Object.freeze({
     ...parsed.data,
     buildkit: { ...buildkit, root: buildkit.root || join(data, 'buildkit') },
     fly: { ...fly, region: fly.region || machine.region || 'iad' },
     deployer: { ...deployer, builder: machine.id || null },
+    mirror: { ...mirror, origin: mirror.url === 'auto' ? flyMirror : mirror.url },
     limits: {
       ...limits,
       fetchMs: appTimes.fetchSeconds * 1000,
@@ -40,6 +41,9 @@ export function readConfig(env: Env) {
     },
   })
 }
+
+/** The mirror of the registry on the host of each machine of Fly. Source: fly.md 5.6. */
+const flyMirror = 'http://_api.internal:5000'
 
 /** Lists what is wrong with the environment, one complaint per line. */
 export class ConfigError extends Error {

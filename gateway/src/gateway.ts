@@ -22,6 +22,7 @@ import { NetworkGuard } from './isolation/guard.ts'
 import { openLookupNetwork } from './isolation/planner-network.ts'
 import { verifyIsolation } from './isolation/probe.ts'
 import { openLog, type Logger } from './log.ts'
+import { openMirror } from './mirror/open-mirror.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
 import { plannerAt } from './railpack/open-planner.ts'
@@ -47,7 +48,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
 
   const volume = await openVolume(start)
   const outside = openFly(start)
-  const builder = await openBuilder(start, volume)
+  const builder = await openBuilder(start, { ...volume, ...outside })
   const records = await openRecords(start, { ...volume, ...builder })
   const opened = { ...volume, ...outside, ...builder, ...records }
   const running = await openRunner(start, opened)
@@ -94,7 +95,11 @@ function openFly({ config, log, opening }: Opening) {
 }
 
 /** The build daemon, its disk, and the planner. */
-async function openBuilder({ config, log, opening }: Opening, { key }: { key: Uint8Array }) {
+async function openBuilder(
+  { config, log, opening }: Opening,
+  { key, registry }: { key: Uint8Array; registry: Registry },
+) {
+  const mirror = await openMirror(config, registry, log, opening)
   const { buildkit, daemon, daemonId } = await openBuildkit(config, key, log, opening)
   const disk = opening.use(await openBuildDisk(config, { buildkit, daemon }, log))
 
@@ -108,7 +113,7 @@ async function openBuilder({ config, log, opening }: Opening, { key }: { key: Ui
     { planner: detail, sandbox: await sandboxKind() },
     ok ? 'planner found' : 'no planner',
   )
-  return { buildkit, daemonId, disk, lookups, planner }
+  return { ...mirror, buildkit, daemonId, disk, lookups, planner }
 }
 
 async function openRecords(
@@ -131,9 +136,9 @@ type Parts = Awaited<ReturnType<typeof openVolume>> &
 /** Resumes what an earlier gateway left, and starts on the queue. */
 async function openRunner({ config, log, opening }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
-  const { sources, store } = parts
+  const { sources, store, mirror } = parts
   const vault = new Vault(store, config.secrets.key)
-  const ports = [config.http.port, config.buildkit.contextPort]
+  const ports = [config.http.port, config.buildkit.contextPort, ...parts.ports]
   const network = opening.use(
     NetworkGuard.start({
       prove: (signal) => verifyIsolation(buildkit, { ...config.buildNetwork, ports }, signal),
@@ -143,7 +148,7 @@ async function openRunner({ config, log, opening }: Opening, parts: Parts) {
   )
 
   const steps = makeSteps(
-    { vault, sources, buildkit, registry, store, fly, deployer, disk },
+    { vault, sources, buildkit, registry, mirror, store, fly, deployer, disk },
     {
       planner,
       assertIsolated: (signal) => network.proven(signal),
@@ -198,16 +203,7 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
     }),
   )
 
-  return openCommands({
-    store,
-    vault,
-    fly,
-    deployer,
-    submissions,
-    rollouts,
-    runner,
-    log,
-  })
+  return openCommands({ store, vault, fly, deployer, submissions, rollouts, runner, log })
 }
 
 /** Listens for callers, as the last part that opens. */
