@@ -95,6 +95,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     TARMAC_MIRRORS: ['docker.io', 'ghcr.io'].map((host) => `${host}=${registry.address}`).join(','),
     ...(await networkSettings),
     TARMAC_CONTEXT_PORT: String(contextPort),
+    TARMAC_PUSH_PORT: String(await freePort(contextPort + 1)),
     TARMAC_RAILPACK: planner.path,
     TARMAC_PLAN_NETWORK: 'none', // neither the stand-in nor the stub for mise uses the network
     TARMAC_REGISTRY: localfly.registry,
@@ -130,6 +131,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     buildkit: buildkitd.address,
     apps: localfly.apps,
     flyControl: localfly.flyControl,
+    mirror: localfly.mirror,
   }
   const file = join(dir, 'lab.json')
   await writeFile(file, `${JSON.stringify(addresses, null, 2)}\n`, { mode: 0o600 })

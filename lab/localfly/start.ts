@@ -10,6 +10,7 @@ import { controlPort, flyControl } from './hostile-control.ts'
 import { Hostile } from './hostile.ts'
 import { RequestLimits } from './limits.ts'
 import { machinesApi } from './machines-api.ts'
+import { RegistryMirror } from './mirror.ts'
 import { Podman } from './podman.ts'
 import { createProxy } from './proxy.ts'
 import { registryFront } from './registry-front.ts'
@@ -25,6 +26,8 @@ export type LocalflyOptions = {
   proxyPort: number
   controlPort?: number
   registryFrontPort: number
+  /** Of the registry mirror. Default: a free one. */
+  mirrorPort?: number
   /** host:port of the lab's registry. */
   registry: string
   token: string
@@ -52,6 +55,8 @@ export async function startLocalfly(options: LocalflyOptions) {
     options.registryFrontPort,
     opening,
   )
+  const mirror = opening.use(new RegistryMirror({ state, token, registry }))
+  const mirrorPort = await mirror.listen(options.mirrorPort ?? 0)
   const traffic = new Traffic({ state, flyd, hostile })
   const autostop = opening.use(new Autostop({ state, flyd, traffic }))
   const proxy = await listen(createProxy(state, traffic), options.proxyPort, opening)
@@ -61,7 +66,7 @@ export async function startLocalfly(options: LocalflyOptions) {
   const api = machinesApi({ state, flyd, token, limits, schema, registry })
   const apiPort = await listen(hostileApi({ api, state, hostile }), options.apiPort, opening)
   const control = await listen(
-    controlPort({ hostile, autostop, limits }),
+    controlPort({ hostile, autostop, limits, mirror }),
     options.controlPort ?? 0,
     opening,
   )
@@ -70,6 +75,8 @@ export async function startLocalfly(options: LocalflyOptions) {
     flyApi: `http://127.0.0.1:${apiPort}`,
     apps: `http://localhost:${proxy}`,
     registry: `127.0.0.1:${front}`,
+    /** The mirror of the registry, as `http://host:port`. */
+    mirror: `http://127.0.0.1:${mirrorPort}`,
     flyControl: `http://127.0.0.1:${control}`,
     /** The control port as typed calls. */
     fly: flyControl(`http://127.0.0.1:${control}`),

@@ -16,7 +16,7 @@ export type ProbeDeps = {
 }
 
 const callMs = 10_000
-const lookMs = 1000
+const lookMs = 500
 const manifestType = 'application/vnd.oci.image.manifest.v1+json'
 const configType = 'application/vnd.oci.image.config.v1+json'
 

@@ -93,9 +93,11 @@ export class PushProxy {
   }
 }
 
-/** Answers at once. The rest of the body is read and dropped. */
+/** Answers at once. The rest of a body is read and dropped, until the daemon closes. */
 function refuse(asked: IncomingMessage, answer: ServerResponse, status: number, message: string) {
+  const hasBody = !['GET', 'HEAD'].includes(asked.method ?? '') && !asked.complete
   asked.on('error', () => {}).resume()
-  answer.writeHead(status, { 'content-type': 'application/json', connection: 'close' })
+  const close = hasBody ? { connection: 'close' } : {}
+  answer.writeHead(status, { 'content-type': 'application/json', ...close })
   answer.end(JSON.stringify({ errors: [{ code: 'UNAVAILABLE', message }] }))
 }
