@@ -258,6 +258,7 @@ test.each(faults)(
       '[1/1] COPY data /data started',
       '[1/1] COPY data /data done',
     ])
+    expect(steps.filter((step) => step === 'exporting to image started')).toHaveLength(1)
     // Each blob goes to the registry once: the layer and the configuration.
     expect(uploads()).toHaveLength(2)
     expect(uploadsToMirror().length).toBeLessThanOrEqual(2)

@@ -149,13 +149,14 @@ function startClock({ pushing }: Pick<BuildJob, 'pushing'>) {
 
 /**
  * The events of a push through the mirror. If the mirror fails, its failed step is no news: the
- * push starts again. Nor are the steps that the second solve takes from the cache.
+ * push starts again. Nor are the steps that the second solve takes from the cache, or starts again.
  */
 class FirstTry {
   stats: Solved['stats'] | null = null
   readonly #emit: EventSink
   readonly #push: MirrorPush
   readonly #said = new Set<string>()
+  readonly #started = new Set<string>()
 
   constructor(emit: EventSink, push: MirrorPush) {
     this.#emit = emit
@@ -164,13 +165,16 @@ class FirstTry {
 
   readonly emit: EventSink = (event) => {
     if (event.type === 'warning') this.#said.add(event.text)
+    if (event.type === 'step' && event.status === 'started') this.#started.add(event.step)
     const isFailedPush = event.type === 'step' && event.status === 'failed' && this.#push.failure
     if (!isFailedPush) this.#emit(event)
   }
 
   readonly rest: EventSink = (event) => {
-    const isCached = event.type === 'step' && event.status === 'cached'
-    const isSaid = event.type === 'warning' && this.#said.has(event.text)
-    if (!isCached && !isSaid) this.#emit(event)
+    const isKnown =
+      (event.type === 'warning' && this.#said.has(event.text)) ||
+      (event.type === 'step' && event.status === 'cached') ||
+      (event.type === 'step' && event.status === 'started' && this.#started.has(event.step))
+    if (!isKnown) this.#emit(event)
   }
 }
