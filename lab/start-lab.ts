@@ -95,6 +95,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     TARMAC_MIRRORS: ['docker.io', 'ghcr.io'].map((host) => `${host}=${registry.address}`).join(','),
     ...(await networkSettings),
     TARMAC_CONTEXT_PORT: String(contextPort),
+    TARMAC_PUSH_PORT: String(await freePort(contextPort + 1)),
     TARMAC_RAILPACK: planner.path,
     // The lab may run Debian 12's runc 1.1.5. The gateway warns about it at its start.
     TARMAC_ALLOW_OLD: 'runc',
@@ -136,6 +137,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     buildkit: buildkitd.address,
     apps: localfly.apps,
     flyControl: localfly.flyControl,
+    mirror: localfly.mirror,
   }
   const file = join(dir, 'lab.json')
   await writeFile(file, `${JSON.stringify(addresses, null, 2)}\n`, { mode: 0o600 })

@@ -19,7 +19,7 @@ const floors = [
   ['build', 'deploy'],
   ['railpack', 'sbom'],
   ['isolation', 'sources'],
-  ['buildkit', 'store', 'secrets', 'flytoml', 'versions'],
+  ['buildkit', 'mirror', 'store', 'secrets', 'flytoml', 'versions'],
   ['registry', 'host'],
   ['deployments'],
   ['llb'],

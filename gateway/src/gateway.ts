@@ -25,6 +25,7 @@ import { NetworkGuard } from './isolation/guard.ts'
 import { openLookupNetwork } from './isolation/planner-network.ts'
 import { verifyIsolation } from './isolation/probe.ts'
 import { openLog, type Logger } from './log.ts'
+import { openMirror } from './mirror/open-mirror.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
 import { plannerAt } from './railpack/open-planner.ts'
@@ -52,7 +53,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
 
   const volume = await openVolume({ ...config, log, opening })
   const outside = openFly(start)
-  const builder = await openBuilder(start, volume)
+  const builder = await openBuilder(start, { ...volume, ...outside })
   const records = await openRecords({ ...config, log, opening }, { ...volume, ...builder })
   const opened = { ...volume, ...outside, ...builder, ...records }
   const running = await openRunner(start, opened)
@@ -97,8 +98,12 @@ function openFly({ config, log, opening }: Opening) {
 }
 
 /** The build daemon, its disk, and the planner. */
-async function openBuilder({ config, log, opening }: Opening, { key }: { key: Uint8Array }) {
+async function openBuilder(
+  { config, log, opening }: Opening,
+  { key, registry }: { key: Uint8Array; registry: Registry },
+) {
   const versions = await findVersions(config, miseFolder)
+  const mirror = await openMirror(config, registry, log, opening)
   const { buildkit, daemon, daemonId } = await openBuildkit(config, key, log, opening)
   const disk = opening.use(await openBuildDisk(config, { buildkit, daemon }, log))
 
@@ -110,7 +115,7 @@ async function openBuilder({ config, log, opening }: Opening, { key }: { key: Ui
   const daemonAnswer = buildkit.info(AbortSignal.timeout(probeMs))
   await addAnswers(versions, { planner: planner(), daemon: daemonAnswer }, log)
   log.info({ sandbox: await sandboxKind() }, 'sandbox of the planner')
-  return { buildkit, daemonId, disk, lookups, planner, versions }
+  return { ...mirror, buildkit, daemonId, disk, lookups, planner, versions }
 }
 
 type Parts = Awaited<ReturnType<typeof openVolume>> &
@@ -121,9 +126,9 @@ type Parts = Awaited<ReturnType<typeof openVolume>> &
 /** Resumes what an earlier gateway left, and starts on the queue. */
 async function openRunner({ config, log, opening, awake }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
-  const { sources, store, versions } = parts
+  const { sources, store, versions, mirror } = parts
   const vault = new Vault(store, config.secrets.key)
-  const ports = [config.http.port, config.buildkit.contextPort]
+  const ports = [config.http.port, config.buildkit.contextPort, ...parts.ports]
   const network = opening.use(
     NetworkGuard.start({
       async prove(signal) {
@@ -136,7 +141,7 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   )
 
   const steps = makeSteps(
-    { vault, sources, buildkit, registry, store, fly, deployer, disk },
+    { vault, sources, buildkit, registry, mirror, store, fly, deployer, disk },
     {
       planner,
       assertIsolated: (signal) => network.proven(signal),
