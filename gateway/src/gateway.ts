@@ -1,19 +1,19 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openBuildDisk, openBuildkit } from './buildkit/open-buildkit.ts'
 import type { Commands } from './commands/commands.ts'
+import { Drain } from './commands/drain.ts'
 import { openCommands } from './commands/open-commands.ts'
 import { Rollouts } from './commands/rollouts.ts'
 import { Submissions } from './commands/submissions.ts'
 import type { Config } from './config.ts'
+import { openDoctor } from './doctor/open-doctor.ts'
 import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
-import { Ballast } from './host/disk/ballast.ts'
-import type { DiskWatch } from './host/disk/disk-watch.ts'
 import { retryWhenFull } from './host/disk/retry-when-full.ts'
 import { sandboxKind } from './host/sandbox/sandbox.ts'
 import { startHousekeeping } from './housekeeping.ts'
@@ -26,16 +26,14 @@ import { openMirror } from './mirror/open-mirror.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
 import { plannerAt } from './railpack/open-planner.ts'
-import { probe, probeMs, readiness } from './readiness.ts'
-import { onLoopback } from './registry/image-access.ts'
+import { miseFolder } from './railpack/prepare.ts'
+import { probeMs, readiness } from './readiness.ts'
+import { speaksPlainHttp } from './registry/image-access.ts'
 import { Registry } from './registry/registry.ts'
-import { ownKey } from './secrets/own-key.ts'
 import { Vault } from './secrets/vault.ts'
-import { Sources } from './sources/sources.ts'
-import { databaseIn } from './store/backup.ts'
-import { IntegrityWatch } from './store/integrity/integrity-watch.ts'
-import { openSqliteStore } from './store/sqlite.ts'
-import { lockVolume } from './store/volume-lock.ts'
+import { openStatus } from './status/open-status.ts'
+import { addAnswers, findVersions } from './versions/at-start.ts'
+import { openRecords, openVolume } from './volume.ts'
 
 /** What every part is opened with. `opening` closes them in the opposite order. */
 type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack }
@@ -46,10 +44,10 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   await using opening = new AsyncDisposableStack() // closes the opened parts if one fails to open
   const start = { config, log, opening }
 
-  const volume = await openVolume(start)
+  const volume = await openVolume({ ...config, log, opening })
   const outside = openFly(start)
   const builder = await openBuilder(start, { ...volume, ...outside })
-  const records = await openRecords(start, { ...volume, ...builder })
+  const records = await openRecords({ ...config, log, opening }, { ...volume, ...builder })
   const opened = { ...volume, ...outside, ...builder, ...records }
   const running = await openRunner(start, opened)
 
@@ -67,17 +65,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   log.info({ url: server.url }, 'gateway listens')
 
   const open = opening.move()
-  return { url: server.url, store: records.store, [Symbol.asyncDispose]: () => open.disposeAsync() }
-}
-
-async function openVolume({ config: { data }, opening }: Opening) {
-  await mkdir(data, { recursive: true })
-  opening.use(lockVolume(data))
-
-  // Expendable: `spool` holds interrupted uploads, `plans` holds plans that can be made again.
-  const ballast = new Ballast(join(data, 'ballast'), [join(data, 'spool'), join(data, 'plans')])
-  await ballast.releaseIfFull()
-  return { ballast, key: await ownKey(join(data, 'key')) }
+  const { store, restart } = records
+  return { url: server.url, store, restart, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
 
 function openFly({ config, log, opening }: Opening) {
@@ -90,7 +79,8 @@ function openFly({ config, log, opening }: Opening) {
     new Deployer({ fly, releases, warnLater, registry: host, ...config.deployer }),
   )
   const login = { username: 'x', password: secrets.fly }
-  const registry = opening.use(new Registry({ host, login, insecure: onLoopback(host) }))
+  const insecure = speaksPlainHttp(host, config.plainHttp)
+  const registry = opening.use(new Registry({ host, login, insecure }))
   return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }
 }
 
@@ -100,6 +90,7 @@ async function openBuilder(
   { key, registry }: { key: Uint8Array; registry: Registry },
 ) {
   const mirror = await openMirror(config, registry, log, opening)
+  const versions = await findVersions(config, miseFolder)
   const { buildkit, daemon, daemonId } = await openBuildkit(config, key, log, opening)
   const disk = opening.use(await openBuildDisk(config, { buildkit, daemon }, log))
 
@@ -108,24 +99,10 @@ async function openBuilder(
     config.planNetwork === 'public' ? opening.use(await retryWhenFull(disk, openLookups)) : null
 
   const planner = plannerAt(config.railpack, probeMs)
-  const { ok, detail } = await probe(planner())
-  log[ok ? 'info' : 'error'](
-    { planner: detail, sandbox: await sandboxKind() },
-    ok ? 'planner found' : 'no planner',
-  )
-  return { ...mirror, buildkit, daemonId, disk, lookups, planner }
-}
-
-async function openRecords(
-  { config: { data, source }, log, opening }: Opening,
-  { ballast, disk }: { ballast: Ballast; disk: DiskWatch },
-) {
-  const sources = opening.use(await Sources.open({ dir: data, limits: source }))
-  const records = () => openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() })
-  const store = opening.use(await retryWhenFull(disk, records))
-  await ballast.fillForStart()
-  const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
-  return { sources, store, integrity }
+  const daemonAnswer = buildkit.info(AbortSignal.timeout(probeMs))
+  await addAnswers(versions, { planner: planner(), daemon: daemonAnswer }, log)
+  log.info({ sandbox: await sandboxKind() }, 'sandbox of the planner')
+  return { ...mirror, buildkit, daemonId, disk, lookups, planner, versions }
 }
 
 type Parts = Awaited<ReturnType<typeof openVolume>> &
@@ -136,12 +113,15 @@ type Parts = Awaited<ReturnType<typeof openVolume>> &
 /** Resumes what an earlier gateway left, and starts on the queue. */
 async function openRunner({ config, log, opening }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
-  const { sources, store, mirror } = parts
+  const { sources, store, versions, mirror } = parts
   const vault = new Vault(store, config.secrets.key)
   const ports = [config.http.port, config.buildkit.contextPort, ...parts.ports]
   const network = opening.use(
     NetworkGuard.start({
-      prove: (signal) => verifyIsolation(buildkit, { ...config.buildNetwork, ports }, signal),
+      async prove(signal) {
+        versions.add('buildkitd', { ...(await buildkit.info(signal)), note: null })
+        return verifyIsolation(buildkit, { ...config.buildNetwork, ports }, signal)
+      },
       daemon: daemonId,
       log,
     }),
@@ -176,14 +156,15 @@ async function openRunner({ config, log, opening }: Opening, parts: Parts) {
       gate: network,
     }),
   )
-  return { vault, network, runner }
+  const drain = opening.use(new Drain({ store, runner, log }))
+  return { vault, network, runner, drain }
 }
 
 type Running = Awaited<ReturnType<typeof openRunner>>
 
 /** What callers may ask of deployments. */
 async function openDeployments({ config, log, opening }: Opening, parts: Parts & Running) {
-  const { fly, deployer, registry, disk, sources, store, vault, runner } = parts
+  const { fly, deployer, registry, disk, sources, store, vault, runner, drain, copies } = parts
 
   const submissions = new Submissions({
     store,
@@ -203,7 +184,10 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
     }),
   )
 
-  return openCommands({ store, vault, fly, deployer, submissions, rollouts, runner, log })
+  const status = openStatus(parts, config)
+  const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
+  const work = { submissions, rollouts, drain, copies, status, doctor }
+  return openCommands({ ...work, store, vault, fly, deployer, runner, log })
 }
 
 /** Listens for callers, as the last part that opens. */
@@ -211,7 +195,7 @@ async function openServer(
   { config, log, opening }: Opening,
   parts: Parts & Running & { commands: Commands; stopping: AbortSignal },
 ) {
-  const { buildkit, planner, disk, sources, store, integrity, network, flyAccess } = parts
+  const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
   const { commands, stopping } = parts
 
   return opening.use(
@@ -221,8 +205,11 @@ async function openServer(
         store,
         receive: (body, more) => sources.receive(body, more),
         assertAccepting(upload) {
+          using taking = new DisposableStack()
+          taking.use(drain.upload())
           network.assertAccepting()
-          return disk.reserve(upload)
+          taking.use(disk.reserve(upload))
+          return taking.move()
         },
         appDefaults: {
           region: config.fly.region,

@@ -13,7 +13,9 @@ import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import type { Commands } from '../../gateway/src/commands/commands.ts'
+import { Drain } from '../../gateway/src/commands/drain.ts'
 import { openCommands } from '../../gateway/src/commands/open-commands.ts'
+import { Copies } from '../../gateway/src/store/copies/copies.ts'
 import { makeSteps } from '../../gateway/src/pipeline/make-steps.ts'
 import { Rollouts } from '../../gateway/src/commands/rollouts.ts'
 import { Runner } from '../../gateway/src/pipeline/runner.ts'
@@ -111,12 +113,16 @@ export async function startMachines({
       cancel: (id, request) => runner.cancel(id, request),
       log,
     })
-    return { runner, submissions, rollouts }
+    const drain = new Drain({ store, runner, log })
+    const copies = await Copies.open(await mkdtemp(join(tmpdir(), 'tarmac-copies-')), () => {})
+    return { runner, submissions, rollouts, drain, copies }
   }
   let parts = await start()
   /** The commands of the gateway that runs now: it may be started again. */
   const commandsOf = (now: () => typeof parts): Commands => {
-    const open = () => openCommands({ store, vault, fly, deployer, log, ...now() })
+    const status = { version: 'test', startedAt: new Date(), readers: {} }
+    const doctor = () => Promise.reject(new Error('not part of this test'))
+    const open = () => openCommands({ store, vault, fly, deployer, log, status, doctor, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it.
       ownKeys: () => Object.keys(open()).filter((name) => name !== 'submit'),

@@ -114,7 +114,7 @@ async function build(
   const root = join(dir, randomUUID())
   await mkdir(root)
   for (const [path, text] of Object.entries(files)) await writeFile(join(root, path), text)
-  const tree = await treeOf(root)
+  const tree = treeOf(root)
   const options = DeploymentOptions.parse({ deploy: false, dockerfile: 'Dockerfile', ...given })
   await store.create({ id: randomUUID(), app: 'shop', options, source: tree })
   const claim = (await store.claim())!

@@ -31,6 +31,9 @@ export const images = {
       'Seconds that the mirror has to copy an image to the registry. After that, the gateway pushes the image to the registry itself.',
     ),
   }),
+  plainHttp: setting('TARMAC_PLAIN_HTTP', list, '').describe(
+    'Registries and mirrors that speak plain HTTP, as host:port, separated by commas, such as a mirror in your private network. Those on loopback always do.',
+  ),
   registryCache: setting(
     'TARMAC_REGISTRY_CACHE',
     z
