@@ -21,7 +21,7 @@ export interface LabOptions {
   port: number
   /** Forget what an earlier lab in this folder built and ran. */
   fresh?: boolean
-  /** Further settings of the gateway. */
+  /** Further settings of the gateway. `TARMAC_PUSH_MIRROR: 'lab'` means the lab's own mirror. */
   settings?: Record<string, string>
   /** Resolvers of build steps. By default this machine's own. */
   dns?: string[]
@@ -118,6 +118,8 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     // the same at the next start
     TARMAC_SECRETS_KEY: createHash('sha256').update(dir).digest('hex'),
     ...settings,
+    // The lab's mirror has an address only now.
+    ...(settings['TARMAC_PUSH_MIRROR'] === 'lab' && { TARMAC_PUSH_MIRROR: localfly.mirror }),
   }
   const gatewayPart = opening.use(
     await restartable((more) =>

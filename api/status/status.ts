@@ -3,6 +3,7 @@ import { AwakeStatus } from './awake.ts'
 import { CostStatus } from './cost.ts'
 import { DiskStatus } from './disk.ts'
 import { MachineStatus } from './machine.ts'
+import { MirrorStatus } from './mirror.ts'
 import { partOf } from './part.ts'
 import { QueueStatus } from './queue.ts'
 import { SizesStatus } from './sizes.ts'
@@ -33,7 +34,7 @@ const parts = {
   cache: partOf(AnyFacts),
   sizes: partOf(SizesStatus),
   awake: partOf(AwakeStatus),
-  mirror: partOf(AnyFacts),
+  mirror: partOf(MirrorStatus),
   cost: partOf(CostStatus),
 } satisfies Record<PartName, z.ZodType>
 

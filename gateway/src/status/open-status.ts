@@ -10,6 +10,7 @@ import { readSpace } from '../host/disk/disk-space.ts'
 import type { DiskWatch } from '../host/disk/disk-watch.ts'
 import { gatewayVersion } from '../host/gateway-version.ts'
 import { type OwnMachine, ownMachine } from '../host/own-machine.ts'
+import type { Mirror } from '../mirror/mirror.ts'
 import { sizesStatus } from '../sizes.ts'
 import type { Versions } from '../versions/versions.ts'
 
@@ -19,11 +20,12 @@ export type StatusParts = {
   fly: Pick<MachinesApi, 'machine'>
   versions: Pick<Versions, 'facts'>
   awake: Pick<Awake, 'status'>
+  mirror: Pick<Mirror, 'status'>
 }
 
 /** The parts of `GET /v1/status`. Another part adds a line to `readers`. */
 export function openStatus(parts: StatusParts, config: Config): StatusDeps {
-  const { disk, fly, versions, awake } = parts
+  const { disk, fly, versions, awake, mirror } = parts
   const store = parts.store.status
   const own = ownMachine(config.machine)
 
@@ -51,6 +53,7 @@ export function openStatus(parts: StatusParts, config: Config): StatusDeps {
     versions: () => versions.facts(),
     sizes: async () => sizesStatus(config, await readSpace(config.buildkit.root)),
     awake: () => awake.status(),
+    mirror: () => mirror.status(),
     cost: costReader(store, priced),
   }
   return { version: gatewayVersion(), startedAt: new Date(), readers }
