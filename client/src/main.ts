@@ -34,6 +34,12 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'help') return show(help)
     if (command.name === 'version') return show(manifest.version)
 
+    if (command.name === 'up' || command.name === 'down') {
+      // Loaded only here: no other command needs Fly's API.
+      const { onFly } = await import('./up/on-fly.ts')
+      return await onFly(command, process.env, printer, interrupt.signal)
+    }
+
     const gateway = new Gateway(command.gateway, command.token)
     const { signal } = interrupt
     if (command.name === 'deploy') return await deploy(command, gateway, printer, signal)
