@@ -10,7 +10,7 @@ import {
   type RetryCommand,
   type RollbackCommand,
 } from './command-line.ts'
-import { deploy } from './deploy.ts'
+import { deploy } from './deploy/deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
 import { help } from './help.ts'
