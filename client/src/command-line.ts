@@ -5,7 +5,12 @@ import { type DeploymentOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { cleanPath, isOutside } from '#api/text/clean-path.ts'
 import { type CacheRequest, readCacheArgs } from './cache/cache.ts'
-import { readSecrets } from './read-secrets.ts'
+import { readSecrets } from './deploy/read-secrets.ts'
+import { upkeepFlags } from './upkeep/flags.ts'
+import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
+import { upFlags } from './up/flags.ts'
+import { type DownCommand, readUp, type UpCommand } from './up/read-up.ts'
+import { knownGateway } from './up/known-gateway.ts'
 
 type Connection = { gateway: URL; token: string }
 export type DeployCommand = Connection & {
@@ -35,14 +40,16 @@ export type RollbackCommand = Connection & {
   app: string
   query: URLSearchParams
 }
-export type CacheCommand = Connection & CacheRequest & { name: 'cache' }
 export type Command =
-  | CacheCommand
+  | (Connection & CacheRequest & { name: 'cache' })
   | DeployCommand
   | FollowCommand
   | CancelCommand
   | RetryCommand
   | RollbackCommand
+  | UpkeepCommand
+  | UpCommand
+  | DownCommand
   | { name: 'help' }
   | { name: 'version' }
 
@@ -75,6 +82,8 @@ export const flags = {
   'new-volumes': { type: 'boolean', default: false },
   network: { type: 'string' },
   'force-over': { type: 'string' },
+  ...upkeepFlags,
+  ...upFlags,
   owner: { type: 'string' },
   lane: { type: 'string' },
   gateway: { type: 'string' },
@@ -91,6 +100,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   const [name, ...args] = positionals
   if (values.help || name === undefined || name === 'help') return { name: 'help' }
 
+  if ((name === 'up' || name === 'down') && args.length === 0) return readUp(name, values, env)
+
   const connection = readConnection(values, env)
   const { only, step } = values
   if (only && step) throw wrongUse('Give --only or --step, not both.')
@@ -101,11 +112,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     return { name, id: args[0]!, reuseImage: values['reuse-image'], ...connection }
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
-  const cacheRequest = name === 'cache' ? readCacheArgs(args) : null
-  if (cacheRequest) {
-    const { app } = cacheRequest
-    return { name: 'cache', app: app === null ? null : appName(app), ...connection }
-  }
+  const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
+  if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
   if (name === 'rollback' && args.length === 1) {
     const { release = '', owner = '' } = values
     asOptions(() => readOptions([['owner', owner]]))
@@ -116,6 +124,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
       ...connection,
     }
   }
+  const upkeep = readUpkeep(name, args, values, connection)
+  if (upkeep) return upkeep
   if (Object.hasOwn(usages, name))
     throw wrongUse(`The usage is: tarmac ${name} ${usages[name]}. See tarmac --help.`)
   throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
@@ -128,23 +138,27 @@ const usages: Record<string, string> = {
   cancel: 'DEPLOYMENT',
   rollback: 'APP',
   cache: '[rm APP]',
+  backup: '[FILE]',
+  restore: 'FILE',
+  up: '[OPTIONS]',
+  down: '[OPTIONS]',
 }
 
 type Values = ReturnType<typeof parse>['values']
 
 function readConnection(values: Values, env: NodeJS.ProcessEnv): Connection {
-  const address = values.gateway ?? env['TARMAC_GATEWAY']
-  if (!address)
+  const known = knownGateway(values, env)
+  if (!known.gateway)
     throw wrongUse(
-      'The address of the gateway is missing. Set TARMAC_GATEWAY, or give --gateway URL.',
+      'The address of the gateway is missing. Set TARMAC_GATEWAY, or give --gateway URL. To make a gateway: tarmac up.',
     )
-  const token = (values.token ?? env['TARMAC_TOKEN'] ?? '').trim()
+  const token = known.token.trim()
   if (!/^[\x21-\x7e]*$/.test(token))
     throw new Problem(
       'unauthorized',
       `${values.token === undefined ? 'TARMAC_TOKEN' : '--token'} is no token: it has a space, a line feed or another character that no token has.`,
     )
-  return { gateway: readUrl(address), token }
+  return { gateway: readUrl(known.gateway), token }
 }
 
 function readDeploy(

@@ -1,20 +1,24 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Awake } from './awake/awake.ts'
+import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
 import { openBuildDisk, openBuildkit } from './buildkit/open-buildkit.ts'
 import type { Commands } from './commands/commands.ts'
+import { Drain } from './commands/drain.ts'
 import { openCommands } from './commands/open-commands.ts'
 import { Rollouts } from './commands/rollouts.ts'
 import { Submissions } from './commands/submissions.ts'
 import type { Config } from './config.ts'
+import { openDoctor } from './doctor/open-doctor.ts'
 import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
-import { Ballast } from './host/disk/ballast.ts'
-import type { DiskWatch } from './host/disk/disk-watch.ts'
+import { overUndici } from '#fly/undici-transport.ts'
 import { retryWhenFull } from './host/disk/retry-when-full.ts'
+import { ownMachine } from './host/own-machine.ts'
 import { sandboxKind } from './host/sandbox/sandbox.ts'
 import { startHousekeeping } from './housekeeping.ts'
 import { listen } from './http/listen.ts'
@@ -23,40 +27,43 @@ import { NetworkGuard } from './isolation/guard.ts'
 import { openLookupNetwork } from './isolation/planner-network.ts'
 import { verifyIsolation } from './isolation/probe.ts'
 import { openLog, type Logger } from './log.ts'
+import { openMirror } from './mirror/open-mirror.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
 import { plannerAt } from './railpack/open-planner.ts'
 import { PlanCache } from './railpack/plan-cache.ts'
-import { probe, probeMs, readiness } from './readiness.ts'
-import { onLoopback } from './registry/image-access.ts'
+import { miseFolder } from './railpack/prepare.ts'
+import { probeMs, readiness } from './readiness.ts'
+import { speaksPlainHttp } from './registry/image-access.ts'
 import { Registry } from './registry/registry.ts'
-import { ownKey } from './secrets/own-key.ts'
 import { Vault } from './secrets/vault.ts'
-import { Sources } from './sources/sources.ts'
-import { databaseIn } from './store/backup.ts'
-import { IntegrityWatch } from './store/integrity/integrity-watch.ts'
-import { openSqliteStore } from './store/sqlite.ts'
-import { lockVolume } from './store/volume-lock.ts'
+import { openStatus } from './status/open-status.ts'
+import { addAnswers, findVersions } from './versions/at-start.ts'
+import { openRecords, openVolume } from './volume.ts'
 
 /** What every part is opened with. `opening` closes them in the opposite order. */
-type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack }
+type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack; awake: Awake }
+
+/** After the end of a deployment the gateway stays awake for so many looks at its release. */
+const looksAfter = 3
 
 /** Opens the parts, lowest first. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
   obeyCrashOrders(config.crashFile)
   await using opening = new AsyncDisposableStack() // closes the opened parts if one fails to open
-  const start = { config, log, opening }
+  const awake = new Awake()
+  const start = { config, log, opening, awake }
 
-  const volume = await openVolume(start)
+  const volume = await openVolume({ ...config, log, opening })
   const outside = openFly(start)
-  const builder = await openBuilder(start, volume)
-  const records = await openRecords(start, { ...volume, ...builder })
+  const builder = await openBuilder(start, { ...volume, ...outside })
+  const records = await openRecords({ ...config, log, opening }, { ...volume, ...builder })
   const opened = { ...volume, ...outside, ...builder, ...records }
   const running = await openRunner(start, opened)
 
   const stopping = new AbortController()
   const parts = { ...opened, ...running, stopping: stopping.signal }
-  opening.use(startHousekeeping({ ...parts, log }, config))
+  opening.use(startHousekeeping({ ...parts, awake, log }, config))
   const watched = { ...parts, ...config.deployer, releases: parts.store.releases, log }
   opening.use(ReleaseWatch.start(watched, config.releaseLookMs))
   const commands = await openDeployments(start, parts)
@@ -67,36 +74,38 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   })
   log.info({ url: server.url }, 'gateway listens')
 
+  awake.idleStopMs = idleStopMs(config.idleStop, await ownMachine(config.machine))
   const open = opening.move()
-  return { url: server.url, store: records.store, [Symbol.asyncDispose]: () => open.disposeAsync() }
-}
-
-async function openVolume({ config: { data }, opening }: Opening) {
-  await mkdir(data, { recursive: true })
-  opening.use(lockVolume(data))
-
-  // Expendable: `spool` holds interrupted uploads, `plans` holds plans that can be made again.
-  const ballast = new Ballast(join(data, 'ballast'), [join(data, 'spool'), join(data, 'plans')])
-  await ballast.releaseIfFull()
-  return { ballast, key: await ownKey(join(data, 'key')) }
+  return {
+    url: server.url,
+    store: records.store,
+    restart: records.restart,
+    untilIdle: (signal: AbortSignal) => untilIdle({ awake, server, log, signal }),
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  }
 }
 
 function openFly({ config, log, opening }: Opening) {
   const { registry: host, secrets } = config
-  const fly = opening.use(new MachinesApi({ baseUrl: config.fly.api, token: secrets.fly }))
-  const web = { baseUrl: config.fly.webApi, token: secrets.fly }
-  const releases = opening.use(new ReleasesApi(web))
+  const fly = opening.use(new MachinesApi(overUndici(config.fly.api, secrets.fly)))
+  const releases = opening.use(new ReleasesApi(overUndici(config.fly.webApi, secrets.fly)))
   const warnLater = (text: string) => log.warn(text)
   const deployer = opening.use(
     new Deployer({ fly, releases, warnLater, registry: host, ...config.deployer }),
   )
   const login = { username: 'x', password: secrets.fly }
-  const registry = opening.use(new Registry({ host, login, insecure: onLoopback(host) }))
+  const insecure = speaksPlainHttp(host, config.plainHttp)
+  const registry = opening.use(new Registry({ host, login, insecure }))
   return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }
 }
 
 /** The build daemon, its disk, and the planner. */
-async function openBuilder({ config, log, opening }: Opening, { key }: { key: Uint8Array }) {
+async function openBuilder(
+  { config, log, opening }: Opening,
+  { key, registry }: { key: Uint8Array; registry: Registry },
+) {
+  const versions = await findVersions(config, miseFolder)
+  const mirror = await openMirror(config, registry, log, opening)
   const { buildkit, daemon, daemonId } = await openBuildkit(config, key, log, opening)
   const disk = opening.use(await openBuildDisk(config, { buildkit, daemon }, log))
 
@@ -105,25 +114,11 @@ async function openBuilder({ config, log, opening }: Opening, { key }: { key: Ui
     config.planNetwork === 'public' ? opening.use(await retryWhenFull(disk, openLookups)) : null
 
   const planner = plannerAt(config.railpack, probeMs)
-  const { ok, detail } = await probe(planner())
-  log[ok ? 'info' : 'error'](
-    { planner: detail, sandbox: await sandboxKind() },
-    ok ? 'planner found' : 'no planner',
-  )
+  const daemonAnswer = buildkit.info(AbortSignal.timeout(probeMs))
+  await addAnswers(versions, { planner: planner(), daemon: daemonAnswer }, log)
+  log.info({ sandbox: await sandboxKind() }, 'sandbox of the planner')
   const plans = new PlanCache(join(config.data, 'plans'), key)
-  return { buildkit, daemonId, disk, lookups, planner, plans }
-}
-
-async function openRecords(
-  { config: { data, source }, log, opening }: Opening,
-  { ballast, disk }: { ballast: Ballast; disk: DiskWatch },
-) {
-  const sources = opening.use(await Sources.open({ dir: data, limits: source }))
-  const records = () => openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() })
-  const store = opening.use(await retryWhenFull(disk, records))
-  await ballast.fillForStart()
-  const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
-  return { sources, store, integrity }
+  return { ...mirror, buildkit, daemonId, disk, lookups, planner, plans, versions }
 }
 
 type Parts = Awaited<ReturnType<typeof openVolume>> &
@@ -132,20 +127,23 @@ type Parts = Awaited<ReturnType<typeof openVolume>> &
   Awaited<ReturnType<typeof openRecords>>
 
 /** Resumes what an earlier gateway left, and starts on the queue. */
-async function openRunner({ config, log, opening }: Opening, parts: Parts) {
+async function openRunner({ config, log, opening, awake }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
-  const { sources, store, plans } = parts
+  const { sources, store, plans, versions, mirror } = parts
   const vault = new Vault(store, config.secrets.key)
-  const ports = [config.http.port, config.buildkit.contextPort]
+  const ports = [config.http.port, config.buildkit.contextPort, ...parts.ports]
   const network = opening.use(
     NetworkGuard.start({
-      prove: (signal) => verifyIsolation(buildkit, { ...config.buildNetwork, ports }, signal),
+      async prove(signal) {
+        versions.add('buildkitd', { ...(await buildkit.info(signal)), note: null })
+        return verifyIsolation(buildkit, { ...config.buildNetwork, ports }, signal)
+      },
       daemon: daemonId,
       log,
     }),
   )
 
-  const deps = { vault, sources, buildkit, registry, store, fly, deployer, disk }
+  const deps = { vault, sources, buildkit, registry, mirror, store, fly, deployer, disk }
   const settings = {
     planner,
     assertIsolated: (signal: AbortSignal) => network.proven(signal),
@@ -162,35 +160,27 @@ async function openRunner({ config, log, opening }: Opening, parts: Parts) {
   const hiddenValues = [...config.secrets.tokens, config.secrets.fly]
   // If the boot id is unknown, all runs of the gateway count as one boot.
   const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '')
-  const runner = opening.use(
-    await Runner.start({
-      store,
-      steps,
-      log,
-      limits: config.limits,
-      hiddenValues,
-      boot,
-      gate: network,
-    }),
+  const run = { store, steps, log, limits: config.limits, hiddenValues, boot, gate: network }
+  const runner = opening.use(await Runner.start(run))
+  awake.count('deployments', async () =>
+    (await store.status.unfinishedByState()).reduce((sum, { count }) => sum + count, 0),
   )
+  const justDeployed = awake.extendable('releases', looksAfter * config.releaseLookMs)
+  opening.use(store.onQueueChange(justDeployed))
+  const drain = opening.use(new Drain({ store, runner, log }))
   const images = opening.use(await openKeptImages({ deps, settings }, config, log))
-  return { vault, network, runner, images }
+  awake.count('images', () => Number(images.status.running))
+  return { vault, network, runner, drain, images }
 }
 
 type Running = Awaited<ReturnType<typeof openRunner>>
 
 /** What callers may ask of deployments. */
-async function openDeployments({ config, log, opening }: Opening, parts: Parts & Running) {
+async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
   const { registry, disk, sources, store, vault, runner } = parts
 
-  const submissions = new Submissions({
-    store,
-    vault,
-    sources,
-    registry,
-    registryHost: config.registry,
-    assertAccepting: () => disk.assertRoom(),
-  })
+  const from = { store, vault, sources, registry, registryHost: config.registry }
+  const submissions = new Submissions({ ...from, assertAccepting: () => disk.assertRoom() })
 
   const rollouts = opening.use(
     await Rollouts.start({
@@ -200,17 +190,20 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
       log,
     }),
   )
+  awake.count('rollouts', () => rollouts.running)
 
+  const status = openStatus({ ...parts, awake }, config)
+  const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
   const { cache } = parts.buildkit
-  return openCommands({ ...parts, submissions, rollouts, cache, log })
+  return openCommands({ ...parts, submissions, rollouts, status, doctor, cache, log })
 }
 
 /** Listens for callers, as the last part that opens. */
 async function openServer(
-  { config, log, opening }: Opening,
+  { config, log, opening, awake }: Opening,
   parts: Parts & Running & { commands: Commands; stopping: AbortSignal },
 ) {
-  const { buildkit, planner, disk, sources, store, integrity, network, flyAccess } = parts
+  const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
   const { commands, images, stopping } = parts
 
   return opening.use(
@@ -218,10 +211,14 @@ async function openServer(
       commands,
       {
         store,
-        receive: (body, more) => sources.receive(body, more),
+        awake,
+        receive: (body, more) => awake.during('uploads', () => sources.receive(body, more)),
         assertAccepting(upload) {
+          using taking = new DisposableStack()
+          taking.use(drain.upload())
           network.assertAccepting()
-          return disk.reserve(upload)
+          taking.use(disk.reserve(upload))
+          return taking.move()
         },
         appDefaults: {
           region: config.fly.region,

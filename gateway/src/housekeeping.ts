@@ -1,3 +1,4 @@
+import type { Awake } from './awake/awake.ts'
 import type { Config } from './config.ts'
 import type { DeploymentStore } from './deployments/store.ts'
 import type { Ballast } from './host/disk/ballast.ts'
@@ -6,10 +7,11 @@ import type { Logger } from './log.ts'
 import type { Sources } from './sources/sources.ts'
 
 type HousekeepingDeps = {
-  store: Pick<DeploymentStore, 'sourcesInUse' | 'expireQueued' | 'dropLogs'>
+  store: Pick<DeploymentStore, 'sourcesInUse' | 'expireQueued' | 'dropLogs' | 'status'>
   sources: Pick<Sources, 'sweep'>
   disk: Pick<DiskWatch, 'removeFirst'>
   ballast: Pick<Ballast, 'fill'>
+  awake: Pick<Awake, 'during'>
   log: Logger
   /** Fires when the gateway stops: a long job ends early. */
   stopping: AbortSignal
@@ -19,11 +21,11 @@ const everyMs = 10 * 60_000
 
 /**
  * Now and every 10 minutes: refills the ballast, removes sources that no record needs, ends
- * deployments that waited too long, and drops old logs. A failure is logged, and the next job runs.
+ * deployments that waited too long, counts machine time, and drops old logs. A failure is logged, and the next job runs.
  * Disposing waits for the job that runs.
  */
 export function startHousekeeping(
-  { store, sources, disk, ballast, log, stopping }: HousekeepingDeps,
+  { store, sources, disk, ballast, awake, log, stopping }: HousekeepingDeps,
   { keep, keepLogs, limits }: Pick<Config, 'keep' | 'keepLogs' | 'limits'>,
 ): AsyncDisposable {
   const sweepSources = async () => {
@@ -32,10 +34,11 @@ export function startHousekeeping(
   }
   disk.removeFirst(sweepSources)
 
-  const jobs = [
+  const jobs: (() => Promise<void>)[] = [
     () => ballast.fill(),
     sweepSources,
     () => store.expireQueued(limits.queueMs),
+    () => store.status.countMachineTime(),
     async () => {
       const dropped = await store.dropLogs(keepLogs, stopping)
       if (dropped > 0) log.info({ dropped }, 'old logs dropped')
@@ -45,7 +48,9 @@ export function startHousekeeping(
   let done: Promise<unknown> = Promise.resolve()
   const run = () => {
     for (const job of jobs)
-      done = done.then(job).catch((err: unknown) => log.error({ err }, 'sweep failed'))
+      done = done
+        .then(() => awake.during('sweeps', job))
+        .catch((err: unknown) => log.error({ err }, 'sweep failed'))
   }
   run()
   const timer = setInterval(run, everyMs)

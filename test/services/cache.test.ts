@@ -13,6 +13,7 @@ import { removeCache } from '../../gateway/src/commands/app-cache.ts'
 import { DiskWatch } from '../../gateway/src/host/disk/disk-watch.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import { pushAgain } from '../../gateway/src/kept-images/push-again.ts'
+import { noMirror } from '../../gateway/src/mirror/mirror.ts'
 import { PlanCache } from '../../gateway/src/railpack/plan-cache.ts'
 import { Registry } from '../../gateway/src/registry/registry.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
@@ -57,7 +58,7 @@ beforeAll(async () => {
     }),
   )
   const registry = open.use(new Registry({ host, login: null, insecure: true }))
-  deps = { buildkit, registry, store, disk }
+  deps = { buildkit, registry, mirror: noMirror('Not in this test.'), store, disk }
   plans = new PlanCache(join(dir, 'plans'), Buffer.from('key'))
 }, 60_000)
 afterAll(() => open.disposeAsync())

@@ -9,9 +9,12 @@ import type { Printer } from '../print.ts'
 export type CacheRequest = { app: string | null }
 
 /** Reads `tarmac cache` and `tarmac cache rm APP`. Null: they are used in another way. */
-export function readCacheArgs([verb, app, ...rest]: string[]): CacheRequest | null {
+export function readCacheArgs(
+  [verb, app, ...rest]: string[],
+  appName: (text: string) => string,
+): CacheRequest | null {
   if (verb === undefined) return { app: null }
-  return verb === 'rm' && app !== undefined && rest.length === 0 ? { app } : null
+  return verb === 'rm' && app !== undefined && rest.length === 0 ? { app: appName(app) } : null
 }
 
 /** Lists the build cache by app, or removes the cache of one. */
@@ -23,11 +26,11 @@ export async function cache(
 ): Promise<number> {
   if (app === null) {
     const status = read(CacheStatus, await gateway.ask('GET', routes.cache, signal))
-    return printer.answer(usageText(status), status)
+    return printer.result(status, usageText(status).split('\n'))
   }
   const path = fill(routes.appCache, { app })
   const removed = read(RemovedCache, await gateway.ask('DELETE', path, signal))
-  return printer.answer(removedText(removed), removed)
+  return printer.result(removed, [removedText(removed)])
 }
 
 /** The answer of a gateway. Throws a Problem if it is another program's, or a newer gateway's. */

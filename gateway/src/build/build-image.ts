@@ -1,9 +1,10 @@
-import type { Deployment, ImageFacts } from '#api/deployment.ts'
-import { Problem } from '#api/problem.ts'
+import type { Deployment, ImageFacts, PushFacts } from '#api/deployment.ts'
 import { inMb } from '#api/text/in-mb.ts'
 import { builderAnnotation, imageIndex } from '../registry/image-index.ts'
 import { refuseUnusable } from '../registry/image-parts.ts'
-import { buildPlatform, type BuildJob } from './build-platform.ts'
+import type { BuildJob } from './build-job.ts'
+import { buildPlatform } from './build-platform.ts'
+import { readBack } from './push-image.ts'
 import { imageInputs } from './image-key.ts'
 import type { BuildDeps, BuildSettings, Built, BuildRequest } from './build-request.ts'
 import { imageBytes, newBytes } from './image-sizes.ts'
@@ -40,7 +41,7 @@ export async function buildAgain(
 ) {
   const { generation } = await deps.store.caches.of(request.deployment.app)
   const job: BuildJob = { ...jobOf(deps, settings, request, generation), tags: [tag] }
-  const { images, manifest } = await pushImage(job)
+  const { images, manifest } = await pushImages(job)
   const sum = (which: 'steps' | 'run') =>
     images.reduce((all, { solved }) => all + solved.stats[which], 0)
   return { manifest, steps: sum('steps'), ran: sum('run') }
@@ -86,7 +87,7 @@ async function reuseImage(job: BuildJob): Promise<Built | null> {
   await Promise.all(tags.map((name) => registry.tag(app, name, manifest, signal)))
   note(`Nothing changed since deployment ${earlier.id}: its image is reused.`)
   return {
-    image: factsOf(job, manifest.digest, earlier.image.sizeBytes),
+    image: factsOf(job, manifest.digest, earlier.image),
     bases: earlier.bases,
   }
 }
@@ -94,7 +95,7 @@ async function reuseImage(job: BuildJob): Promise<Built | null> {
 async function newImage(job: BuildJob): Promise<Built> {
   const { deployment, registry, inputs, tags, emit, signal } = job
   const from = performance.now()
-  const { images, manifest } = await pushImage(job)
+  const { images, manifest } = await pushImages(job)
   const others = tags.slice(1)
   await Promise.all(others.map((name) => registry.tag(deployment.app, name, manifest, signal)))
 
@@ -109,19 +110,24 @@ async function newImage(job: BuildJob): Promise<Built> {
   const ends = images.flatMap(({ solved }) => solved.validUntil ?? [])
   const validUntil = ends.length > 0 ? new Date(Math.min(...ends)).toISOString() : null
   return {
-    image: factsOf(job, manifest.digest, sizeBytes),
+    image: factsOf(job, manifest.digest, { sizeBytes, push: pushOf(images) }),
     bases: Object.fromEntries(images.flatMap(({ solved }) => Object.entries(solved.bases))),
     build: { key: inputs.key, validUntil },
   }
 }
 
 /** Builds for every platform, and pushes under the first tag. */
-async function pushImage(job: BuildJob) {
+async function pushImages(job: BuildJob) {
   const images: PlatformImage[] = []
   for (const platform of job.inputs.platforms) images.push(await platformImage(job, platform))
   const manifest = images.length > 1 ? await pushIndex(job, images) : images[0]!.manifest
   return { images, manifest }
 }
+/** The push of one image, or of the images of several platforms, which never use the mirror. */
+const pushOf = (images: PlatformImage[]): PushFacts => ({
+  ...images[0]!.push,
+  ms: images.reduce((sum, { push }) => sum + push.ms, 0),
+})
 
 type PlatformImage = Awaited<ReturnType<typeof platformImage>>
 
@@ -130,10 +136,9 @@ async function platformImage(job: BuildJob, platform: string) {
   const several = inputs.platforms.length > 1
   if (several) emit({ type: 'note', text: `Building for ${platform}.` })
   const tag = several ? `${tags[0]}-${platform.replaceAll('/', '-')}` : tags[0]
-  const solved = await buildPlatform(job, platform, tag)
-  const manifest = await readBack(job, solved.digest)
+  const { manifest, solved, push } = await buildPlatform(job, platform, tag)
   refuseUnusable(`${repository}:${tag}`, manifest, platform)
-  return { platform, manifest, solved }
+  return { platform, manifest, solved, push }
 }
 
 /** Puts the images of all platforms under one tag. */
@@ -142,16 +147,6 @@ async function pushIndex(job: BuildJob, images: PlatformImage[]) {
   const index = imageIndex(images, annotations)
   await registry.tag(deployment.app, tags[0], index, signal)
   return readBack(job, index.digest)
-}
-
-/** Trusts a push only when the registry returns the manifest. */
-async function readBack({ deployment, registry, signal }: BuildJob, digest: string) {
-  const manifest = await registry.manifest(deployment.app, digest, signal)
-  if (manifest) return manifest
-  throw new Problem(
-    'registry-unavailable',
-    `The registry does not have ${digest}, although it accepted it.`,
-  )
 }
 
 /** How many bytes the image that the gateway last built for the app does not have. */
@@ -170,7 +165,7 @@ async function freshBytes(job: BuildJob, images: PlatformImage[]): Promise<numbe
 function factsOf(
   { repository, tags, plan }: BuildJob,
   digest: string,
-  sizeBytes: number | undefined,
+  { sizeBytes, push }: Pick<ImageFacts, 'sizeBytes' | 'push'>,
 ): ImageFacts {
   return {
     reference: `${repository}@${digest}`,
@@ -178,6 +173,7 @@ function factsOf(
     tags,
     builder: plan.builder,
     ...(sizeBytes !== undefined && { sizeBytes }),
+    ...(push && { push }),
   }
 }
 

@@ -32,6 +32,8 @@ type BuildkitOptions = {
    * gateway does not run the daemon.
    */
   mirrors?: Record<string, string[]>
+  /** Registries beyond those on loopback that speak plain HTTP. */
+  plainHttp?: readonly string[]
   /** The root folder of the daemon, if it is on this machine. */
   root?: string
   /** By default the cache has no limits, and what apps used is forgotten at the end. */
@@ -65,6 +67,7 @@ export class Buildkit {
       loginFor,
       own: images.own,
       mirrors: mirrors ?? {},
+      plainHttp: options.plainHttp ?? [],
       keepMs: images.refreshMs,
     })
     this.#images = new ImagePolicy({ ...images, daemonAsks: mirrors === undefined }, this.#access)
@@ -139,7 +142,7 @@ export class Buildkit {
       policy.withoutDigests(contextUrl ? text.replaceAll(contextUrl, 'source') : text)
     const use = this.cache.enter(app, { ...options, cacheKey: cacheKeyOf(build, options) })
     const progress = new Progress({ emit, pushing: use.pushing, plain })
-    const login: Login = (host) => this.#loginFor(app, host)
+    const login: Login = (host) => pushLoginAt(host, options) ?? this.#loginFor(app, host)
     const check = (question: PolicyQuestion) => {
       crashPoint('solve-sent')
       return policy.check(question, signal)
@@ -159,9 +162,8 @@ export class Buildkit {
       const solved = this.#connection.ask(Solve, question, signal).finally(use.end)
       const { exporterResponse } = await allHeard(solved, { heard, progress, signal })
       crashPoint('pushed')
-      const digest = exporterResponse['containerimage.digest'] ?? ''
       return {
-        digest,
+        digest: exporterResponse['containerimage.digest'] ?? '',
         stats: progress.stats(),
         bases: policy.bases(),
         validUntil: policy.validUntil(),
@@ -183,6 +185,7 @@ export class Buildkit {
     } finally {
       use.end()
       this.#solving--
+      options.ended?.(progress.stats())
     }
   }
 
@@ -209,6 +212,8 @@ type Parts = { connection: Connection; cache: BuildCache; contexts: ContextServe
 
 const cacheKeyOf = (build: Build, { cacheKey }: SolveOptions) =>
   'dockerfile' in build ? build.cacheKey : cacheKey
+const pushLoginAt = (host: string, { pushLogin }: Pick<SolveOptions, 'pushLogin'>) =>
+  host === pushLogin?.host ? pushLogin.login : null
 
 /** The reason of an abort. If it was too late, it names the step that took so long. */
 function stoppedAt(step: string, reason: unknown): unknown {

@@ -1,3 +1,4 @@
+import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
 import type { BuildCache } from '../buildkit/cache/build-cache.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import { findRelease } from '../deployments/release-store.ts'
@@ -6,15 +7,17 @@ import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../log.ts'
 import type { PlanCache } from '../railpack/plan-cache.ts'
 import type { Vault } from '../secrets/vault.ts'
-import { removeCache } from './app-cache.ts'
+import { deleteAppAndCache, removeCacheOf } from './app-cache.ts'
 import { appSettings } from './app-settings.ts'
+import type { Copies } from '../store/copies/copies.ts'
 import type { Commands } from './commands.ts'
-import { deleteApp } from './delete-app.ts'
 import { findDeployment, findLog } from './deployments.ts'
+import type { Drain } from './drain.ts'
 import { driftOf } from './drift.ts'
 import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
+import { gatewayStatus, type StatusDeps } from './status.ts'
 import type { Submissions } from './submissions.ts'
 
 export type CommandDeps = {
@@ -26,6 +29,10 @@ export type CommandDeps = {
   plans: Pick<PlanCache, 'forget'>
   submissions: Submissions
   rollouts: Rollouts
+  drain: Drain
+  copies: Copies
+  status: StatusDeps
+  doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
   log: Logger
   runner: {
     cancel: (
@@ -40,16 +47,20 @@ const deadline = () => AbortSignal.timeout(callTimeoutMs)
 
 /** The commands, over the parts that do the work. */
 export function openCommands(deps: CommandDeps): Commands {
-  const { store, vault, fly, deployer, submissions, rollouts, runner, cache, log } = deps
+  const { store, vault, fly, submissions, rollouts, runner, log, drain, copies } = deps
   const { releases } = store
   const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
     releaseView(await findRelease(releases, app, owner, number))
 
   return {
     submit: (caller, submission) => submissions.submit(caller, submission),
-    deployExisting: (caller, source, target) => submissions.deployExisting(caller, source, target),
-    rollback: (caller, request) => rollback(caller, request, { releases, submissions }),
-    retry: (caller, id, more) => submissions.retry(caller, id, more),
+    deployExisting: drain.whileOpen((caller, source, target) =>
+      submissions.deployExisting(caller, source, target),
+    ),
+    rollback: drain.whileOpen((caller, request) =>
+      rollback(caller, request, { releases, submissions }),
+    ),
+    retry: drain.whileOpen((caller, id, more) => submissions.retry(caller, id, more)),
     cancel: (_caller, id, request) => runner.cancel(id, request),
     refuseBusyLane: (_caller, announced) => store.refuseBusyLane(announced),
     deployment: (_caller, id) => findDeployment(store, id),
@@ -64,27 +75,32 @@ export function openCommands(deps: CommandDeps): Commands {
     releaseDiff: async (_caller, target, from, to) =>
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
+    status: () => gatewayStatus(deps.status),
+    doctor: (_caller, request) => deps.doctor(request),
     drift: (_caller, app) => driftOf(app, { fly, store, log }, deadline()),
-    async deleteApp(_caller, app, foreign) {
-      await deleteApp(app, foreign, { store, fly, deployer }, deadline())
-      removeCache(app, deps).catch((err: unknown) =>
-        log.warn({ err, app }, 'the build cache of a deleted app is still there'),
-      )
-    },
-    cacheUsage: () => cache.usage(),
-    async removeCache(_caller, app) {
-      await appSettings(app, { store, vault, fly }, deadline()) // throws if there is no such app
-      return removeCache(app, deps)
-    },
+    deleteApp: (_caller, app, foreign) => deleteAppAndCache(app, foreign, deps, deadline()),
+    cacheUsage: () => deps.cache.usage(),
+    removeCache: (_caller, app) => removeCacheOf(app, deps, deadline()),
     settings: (_caller, app) => appSettings(app, { store, vault, fly }, deadline()),
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),
+
+    drain,
+    records: {
+      backup: (_caller) => copies.make(),
+      assertDrained: async () => drain.assertDrained(),
+      async restore(_caller, incoming) {
+        drain.assertDrained()
+        return copies.restore(incoming)
+      },
+    },
 
     secrets: (_caller, app) => vault.list(app),
     putSecret: (_caller, app, name, value) => vault.put(app, name, value),
     deleteSecret: (_caller, app, name) => vault.remove(app, name),
 
-    createRollout: (caller, rollout, build, request) =>
+    createRollout: drain.whileOpen((caller, rollout, build, request) =>
       rollouts.create(caller, rollout, build, request),
+    ),
     rollout: (_caller, id) => rollouts.find(id),
     rollouts: (_caller, page) => rollouts.list(page),
     cancelRollout: (_caller, id, request) => rollouts.cancel(id, request),

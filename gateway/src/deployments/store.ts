@@ -15,6 +15,7 @@ import type { QueueLimits } from './queue.ts'
 import type { NewRelease, PageRequest, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'
 import type { SealedSecret } from './secret-store.ts'
+import type { StatusStore } from './status/status-store.ts'
 
 export type NewDeployment = {
   id: string
@@ -106,6 +107,7 @@ export interface DeploymentStore {
   readonly releases: ReleaseStore
   readonly rollouts: RolloutStore
   readonly caches: CacheStore
+  readonly status: StatusStore
   /**
    * Writes the record and its first event (`pending`), with the app's settings as defaults of the
    * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy` or
@@ -122,6 +124,8 @@ export interface DeploymentStore {
   ): Promise<Deployment | null>
   /** One unfinished deployment of the app, if any. */
   unfinished(app: string): Promise<Deployment | null>
+  /** How many deployments have not ended. */
+  countUnfinished(): Promise<number>
   /**
    * Throws `lane-busy` or `queue-full` as `create` would, before the source arrives. A key that
    * already created a deployment never throws.

@@ -8,10 +8,13 @@ import type { Commands } from '../commands/commands.ts'
 import type { ServerDeps } from './deps.ts'
 import { sendProblem } from './problem.ts'
 import { changeApp, readApp } from './routes/apps.ts'
-import { readAppCache, readCache, removeAppCache } from './routes/cache.ts'
+import { addCacheRoutes } from './routes/cache.ts'
 import { cancelDeployment } from './routes/cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './routes/create-deployment.ts'
 import { deployAndFollow } from './routes/deploy.ts'
+import { examineGateway } from './routes/doctor.ts'
+import { receiveBackup, sendBackup } from './routes/backup.ts'
+import { endDrain, readDrain, startDrain } from './routes/drain.ts'
 import { readReadiness } from './routes/health.ts'
 import { readProblem } from './routes/problems.ts'
 import { listDeployments, readDeployment } from './routes/read-deployments.ts'
@@ -25,6 +28,7 @@ import {
 } from './routes/releases.ts'
 import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from './routes/rollouts.ts'
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
+import { readStatus } from './routes/status.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
 export function httpApp(commands: Commands, server: ServerDeps, authorize: Authorize): Express {
@@ -47,9 +51,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   app.post(routes.deployments, createDeployment(commands, server))
   app.get(routes.deployments, listDeployments(commands))
   app.delete(routes.app, removeApp(commands))
-  app.get(routes.cache, readCache(commands))
-  app.get(routes.appCache, readAppCache(commands))
-  app.delete(routes.appCache, removeAppCache(commands))
+  addCacheRoutes(app, commands)
   app.get(routes.drift, readDrift(commands))
   app.get(routes.releases, listReleases(commands))
   app.get(routes.release, readRelease(commands))
@@ -68,6 +70,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   app.get(routes.log, downloadLog(commands, server))
   app.post(routes.retry, retryDeployment(commands))
   app.post(routes.cancel, cancelDeployment(commands))
+  operatorRoutes(app, commands, server)
 
   for (const path of Object.values(routes))
     app.all(path, ({ method }) => {
@@ -86,4 +89,15 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
     sendProblem(request, response, error, server.log)
   app.use(onError)
   return app
+}
+
+/** What an operator asks about the gateway as a whole. */
+function operatorRoutes(app: Express, commands: Commands, server: ServerDeps): void {
+  app.get(routes.status, readStatus(commands))
+  app.post(routes.doctor, examineGateway(commands))
+  app.post(routes.drain, startDrain(commands))
+  app.get(routes.drain, readDrain(commands))
+  app.delete(routes.drain, endDrain(commands))
+  app.get(routes.backup, sendBackup(commands))
+  app.put(routes.backup, receiveBackup(commands, server))
 }

@@ -6,6 +6,7 @@ import {
   countOrAuto,
   days,
   itemsOf,
+  list,
   number,
   port,
   ranges,
@@ -115,6 +116,9 @@ export const build = {
   }),
   railpack: setting('TARMAC_RAILPACK', text, '/usr/local/bin/railpack').describe(
     'Absolute path of the planner.',
+  ),
+  allowOld: setting('TARMAC_ALLOW_OLD', list, '').describe(
+    'Parts, separated by commas, that may be older than the gateway’s minimum, such as `runc`. The gateway then warns at its start. For a host of your own, never for the appliance.',
   ),
   planNetwork: setting('TARMAC_PLAN_NETWORK', z.enum(['public', 'none']), 'public').describe(
     'Where the planner looks up versions. `public`: the public network, with the firewall rules and DNS servers of build steps. `none`: no network.',

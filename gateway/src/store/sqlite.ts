@@ -8,8 +8,7 @@ import {
 } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
-import { Problem } from '#api/problem.ts'
-import { crossesFence, mayAdvance, onCancel } from '../deployments/lanes.ts'
+import { crossesFence, mayAdvance } from '../deployments/lanes.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
 import type { PageRequest } from '../deployments/release-store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
@@ -26,29 +25,18 @@ import { claimNext } from './claims.ts'
 import { createDeployment, refuseBusyLane } from './create-deployment.ts'
 import { dropLogs } from './log-retention.ts'
 import { openDatabase } from './open-database.ts'
-import { expireQueued, publishQueuePositions } from './queue.ts'
+import { expireQueued, publishQueuePositions, requestCancel } from './queue.ts'
 import { memberOf, type Row, toDeployment, toFound } from './record.ts'
-import { recoverLeft, startLife } from './recovery.ts'
+import { endLife, recoverLeft, startLife } from './recovery.ts'
 import type { Holder } from './rows/deployment-rows.ts'
 import { findByKey, pageOfKey } from './rows/request-keys.ts'
-import type { StoreTools } from './store-tools.ts'
+import { openStatusStore } from './rows/open-status-store.ts'
+import type { StoreSettings, StoreTools } from './store-tools.ts'
 import { openTables, type Tables } from './tables.ts'
 import { transactionsOn } from './transactions.ts'
 
 /** The default, for tests that are not about limits. */
 const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: Infinity }
-
-type StoreSettings = {
-  /** Milliseconds since 1970. */
-  now: () => number
-  /**
-   * True if this gateway holds the volume alone (see `lockVolume`). Then no other runner has a
-   * deployment at the start, whatever its lease says.
-   */
-  alone: boolean
-  /** Called when the disk is full. Returns whether another attempt makes sense. */
-  makeRoom: () => boolean
-}
 
 /** The store in one SQLite file (or `:memory:`). */
 export function openSqliteStore(
@@ -71,6 +59,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly releases
   readonly rollouts
   readonly caches
+  readonly status
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
     this.#db = db
@@ -81,6 +70,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.releases = this.#tables.releases
     this.rollouts = this.#tables.rollouts
     this.caches = this.#tables.caches
+    this.status = openStatusStore(this.#tables)
   }
 
   get #rows() {
@@ -104,6 +94,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   async unfinished(app: string) {
     return toFound(this.#rows.unfinished(app))
+  }
+
+  async countUnfinished() {
+    return this.#tables.queue.countUnfinished()
   }
 
   async find(id: string) {
@@ -151,13 +145,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   async requestCancel(id: string, request: NewCancelRequest): Promise<Deployment> {
-    return this.#transaction(() => {
-      const row = this.#rows.find(id)
-      if (!row) throw new Problem('deployment-not-found', `There is no deployment ${id}.`)
-      const change = onCancel(memberOf(row), request, this.#rows.time())
-      if (change) this.#rows.apply(row, change)
-      return toDeployment(change ? this.#rows.find(id)! : row)
-    })
+    return this.#transaction(() => requestCancel(this.#rows, id, request))
   }
 
   async amend(holder: Holder, patch: DeploymentPatch) {
@@ -169,7 +157,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   async renew(holder: Holder) {
-    return this.#ifHeld(holder, () => this.#rows.renew(holder.id))
+    return this.#ifHeld(holder, ({ id }) => this.#rows.renew(id))
   }
 
   startLife(life: Life, reason: string): Promise<{ claims: Claim[]; ended: Deployment[] }> {
@@ -178,7 +166,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   async endLife(): Promise<void> {
-    return this.#transaction(() => this.#tables.suspects.endLife())
+    return this.#transaction(() => endLife(this.#tables))
   }
 
   async giveUp(id: string, problem: ProblemBody): Promise<void> {

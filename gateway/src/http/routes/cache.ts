@@ -1,11 +1,21 @@
-import type { RequestHandler } from 'express'
+import type { Express, RequestHandler } from 'express'
+import { routes } from '#api/routes.ts'
 import type { Commands } from '../../commands/commands.ts'
 import { callerOf } from '../auth.ts'
 import { appParam } from '../body/upload.ts'
 import { knownQuery } from '../query.ts'
 
+export function addCacheRoutes(
+  app: Express,
+  commands: Pick<Commands, 'cacheUsage' | 'removeCache'>,
+): void {
+  app.get(routes.cache, readCache(commands))
+  app.get(routes.appCache, readAppCache(commands))
+  app.delete(routes.appCache, removeAppCache(commands))
+}
+
 /** `GET /v1/cache`: the build cache by app, at most a minute old. */
-export function readCache({ cacheUsage }: Pick<Commands, 'cacheUsage'>): RequestHandler {
+function readCache({ cacheUsage }: Pick<Commands, 'cacheUsage'>): RequestHandler {
   return async (request, response) => {
     knownQuery(request)
     response.json(await cacheUsage(callerOf(request)))
@@ -13,7 +23,7 @@ export function readCache({ cacheUsage }: Pick<Commands, 'cacheUsage'>): Request
 }
 
 /** `GET /v1/apps/{app}/cache`: what one app has of it. Zero for an app that has nothing. */
-export function readAppCache({ cacheUsage }: Pick<Commands, 'cacheUsage'>): RequestHandler {
+function readAppCache({ cacheUsage }: Pick<Commands, 'cacheUsage'>): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
     knownQuery(request)
@@ -25,7 +35,7 @@ export function readAppCache({ cacheUsage }: Pick<Commands, 'cacheUsage'>): Requ
 }
 
 /** `DELETE /v1/apps/{app}/cache`: removes what one app alone has. Answers what it removed. */
-export function removeAppCache({ removeCache }: Pick<Commands, 'removeCache'>): RequestHandler {
+function removeAppCache({ removeCache }: Pick<Commands, 'removeCache'>): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
     knownQuery(request)

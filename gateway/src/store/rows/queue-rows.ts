@@ -18,16 +18,19 @@ const Running = z.object({
   owner: z.string(),
   state: DeploymentState,
 })
+const StateCount = z.object({ state: DeploymentState, count: z.number() })
 const Notice = z.object({ for: Waiting.shape.for, place: z.number(), times: z.number() })
 
 /** The queue as the tables have it, for use within a transaction of the store. */
 export class QueueRows {
   readonly #queued
   readonly #running
+  readonly #unfinished
   readonly #waits
   readonly #announced
   readonly #recordNotice
   readonly #size
+  readonly #byState
 
   constructor(db: DatabaseSync) {
     this.#queued = db.prepare(
@@ -39,9 +42,15 @@ export class QueueRows {
       `SELECT id, app, owner, state FROM deployments INDEXED BY deployments_unfinished
        WHERE ended_at IS NULL AND state <> 'pending'`,
     )
+    this.#unfinished = db.prepare(
+      'SELECT count(*) AS n FROM deployments INDEXED BY deployments_unfinished WHERE ended_at IS NULL',
+    )
     this.#waits = db.prepare("SELECT 1 FROM deployments WHERE id = ? AND state = 'pending'")
     this.#announced = db.prepare('SELECT waiting FROM deployments WHERE id = ?')
     this.#recordNotice = db.prepare('UPDATE deployments SET waiting = ? WHERE id = ?')
+    this.#byState = db.prepare(
+      'SELECT state, count(*) AS count FROM deployments WHERE ended_at IS NULL GROUP BY state',
+    )
     this.#size = db.prepare('SELECT count, bytes FROM queue_sizes WHERE app = ?')
   }
 
@@ -55,6 +64,10 @@ export class QueueRows {
     return schedule(queued, [...readRows(Running, this.#running.iterate())], limits)
   }
 
+  countUnfinished(): number {
+    return Number(this.#unfinished.get()!['n'])
+  }
+
   /** Throws `queue-full`. Database triggers keep the sums. */
   assertHasRoom(app: string, sizeBytes: number): void {
     const sizeOf = (scope: string) => {
@@ -62,6 +75,10 @@ export class QueueRows {
       return { count: Number(kept?.['count'] ?? 0), bytes: Number(kept?.['bytes'] ?? 0) }
     }
     assertQueueHasRoom(app, { app: sizeOf(app), all: sizeOf('') }, sizeBytes)
+  }
+
+  unfinishedByState(): z.infer<typeof StateCount>[] {
+    return [...readRows(StateCount, this.#byState.iterate())]
   }
 
   waits(id: string): boolean {
