@@ -1,11 +1,11 @@
 import { asProblem, Problem } from '#api/problem.ts'
 import type { RemovedCache } from '#api/status/cache.ts'
-import type { BuildCache } from '../buildkit/cache/build-cache.ts'
-import type { DeploymentStore } from '../deployments/store.ts'
-import type { Logger } from '../log.ts'
-import type { PlanCache } from '../railpack/plan-cache.ts'
-import { appSettings } from './app-settings.ts'
-import { deleteApp } from './delete-app.ts'
+import type { BuildCache } from '../../buildkit/cache/build-cache.ts'
+import type { DeploymentStore } from '../../deployments/store.ts'
+import type { Logger } from '../../log.ts'
+import type { PlanCache } from '../../railpack/plan-cache.ts'
+import { appSettings } from '../app-settings.ts'
+import { deleteApp } from '../delete-app.ts'
 
 type CacheDeps = {
   store: Pick<DeploymentStore, 'caches'>
