@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { AwakeStatus } from './awake.ts'
 import { CostStatus } from './cost.ts'
 import { DiskStatus } from './disk.ts'
 import { MachineStatus } from './machine.ts'
@@ -32,7 +33,7 @@ const parts = {
   disk: partOf(DiskStatus),
   cache: partOf(AnyFacts),
   sizes: partOf(SizesStatus),
-  awake: partOf(AnyFacts),
+  awake: partOf(AwakeStatus),
   mirror: partOf(MirrorStatus),
   cost: partOf(CostStatus),
 } satisfies Record<PartName, z.ZodType>

@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Awake } from './awake/awake.ts'
+import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
 import { openBuildDisk, openBuildkit } from './buildkit/open-buildkit.ts'
 import type { Commands } from './commands/commands.ts'
 import { Drain } from './commands/drain.ts'
@@ -15,6 +17,7 @@ import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
 import { retryWhenFull } from './host/disk/retry-when-full.ts'
+import { ownMachine } from './host/own-machine.ts'
 import { sandboxKind } from './host/sandbox/sandbox.ts'
 import { startHousekeeping } from './housekeeping.ts'
 import { listen } from './http/listen.ts'
@@ -36,13 +39,17 @@ import { addAnswers, findVersions } from './versions/at-start.ts'
 import { openRecords, openVolume } from './volume.ts'
 
 /** What every part is opened with. `opening` closes them in the opposite order. */
-type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack }
+type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack; awake: Awake }
+
+/** After the end of a deployment the gateway stays awake for so many looks at its release. */
+const looksAfter = 3
 
 /** Opens the parts, lowest first. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
   obeyCrashOrders(config.crashFile)
   await using opening = new AsyncDisposableStack() // closes the opened parts if one fails to open
-  const start = { config, log, opening }
+  const awake = new Awake()
+  const start = { config, log, opening, awake }
 
   const volume = await openVolume({ ...config, log, opening })
   const outside = openFly(start)
@@ -53,7 +60,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
 
   const stopping = new AbortController()
   const parts = { ...opened, ...running, stopping: stopping.signal }
-  opening.use(startHousekeeping({ ...parts, log }, config))
+  opening.use(startHousekeeping({ ...parts, awake, log }, config))
   const watched = { ...parts, ...config.deployer, releases: parts.store.releases, log }
   opening.use(ReleaseWatch.start(watched, config.releaseLookMs))
   const commands = await openDeployments(start, parts)
@@ -64,9 +71,15 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   })
   log.info({ url: server.url }, 'gateway listens')
 
+  awake.idleStopMs = idleStopMs(config.idleStop, await ownMachine(config.machine))
   const open = opening.move()
-  const { store, restart } = records
-  return { url: server.url, store, restart, [Symbol.asyncDispose]: () => open.disposeAsync() }
+  return {
+    url: server.url,
+    store: records.store,
+    restart: records.restart,
+    untilIdle: (signal: AbortSignal) => untilIdle({ awake, server, log, signal }),
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  }
 }
 
 function openFly({ config, log, opening }: Opening) {
@@ -111,7 +124,7 @@ type Parts = Awaited<ReturnType<typeof openVolume>> &
   Awaited<ReturnType<typeof openRecords>>
 
 /** Resumes what an earlier gateway left, and starts on the queue. */
-async function openRunner({ config, log, opening }: Opening, parts: Parts) {
+async function openRunner({ config, log, opening, awake }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
   const { sources, store, versions, mirror } = parts
   const vault = new Vault(store, config.secrets.key)
@@ -156,6 +169,11 @@ async function openRunner({ config, log, opening }: Opening, parts: Parts) {
       gate: network,
     }),
   )
+  awake.count('deployments', async () =>
+    (await store.status.unfinishedByState()).reduce((sum, { count }) => sum + count, 0),
+  )
+  const justDeployed = awake.extendable('releases', looksAfter * config.releaseLookMs)
+  opening.use(store.onQueueChange(justDeployed))
   const drain = opening.use(new Drain({ store, runner, log }))
   return { vault, network, runner, drain }
 }
@@ -163,7 +181,7 @@ async function openRunner({ config, log, opening }: Opening, parts: Parts) {
 type Running = Awaited<ReturnType<typeof openRunner>>
 
 /** What callers may ask of deployments. */
-async function openDeployments({ config, log, opening }: Opening, parts: Parts & Running) {
+async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
   const { fly, deployer, registry, disk, sources, store, vault, runner, drain, copies } = parts
 
   const submissions = new Submissions({
@@ -183,8 +201,9 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
       log,
     }),
   )
+  awake.count('rollouts', () => rollouts.running)
 
-  const status = openStatus(parts, config)
+  const status = openStatus({ ...parts, awake }, config)
   const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
   const work = { submissions, rollouts, drain, copies, status, doctor }
   return openCommands({ ...work, store, vault, fly, deployer, runner, log })
@@ -192,7 +211,7 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
 
 /** Listens for callers, as the last part that opens. */
 async function openServer(
-  { config, log, opening }: Opening,
+  { config, log, opening, awake }: Opening,
   parts: Parts & Running & { commands: Commands; stopping: AbortSignal },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
@@ -203,7 +222,8 @@ async function openServer(
       commands,
       {
         store,
-        receive: (body, more) => sources.receive(body, more),
+        awake,
+        receive: (body, more) => awake.during('uploads', () => sources.receive(body, more)),
         assertAccepting(upload) {
           using taking = new DisposableStack()
           taking.use(drain.upload())

@@ -1,6 +1,7 @@
 import type { GuestSize } from '#api/status/machine.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
+import type { Awake } from '../awake/awake.ts'
 import type { StatusDeps, StatusReaders } from '../commands/status.ts'
 import type { Config } from '../config.ts'
 import { costReader, rateNow } from './cost.ts'
@@ -18,12 +19,13 @@ export type StatusParts = {
   disk: Pick<DiskWatch, 'state'>
   fly: Pick<MachinesApi, 'machine'>
   versions: Pick<Versions, 'facts'>
+  awake: Pick<Awake, 'status'>
   mirror: Pick<Mirror, 'status'>
 }
 
 /** The parts of `GET /v1/status`. Another part adds a line to `readers`. */
 export function openStatus(parts: StatusParts, config: Config): StatusDeps {
-  const { disk, fly, versions, mirror } = parts
+  const { disk, fly, versions, awake, mirror } = parts
   const store = parts.store.status
   const own = ownMachine(config.machine)
 
@@ -50,6 +52,7 @@ export function openStatus(parts: StatusParts, config: Config): StatusDeps {
     },
     versions: () => versions.facts(),
     sizes: async () => sizesStatus(config, await readSpace(config.buildkit.root)),
+    awake: () => awake.status(),
     mirror: () => mirror.status(),
     cost: costReader(store, priced),
   }
