@@ -36,6 +36,8 @@ type Settings = {
   flyToml?: string
   /** Registers deployments with Fly. */
   registers?: boolean
+  /** The machine of the gateway. */
+  builder?: string | null
 }
 
 /**
@@ -47,6 +49,7 @@ export async function startMachines({
   deploys = 16,
   flyToml = '',
   registers = false,
+  builder = null,
 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
@@ -59,7 +62,7 @@ export async function startMachines({
     releases: registers ? releases : null,
     org: 'personal',
     network: null,
-    builder: null,
+    builder,
     urlTemplate: 'http://{app}.flycast',
     ownerUrlTemplate: 'http://{owner}.{app}.internal:{port}',
     watchMs,
