@@ -8,6 +8,9 @@ export const images = {
   registry: setting('TARMAC_REGISTRY', text, 'registry.fly.io').describe(
     'Registry for the apps’ images, as host or host:port.',
   ),
+  plainHttp: setting('TARMAC_PLAIN_HTTP', list, '').describe(
+    'Registries and mirrors that speak plain HTTP, as host:port, separated by commas, such as a mirror in your private network. Those on loopback always do.',
+  ),
   mirror: z.object({
     url: setting(
       'TARMAC_PUSH_MIRROR',
@@ -31,9 +34,6 @@ export const images = {
       'Seconds that the mirror has to copy an image to the registry. After that, the gateway pushes the image to the registry itself.',
     ),
   }),
-  plainHttp: setting('TARMAC_PLAIN_HTTP', list, '').describe(
-    'Registries and mirrors that speak plain HTTP, as host:port, separated by commas, such as a mirror in your private network. Those on loopback always do.',
-  ),
   registryCache: setting(
     'TARMAC_REGISTRY_CACHE',
     z
