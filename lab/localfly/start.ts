@@ -63,6 +63,7 @@ export async function startLocalfly(options: LocalflyOptions) {
   )
   const mirror = opening.use(new RegistryMirror({ state, token, registry }))
   const mirrorPort = await mirror.listen(options.mirrorPort ?? 0)
+  await inside(mirror.handler, insidePorts.mirror)
   const traffic = new Traffic({ state, flyd, hostile })
   const autostop = opening.use(new Autostop({ state, flyd, traffic }))
   const proxy = await listen(createProxy(state, traffic), options.proxyPort, opening)
