@@ -10,7 +10,8 @@ import { expect, test } from 'vitest'
 const floors = [
   ['main'],
   ['gateway'],
-  ['housekeeping', 'readiness', 'sizes', 'status', 'volume'],
+  ['status'],
+  ['housekeeping', 'readiness', 'sizes', 'volume'],
   ['http'],
   ['pipeline'],
   ['doctor'],
@@ -18,7 +19,7 @@ const floors = [
   ['build', 'deploy'],
   ['railpack', 'sbom'],
   ['isolation', 'sources'],
-  ['buildkit', 'store', 'secrets', 'flytoml', 'versions'],
+  ['buildkit', 'mirror', 'store', 'secrets', 'flytoml', 'versions'],
   ['registry', 'host'],
   ['deployments'],
   ['llb'],

@@ -3,8 +3,11 @@ import { AwakeStatus } from './awake.ts'
 import { CostStatus } from './cost.ts'
 import { DiskStatus } from './disk.ts'
 import { MachineStatus } from './machine.ts'
+import { MirrorStatus } from './mirror.ts'
 import { partOf } from './part.ts'
 import { QueueStatus } from './queue.ts'
+import { SizesStatus } from './sizes.ts'
+import { Versions } from './versions.ts'
 
 /** Facts that a program may print and nothing relies on. */
 const AnyFacts = z.looseObject({})
@@ -25,13 +28,13 @@ export type PartName = (typeof partNames)[number]
 
 const parts = {
   machine: partOf(MachineStatus),
-  versions: partOf(AnyFacts),
+  versions: partOf(Versions),
   queue: partOf(QueueStatus),
   disk: partOf(DiskStatus),
   cache: partOf(AnyFacts),
-  sizes: partOf(AnyFacts),
+  sizes: partOf(SizesStatus),
   awake: partOf(AwakeStatus),
-  mirror: partOf(AnyFacts),
+  mirror: partOf(MirrorStatus),
   cost: partOf(CostStatus),
 } satisfies Record<PartName, z.ZodType>
 

@@ -4,16 +4,19 @@ import { Awake } from './awake/awake.ts'
 import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
 import { openBuildDisk, openBuildkit } from './buildkit/open-buildkit.ts'
 import type { Commands } from './commands/commands.ts'
+import { Drain } from './commands/drain.ts'
 import { openCommands } from './commands/open-commands.ts'
 import { Rollouts } from './commands/rollouts.ts'
 import { Submissions } from './commands/submissions.ts'
 import type { Config } from './config.ts'
+import { openDoctor } from './doctor/open-doctor.ts'
 import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
+import { overUndici } from '#fly/undici-transport.ts'
 import { retryWhenFull } from './host/disk/retry-when-full.ts'
 import { ownMachine } from './host/own-machine.ts'
 import { sandboxKind } from './host/sandbox/sandbox.ts'
@@ -23,6 +26,7 @@ import { NetworkGuard } from './isolation/guard.ts'
 import { openLookupNetwork } from './isolation/planner-network.ts'
 import { verifyIsolation } from './isolation/probe.ts'
 import { openLog, type Logger } from './log.ts'
+import { openMirror } from './mirror/open-mirror.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
 import { plannerAt } from './railpack/open-planner.ts'
@@ -48,9 +52,9 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const awake = new Awake()
   const start = { config, log, opening, awake }
 
-  const volume = await openVolume(config.data, opening)
+  const volume = await openVolume({ ...config, log, opening })
   const outside = openFly(start)
-  const builder = await openBuilder(start, volume)
+  const builder = await openBuilder(start, { ...volume, ...outside })
   const records = await openRecords({ ...config, log, opening }, { ...volume, ...builder })
   const opened = { ...volume, ...outside, ...builder, ...records }
   const running = await openRunner(start, opened)
@@ -73,6 +77,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   return {
     url: server.url,
     store: records.store,
+    restart: records.restart,
     untilIdle: (signal: AbortSignal) => untilIdle({ awake, server, log, signal }),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   }
@@ -80,9 +85,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
 
 function openFly({ config, log, opening }: Opening) {
   const { registry: host, secrets } = config
-  const fly = opening.use(new MachinesApi({ baseUrl: config.fly.api, token: secrets.fly }))
-  const web = { baseUrl: config.fly.webApi, token: secrets.fly }
-  const releases = opening.use(new ReleasesApi(web))
+  const fly = opening.use(new MachinesApi(overUndici(config.fly.api, secrets.fly)))
+  const releases = opening.use(new ReleasesApi(overUndici(config.fly.webApi, secrets.fly)))
   const warnLater = (text: string) => log.warn(text)
   const deployer = opening.use(
     new Deployer({ fly, releases, warnLater, registry: host, ...config.deployer }),
@@ -94,8 +98,12 @@ function openFly({ config, log, opening }: Opening) {
 }
 
 /** The build daemon, its disk, and the planner. */
-async function openBuilder({ config, log, opening }: Opening, { key }: { key: Uint8Array }) {
+async function openBuilder(
+  { config, log, opening }: Opening,
+  { key, registry }: { key: Uint8Array; registry: Registry },
+) {
   const versions = await findVersions(config, miseFolder)
+  const mirror = await openMirror(config, registry, log, opening)
   const { buildkit, daemon, daemonId } = await openBuildkit(config, key, log, opening)
   const disk = opening.use(await openBuildDisk(config, { buildkit, daemon }, log))
 
@@ -107,7 +115,7 @@ async function openBuilder({ config, log, opening }: Opening, { key }: { key: Ui
   const daemonAnswer = buildkit.info(AbortSignal.timeout(probeMs))
   await addAnswers(versions, { planner: planner(), daemon: daemonAnswer }, log)
   log.info({ sandbox: await sandboxKind() }, 'sandbox of the planner')
-  return { buildkit, daemonId, disk, lookups, planner, versions }
+  return { ...mirror, buildkit, daemonId, disk, lookups, planner, versions }
 }
 
 type Parts = Awaited<ReturnType<typeof openVolume>> &
@@ -118,9 +126,9 @@ type Parts = Awaited<ReturnType<typeof openVolume>> &
 /** Resumes what an earlier gateway left, and starts on the queue. */
 async function openRunner({ config, log, opening, awake }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
-  const { sources, store, versions } = parts
+  const { sources, store, versions, mirror } = parts
   const vault = new Vault(store, config.secrets.key)
-  const ports = [config.http.port, config.buildkit.contextPort]
+  const ports = [config.http.port, config.buildkit.contextPort, ...parts.ports]
   const network = opening.use(
     NetworkGuard.start({
       async prove(signal) {
@@ -133,7 +141,7 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   )
 
   const steps = makeSteps(
-    { vault, sources, buildkit, registry, store, fly, deployer, disk },
+    { vault, sources, buildkit, registry, mirror, store, fly, deployer, disk },
     {
       planner,
       assertIsolated: (signal) => network.proven(signal),
@@ -166,14 +174,15 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   )
   const justDeployed = awake.extendable('releases', looksAfter * config.releaseLookMs)
   opening.use(store.onQueueChange(justDeployed))
-  return { vault, network, runner }
+  const drain = opening.use(new Drain({ store, runner, log }))
+  return { vault, network, runner, drain }
 }
 
 type Running = Awaited<ReturnType<typeof openRunner>>
 
 /** What callers may ask of deployments. */
 async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
-  const { fly, deployer, registry, disk, sources, store, vault, runner } = parts
+  const { fly, deployer, registry, disk, sources, store, vault, runner, drain, copies } = parts
 
   const submissions = new Submissions({
     store,
@@ -195,7 +204,9 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   awake.count('rollouts', () => rollouts.running)
 
   const status = openStatus({ ...parts, awake }, config)
-  return openCommands({ store, vault, fly, deployer, submissions, rollouts, status, runner, log })
+  const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
+  const work = { submissions, rollouts, drain, copies, status, doctor }
+  return openCommands({ ...work, store, vault, fly, deployer, runner, log })
 }
 
 /** Listens for callers, as the last part that opens. */
@@ -203,7 +214,7 @@ async function openServer(
   { config, log, opening, awake }: Opening,
   parts: Parts & Running & { commands: Commands; stopping: AbortSignal },
 ) {
-  const { buildkit, planner, disk, sources, store, integrity, network, flyAccess } = parts
+  const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
   const { commands, stopping } = parts
 
   return opening.use(
@@ -214,8 +225,11 @@ async function openServer(
         awake,
         receive: (body, more) => awake.during('uploads', () => sources.receive(body, more)),
         assertAccepting(upload) {
+          using taking = new DisposableStack()
+          taking.use(drain.upload())
           network.assertAccepting()
-          return disk.reserve(upload)
+          taking.use(disk.reserve(upload))
+          return taking.move()
         },
         appDefaults: {
           region: config.fly.region,

@@ -11,6 +11,7 @@ import { controlPort, flyControl } from './hostile-control.ts'
 import { Hostile } from './hostile.ts'
 import { RequestLimits } from './limits.ts'
 import { machinesApi } from './machines-api.ts'
+import { RegistryMirror } from './mirror.ts'
 import { startFlyNames } from './name-server.ts'
 import { macOf, Podman } from './podman.ts'
 import { createProxy } from './proxy.ts'
@@ -28,6 +29,8 @@ export type LocalflyOptions = {
   proxyPort: number
   controlPort?: number
   registryFrontPort: number
+  /** Of the registry mirror. Default: a free one. */
+  mirrorPort?: number
   /** host:port of the lab's registry. */
   registry: string
   token: string
@@ -60,6 +63,8 @@ export async function startLocalfly(options: LocalflyOptions) {
     readOnly((req, res) => forward(req, res, registry)),
     insidePorts.images,
   )
+  const mirror = opening.use(new RegistryMirror({ state, token, registry }))
+  const mirrorPort = await mirror.listen(options.mirrorPort ?? 0)
   const traffic = new Traffic({ state, flyd, hostile })
   const autostop = opening.use(new Autostop({ state, flyd, traffic }))
   const openProxy = () => createProxy(state, traffic)
@@ -75,7 +80,7 @@ export async function startLocalfly(options: LocalflyOptions) {
   const apiPort = await listen(faultyApi, options.apiPort, opening)
   await inside(faultyApi, insidePorts.api)
   const control = await listen(
-    controlPort({ hostile, autostop, limits }),
+    controlPort({ hostile, autostop, limits, mirror }),
     options.controlPort ?? 0,
     opening,
   )
@@ -84,6 +89,8 @@ export async function startLocalfly(options: LocalflyOptions) {
     flyApi: `http://127.0.0.1:${apiPort}`,
     apps: `http://localhost:${proxy}`,
     registry: `127.0.0.1:${front}`,
+    /** The mirror of the registry, as `http://host:port`. */
+    mirror: `http://127.0.0.1:${mirrorPort}`,
     flyControl: `http://127.0.0.1:${control}`,
     /** Where machines reach the API, the registry, and base images. */
     inside: {

@@ -10,17 +10,22 @@ import { readSpace } from '../host/disk/disk-space.ts'
 import type { DiskWatch } from '../host/disk/disk-watch.ts'
 import { gatewayVersion } from '../host/gateway-version.ts'
 import { type OwnMachine, ownMachine } from '../host/own-machine.ts'
+import type { Mirror } from '../mirror/mirror.ts'
+import { sizesStatus } from '../sizes.ts'
+import type { Versions } from '../versions/versions.ts'
 
 export type StatusParts = {
   store: Pick<DeploymentStore, 'status'>
   disk: Pick<DiskWatch, 'state'>
   fly: Pick<MachinesApi, 'machine'>
+  versions: Pick<Versions, 'facts'>
   awake: Pick<Awake, 'status'>
+  mirror: Pick<Mirror, 'status'>
 }
 
 /** The parts of `GET /v1/status`. Another part adds a line to `readers`. */
 export function openStatus(parts: StatusParts, config: Config): StatusDeps {
-  const { disk, fly, awake } = parts
+  const { disk, fly, versions, awake, mirror } = parts
   const store = parts.store.status
   const own = ownMachine(config.machine)
 
@@ -45,7 +50,10 @@ export function openStatus(parts: StatusParts, config: Config): StatusDeps {
       const { freeBytes, sizeBytes } = space ?? { freeBytes: 0, sizeBytes: 0 }
       return { ...disk.state(), freeBytes, sizeBytes }
     },
+    versions: () => versions.facts(),
+    sizes: async () => sizesStatus(config, await readSpace(config.buildkit.root)),
     awake: () => awake.status(),
+    mirror: () => mirror.status(),
     cost: costReader(store, priced),
   }
   return { version: gatewayVersion(), startedAt: new Date(), readers }
