@@ -36,6 +36,8 @@ export const calls: readonly Call[] = [
   call('GET', 'secrets', 'list the names of build secrets'),
   call('PUT', 'secret', 'store a build secret'),
   call('DELETE', 'secret', 'delete a build secret'),
+  call('GET', 'status', 'read the state of the gateway: versions, machine, queue, disk, cost'),
+  call('POST', 'doctor', 'try what only the machine and Fly can settle'),
   call('GET', 'problem', 'what the code of a problem means'),
   call('GET', 'health', 'whether the gateway answers'),
   call('GET', 'ready', 'whether the gateway can deploy, and what it lacks'),

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { DeploymentOptions } from './options.ts'
 import { ProblemBody } from './problem/body.ts'
+import { DeploymentCost } from './status/cost.ts'
 
 /** The state of a deployment. The gateway's `deployments/states.ts` has the transitions. */
 export const DeploymentState = z.enum([
@@ -178,6 +179,8 @@ export const Deployment = z.object({
   releaseState: ReleaseState.nullable().default(null),
   /** The crashes of its machines since it went live, newest first; the newest 20. */
   crashes: z.array(Crash).default([]),
+  /** What it took of the builder's machine, once it has ended. Null: nothing. */
+  cost: DeploymentCost.nullable().default(null),
   problem: ProblemBody.nullable(),
   /**
    * Set when cancel is requested. The state becomes `cancelled` once nothing of the deployment runs

@@ -96,6 +96,8 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     ...(await networkSettings),
     TARMAC_CONTEXT_PORT: String(contextPort),
     TARMAC_RAILPACK: planner.path,
+    // The lab may run Debian 12's runc 1.1.5. The gateway warns about it at its start.
+    TARMAC_ALLOW_OLD: 'runc',
     TARMAC_PLAN_NETWORK: 'none', // neither the stand-in nor the stub for mise uses the network
     TARMAC_REGISTRY: localfly.registry,
     TARMAC_FLY_API: localfly.flyApi,
@@ -106,6 +108,10 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     TARMAC_URL: `http://{app}.localhost:${proxyPort}/`,
     TARMAC_OWNER_URL: `http://{owner}.{app}.localhost:${proxyPort}/`,
     TARMAC_LOG_LEVEL: 'info',
+    // The lab shares its disk with everything else on this machine, so its cache may stay longer.
+    TARMAC_DISK_SOFT: '0',
+    TARMAC_DISK_HIGH: '10%',
+    TARMAC_DISK_LOW: '5%',
     TARMAC_PROXY_PAUSE: '1', // the lab's proxy notices changes at once
     TARMAC_DRAIN: '5',
     // the same at the next start
@@ -139,6 +145,8 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   return {
     ...addresses,
     fly: localfly.fly,
+    /** Where machines reach Fly and the package registries: the settings of an appliance. */
+    inside: { ...localfly.inside, network: await networkSettings },
     dir,
     planner,
     bridge: buildkitd.bridge,

@@ -10,14 +10,16 @@ import { expect, test } from 'vitest'
 const floors = [
   ['main'],
   ['gateway'],
-  ['housekeeping', 'readiness'],
+  ['status'],
+  ['housekeeping', 'readiness', 'sizes'],
   ['http'],
   ['pipeline'],
+  ['doctor'],
   ['commands'],
   ['build', 'deploy'],
-  ['railpack'],
+  ['railpack', 'sbom'],
   ['isolation', 'sources'],
-  ['buildkit', 'store', 'secrets', 'flytoml'],
+  ['buildkit', 'store', 'secrets', 'flytoml', 'versions'],
   ['registry', 'host'],
   ['deployments'],
   ['llb'],
@@ -38,7 +40,12 @@ const keepers: Record<string, string[]> = {
   'node:sqlite': ['store'],
   'node:child_process': ['host'],
   pino: ['log'],
-  zod: ['settings', 'railpack', 'registry', 'deploy', 'buildkit', 'store'],
+  '@cyclonedx/cyclonedx-library/Enums': ['sbom'],
+  '@cyclonedx/cyclonedx-library/Models': ['sbom'],
+  '@cyclonedx/cyclonedx-library/Serialize': ['sbom'],
+  '@cyclonedx/cyclonedx-library/SPDX': ['sbom'],
+  '@cyclonedx/cyclonedx-library/Spec': ['sbom'],
+  zod: ['settings', 'railpack', 'registry', 'deploy', 'buildkit', 'store', 'versions'],
 }
 
 const root = join(import.meta.dirname, '..')

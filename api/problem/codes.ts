@@ -186,6 +186,10 @@ export const problems = {
   ),
   'volume-locked': row(503, 'gateway', true, 'Another gateway has the volume'),
   'database-unusable': row(503, 'gateway', false, 'The records cannot be opened'),
+  'version-too-old': row(503, 'gateway', false, 'A part of the builder is too old to be safe'),
+  draining: row(503, 'gateway', true, 'The gateway takes no new work: it is about to be replaced'),
+  'records-newer': row(409, 'source', false, 'The gateway holds newer records than the backup'),
+  'backup-invalid': row(422, 'source', false, 'The file is no backup that the gateway can take'),
   'not-ready': row(503, 'gateway', true, 'The gateway is not ready'),
   internal: row(500, 'gateway', false, 'Something went wrong inside the gateway'),
 } as const satisfies Record<string, Row>

@@ -113,6 +113,10 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'gateway-died': 1,
   'volume-locked': 69,
   'database-unusable': 69,
+  'version-too-old': 69,
+  draining: 69,
+  'records-newer': 4,
+  'backup-invalid': 4,
   'not-ready': 69,
   internal: 1,
 }

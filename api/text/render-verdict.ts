@@ -1,5 +1,6 @@
 import { type Crash, type Deployment, isFinal } from '../deployment.ts'
 import { type ProblemCode, problems } from '../problem/codes.ts'
+import { type DeploymentCost, moneyText } from '../status/cost.ts'
 import { faultTexts } from '../problem/fault-texts.ts'
 import { tellingLines } from './telling-lines.ts'
 import { visible, visibleLines } from './visible-text.ts'
@@ -16,6 +17,7 @@ type Verdict = Pick<Deployment, 'id' | 'app' | 'state' | 'url'> & {
   problem: VerdictProblem | null
   crashes?: Crash[] | undefined
   machines?: { id: string; warning?: string | undefined }[] | undefined
+  cost?: DeploymentCost | null | undefined
 }
 
 /** The commands that a reader can run next. */
@@ -49,9 +51,16 @@ export function renderVerdict(deployment: Verdict, commands = curlCommands): str
   if (state === 'live' && release) lines.unshift(renderRelease(deployment, release, commands))
   if (!problem && state === 'built' && image) lines.push(image.reference)
   if (state === 'live') lines.push(...machineWarnings(deployment), ...crashWarnings(deployment))
+  lines.push(...costOf(deployment))
   if (state === 'live' && url) lines.push(url)
   return `\n${lines.map((line) => `${visibleLines(line)}\n`).join('')}`
 }
+
+/** Only where the price is known. */
+const costOf = ({ cost }: Verdict): string[] =>
+  cost?.currency && cost.amount !== null
+    ? [`cost: ${moneyText(cost.amount, cost.currency)} (${cost.machineSeconds} machine-seconds)`]
+    : []
 
 const machineWarnings = ({ machines = [] }: Verdict): string[] =>
   machines.flatMap(({ id, warning }) => (warning ? [`warning: Machine ${id}: ${warning}`] : []))

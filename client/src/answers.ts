@@ -5,6 +5,7 @@ import type { StreamMessage } from '#api/event-stream.ts'
 import { NewEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
 import { ProblemBody } from '#api/problem/body.ts'
+import { DeploymentCost } from '#api/status/cost.ts'
 
 /**
  * What the client reads of a deployment's record. A newer gateway may have more fields, and codes
@@ -23,6 +24,7 @@ const DeploymentRecord = Deployment.pick({
   release: z.number().nullable().default(null),
   owner: z.string().nullable().default(null),
   crashes: z.array(Crash).optional(),
+  cost: DeploymentCost.nullable().optional(),
 })
 export type DeploymentRecord = z.infer<typeof DeploymentRecord>
 

@@ -6,6 +6,7 @@ import { openCommands } from './commands/open-commands.ts'
 import { Rollouts } from './commands/rollouts.ts'
 import { Submissions } from './commands/submissions.ts'
 import type { Config } from './config.ts'
+import { openDoctor } from './doctor/open-doctor.ts'
 import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
@@ -26,16 +27,19 @@ import { openLog, type Logger } from './log.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
 import { plannerAt } from './railpack/open-planner.ts'
-import { probe, probeMs, readiness } from './readiness.ts'
-import { onLoopback } from './registry/image-access.ts'
+import { miseFolder } from './railpack/prepare.ts'
+import { probeMs, readiness } from './readiness.ts'
+import { speaksPlainHttp } from './registry/image-access.ts'
 import { Registry } from './registry/registry.ts'
 import { ownKey } from './secrets/own-key.ts'
 import { Vault } from './secrets/vault.ts'
 import { Sources } from './sources/sources.ts'
+import { openStatus } from './status/open-status.ts'
 import { databaseIn } from './store/backup.ts'
 import { IntegrityWatch } from './store/integrity/integrity-watch.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 import { lockVolume } from './store/volume-lock.ts'
+import { addAnswers, findVersions } from './versions/at-start.ts'
 
 /** What every part is opened with. `opening` closes them in the opposite order. */
 type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack }
@@ -89,12 +93,14 @@ function openFly({ config, log, opening }: Opening) {
     new Deployer({ fly, releases, warnLater, registry: host, ...config.deployer }),
   )
   const login = { username: 'x', password: secrets.fly }
-  const registry = opening.use(new Registry({ host, login, insecure: onLoopback(host) }))
+  const insecure = speaksPlainHttp(host, config.plainHttp)
+  const registry = opening.use(new Registry({ host, login, insecure }))
   return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }
 }
 
 /** The build daemon, its disk, and the planner. */
 async function openBuilder({ config, log, opening }: Opening, { key }: { key: Uint8Array }) {
+  const versions = await findVersions(config, miseFolder)
   const { buildkit, daemon, daemonId } = await openBuildkit(config, key, log, opening)
   const disk = opening.use(await openBuildDisk(config, { buildkit, daemon }, log))
 
@@ -103,12 +109,10 @@ async function openBuilder({ config, log, opening }: Opening, { key }: { key: Ui
     config.planNetwork === 'public' ? opening.use(await retryWhenFull(disk, openLookups)) : null
 
   const planner = plannerAt(config.railpack, probeMs)
-  const { ok, detail } = await probe(planner())
-  log[ok ? 'info' : 'error'](
-    { planner: detail, sandbox: await sandboxKind() },
-    ok ? 'planner found' : 'no planner',
-  )
-  return { buildkit, daemonId, disk, lookups, planner }
+  const daemonAnswer = buildkit.info(AbortSignal.timeout(probeMs))
+  await addAnswers(versions, { planner: planner(), daemon: daemonAnswer }, log)
+  log.info({ sandbox: await sandboxKind() }, 'sandbox of the planner')
+  return { buildkit, daemonId, disk, lookups, planner, versions }
 }
 
 async function openRecords(
@@ -131,12 +135,15 @@ type Parts = Awaited<ReturnType<typeof openVolume>> &
 /** Resumes what an earlier gateway left, and starts on the queue. */
 async function openRunner({ config, log, opening }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
-  const { sources, store } = parts
+  const { sources, store, versions } = parts
   const vault = new Vault(store, config.secrets.key)
   const ports = [config.http.port, config.buildkit.contextPort]
   const network = opening.use(
     NetworkGuard.start({
-      prove: (signal) => verifyIsolation(buildkit, { ...config.buildNetwork, ports }, signal),
+      async prove(signal) {
+        versions.add('buildkitd', { ...(await buildkit.info(signal)), note: null })
+        return verifyIsolation(buildkit, { ...config.buildNetwork, ports }, signal)
+      },
       daemon: daemonId,
       log,
     }),
@@ -198,16 +205,10 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
     }),
   )
 
-  return openCommands({
-    store,
-    vault,
-    fly,
-    deployer,
-    submissions,
-    rollouts,
-    runner,
-    log,
-  })
+  const status = openStatus(parts, config)
+  const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
+  const run = { submissions, rollouts, runner, status, doctor }
+  return openCommands({ store, vault, fly, deployer, log, ...run })
 }
 
 /** Listens for callers, as the last part that opens. */

@@ -5,7 +5,7 @@ import type { Logger } from './log.ts'
 import type { Sources } from './sources/sources.ts'
 
 type HousekeepingDeps = {
-  store: Pick<DeploymentStore, 'sourcesInUse' | 'expireQueued' | 'dropLogs'>
+  store: Pick<DeploymentStore, 'sourcesInUse' | 'expireQueued' | 'dropLogs' | 'status'>
   sources: Pick<Sources, 'sweep'>
   ballast: Pick<Ballast, 'fill'>
   log: Logger
@@ -17,7 +17,7 @@ const everyMs = 10 * 60_000
 
 /**
  * Now and every 10 minutes: refills the ballast, removes sources that no record needs, ends
- * deployments that waited too long, and drops old logs. A failure is logged, and the next job runs.
+ * deployments that waited too long, counts machine time, and drops old logs. A failure is logged, and the next job runs.
  * Disposing waits for the job that runs.
  */
 export function startHousekeeping(
@@ -31,6 +31,7 @@ export function startHousekeeping(
       if (removed > 0) log.info({ removed }, 'left-over sources removed')
     },
     () => store.expireQueued(limits.queueMs),
+    () => store.status.countMachineTime(),
     async () => {
       const dropped = await store.dropLogs(keepLogs, stopping)
       if (dropped > 0) log.info({ dropped }, 'old logs dropped')

@@ -1,40 +1,68 @@
 #!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
-import { type Config, ConfigError, readConfig } from './config.ts'
+import { ConfigError, readConfig } from './config.ts'
+import { gatewayVersion } from './host/gateway-version.ts'
 import { serveFirst } from './host/priority.ts'
 import { backup, restore } from './store/backup.ts'
+import { sbomFile, treeRoot } from './versions/versions.ts'
 
 const usage = `tarmac-gateway                start, and serve until a signal; a second signal ends it at once
 tarmac-gateway backup FILE    copy the records into a new file, also while a gateway runs
-tarmac-gateway restore FILE   put the records of this file in place; the earlier ones are kept beside them`
+tarmac-gateway restore FILE   put the records of this file in place; the earlier ones are kept beside them
+tarmac-gateway doctor         try what only this machine and Fly can settle, and say what to do; exit code 1: something failed
+                              --json   --bundle FILE: write a support file   --app NAME: try this app's repository
+                              --push: push a tiny image to it too, and remove it
+tarmac-gateway sbom           print the list of packages in this image (CycloneDX, JSON)`
+
+/** The commands with a file, and without one. Each returns what it prints. */
+const withFile: Record<string, (file: string) => string> = {
+  backup(file) {
+    const { data } = readConfig(process.env)
+    backup(data, file)
+    return `The records of ${data} are in ${file}.`
+  },
+  restore(file) {
+    const { previous } = restore(readConfig(process.env).data, file)
+    return `The records of ${file} are restored${previous ? `; the previous records are in ${previous}` : ''}.`
+  },
+}
+const alone: Record<string, () => Promise<string>> = { sbom: readSbom }
 
 /** The command `tarmac-gateway`. Exits with 2 for a wrong use or setting, with 1 for a Problem. */
 const [command, file, ...rest] = process.argv.slice(2)
-if (
-  rest.length > 0 ||
-  (command !== undefined && (!file || !['backup', 'restore'].includes(command)))
-)
-  end(usage, 2)
+if (command === 'doctor') await doctor(process.argv.slice(3))
 try {
-  const config = readConfig(process.env)
-  if (!file) await serve(config)
-  else if (command === 'backup') {
-    backup(config.data, file)
-    end(`The records of ${config.data} are in ${file}.`, 0)
-  } else {
-    const { previous } = restore(config.data, file)
-    end(
-      `The records of ${file} are restored${previous ? `; the previous records are in ${previous}` : ''}.`,
-      0,
-    )
-  }
+  if (command === undefined) await serve()
+  const run = file === undefined ? alone[command!] : withFile[command!]?.bind(null, file)
+  if (run === undefined || rest.length > 0) end(usage, 2)
+  // Without an exit, which would cut what a pipe has not taken yet.
+  process.stdout.write(`${(await run()).trimEnd()}\n`)
 } catch (error) {
   if (error instanceof ConfigError) end(error.message, 2)
-  if (error instanceof Problem) end([error.message, error.cause].filter(Boolean).join('\n'), 1)
+  if (error instanceof Problem) {
+    // 2: to start again would change nothing, so `keep-running.sh` does not.
+    const code = error.code === 'version-too-old' ? 2 : 1
+    end([error.message, error.cause].filter(Boolean).join('\n'), code)
+  }
   throw error
 }
 
-async function serve(config: Config): Promise<void> {
+async function doctor(args: string[]): Promise<never> {
+  const { readArguments, runDoctor } = await import('./doctor/run-doctor.ts')
+  try {
+    const { text, code } = await runDoctor(readConfig(process.env), readArguments(args))
+    process.stdout.write(`${text}\n`)
+    process.exit(code)
+  } catch (error) {
+    if (error instanceof ConfigError) end(error.message, 2)
+    end(`${errorMessage(error)}\n\n${usage}`, 2)
+  }
+}
+
+async function serve(): Promise<never> {
+  const config = readConfig(process.env)
   serveFirst()
   const { startGateway } = await import('./gateway.ts') // here, because a backup does not need it
   const gateway = await startGateway(config)
@@ -50,7 +78,17 @@ async function serve(config: Config): Promise<void> {
   process.exit(0)
 }
 
+/** The image has it as a file, which its build made. Elsewhere it is made now. */
+async function readSbom(): Promise<string> {
+  try {
+    return readFileSync(sbomFile, 'utf8')
+  } catch {
+    const { partsOf, sbomOf } = await import('./sbom/sbom.ts')
+    return sbomOf(partsOf(treeRoot, gatewayVersion()))
+  }
+}
+
 function end(text: string, code: number): never {
-  process[code === 0 ? 'stdout' : 'stderr'].write(`${text}\n`)
+  process.stderr.write(`${text}\n`)
   process.exit(code)
 }

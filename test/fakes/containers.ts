@@ -20,6 +20,7 @@ let made = 0
 export class FakeContainers implements Containers {
   /** What images do, by repository. All others are good. */
   readonly programs = new Map<string, Program>()
+  readonly hostAddress = '127.0.0.1'
   readonly #running = new Map<string, Running>()
   /** Programs that ended: commands may still ask for their exits. */
   readonly #subnet = `127.${64 + (process.pid % 128)}.${made++ % 256}`
@@ -40,7 +41,7 @@ export class FakeContainers implements Containers {
     const server = program === 'silent' || program === 'crashes' ? null : serve(spec, program)
     if (server) await once(server, 'listening')
     this.#running.set(spec.name, { spec, server, ended, end })
-    if (program === 'crashes') end({ code: 1, oomKilled: false })
+    if (program === 'crashes') setTimeout(end, 100, { code: 1, oomKilled: false })
     return { id: spec.name, pid: process.pid, command: 'node gateway' }
   }
 

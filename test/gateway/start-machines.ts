@@ -117,7 +117,9 @@ export async function startMachines({
   let parts = await start()
   /** The commands of the gateway that runs now: it may be started again. */
   const commandsOf = (now: () => typeof parts): Commands => {
-    const open = () => openCommands({ store, vault, fly, deployer, log, ...now() })
+    const status = { version: 'test', startedAt: new Date(), readers: {} }
+    const doctor = () => Promise.reject(new Error('not part of this test'))
+    const open = () => openCommands({ store, vault, fly, deployer, log, status, doctor, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it.
       ownKeys: () => Object.keys(open()).filter((name) => name !== 'submit'),

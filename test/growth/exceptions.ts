@@ -5,9 +5,18 @@
 export const exceptions: Record<string, string> = {
   'client/src/': 'runs on the machine of its user, for this user alone, and never in the gateway',
   'gateway/src/config.ts': 'the operator sets it',
+  'gateway/src/doctor/': 'reads what this machine, its kernel and Fly say, when the operator asks',
+  'gateway/src/http/routes/doctor.ts › examineGateway':
+    'reads by jsonObject, which has its row, and three fields of it',
+  'api/status/prices.ts › PriceTable': 'the operator sets it',
+  'api/doctor/render.ts › renderFindings':
+    'renders what our own probes found, by visible, which has its row',
   'gateway/src/settings/': 'the operator sets it',
   'api/flow/crash-point.ts': 'tests set it',
   'gateway/src/store/': 'reads what the gateway itself has written; the writers have their limits',
+  'gateway/src/versions/':
+    'reads what programs, npm and files of the image say, not what a stranger says',
+  'gateway/src/sbom/': 'reads what dpkg and npm have written on this machine',
   'gateway/src/deployments/packed-json.ts › unpackJson':
     'reads what the gateway itself has written',
   'gateway/src/host/tree-manifest.ts › readManifest': 'reads what the gateway itself has written',

@@ -31,6 +31,8 @@ type BuildkitOptions = {
    * gateway does not run the daemon.
    */
   mirrors?: Record<string, string[]>
+  /** Registries beyond those on loopback that speak plain HTTP. */
+  plainHttp?: readonly string[]
   /** The root folder of the daemon, if it is on this machine. */
   root?: string
 }
@@ -59,6 +61,7 @@ export class Buildkit {
       loginFor,
       own: images.own,
       mirrors: mirrors ?? {},
+      plainHttp: options.plainHttp ?? [],
       keepMs: images.refreshMs,
     })
     this.#images = new ImagePolicy({ ...images, daemonAsks: mirrors === undefined }, this.#access)

@@ -1,10 +1,12 @@
 import type { OwnSettings } from '#api/options/app-settings.ts'
 import type { NewCancelRequest, Deployment, SourceFacts } from '#api/deployment.ts'
+import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { DriftReport, Release, ReleaseDiff } from '#api/release.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
 import type { SecretFacts } from '#api/secret.ts'
+import type { GatewayStatus } from '#api/status/status.ts'
 import type { PageRequest } from '../deployments/release-store.ts'
 import type { RolloutRequest } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
@@ -71,6 +73,10 @@ export type Commands = {
   release(caller: Principal, target: Target, number: number): Promise<Release>
   releaseDiff(caller: Principal, target: Target, from: number, to: number): Promise<ReleaseDiff>
 
+  /** The gateway and its machine: versions, queue, disk, cost and so on. */
+  status(caller: Principal): Promise<GatewayStatus>
+  /** Tries what only the machine and Fly can settle, and makes the files of a support bundle. */
+  doctor(caller: Principal, request: DoctorRequest): Promise<DoctorAnswer>
   drift(caller: Principal, app: string): Promise<DriftReport>
   /** `foreign`: also an app that the gateway did not create. */
   deleteApp(caller: Principal, app: string, foreign: boolean): Promise<void>

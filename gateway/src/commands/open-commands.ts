@@ -1,3 +1,4 @@
+import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import { findRelease } from '../deployments/release-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
@@ -12,6 +13,7 @@ import { driftOf } from './drift.ts'
 import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
+import { gatewayStatus, type StatusDeps } from './status.ts'
 import type { Submissions } from './submissions.ts'
 
 export type CommandDeps = {
@@ -21,6 +23,8 @@ export type CommandDeps = {
   deployer: Deployer
   submissions: Submissions
   rollouts: Rollouts
+  status: StatusDeps
+  doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
   log: Logger
   runner: {
     cancel: (
@@ -59,6 +63,8 @@ export function openCommands(deps: CommandDeps): Commands {
     releaseDiff: async (_caller, target, from, to) =>
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
+    status: () => gatewayStatus(deps.status),
+    doctor: (_caller, request) => deps.doctor(request),
     drift: (_caller, app) => driftOf(app, { fly, store, log }, deadline()),
     deleteApp: (_caller, app, foreign) =>
       deleteApp(app, foreign, { store, fly, deployer }, deadline()),

@@ -14,6 +14,7 @@ import type { QueueLimits } from './queue.ts'
 import type { NewRelease, PageRequest, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'
 import type { SealedSecret } from './secret-store.ts'
+import type { StatusStore } from './status/status-store.ts'
 
 export type NewDeployment = {
   id: string
@@ -104,6 +105,7 @@ export type Life = {
 export interface DeploymentStore {
   readonly releases: ReleaseStore
   readonly rollouts: RolloutStore
+  readonly status: StatusStore
   /**
    * Writes the record and its first event (`pending`), with the app's settings as defaults of the
    * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy` or

@@ -11,6 +11,7 @@ import { changeApp, readApp } from './routes/apps.ts'
 import { cancelDeployment } from './routes/cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './routes/create-deployment.ts'
 import { deployAndFollow } from './routes/deploy.ts'
+import { examineGateway } from './routes/doctor.ts'
 import { readReadiness } from './routes/health.ts'
 import { readProblem } from './routes/problems.ts'
 import { listDeployments, readDeployment } from './routes/read-deployments.ts'
@@ -24,6 +25,7 @@ import {
 } from './routes/releases.ts'
 import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from './routes/rollouts.ts'
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
+import { readStatus } from './routes/status.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
 export function httpApp(commands: Commands, server: ServerDeps, authorize: Authorize): Express {
@@ -46,6 +48,8 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   app.post(routes.deployments, createDeployment(commands, server))
   app.get(routes.deployments, listDeployments(commands))
   app.delete(routes.app, removeApp(commands))
+  app.get(routes.status, readStatus(commands))
+  app.post(routes.doctor, examineGateway(commands))
   app.get(routes.drift, readDrift(commands))
   app.get(routes.releases, listReleases(commands))
   app.get(routes.release, readRelease(commands))

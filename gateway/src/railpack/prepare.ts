@@ -88,7 +88,7 @@ const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
  * railpack looks for mise only here. It also keeps mise's caches and locks here, and runs what it
  * finds.
  */
-const miseFolder = '/tmp/railpack/mise'
+export const miseFolder = '/tmp/railpack/mise'
 
 /** The mise programs there, without the caches: each run has its own caches. */
 async function miseFiles(): Promise<Record<string, string>> {

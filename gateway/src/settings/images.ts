@@ -8,6 +8,9 @@ export const images = {
   registry: setting('TARMAC_REGISTRY', text, 'registry.fly.io').describe(
     'Registry for the apps’ images, as host or host:port.',
   ),
+  plainHttp: setting('TARMAC_PLAIN_HTTP', list, '').describe(
+    'Registries and mirrors that speak plain HTTP, as host:port, separated by commas, such as a mirror in your private network. Those on loopback always do.',
+  ),
   registryCache: setting(
     'TARMAC_REGISTRY_CACHE',
     z

@@ -16,6 +16,11 @@ export const port = whole({ min: 0, max: 65_535 })
 export const count = whole({ min: 1, max: 1_000_000_000 })
 export const countOrNone = whole({ min: 0, max: 1_000_000_000 })
 export const days = number({ above: 0, max: maxDays })
+/** A count, or `auto` (null): it follows the machine's size. */
+export const countOrAuto = z.preprocess(
+  (value) => (value === 'auto' ? null : value),
+  count.nullable(),
+)
 
 export const seconds = number({ above: 0, max: maxSeconds })
 /** Seconds as milliseconds; `pauseMs` may be 0. */

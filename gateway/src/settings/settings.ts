@@ -4,6 +4,7 @@ import { fly } from './fly.ts'
 import { images } from './images.ts'
 import { limits } from './limits.ts'
 import { machine } from './machine.ts'
+import { prices } from './prices.ts'
 import { server, testing } from './server.ts'
 
 /**
@@ -17,5 +18,6 @@ export const settings = z.object({
   ...build,
   ...images,
   ...limits,
+  ...prices,
   ...testing,
 })

@@ -52,6 +52,7 @@ export type Body = Pick<
   | 'retryOf'
   | 'release'
   | 'crashes'
+  | 'cost'
 >
 export type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededBy'>>
 
@@ -67,6 +68,7 @@ const emptyBody = (): Omit<Body, 'options'> => ({
   url: null,
   release: null,
   crashes: [],
+  cost: null,
   problem: null,
   cancel: null,
   supersededBy: null,
@@ -184,6 +186,7 @@ const StoredBody = z.looseObject({
   url: z.string().nullable(),
   release: z.number().nullable(),
   crashes: z.array(part),
+  cost: part.nullable(),
   problem: part.nullable(),
   cancel: part.nullable(),
   supersededBy: z.string().nullable(),

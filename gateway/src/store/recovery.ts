@@ -14,7 +14,8 @@ export async function startLife(
   tables: Tables,
   life: Life & { alone: boolean; reason: string },
 ): Promise<{ claims: Claim[]; ended: Deployment[] }> {
-  const { deployments, suspects, tools } = tables
+  const { deployments, suspects, costs, tools } = tables
+  tools.transaction(() => costs.begin())
   const ended = await endDamaged(tables)
   return tools.transaction(() => {
     // Deployments that other gateways run are not suspect.
@@ -23,6 +24,12 @@ export async function startLife(
     suspects.holdBack()
     return { claims, ended: ended.map((id) => toDeployment(deployments.find(id)!)) }
   })
+}
+
+/** See `DeploymentStore.endLife`. For use within a transaction of the store. */
+export function endLife({ suspects, costs }: Tables): void {
+  costs.settle()
+  suspects.endLife()
 }
 
 /** Unreadable records must not prevent the start of the gateway, nor block their app. */

@@ -28,27 +28,16 @@ import { dropLogs } from './log-retention.ts'
 import { openDatabase } from './open-database.ts'
 import { expireQueued, publishQueuePositions } from './queue.ts'
 import { memberOf, type Row, toDeployment } from './record.ts'
-import { recoverLeft, startLife } from './recovery.ts'
+import { endLife, recoverLeft, startLife } from './recovery.ts'
 import type { Holder } from './rows/deployment-rows.ts'
 import { findByKey, pageOfKey } from './rows/request-keys.ts'
-import type { StoreTools } from './store-tools.ts'
+import { openStatusStore } from './rows/open-status-store.ts'
+import type { StoreSettings, StoreTools } from './store-tools.ts'
 import { openTables, type Tables } from './tables.ts'
 import { transactionsOn } from './transactions.ts'
 
 /** The default, for tests that are not about limits. */
 const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: Infinity }
-
-type StoreSettings = {
-  /** Milliseconds since 1970. */
-  now: () => number
-  /**
-   * True if this gateway holds the volume alone (see `lockVolume`). Then no other runner has a
-   * deployment at the start, whatever its lease says.
-   */
-  alone: boolean
-  /** Called when the disk is full. Returns whether another attempt makes sense. */
-  makeRoom: () => boolean
-}
 
 /** The store in one SQLite file (or `:memory:`). */
 export function openSqliteStore(
@@ -70,6 +59,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly #tables: Tables
   readonly releases
   readonly rollouts
+  readonly status
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
     this.#db = db
@@ -79,6 +69,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.#tables = openTables(db, { time, transaction: this.#transaction })
     this.releases = this.#tables.releases
     this.rollouts = this.#tables.rollouts
+    this.status = openStatusStore(this.#tables)
   }
 
   get #rows() {
@@ -167,7 +158,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   async renew(holder: Holder) {
-    return this.#ifHeld(holder, () => this.#rows.renew(holder.id))
+    return this.#ifHeld(holder, ({ id }) => this.#rows.renew(id))
   }
 
   startLife(life: Life, reason: string): Promise<{ claims: Claim[]; ended: Deployment[] }> {
@@ -176,7 +167,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   async endLife(): Promise<void> {
-    return this.#transaction(() => this.#tables.suspects.endLife())
+    return this.#transaction(() => endLife(this.#tables))
   }
 
   async giveUp(id: string, problem: ProblemBody): Promise<void> {

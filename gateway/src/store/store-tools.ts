@@ -12,6 +12,18 @@ export type StoreTools = {
   transaction: <T>(action: () => T) => T
 }
 
+export type StoreSettings = {
+  /** Milliseconds since 1970. */
+  now: () => number
+  /**
+   * True if this gateway holds the volume alone (see `lockVolume`). Then no other runner has a
+   * deployment at the start, whatever its lease says.
+   */
+  alone: boolean
+  /** Called when the disk is full. Returns whether another attempt makes sense. */
+  makeRoom: () => boolean
+}
+
 /** Checks a row of a table, or JSON in it. Throws `database-unusable` if it is not as written. */
 export function readAs<T>(schema: z.ZodType<T>, value: unknown): T {
   const read = schema.safeParse(value)

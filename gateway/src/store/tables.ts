@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { Notices } from './notices.ts'
 import { AppRows } from './rows/app-rows.ts'
+import { CostRows } from './rows/cost-rows.ts'
 import { CrashRows } from './rows/crash-rows.ts'
 import { DeploymentRows } from './rows/deployment-rows.ts'
 import { EventRows } from './rows/event-rows.ts'
@@ -22,7 +23,9 @@ export function openTables(db: DatabaseSync, tools: StoreTools) {
   const events = new EventRows(db, notices)
   const crashes = new CrashRows(db, tools, events)
   const releases = new ReleaseRows(db, tools, { notices, crashes })
-  const deployments = new DeploymentRows(db, { events, secrets, releases, notices }, tools.time)
+  const costs = new CostRows(db, tools)
+  const others = { events, secrets, releases, notices, costs }
+  const deployments = new DeploymentRows(db, others, tools.time)
   const lanes = new LaneRows(deployments)
   const suspects = new SuspectRows(db, deployments)
   const rollouts = new RolloutRows(db, tools, { suspects, notices })
@@ -31,6 +34,7 @@ export function openTables(db: DatabaseSync, tools: StoreTools) {
     tools,
     notices,
     apps,
+    costs,
     secrets,
     queue,
     events,

@@ -83,7 +83,7 @@ function fill(db: DatabaseSync, table: string): void {
       return db
         .prepare(`SELECT ${String(parent['to'])} AS value FROM ${String(parent['table'])}`)
         .get()!['value']!
-    return type === 'INTEGER' ? 1 : type === 'BLOB' ? new Uint8Array([1]) : '{}'
+    return type === 'INTEGER' || type === 'REAL' ? 1 : type === 'BLOB' ? new Uint8Array([1]) : '{}'
   })
   db.prepare(`INSERT INTO ${table} VALUES (${columns.map(() => '?').join(', ')})`).run(...values)
 }

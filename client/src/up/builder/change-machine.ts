@@ -1,10 +1,10 @@
 import { Problem } from '#api/problem.ts'
 import type { App } from '#fly/answers.ts'
-import type { Machine, MachineRef } from '#fly/machine.ts'
+import { crashesOf, type Machine, type MachineRef } from '#fly/machine.ts'
 import { isNoCapacity, noCapacity } from './capacity.ts'
 import { nextChoice } from './change-app.ts'
 import { once } from './once.ts'
-import { machineName, type Step } from './plan.ts'
+import { mostCrashes, type Step } from './plan.ts'
 import type { Run } from './run.ts'
 import { guestWords } from './sizes.ts'
 
@@ -12,11 +12,12 @@ type Given<Name extends Step['do']> = Extract<Step, { do: Name }>
 
 /** Fly may pull a large image. */
 const settleMs = 300_000
+const lookMs = 15_000
 
 export async function createMachine(
   run: Run,
   app: App,
-  { choice, config }: Given<'create-machine'>,
+  { name, choice, config }: Given<'create-machine'>,
 ): Promise<void> {
   const { fly, found, goal } = run
   if (!config.image) {
@@ -26,7 +27,7 @@ export async function createMachine(
 
   const { region, size } = choice
   try {
-    const body = { name: machineName, region, config }
+    const body = { name, region, config }
     const machine = await fly.machines.createMachine(app.name, body, fly.signal)
     found.machines.push(machine)
     Object.assign(goal.done, { created: true, updated: true, started: true })
@@ -49,18 +50,21 @@ export async function destroyMachine(
   fly.report(`machine ${machine.id}: destroyed: ${why}`)
 }
 
-/** Waits until the machine is in a state that lasts. */
+/** Waits until the machine is in a state that lasts, or its program has ended too often. */
 export async function settle(run: Run, { name }: App, machine: Machine): Promise<void> {
   const { fly } = run
   const ref = { app: name, id: machine.id }
-  const wanted = { state: ['started', 'stopped', 'failed'], withinMs: settleMs } as const
-  const isSettled = await fly.machines.wait(ref, wanted, fly.signal)
-  const now = await lookAgain(run, ref)
-  if (isSettled || !now) return
-  throw new Problem(
-    'builder-failed',
-    `Machine ${machine.id} has been ${now.state} for ${settleMs / 60_000} minutes. Fly may still pull its image. Run tarmac up again to go on waiting; fly machine status ${machine.id} --app ${name} shows its events.`,
-  )
+  const wanted = { state: ['started', 'stopped', 'failed'], withinMs: lookMs } as const
+  for (const deadline = performance.now() + settleMs; ;) {
+    const isSettled = await fly.machines.wait(ref, wanted, fly.signal)
+    const now = await lookAgain(run, ref)
+    if (isSettled || !now || crashesOf(now).length >= mostCrashes) return
+    if (performance.now() < deadline) continue
+    throw new Problem(
+      'builder-failed',
+      `Machine ${machine.id} has been ${now.state} for ${settleMs / 60_000} minutes. Fly may still pull its image. Run tarmac up again to go on waiting; fly machine status ${machine.id} --app ${name} shows its events.`,
+    )
+  }
 }
 
 export async function updateMachine(

@@ -66,7 +66,8 @@ export async function ensureBuilder(
     } else if (step.do === 'verify') {
       const appName = run.app!.name
       const address = run.found.addresses.find((ip) => ip.startsWith('fdaa:'))!
-      await awaitReady(fly, { app: appName, id: step.machine.id })
+      const { created, updated } = run.goal.done
+      await awaitReady(fly, { app: appName, id: step.machine.id }, { isNew: created || updated })
       return { appName, machineId: step.machine.id, address, port: flycastPort }
     } else await carryOut(run, step)
   }

@@ -18,6 +18,7 @@ import {
   toDeployment,
 } from '../record.ts'
 import { pageOf, readAs, readRows, type StoreTools } from '../store-tools.ts'
+import type { CostRows } from './cost-rows.ts'
 import type { EventRows } from './event-rows.ts'
 import type { ReleaseRows } from './release-rows.ts'
 import type { SecretRows } from './secret-rows.ts'
@@ -25,7 +26,13 @@ import type { SecretRows } from './secret-rows.ts'
 export type Holder = { id: string; epoch: number }
 
 type Value = string | number | null
-type Others = { events: EventRows; secrets: SecretRows; releases: ReleaseRows; notices: Notices }
+type Others = {
+  events: EventRows
+  secrets: SecretRows
+  releases: ReleaseRows
+  notices: Notices
+  costs: CostRows
+}
 
 /** Deployments, for use within a transaction of the store. */
 export class DeploymentRows {
@@ -67,6 +74,7 @@ export class DeploymentRows {
 
   /** Claims it: the next epoch begins. */
   claimRow({ id }: Pick<Row, 'id'>): Claim {
+    this.#others.costs.settle()
     this.run('UPDATE deployments SET epoch = epoch + 1, leased_until = ? WHERE id = ?', [
       this.time(leaseMs),
       id,
@@ -92,6 +100,8 @@ export class DeploymentRows {
     if (!mayMove(row.state, to))
       throw new Error(`a deployment cannot go from ${row.state} to ${to}`)
 
+    const isAtWork = to !== 'pending' && !isFinal(to)
+    if (isAtWork !== (row.state !== 'pending')) this.#others.costs.settle()
     this.patch(row, to, patch)
     const cleared = row.suspect !== null && clears(to, row.suspect)
     if (cleared) this.run('UPDATE deployments SET suspect = NULL WHERE id = ?', [row.id])
@@ -123,6 +133,7 @@ export class DeploymentRows {
       ])
 
     const body = patchedBody(row, patch)
+    if (isFinal(state)) body.cost = this.#others.costs.end(row.id)
     if (release) {
       const of = { app: row.app, owner: row.owner, deployment: row.id, image: body.image }
       body.release = this.#others.releases.add(of, release)
@@ -143,6 +154,7 @@ export class DeploymentRows {
   }
 
   renew(id: string): void {
+    this.#others.costs.settle()
     this.run('UPDATE deployments SET leased_until = ? WHERE id = ?', [this.time(leaseMs), id])
   }
 
@@ -181,6 +193,12 @@ export class DeploymentRows {
     const below = before === null ? Number.MAX_SAFE_INTEGER : Number(before)
     const rows = readRows(Row, newestFirst.iterate(app, below, limit + 1))
     return pageOf(rows, limit, ({ number }) => number)
+  }
+
+  /** Of all apps. */
+  newest(limit: number): Row[] {
+    const newestFirst = this.prepare('SELECT * FROM deployments ORDER BY rowid DESC')
+    return pageOf(readRows(Row, newestFirst.iterate()), limit, ({ id }) => id).shown
   }
 
   first(sql: string, values: Value[]): Row | null {

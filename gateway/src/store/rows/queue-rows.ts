@@ -18,6 +18,7 @@ const Running = z.object({
   owner: z.string(),
   state: DeploymentState,
 })
+const StateCount = z.object({ state: DeploymentState, count: z.number() })
 const Notice = z.object({ for: Waiting.shape.for, place: z.number(), times: z.number() })
 
 /** The queue as the tables have it, for use within a transaction of the store. */
@@ -28,6 +29,7 @@ export class QueueRows {
   readonly #announced
   readonly #recordNotice
   readonly #size
+  readonly #byState
 
   constructor(db: DatabaseSync) {
     this.#queued = db.prepare(
@@ -42,6 +44,9 @@ export class QueueRows {
     this.#waits = db.prepare("SELECT 1 FROM deployments WHERE id = ? AND state = 'pending'")
     this.#announced = db.prepare('SELECT waiting FROM deployments WHERE id = ?')
     this.#recordNotice = db.prepare('UPDATE deployments SET waiting = ? WHERE id = ?')
+    this.#byState = db.prepare(
+      'SELECT state, count(*) AS count FROM deployments WHERE ended_at IS NULL GROUP BY state',
+    )
     this.#size = db.prepare('SELECT count, bytes FROM queue_sizes WHERE app = ?')
   }
 
@@ -62,6 +67,10 @@ export class QueueRows {
       return { count: Number(kept?.['count'] ?? 0), bytes: Number(kept?.['bytes'] ?? 0) }
     }
     assertQueueHasRoom(app, { app: sizeOf(app), all: sizeOf('') }, sizeBytes)
+  }
+
+  unfinishedByState(): z.infer<typeof StateCount>[] {
+    return [...readRows(StateCount, this.#byState.iterate())]
   }
 
   waits(id: string): boolean {

@@ -1,0 +1,31 @@
+import { visible } from '../text/visible-text.ts'
+import type { Answer, Finding } from './report.ts'
+
+const words: Record<Answer, string> = {
+  ok: 'ok',
+  warning: 'warning',
+  failed: 'failed',
+  unknown: 'not known',
+}
+
+/** One line for each finding below its group, with what to do next below that. */
+export function renderFindings(findings: readonly Finding[]): string {
+  const groups = Map.groupBy(findings, ({ group }) => group)
+  const lines = [...groups].flatMap(([group, own]) => [group, ...own.flatMap(renderFinding)])
+  return lines.map((line) => `${visible(line)}\n`).join('')
+}
+
+function renderFinding({ name, answer, detail, next }: Finding): string[] {
+  const line = `  ${words[answer].padEnd(9)}  ${name}: ${detail.replaceAll(/\s*\n\s*/g, ' ')}`
+  return next === null ? [line] : [line, `             next: ${next}`]
+}
+
+/** `12 ok, 1 warning, 1 failed, 2 not known` */
+export function summary(findings: readonly Finding[]): string {
+  const counts = Map.groupBy(findings, ({ answer }) => answer)
+  const texts = Object.entries(words).flatMap(([answer, text]) => {
+    const count = [...counts].find(([known]) => known === answer)?.[1].length
+    return count ? [`${count} ${text}`] : []
+  })
+  return texts.join(', ') || 'nothing was tried'
+}

@@ -1,0 +1,19 @@
+import { z } from 'zod'
+
+/** What a machine has, as the Machines API says it. */
+export const GuestSize = z.object({ kind: z.string(), cpus: z.number(), memoryMb: z.number() })
+export type GuestSize = z.infer<typeof GuestSize>
+
+/** The machine of Fly that the gateway runs in. `size`: null while Fly has not said it. */
+export const MachineStatus = z.object({
+  app: z.string(),
+  id: z.string(),
+  region: z.string(),
+  image: z.string(),
+  size: GuestSize.nullable(),
+})
+export type MachineStatus = z.infer<typeof MachineStatus>
+
+/** `performance, 2 CPUs, 4096 MB` */
+export const sizeText = ({ kind, cpus, memoryMb }: GuestSize): string =>
+  `${kind}, ${cpus} ${cpus === 1 ? 'CPU' : 'CPUs'}, ${memoryMb} MB`

@@ -1,0 +1,47 @@
+import { z } from 'zod'
+import { CostStatus } from './cost.ts'
+import { DiskStatus } from './disk.ts'
+import { MachineStatus } from './machine.ts'
+import { partOf } from './part.ts'
+import { QueueStatus } from './queue.ts'
+import { SizesStatus } from './sizes.ts'
+import { Versions } from './versions.ts'
+
+/** Facts that a program may print and nothing relies on. */
+const AnyFacts = z.looseObject({})
+
+/** The parts of the status, in the order in which they are shown. */
+export const partNames = [
+  'machine',
+  'versions',
+  'queue',
+  'disk',
+  'cache',
+  'sizes',
+  'awake',
+  'mirror',
+  'cost',
+] as const
+export type PartName = (typeof partNames)[number]
+
+const parts = {
+  machine: partOf(MachineStatus),
+  versions: partOf(Versions),
+  queue: partOf(QueueStatus),
+  disk: partOf(DiskStatus),
+  cache: partOf(AnyFacts),
+  sizes: partOf(SizesStatus),
+  awake: partOf(AnyFacts),
+  mirror: partOf(AnyFacts),
+  cost: partOf(CostStatus),
+} satisfies Record<PartName, z.ZodType>
+
+/** `GET /v1/status`. Times are ISO 8601, UTC. A gateway of another version may have other parts. */
+export const GatewayStatus = z.object({
+  version: z.string(),
+  at: z.string(),
+  startedAt: z.string(),
+  uptimeSeconds: z.number(),
+  ...parts,
+})
+export type GatewayStatus = z.infer<typeof GatewayStatus>

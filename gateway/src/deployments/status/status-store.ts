@@ -1,0 +1,26 @@
+import type { Deployment, DeploymentState } from '#api/deployment.ts'
+import type { Rate } from '#api/status/prices.ts'
+
+/** Machine time of one day. `app`: '' for time in which no deployment was at work. */
+export type MachineTime = {
+  day: string
+  app: string
+  /** '': no price was known. */
+  currency: string
+  machineMs: number
+  amount: number
+}
+
+/** What the store knows for the gateway's status. */
+export interface StatusStore {
+  /** How many deployments have not ended, in each state that has some. */
+  unfinishedByState(): Promise<{ state: DeploymentState; count: number }[]>
+  /** The newest deployments of all apps, newest first; less if they are large. */
+  newest(limit: number): Promise<Deployment[]>
+  /** The price of the machine from now on. Null: not known. */
+  useRate(rate: Rate | null): void
+  /** Counts the machine time until now, also when nothing was at work. */
+  countMachineTime(): Promise<void>
+  /** Machine time from a day on, such as 2026-05-01: sums by day, and by day and app. */
+  machineTime(fromDay: string): Promise<MachineTime[]>
+}

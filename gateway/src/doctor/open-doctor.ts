@@ -1,0 +1,28 @@
+import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
+import { TokenCalls } from '#fly/token-calls.ts'
+import { ownMachine } from '../host/own-machine.ts'
+import { type BundleParts, bundleFiles } from './bundle-files.ts'
+import type { DoctorParts } from './doctor-parts.ts'
+import { examine } from './examine.ts'
+
+const withinMs = 150_000
+
+type Parts = Omit<DoctorParts, 'tokens' | 'own'> & Pick<BundleParts, 'records'>
+
+/** Answers requests one at a time: they measure speed. */
+export function openDoctor(parts: Parts): (request: DoctorRequest) => Promise<DoctorAnswer> {
+  let last: Promise<unknown> = Promise.resolve()
+  return (request) => {
+    const answer = last.then(() => examined(parts, request))
+    last = answer.catch(() => null)
+    return answer
+  }
+}
+
+async function examined(parts: Parts, request: DoctorRequest): Promise<DoctorAnswer> {
+  const { config } = parts
+  await using tokens = new TokenCalls({ baseUrl: config.fly.api, token: config.secrets.fly })
+  const own = await ownMachine(config.machine)
+  const report = await examine({ ...parts, tokens, own }, request, AbortSignal.timeout(withinMs))
+  return { report, files: request.bundle ? await bundleFiles(parts, report) : null }
+}

@@ -1,0 +1,12 @@
+import type { RequestHandler } from 'express'
+import type { Commands } from '../../commands/commands.ts'
+import { callerOf } from '../auth.ts'
+import { knownQuery } from '../query.ts'
+
+/** `GET /v1/status`: see `api/status/status.ts`. A part that cannot be read says why. */
+export function readStatus({ status }: Pick<Commands, 'status'>): RequestHandler {
+  return async (request, response) => {
+    knownQuery(request)
+    response.json(await status(callerOf(request)))
+  }
+}

@@ -1,0 +1,69 @@
+import type { GuestSize } from '#api/status/machine.ts'
+import { queueStatus } from '#api/status/queue.ts'
+import type { MachinesApi } from '#fly/machines-api.ts'
+import type { StatusDeps, StatusReaders } from '../commands/status.ts'
+import type { Config } from '../config.ts'
+import { costReader, rateNow } from './cost.ts'
+import type { DeploymentStore } from '../deployments/store.ts'
+import { readSpace } from '../host/disk/disk-space.ts'
+import type { DiskWatch } from '../host/disk/disk-watch.ts'
+import { gatewayVersion } from '../host/gateway-version.ts'
+import { type OwnMachine, ownMachine } from '../host/own-machine.ts'
+import { sizesStatus } from '../sizes.ts'
+import type { Versions } from '../versions/versions.ts'
+
+export type StatusParts = {
+  store: Pick<DeploymentStore, 'status'>
+  disk: Pick<DiskWatch, 'state'>
+  fly: Pick<MachinesApi, 'machine'>
+  versions: Pick<Versions, 'facts'>
+}
+
+/** The parts of `GET /v1/status`. Another part adds a line to `readers`. */
+export function openStatus(parts: StatusParts, config: Config): StatusDeps {
+  const { disk, fly, versions } = parts
+  const store = parts.store.status
+  const own = ownMachine(config.machine)
+
+  let size: GuestSize | null = null
+  const priced = () => ({ table: config.prices, size, region: config.machine.region })
+  const findSize = async () => {
+    size = await sizeOf(own, fly)
+    store.useRate(rateNow(priced()))
+  }
+  findSize().catch(() => null) // the gateway has stopped meanwhile
+
+  const readers: StatusReaders = {
+    async machine() {
+      const found = await own
+      if (!found) return null
+      const { app, id, region, image } = found
+      return { app, id, region, image, size }
+    },
+    queue: async () => queueStatus(await store.unfinishedByState()),
+    async disk() {
+      const space = await readSpace(config.buildkit.root)
+      const { freeBytes, sizeBytes } = space ?? { freeBytes: 0, sizeBytes: 0 }
+      return { ...disk.state(), freeBytes, sizeBytes }
+    },
+    versions: () => versions.facts(),
+    sizes: async () => sizesStatus(config, await readSpace(config.buildkit.root)),
+    cost: costReader(store, priced),
+  }
+  return { version: gatewayVersion(), startedAt: new Date(), readers }
+}
+
+const sizeMs = 30_000
+
+/** Asks Fly once for the size of the machine: it changes only with a restart. Null: not known. */
+async function sizeOf(
+  own: Promise<OwnMachine | null>,
+  fly: Pick<MachinesApi, 'machine'>,
+): Promise<GuestSize | null> {
+  const machine = await own
+  const found =
+    machine && (await fly.machine(machine, AbortSignal.timeout(sizeMs)).catch(() => null))
+  const { cpu_kind: kind, cpus, memory_mb: memoryMb } = found?.config?.guest ?? {}
+  if (typeof kind !== 'string' || typeof cpus !== 'number') return null
+  return typeof memoryMb === 'number' ? { kind, cpus, memoryMb } : null
+}
