@@ -1,10 +1,10 @@
 import { Problem } from '#api/problem.ts'
 import type { App } from '#fly/answers.ts'
-import { crashesOf, type Machine, type MachineRef } from '#fly/machine.ts'
+import { configOf, crashesOf, type Machine, type MachineRef } from '#fly/machine.ts'
 import { isNoCapacity, noCapacity } from './capacity.ts'
 import { nextChoice } from './change-app.ts'
 import { once } from './once.ts'
-import { mostCrashes, type Step } from './plan.ts'
+import { isBuilder, mostCrashes, type Step } from './plan.ts'
 import type { Run } from './run.ts'
 import { guestWords } from './sizes.ts'
 
@@ -20,11 +20,6 @@ export async function createMachine(
   { name, choice, config }: Given<'create-machine'>,
 ): Promise<void> {
   const { fly, found, goal } = run
-  if (!config.image) {
-    goal.wanted.image = await run.makers.buildImage(app)
-    return
-  }
-
   const { region, size } = choice
   try {
     const body = { name, region, config }
@@ -39,11 +34,22 @@ export async function createMachine(
   }
 }
 
+export async function buildImage(
+  { fly, goal, makers }: Run,
+  app: App,
+  { choice }: Given<'build-image'>,
+): Promise<void> {
+  goal.wanted.image = await makers.buildImage(app, choice.region)
+  fly.report(`image ${goal.wanted.image}: ready`)
+}
+
 export async function destroyMachine(
-  { fly, found }: Run,
+  { fly, found, goal }: Run,
   { name }: App,
   { machine, why }: Given<'destroy-machine'>,
 ): Promise<void> {
+  // Its image and settings are those of the machine that replaces it.
+  if (isBuilder(machine)) goal.base = configOf(machine)
   await fly.machines.withoutLease({ app: name, id: machine.id }).destroy(fly.signal)
   found.machines = found.machines.filter(({ id }) => id !== machine.id)
   found.volumes = await fly.machines.volumes(name, fly.signal)

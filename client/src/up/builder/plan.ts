@@ -33,6 +33,7 @@ export type Step =
   | { do: 'assign-address' }
   | { do: 'set-secrets'; names: string[] }
   | { do: 'destroy-machine'; machine: Machine; why: string }
+  | { do: 'build-image'; choice: Choice }
   | { do: 'create-volume'; choice: Choice; from: Volume | null }
   | { do: 'extend-volume'; volume: Volume; sizeGb: number }
   | { do: 'create-machine'; name: string; choice: Choice; config: MachineConfig }
@@ -49,6 +50,8 @@ export type Goal = {
   /** The region that the user named. */
   region: string | null
   volumeGb: number | null
+  /** The settings of a machine that this run replaces. */
+  base: MachineConfig
   /** Make a new machine and volume where Fly has lost the host of the old ones. */
   replace: boolean
   /** What this run has done already, so that it does nothing twice in vain. */
@@ -60,6 +63,7 @@ export const secretNames = ['TARMAC_TOKENS', 'TARMAC_SECRETS_KEY', 'TARMAC_FLY_T
 /** A new machine is `created` until Fly has its image. Nothing can start it before. */
 const settled = new Set(['started', 'stopped', 'suspended', 'failed'])
 const isMarked = (machine: Machine, role: string) => configOf(machine).metadata?.[roleKey] === role
+export const isBuilder = (machine: Machine) => isMarked(machine, builderRole)
 const mountOf = (machine: Machine) => configOf(machine).mounts?.[0]?.volume
 export const isLost = ({ host_status: host }: Machine) => host === 'unreachable'
 
@@ -102,10 +106,10 @@ function chooseMachine({ replace }: Goal, { app, machines }: Found): Chosen {
   const usable = machines.filter((machine) => !(replace && isLost(machine)))
   const [keep, ...others] = usable.toSorted((a, b) => rank(a) - rank(b))
   // One on a lost host cannot be destroyed yet.
-  const extra = others.find((machine) => isMarked(machine, builderRole) && !isLost(machine))
+  const extra = others.find((machine) => isBuilder(machine) && !isLost(machine))
   if (keep && extra)
     return { keep, extra: { machine: extra, why: `a builder has one machine, ${keep.id}` } }
-  const foreign = others.filter((machine) => !isMarked(machine, builderRole))
+  const foreign = others.filter((machine) => !isBuilder(machine))
   if (foreign.length > 0)
     throw new Problem(
       'builder-failed',
@@ -115,7 +119,7 @@ function chooseMachine({ replace }: Goal, { app, machines }: Found): Chosen {
 }
 
 const rank = (machine: Machine): number =>
-  (isMarked(machine, builderRole) ? 0 : 8) +
+  (isBuilder(machine) ? 0 : 8) +
   (isLost(machine) ? 4 : 0) +
   (mountOf(machine) ? 0 : 2) +
   (machine.state === 'started' ? 0 : 1)
@@ -150,17 +154,25 @@ function stepFor(goal: Goal, { app, volumes }: Found, machine: Machine): Step {
 }
 
 /** There is no machine. A volume that there is may hold a builder's data, so it is used. */
-function stepToMachine({ wanted, choice, region, replace }: Goal, found: Found): Step {
+function stepToMachine(goal: Goal, found: Found): Step {
+  const { wanted, choice, region, replace } = goal
   const free = found.volumes.filter(isFree).toSorted(byAge)
   const volume = free.find((each) => each.region === choice.region) ?? (region ? null : free[0])
   const lost = found.machines.find((machine) => replace && isLost(machine))
   const from = found.volumes.find(({ id }) => id === (lost && mountOf(lost))) ?? null
   if (!volume && free[0] && !lost) throw otherRegion(free[0], choice.region, found.app)
+
+  const base = lost ? configOf(lost) : goal.base
+  // Before the volume, which costs money: a build may fail.
+  if (!wanted.image && !base.image) return { do: 'build-image', choice }
   if (!volume) return { do: 'create-volume', choice, from }
 
   const place = { ...choice, region: volume.region }
-  const { guest } = place.size
-  const config = builderConfig({ ...wanted, guest: wanted.guest ?? guest }, {}, volume.id)
+  const config = builderConfig(
+    { ...wanted, guest: wanted.guest ?? place.size.guest },
+    { ...base, mounts: [] },
+    volume.id,
+  )
   return { do: 'create-machine', name: freeName(found.machines), choice: place, config }
 }
 
