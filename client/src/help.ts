@@ -1,4 +1,5 @@
 import { exitCodes } from '#api/problem/exit-codes.ts'
+import { upkeepHelp } from './upkeep/flags.ts'
 import { upHelp } from './up/flags.ts'
 
 export const help = `Usage: tarmac deploy [app] [folder]    send a folder (default: this one), and follow it until it is live;
@@ -7,6 +8,8 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac retry <deployment>       deploy the same source once more, without an upload
        tarmac rollback <app>           deploy the previous release again: image, config and environment
        tarmac cancel <deployment>      stop a deployment that has not changed machines
+       tarmac backup [file]            copy the builder's records into a new file on this computer
+       tarmac restore <file>           replace the builder's records by such a copy
        tarmac up                       make or repair the builder of an organisation on Fly
        tarmac down                     remove it, and keep its volume
 
@@ -50,6 +53,7 @@ Options of cancel:
   --abort               also when machines have changed: they are rolled back
   --why TEXT            the reason, for the record
 
+${upkeepHelp}
 ${upHelp}
 
 Options of all commands:

@@ -10,10 +10,11 @@ import {
   type RetryCommand,
   type RollbackCommand,
 } from './command-line.ts'
-import { deploy } from './deploy.ts'
+import { deploy } from './deploy/deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
 import { help } from './help.ts'
+import { upkeep } from './upkeep/upkeep.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 
 /** Runs `tarmac` with these arguments. Returns the exit code. */
@@ -34,6 +35,8 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'help') return show(help)
     if (command.name === 'version') return show(manifest.version)
 
+    if (command.name === 'backup' || command.name === 'restore')
+      return await upkeep(command, printer, interrupt.signal)
     if (command.name === 'up' || command.name === 'down') {
       // Loaded only here: no other command needs Fly's API.
       const { onFly } = await import('./up/on-fly.ts')

@@ -301,6 +301,7 @@ export type Containers = Pick<
   Podman,
   | 'hostAddress'
   | 'addresses'
+  | 'hostAddress'
   | 'pull'
   | 'run'
   | 'exited'
