@@ -303,6 +303,7 @@ lock_type = "file"
 /** What runs the machines. The fast tests have one without containers. */
 export type Containers = Pick<
   Podman,
+  | 'hostAddress'
   | 'addresses'
   | 'hostAddress'
   | 'pull'
