@@ -6,6 +6,8 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac retry <deployment>       deploy the same source once more, without an upload
        tarmac rollback <app>           deploy the previous release again: image, config and environment
        tarmac cancel <deployment>      stop a deployment that has not changed machines
+       tarmac builder status           what the builder is, does and costs; does not wake a stopped one
+       tarmac doctor                   try this computer, the ways to the builder, and everything that it needs
 
 Options of deploy:
   --env NAME=VALUE      environment of the machines; may be repeated; nothing secret
@@ -46,6 +48,18 @@ Options of rollback:
 Options of cancel:
   --abort               also when machines have changed: they are rolled back
   --why TEXT            the reason, for the record
+
+Options of builder status:
+  --app NAME            the builder's app; default: the only one that this computer knows
+  --wake                ask the gateway although this starts a stopped machine
+
+Options of doctor:
+  --app NAME            the builder's app; default: the only one that this computer knows
+  --wake                ask the gateway although this starts a stopped machine
+  --push                also push a tiny image to the builder's own repository, and remove it
+  --live                also deploy a tiny app, send it a request, and remove it; prints the times
+  --machines N          with --live: then make N machines at once, 1 to 100; prints percentiles
+  --bundle FILE         write a support file (tar.gz) without secrets
 
 Options of all commands:
   --json                one JSON object per line on stdout; the last has "type": "result"
