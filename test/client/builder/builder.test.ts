@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { GatewayStatus } from '#api/status/status.ts'
 import { renderBuilder } from '../../../client/src/builder/builder-status.ts'
 import { findBuilder } from '../../../client/src/builder/find-builder.ts'
@@ -163,14 +163,12 @@ test('a command that fails in the machine is quoted, and what Fly knows is shown
 
 /** Runs a command as the client does. Returns its code and what it printed. */
 async function run(argv: string[], env: Record<string, string>) {
-  const { write } = process.stdout
   let out = ''
-  process.stdout.write = ((text: string) => ((out += text), true)) as typeof write
-  try {
-    return { code: await operate(argv, env, printer, never), out }
-  } finally {
-    process.stdout.write = write
-  }
+  using _write = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    out += String(text)
+    return true
+  })
+  return { code: await operate(argv, env, printer, never), out }
 }
 
 test('builder status prints JSON, and an option that it does not know is a wrong use', async () => {
