@@ -18,6 +18,8 @@ export const routes = {
   log: '/v1/deployments/:id/log',
   cancel: '/v1/deployments/:id/cancel',
   retry: '/v1/deployments/:id/retry',
+  drain: '/v1/drain',
+  backup: '/v1/backup',
   status: '/v1/status',
   doctor: '/v1/doctor',
   problem: '/problems/:code',

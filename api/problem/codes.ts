@@ -187,6 +187,7 @@ export const problems = {
   'database-unusable': row(503, 'gateway', false, 'The records cannot be opened'),
   'version-too-old': row(503, 'gateway', false, 'A part of the builder is too old to be safe'),
   draining: row(503, 'gateway', true, 'The gateway takes no new work: it is about to be replaced'),
+  'not-drained': row(409, 'source', true, 'The gateway is not drained'),
   'records-newer': row(409, 'source', false, 'The gateway holds newer records than the backup'),
   'backup-invalid': row(422, 'source', false, 'The file is no backup that the gateway can take'),
   'not-ready': row(503, 'gateway', true, 'The gateway is not ready'),

@@ -114,6 +114,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'database-unusable': 69,
   'version-too-old': 69,
   draining: 69,
+  'not-drained': 23,
   'records-newer': 4,
   'backup-invalid': 4,
   'not-ready': 69,

@@ -1,7 +1,9 @@
 import { z } from 'zod'
+import { AwakeStatus } from './awake.ts'
 import { CostStatus } from './cost.ts'
 import { DiskStatus } from './disk.ts'
 import { MachineStatus } from './machine.ts'
+import { MirrorStatus } from './mirror.ts'
 import { partOf } from './part.ts'
 import { QueueStatus } from './queue.ts'
 import { SizesStatus } from './sizes.ts'
@@ -31,8 +33,8 @@ const parts = {
   disk: partOf(DiskStatus),
   cache: partOf(AnyFacts),
   sizes: partOf(SizesStatus),
-  awake: partOf(AnyFacts),
-  mirror: partOf(AnyFacts),
+  awake: partOf(AwakeStatus),
+  mirror: partOf(MirrorStatus),
   cost: partOf(CostStatus),
 } satisfies Record<PartName, z.ZodType>
 

@@ -5,6 +5,8 @@ import { type DeploymentOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { cleanPath, isOutside } from '#api/text/clean-path.ts'
 import { readSecrets } from './read-secrets.ts'
+import { upkeepFlags } from './upkeep/flags.ts'
+import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
 
 type Connection = { gateway: URL; token: string }
 export type DeployCommand = Connection & {
@@ -40,6 +42,7 @@ export type Command =
   | CancelCommand
   | RetryCommand
   | RollbackCommand
+  | UpkeepCommand
   | { name: 'help' }
   | { name: 'version' }
 
@@ -72,6 +75,7 @@ export const flags = {
   'new-volumes': { type: 'boolean', default: false },
   network: { type: 'string' },
   'force-over': { type: 'string' },
+  ...upkeepFlags,
   owner: { type: 'string' },
   lane: { type: 'string' },
   gateway: { type: 'string' },
@@ -108,6 +112,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
       ...connection,
     }
   }
+  const upkeep = readUpkeep(name, args, values, connection)
+  if (upkeep) return upkeep
   if (Object.hasOwn(usages, name))
     throw wrongUse(`The usage is: tarmac ${name} ${usages[name]}. See tarmac --help.`)
   throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
@@ -119,6 +125,8 @@ const usages: Record<string, string> = {
   retry: 'DEPLOYMENT',
   cancel: 'DEPLOYMENT',
   rollback: 'APP',
+  backup: '[FILE]',
+  restore: 'FILE',
 }
 
 type Values = ReturnType<typeof parse>['values']

@@ -1,4 +1,6 @@
+import { builderHelp } from './builder/flags.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
+import { upkeepHelp } from './upkeep/flags.ts'
 
 export const help = `Usage: tarmac deploy [app] [folder]    send a folder (default: this one), and follow it until it is live;
                                        without an app the folder's fly.toml names it
@@ -8,6 +10,8 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac cancel <deployment>      stop a deployment that has not changed machines
        tarmac builder status           what the builder is, does and costs; does not wake a stopped one
        tarmac doctor                   try this computer, the ways to the builder, and everything that it needs
+       tarmac backup [file]            copy the builder's records into a new file on this computer
+       tarmac restore <file>           replace the builder's records by such a copy
 
 Options of deploy:
   --env NAME=VALUE      environment of the machines; may be repeated; nothing secret
@@ -49,17 +53,9 @@ Options of cancel:
   --abort               also when machines have changed: they are rolled back
   --why TEXT            the reason, for the record
 
-Options of builder status:
-  --app NAME            the builder's app; default: the only one that this computer knows
-  --wake                ask the gateway although this starts a stopped machine
+${builderHelp}
 
-Options of doctor:
-  --app NAME            the builder's app; default: the only one that this computer knows
-  --wake                ask the gateway although this starts a stopped machine
-  --push                also push a tiny image to the builder's own repository, and remove it
-  --live                also deploy a tiny app, send it a request, and remove it; prints the times
-  --machines N          with --live: then make N machines at once, 1 to 100; prints percentiles
-  --bundle FILE         write a support file (tar.gz) without secrets
+${upkeepHelp}
 
 Options of all commands:
   --json                one JSON object per line on stdout; the last has "type": "result"

@@ -15,6 +15,7 @@ import { deploy } from './deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
 import { help } from './help.ts'
+import { upkeep } from './upkeep/upkeep.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 
 /** Runs `tarmac` with these arguments. Returns the exit code. */
@@ -38,6 +39,9 @@ async function main(argv: string[]): Promise<number> {
     const command = readCommandLine(argv, process.env)
     if (command.name === 'help') return show(help)
     if (command.name === 'version') return show(manifest.version)
+
+    if (command.name === 'backup' || command.name === 'restore')
+      return await upkeep(command, printer, interrupt.signal)
 
     const gateway = new Gateway(command.gateway, command.token)
     const { signal } = interrupt

@@ -20,6 +20,8 @@ export type Printer = {
   verdict: (deployment: DeploymentRecord, hint?: string | null) => ExitCode
   /** `did`: whether the command has cancelled the deployment. */
   cancelled: (deployment: DeploymentRecord, did: boolean) => ExitCode
+  /** `facts` for programs, `lines` of standard output for people. */
+  result: (facts: object, lines: string[]) => ExitCode
   failed: (problem: Problem) => ExitCode
   interrupted: (ended: Interrupted) => ExitCode
 }
@@ -66,6 +68,10 @@ export function peoplePrinter(isTerminal: boolean): Printer {
     cancelled(deployment, did) {
       note(cancelText(deployment, did))
       return cancelCode(deployment, did)
+    },
+    result(_facts, lines) {
+      process.stdout.write(lines.map((each) => `${visible(each)}\n`).join(''))
+      return 0
     },
     failed(problem) {
       const { fault } = problems[problem.code]
@@ -176,6 +182,7 @@ export function jsonPrinter(): Printer {
         problem: deployment.problem,
         text: cancelText(deployment, did),
       }),
+    result: (more) => result(0, more),
     failed: (problem) => result(exitCodeOf[problem.code], { problem: problem.body() }),
     interrupted: ({ text, deployment }) =>
       result(130, { ...(deployment && facts(deployment)), text }),

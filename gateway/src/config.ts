@@ -25,7 +25,7 @@ export function readConfig(env: Env, size = machineSize()) {
 
   if (!parsed.success || complaints.length > 0) throw new ConfigError(complaints)
 
-  const { buildkit, data, daemon, deployer, fly, limits, appTimes, machine } = parsed.data
+  const { buildkit, data, daemon, deployer, fly, limits, appTimes, machine, mirror } = parsed.data
   const atOnce = parallelismOf(size)
   const builds = limits.builds ?? atOnce
   return Object.freeze({
@@ -34,6 +34,7 @@ export function readConfig(env: Env, size = machineSize()) {
     daemon: { ...daemon, steps: daemon.steps ?? atOnce },
     fly: { ...fly, region: fly.region || machine.region || 'iad' },
     deployer: { ...deployer, builder: machine.id || null },
+    mirror: { ...mirror, origin: mirror.url === 'auto' ? flyMirror : mirror.url },
     limits: {
       ...limits,
       builds,
@@ -49,6 +50,9 @@ export function readConfig(env: Env, size = machineSize()) {
     given: Object.keys(env).filter((name) => name.startsWith('TARMAC_') && env[name] !== undefined),
   })
 }
+
+/** The mirror of the registry on the host of each machine of Fly. Source: fly.md 5.6. */
+const flyMirror = 'http://_api.internal:5000'
 
 /** Lists what is wrong with the environment, one complaint per line. */
 export class ConfigError extends Error {

@@ -10,7 +10,7 @@ import { serveFirst } from './host/priority.ts'
 import { backup, restore } from './store/backup.ts'
 import { sbomFile, treeRoot } from './versions/versions.ts'
 
-const usage = `tarmac-gateway                start, and serve until a signal; a second signal ends it at once
+const usage = `tarmac-gateway                start, and serve until a signal, or until idle (TARMAC_IDLE_STOP); a second signal ends it at once
 tarmac-gateway backup FILE    copy the records into a new file, also while a gateway runs
 tarmac-gateway restore FILE   put the records of this file in place; the earlier ones are kept beside them
 tarmac-gateway doctor         try what only this machine and Fly can settle, and say what to do; exit code 1: something failed
@@ -68,16 +68,21 @@ async function serve(): Promise<never> {
   const config = readConfig(process.env)
   serveFirst()
   const { startGateway } = await import('./gateway.ts') // here, because a backup does not need it
-  const gateway = await startGateway(config)
-  const stop = Promise.withResolvers<void>()
-  let signals = 0
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
-    process.on(name, () => {
-      if (++signals > 1) process.exit(130)
-      stop.resolve()
-    })
-  await stop.promise
-  await gateway[Symbol.asyncDispose]()
+  const stop = new AbortController()
+  const onSignal = () => {
+    if (stop.signal.aborted) process.exit(130)
+    stop.abort()
+  }
+
+  let isRestart = true
+  while (isRestart && !stop.signal.aborted) {
+    const gateway = await startGateway(config)
+    for (const name of ['SIGINT', 'SIGTERM']) process.removeAllListeners(name).on(name, onSignal)
+    const { restart } = gateway
+    await gateway.untilIdle(AbortSignal.any([stop.signal, restart]))
+    isRestart = restart.aborted
+    await gateway[Symbol.asyncDispose]()
+  }
   process.exit(0)
 }
 

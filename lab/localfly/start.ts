@@ -10,6 +10,7 @@ import { controlPort, flyControl } from './hostile-control.ts'
 import { Hostile } from './hostile.ts'
 import { RequestLimits } from './limits.ts'
 import { machinesApi } from './machines-api.ts'
+import { RegistryMirror } from './mirror.ts'
 import { Podman } from './podman.ts'
 import { createProxy } from './proxy.ts'
 import { insidePorts, openBridge, readOnly } from './inside.ts'
@@ -26,6 +27,8 @@ export type LocalflyOptions = {
   proxyPort: number
   controlPort?: number
   registryFrontPort: number
+  /** Of the registry mirror. Default: a free one. */
+  mirrorPort?: number
   /** host:port of the lab's registry. */
   registry: string
   token: string
@@ -58,6 +61,8 @@ export async function startLocalfly(options: LocalflyOptions) {
     readOnly((req, res) => forward(req, res, registry)),
     insidePorts.images,
   )
+  const mirror = opening.use(new RegistryMirror({ state, token, registry }))
+  const mirrorPort = await mirror.listen(options.mirrorPort ?? 0)
   const traffic = new Traffic({ state, flyd, hostile })
   const autostop = opening.use(new Autostop({ state, flyd, traffic }))
   const proxy = await listen(createProxy(state, traffic), options.proxyPort, opening)
@@ -69,7 +74,7 @@ export async function startLocalfly(options: LocalflyOptions) {
   const apiPort = await listen(faultyApi, options.apiPort, opening)
   await inside(faultyApi, insidePorts.api)
   const control = await listen(
-    controlPort({ hostile, autostop, limits }),
+    controlPort({ hostile, autostop, limits, mirror }),
     options.controlPort ?? 0,
     opening,
   )
@@ -78,6 +83,8 @@ export async function startLocalfly(options: LocalflyOptions) {
     flyApi: `http://127.0.0.1:${apiPort}`,
     apps: `http://localhost:${proxy}`,
     registry: `127.0.0.1:${front}`,
+    /** The mirror of the registry, as `http://host:port`. */
+    mirror: `http://127.0.0.1:${mirrorPort}`,
     flyControl: `http://127.0.0.1:${control}`,
     /** Where machines reach the API, the registry, and base images. */
     inside: {

@@ -13,7 +13,9 @@ import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import type { Commands } from '../../gateway/src/commands/commands.ts'
+import { Drain } from '../../gateway/src/commands/drain.ts'
 import { openCommands } from '../../gateway/src/commands/open-commands.ts'
+import { Copies } from '../../gateway/src/store/copies/copies.ts'
 import { makeSteps } from '../../gateway/src/pipeline/make-steps.ts'
 import { Rollouts } from '../../gateway/src/commands/rollouts.ts'
 import { Runner } from '../../gateway/src/pipeline/runner.ts'
@@ -111,7 +113,9 @@ export async function startMachines({
       cancel: (id, request) => runner.cancel(id, request),
       log,
     })
-    return { runner, submissions, rollouts }
+    const drain = new Drain({ store, runner, log })
+    const copies = await Copies.open(await mkdtemp(join(tmpdir(), 'tarmac-copies-')), () => {})
+    return { runner, submissions, rollouts, drain, copies }
   }
   let parts = await start()
   /** The commands of the gateway that runs now: it may be started again. */

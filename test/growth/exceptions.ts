@@ -58,6 +58,7 @@ export const exceptions: Record<string, string> = {
   'gateway/src/buildkit/context/context-server.ts › ContextServer':
     'reads one header of the build daemon; its work is filterEntries and tarHeader, which have their rows',
   'gateway/src/llb/graph.ts': 'looks among the inputs of one operation, three at most',
+  'gateway/src/http/held-requests.ts › HeldRequests': 'cuts the path of a request, 16 KiB at most',
   'gateway/src/http/access-log.ts › accessLog': 'cuts the path of a request, 16 KiB at most',
   'gateway/src/http/routes/create-deployment.ts › createDeployment':
     'reads by idempotencyKeyOf, readOptions and readImageSource, which have their rows',

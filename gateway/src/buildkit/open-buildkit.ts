@@ -95,9 +95,11 @@ function startDaemon(config: Config, log: Logger): Promise<Daemon> {
 }
 
 /** The gateway's own login for its registry, and the operator's logins for others. */
-function loginsOf({ registry, dockerConfig, secrets }: Config): LoginFor {
+function loginsOf({ registry, dockerConfig, mirror, secrets }: Config): LoginFor {
   return (app, host) => {
-    if (host === registry) return { user: 'x', secret: secrets.fly }
+    // The mirror has the registry's logins. The daemon may pull from it (TARMAC_MIRRORS).
+    if (host === registry || `http://${host}` === mirror.origin)
+      return { user: 'x', secret: secrets.fly }
     return dockerConfig ? dockerLogin(dockerConfig.replaceAll('{app}', app), host) : null
   }
 }

@@ -6,10 +6,13 @@ import type { DeploymentOptions } from '#api/options.ts'
 import type { DriftReport, Release, ReleaseDiff } from '#api/release.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
 import type { SecretFacts } from '#api/secret.ts'
+import type { RestoreFacts } from '#api/status/backup.ts'
+import type { DrainFacts } from '#api/status/drain.ts'
 import type { GatewayStatus } from '#api/status/status.ts'
 import type { PageRequest } from '../deployments/release-store.ts'
 import type { RolloutRequest } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
+import type { Copy, Incoming } from '../store/copies/copies.ts'
 import type { Principal } from './principal.ts'
 import type { Rollback } from './rollback.ts'
 
@@ -88,6 +91,21 @@ export type Commands = {
   putSecret(caller: Principal, app: string, name: string, value: Uint8Array): Promise<SecretFacts>
   /** Throws a Problem if the app has no secret of that name. */
   deleteSecret(caller: Principal, app: string, name: string): Promise<void>
+
+  /** Empties the gateway before it is replaced. While it drains, commands that make work refuse. */
+  drain: {
+    start(caller: Principal, limitMs: number): Promise<DrainFacts>
+    status(caller: Principal): Promise<DrainFacts>
+    end(caller: Principal): Promise<DrainFacts>
+  }
+
+  /** The records of this gateway as a file. A restore needs a drained gateway, and restarts it. */
+  records: {
+    backup(caller: Principal): Promise<Copy>
+    /** Throws `not-drained`. */
+    assertDrained(caller: Principal): Promise<void>
+    restore(caller: Principal, incoming: Incoming): Promise<RestoreFacts>
+  }
 
   createRollout(
     caller: Principal,

@@ -6,9 +6,11 @@ import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../log.ts'
 import type { Vault } from '../secrets/vault.ts'
 import { appSettings } from './app-settings.ts'
+import type { Copies } from '../store/copies/copies.ts'
 import type { Commands } from './commands.ts'
 import { deleteApp } from './delete-app.ts'
 import { findDeployment, findLog } from './deployments.ts'
+import type { Drain } from './drain.ts'
 import { driftOf } from './drift.ts'
 import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
@@ -23,6 +25,8 @@ export type CommandDeps = {
   deployer: Deployer
   submissions: Submissions
   rollouts: Rollouts
+  drain: Drain
+  copies: Copies
   status: StatusDeps
   doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
   log: Logger
@@ -39,16 +43,20 @@ const deadline = () => AbortSignal.timeout(callTimeoutMs)
 
 /** The commands, over the parts that do the work. */
 export function openCommands(deps: CommandDeps): Commands {
-  const { store, vault, fly, deployer, submissions, rollouts, runner, log } = deps
+  const { store, vault, fly, deployer, submissions, rollouts, runner, log, drain, copies } = deps
   const { releases } = store
   const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
     releaseView(await findRelease(releases, app, owner, number))
 
   return {
     submit: (caller, submission) => submissions.submit(caller, submission),
-    deployExisting: (caller, source, target) => submissions.deployExisting(caller, source, target),
-    rollback: (caller, request) => rollback(caller, request, { releases, submissions }),
-    retry: (caller, id, more) => submissions.retry(caller, id, more),
+    deployExisting: drain.whileOpen((caller, source, target) =>
+      submissions.deployExisting(caller, source, target),
+    ),
+    rollback: drain.whileOpen((caller, request) =>
+      rollback(caller, request, { releases, submissions }),
+    ),
+    retry: drain.whileOpen((caller, id, more) => submissions.retry(caller, id, more)),
     cancel: (_caller, id, request) => runner.cancel(id, request),
     refuseBusyLane: (_caller, announced) => store.refuseBusyLane(announced),
     deployment: (_caller, id) => findDeployment(store, id),
@@ -71,12 +79,23 @@ export function openCommands(deps: CommandDeps): Commands {
     settings: (_caller, app) => appSettings(app, { store, vault, fly }, deadline()),
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),
 
+    drain,
+    records: {
+      backup: (_caller) => copies.make(),
+      assertDrained: async () => drain.assertDrained(),
+      async restore(_caller, incoming) {
+        drain.assertDrained()
+        return copies.restore(incoming)
+      },
+    },
+
     secrets: (_caller, app) => vault.list(app),
     putSecret: (_caller, app, name, value) => vault.put(app, name, value),
     deleteSecret: (_caller, app, name) => vault.remove(app, name),
 
-    createRollout: (caller, rollout, build, request) =>
+    createRollout: drain.whileOpen((caller, rollout, build, request) =>
       rollouts.create(caller, rollout, build, request),
+    ),
     rollout: (_caller, id) => rollouts.find(id),
     rollouts: (_caller, page) => rollouts.list(page),
     cancelRollout: (_caller, id, request) => rollouts.cancel(id, request),

@@ -122,6 +122,8 @@ export interface DeploymentStore {
   ): Promise<Deployment | null>
   /** One unfinished deployment of the app, if any. */
   unfinished(app: string): Promise<Deployment | null>
+  /** How many deployments have not ended. */
+  countUnfinished(): Promise<number>
   /**
    * Throws `lane-busy` or `queue-full` as `create` would, before the source arrives. A key that
    * already created a deployment never throws.

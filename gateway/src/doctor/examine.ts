@@ -53,8 +53,18 @@ function daemonProbe({ buildkit }: DoctorParts): Probe {
 }
 
 /** What the parts of the status say of themselves. */
-function partProbes({ disk, cost }: GatewayStatus): Probe[] {
+function partProbes({ disk, cost, mirror }: GatewayStatus): Probe[] {
   return [
+    {
+      group,
+      name: 'push mirror',
+      run() {
+        if (!mirror || isUnknown(mirror))
+          return unknown(mirror?.unknown ?? 'the gateway does not run')
+        if (mirror.state !== 'down') return ok(mirror.detail)
+        return warning(mirror.detail, 'Images go straight to the registry, which may take longer.')
+      },
+    },
     {
       group,
       name: 'disk',

@@ -12,6 +12,8 @@ import { cancelDeployment } from './routes/cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './routes/create-deployment.ts'
 import { deployAndFollow } from './routes/deploy.ts'
 import { examineGateway } from './routes/doctor.ts'
+import { receiveBackup, sendBackup } from './routes/backup.ts'
+import { endDrain, readDrain, startDrain } from './routes/drain.ts'
 import { readReadiness } from './routes/health.ts'
 import { readProblem } from './routes/problems.ts'
 import { listDeployments, readDeployment } from './routes/read-deployments.ts'
@@ -48,8 +50,6 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   app.post(routes.deployments, createDeployment(commands, server))
   app.get(routes.deployments, listDeployments(commands))
   app.delete(routes.app, removeApp(commands))
-  app.get(routes.status, readStatus(commands))
-  app.post(routes.doctor, examineGateway(commands))
   app.get(routes.drift, readDrift(commands))
   app.get(routes.releases, listReleases(commands))
   app.get(routes.release, readRelease(commands))
@@ -68,6 +68,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   app.get(routes.log, downloadLog(commands, server))
   app.post(routes.retry, retryDeployment(commands))
   app.post(routes.cancel, cancelDeployment(commands))
+  operatorRoutes(app, commands, server)
 
   for (const path of Object.values(routes))
     app.all(path, ({ method }) => {
@@ -86,4 +87,15 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
     sendProblem(request, response, error, server.log)
   app.use(onError)
   return app
+}
+
+/** What an operator asks about the gateway as a whole. */
+function operatorRoutes(app: Express, commands: Commands, server: ServerDeps): void {
+  app.get(routes.status, readStatus(commands))
+  app.post(routes.doctor, examineGateway(commands))
+  app.post(routes.drain, startDrain(commands))
+  app.get(routes.drain, readDrain(commands))
+  app.delete(routes.drain, endDrain(commands))
+  app.get(routes.backup, sendBackup(commands))
+  app.put(routes.backup, receiveBackup(commands, server))
 }

@@ -4,12 +4,14 @@ import { Problem } from '#api/problem.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
 import { stopReason } from '../deployments/stop.ts'
-import { leaseMs, type Claim, type DeploymentStore } from '../deployments/store.ts'
+import type { Claim, DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
+import { keepLease } from './claims/keep-lease.ts'
 import { logEnd } from './log-end.ts'
 import { runDeployment } from './run-deployment.ts'
 import type { Steps } from './steps.ts'
 import type { TimeLimits } from './time-limits.ts'
+import { UnsavedEnds } from './claims/unsaved-ends.ts'
 
 type RunnerDeps = {
   store: DeploymentStore
@@ -40,14 +42,14 @@ export class Runner {
   readonly #stop = new AbortController()
   readonly #running = new Set<Promise<void>>()
   readonly #stops = new Map<string, AbortController>()
-  /** How often writing the end of a deployment failed, by id. */
-  readonly #writeFailures = new Map<string, number>()
+  readonly #unsaved: UnsavedEnds
   #claiming: Promise<void> | undefined
   #woken = false
   #noticeTimer = 0
   #restsUntil = 0
   #later: NodeJS.Timeout | undefined
   #listening: Disposable | undefined
+  #paused = false
   #draining = false
   #drained: Promise<void> | undefined
 
@@ -65,6 +67,8 @@ export class Runner {
 
   private constructor(deps: RunnerDeps) {
     this.#deps = deps
+    const { store, limits } = deps
+    this.#unsaved = new UnsavedEnds({ store, times: limits.deaths, everyMs: noticeEveryMs })
   }
 
   #listen(): void {
@@ -112,7 +116,7 @@ export class Runner {
       await this.#applyStopRequests()
       await this.#claimAll(limitsNow)
       await nextTurn()
-      if (this.#draining) return
+      if (this.#isClosed) return
       const pauseMs = this.#noticeTimer - performance.now()
       if (pauseMs > 0) this.#wakeIn(pauseMs)
       else {
@@ -125,7 +129,7 @@ export class Runner {
   }
 
   async #claimAll(limits: () => QueueLimits | null): Promise<void> {
-    for (let from = performance.now(); !this.#draining; from = performance.now()) {
+    for (let from = performance.now(); !this.#isClosed; from = performance.now()) {
       const claim = await this.#deps.store.claim(limits())
       const tookMs = performance.now() - from
       if (!claim) {
@@ -151,7 +155,7 @@ export class Runner {
   }
 
   #run(claim: Claim): void {
-    const { store, steps, limits, hiddenValues, renewMs = leaseMs / 3 } = this.#deps
+    const { store, steps, limits, hiddenValues, renewMs } = this.#deps
     const { id: deploymentId, app, state, attempt } = claim.deployment
     const log = this.#deps.log.child({ deploymentId, app })
 
@@ -164,12 +168,7 @@ export class Runner {
     if (request) stop.abort(request)
     const signal = AbortSignal.any([this.#stop.signal, stop.signal])
 
-    const renewing = setInterval(() => {
-      void store.renew({ id: deploymentId, epoch: claim.epoch }).then(
-        (held) => held || stop.abort(new Problem('internal', 'Another gateway works on this now.')),
-        (err: unknown) => log.error({ err }, 'lease could not be renewed'),
-      )
-    }, renewMs)
+    const lease = keepLease(claim, { store, log, everyMs: renewMs }, stop)
 
     const logFailed = (err: unknown) =>
       log.error({ err }, 'log of the deployment could not be written')
@@ -183,37 +182,43 @@ export class Runner {
     )
 
     const tracked = ended.finally(() => {
-      clearInterval(renewing)
+      lease[Symbol.dispose]()
       this.#running.delete(tracked)
       if (this.#stops.get(deploymentId) === stop) this.#stops.delete(deploymentId)
     })
     this.#running.add(tracked)
   }
 
-  /**
-   * Recovers a deployment whose end could not be written, for example because the disk was full.
-   * Retries until the record can be written, then proceeds as after a crash.
-   */
   async #recover(id: string): Promise<void> {
-    while (!this.#draining) {
-      await sleep(noticeEveryMs)
-      const claims = await this.#claimAgain(id).catch(() => null)
-      for (const claim of claims ?? []) this.#run(claim)
-      if (claims) return
-    }
+    for (const claim of await this.#unsaved.claim(id, () => this.#draining)) this.#run(claim)
   }
 
-  /** After `limits.deaths` failures it is not the disk: ends the deployment as failed. */
-  async #claimAgain(id: string): Promise<Claim[]> {
-    const { store, limits } = this.#deps
-    const claims = await store.recover('The gateway could not save how this ended', id)
-    const times = (this.#writeFailures.get(id) ?? 0) + 1
-    this.#writeFailures.set(id, times)
-    if (times < limits.deaths) return claims
-    const detail = `The gateway could not save the end of this deployment, ${times} times. Its log says why.`
-    await store.giveUp(id, new Problem('internal', detail).body())
-    this.#writeFailures.delete(id)
-    return []
+  /** How many deployments run now. */
+  readonly running = (): number => this.#running.size
+  get #isClosed(): boolean {
+    return this.#draining || this.#paused
+  }
+
+  /** Starts nothing more until `resume`. */
+  pause(): void {
+    this.#paused = true
+  }
+
+  /** Stops what runs. It goes on after `resume`, or after the next start of the gateway. */
+  stopRunning(): void {
+    for (const stop of this.#stops.values())
+      stop.abort(new Problem('stopping', 'The gateway is drained. This continues afterwards.'))
+  }
+
+  /** Starts on the queue again. */
+  async resume(): Promise<void> {
+    if ([...this.#stops.values()].some(({ signal }) => signal.aborted))
+      await Promise.all(this.#running)
+    this.#paused = false
+    const left =
+      this.#running.size > 0 ? [] : await this.#deps.store.recover('A drain stopped this')
+    for (const claim of left) this.#run(claim)
+    this.#wake()
   }
 
   /** Claims nothing more. Waits `drainMs` for running work, then aborts it until the next start. */

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Problem } from '#api/problem.ts'
@@ -36,27 +36,48 @@ export function backup(dir: string, file: string): void {
 /**
  * Replaces a volume's records with a backup, and returns the name under which the old ones are
  * kept. Refuses while a gateway holds the volume. Refuses a file that is no complete database for
- * this gateway. If it is interrupted, run it again.
+ * this gateway. If it is interrupted, the next start of the gateway or the next restore ends it.
  */
 export function restore(dir: string, file: string): { previous: string | null } {
   mkdirSync(dir, { recursive: true }) // the volume may be new
   using _held = lockVolume(dir)
-  const path = databaseIn(dir)
-  const [from, coming] = [resolve(file), `${path}-restoring`]
+  const from = resolve(file)
   if (!existsSync(from)) throw new Problem('database-unusable', `There is no file ${from}.`)
 
   inspect(from, undefined, 'whole')
-  rmSync(coming, { force: true })
-  copyFileSync(from, `${coming}.part`)
+  const part = `${stagedIn(dir)}.part`
+  rmSync(part, { force: true })
+  copyFileSync(from, part)
+  stageRestore(dir, part)
+  return { previous: finishRestore(dir)!.previous }
+}
 
-  // From here to the last step no gateway starts: it would take the records for missing.
-  moveInPlace(`${coming}.part`, coming)
+/** The complete records that the next step of a restore puts in place. */
+const stagedIn = (dir: string): string => `${databaseIn(dir)}-restoring`
 
-  const previous = `${path}.before-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`
-  const kept = existsSync(path)
+/**
+ * Moves a checked database beside the records of a volume. From here on, the next start of a
+ * gateway replaces the records with it.
+ */
+export function stageRestore(dir: string, checked: string): void {
+  moveInPlace(checked, stagedIn(dir))
+}
+
+/**
+ * Ends a restore that has begun: keeps the earlier records aside and puts the new ones in place.
+ * Null: none has begun. It may be killed at any time and run again. Only for the holder of the
+ * volume.
+ */
+export function finishRestore(dir: string): { previous: string | null } | null {
+  const [path, staged] = [databaseIn(dir), stagedIn(dir)]
+  if (!existsSync(staged)) return null
+
+  // The same name however often this runs: the write-ahead log belongs to its file.
+  const begun = statSync(staged).mtime.toISOString().replaceAll(/[:.]/g, '-')
+  const previous = `${path}.before-${begun}`
   for (const part of ['', '-wal', '-shm'])
     if (existsSync(path + part)) renameSync(path + part, previous + part)
 
-  moveInPlace(coming, path)
-  return { previous: kept ? previous : null }
+  moveInPlace(staged, path)
+  return { previous: existsSync(previous) ? previous : null }
 }

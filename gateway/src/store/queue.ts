@@ -1,4 +1,8 @@
+import type { Deployment, NewCancelRequest } from '#api/deployment.ts'
+import { Problem } from '#api/problem.ts'
+import { onCancel } from '../deployments/lanes.ts'
 import { type QueueLimits, shouldAnnounce, waitedTooLong } from '../deployments/queue.ts'
+import { memberOf, toDeployment } from './record.ts'
 import type { Tables } from './tables.ts'
 import { inParts } from './transactions.ts'
 
@@ -35,4 +39,17 @@ export async function publishQueuePositions(
     })
     deployments.write(id, [{ type: 'waiting', ...position }])
   })
+}
+
+/** See `DeploymentStore.requestCancel`. Call it in a transaction. */
+export function requestCancel(
+  rows: Tables['deployments'],
+  id: string,
+  request: NewCancelRequest,
+): Deployment {
+  const row = rows.find(id)
+  if (!row) throw new Problem('deployment-not-found', `There is no deployment ${id}.`)
+  const change = onCancel(memberOf(row), request, rows.time())
+  if (change) rows.apply(row, change)
+  return toDeployment(change ? rows.find(id)! : row)
 }

@@ -8,8 +8,7 @@ import {
 } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
-import { Problem } from '#api/problem.ts'
-import { crossesFence, mayAdvance, onCancel } from '../deployments/lanes.ts'
+import { crossesFence, mayAdvance } from '../deployments/lanes.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
 import type { PageRequest } from '../deployments/release-store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
@@ -26,7 +25,7 @@ import { claimNext } from './claims.ts'
 import { createDeployment, refuseBusyLane } from './create-deployment.ts'
 import { dropLogs } from './log-retention.ts'
 import { openDatabase } from './open-database.ts'
-import { expireQueued, publishQueuePositions } from './queue.ts'
+import { expireQueued, publishQueuePositions, requestCancel } from './queue.ts'
 import { memberOf, type Row, toDeployment } from './record.ts'
 import { endLife, recoverLeft, startLife } from './recovery.ts'
 import type { Holder } from './rows/deployment-rows.ts'
@@ -95,6 +94,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return toFound(this.#rows.unfinished(app))
   }
 
+  async countUnfinished() {
+    return this.#tables.queue.countUnfinished()
+  }
+
   async find(id: string) {
     return toFound(this.#rows.find(id))
   }
@@ -140,13 +143,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   async requestCancel(id: string, request: NewCancelRequest): Promise<Deployment> {
-    return this.#transaction(() => {
-      const row = this.#rows.find(id)
-      if (!row) throw new Problem('deployment-not-found', `There is no deployment ${id}.`)
-      const change = onCancel(memberOf(row), request, this.#rows.time())
-      if (change) this.#rows.apply(row, change)
-      return toDeployment(change ? this.#rows.find(id)! : row)
-    })
+    return this.#transaction(() => requestCancel(this.#rows, id, request))
   }
 
   async amend(holder: Holder, patch: DeploymentPatch) {

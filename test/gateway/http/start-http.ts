@@ -9,8 +9,10 @@ import type { DeploymentPatch } from '../../../gateway/src/deployments/store.ts'
 import type { ConnectionLimits } from '../../../gateway/src/http/connections.ts'
 import { listen } from '../../../gateway/src/http/listen.ts'
 import type { Commands } from '../../../gateway/src/commands/commands.ts'
+import { Drain } from '../../../gateway/src/commands/drain.ts'
 import { type CommandDeps, openCommands } from '../../../gateway/src/commands/open-commands.ts'
 import { operator } from '../../../gateway/src/commands/principal.ts'
+import { Awake } from '../../../gateway/src/awake/awake.ts'
 import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
 import { openLog } from '../../../gateway/src/log.ts'
 import { Vault } from '../../../gateway/src/secrets/vault.ts'
@@ -34,8 +36,15 @@ export async function startHttp(
   const stop = new AbortController()
   const logged: string[] = []
   const received: { sizeBytes: number; contentDigest?: string }[] = []
+  const runner = { running: () => 0, pause() {}, stopRunning() {}, resume: async () => {} }
+  const drain = new Drain({ store, runner, log: openLog('silent') })
   const commands: Commands = {
-    ...openCommands({ store, vault, fly: { app: async () => null } } as unknown as CommandDeps),
+    ...openCommands({
+      store,
+      vault,
+      drain,
+      fly: { app: async () => null },
+    } as unknown as CommandDeps),
     submit(_caller, { secrets, ...asked }) {
       const id = randomUUID()
       return store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
@@ -56,8 +65,10 @@ export async function startHttp(
     cancel: (_caller, id, request) => store.requestCancel(id, request),
     ...own,
   }
+  const awake = new Awake()
   const deps: ServerDeps = {
     store,
+    awake,
     async receive(body, { contentDigest }) {
       const hash = createHash('sha256')
       let sizeBytes = 0
@@ -119,6 +130,7 @@ export async function startHttp(
     ...server,
     raw,
     store,
+    awake,
     vault,
     logged,
     received,

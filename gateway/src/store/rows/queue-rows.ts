@@ -25,6 +25,7 @@ const Notice = z.object({ for: Waiting.shape.for, place: z.number(), times: z.nu
 export class QueueRows {
   readonly #queued
   readonly #running
+  readonly #unfinished
   readonly #waits
   readonly #announced
   readonly #recordNotice
@@ -40,6 +41,9 @@ export class QueueRows {
     this.#running = db.prepare(
       `SELECT id, app, owner, state FROM deployments INDEXED BY deployments_unfinished
        WHERE ended_at IS NULL AND state <> 'pending'`,
+    )
+    this.#unfinished = db.prepare(
+      'SELECT count(*) AS n FROM deployments INDEXED BY deployments_unfinished WHERE ended_at IS NULL',
     )
     this.#waits = db.prepare("SELECT 1 FROM deployments WHERE id = ? AND state = 'pending'")
     this.#announced = db.prepare('SELECT waiting FROM deployments WHERE id = ?')
@@ -58,6 +62,10 @@ export class QueueRows {
     const queued = this.#queued.all().map(toQueued)
     if (suspects) return { next: null, positions: behindSuspects(queued, suspects) }
     return schedule(queued, [...readRows(Running, this.#running.iterate())], limits)
+  }
+
+  countUnfinished(): number {
+    return Number(this.#unfinished.get()!['n'])
   }
 
   /** Throws `queue-full`. Database triggers keep the sums. */

@@ -1,0 +1,9 @@
+/** The options of the commands that look after a builder. */
+export const upkeepFlags = {
+  'over-newer': { type: 'boolean', default: false },
+  'drain-limit': { type: 'string' },
+} as const
+
+export const upkeepHelp = `Options of restore:
+  --over-newer          replace the builder's records although it holds newer ones
+  --drain-limit SECONDS how long to wait for what runs before it is stopped, to go on later; default 600`

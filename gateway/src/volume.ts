@@ -1,0 +1,50 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Config } from './config.ts'
+import { Ballast } from './host/disk/ballast.ts'
+import type { DiskWatch } from './host/disk/disk-watch.ts'
+import { retryWhenFull } from './host/disk/retry-when-full.ts'
+import type { Logger } from './log.ts'
+import { ownKey } from './secrets/own-key.ts'
+import { Sources } from './sources/sources.ts'
+import { databaseIn, finishRestore } from './store/backup.ts'
+import { Copies } from './store/copies/copies.ts'
+import { IntegrityWatch } from './store/integrity/integrity-watch.ts'
+import { openSqliteStore } from './store/sqlite.ts'
+import { lockVolume } from './store/volume-lock.ts'
+
+type Opening = Pick<Config, 'data' | 'source'> & { log: Logger; opening: AsyncDisposableStack }
+
+/**
+ * Locks the volume for this gateway, and ends a restore that has begun. Returns the volume's key,
+ * and the ballast for when the disk is full.
+ */
+export async function openVolume({ data, log, opening }: Omit<Opening, 'source'>) {
+  await mkdir(data, { recursive: true })
+  opening.use(lockVolume(data))
+  const restored = finishRestore(data)
+  if (restored) log.warn(restored, 'records restored from a backup; the earlier ones are kept')
+
+  // Expendable: `spool` holds interrupted uploads, `plans` holds plans that can be made again.
+  const ballast = new Ballast(join(data, 'ballast'), [join(data, 'spool'), join(data, 'plans')])
+  await ballast.releaseIfFull()
+  return { ballast, key: await ownKey(join(data, 'key')) }
+}
+
+/**
+ * The sources and the database on the volume. `restart` aborts when the gateway is to start again
+ * with other records.
+ */
+export async function openRecords(
+  { data, source, log, opening }: Opening,
+  { ballast, disk }: { ballast: Ballast; disk: DiskWatch },
+) {
+  const sources = opening.use(await Sources.open({ dir: data, limits: source }))
+  const records = () => openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() })
+  const store = opening.use(await retryWhenFull(disk, records))
+  await ballast.fillForStart()
+  const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
+  const restart = new AbortController()
+  const copies = opening.use(await Copies.open(data, () => restart.abort()))
+  return { sources, store, integrity, copies, restart: restart.signal }
+}
