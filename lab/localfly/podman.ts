@@ -296,6 +296,22 @@ lock_type = "file"
   }
 }
 
+/** What runs the machines. The fast tests have one without containers. */
+export type Containers = Pick<
+  Podman,
+  | 'addresses'
+  | 'hostAddress'
+  | 'pull'
+  | 'run'
+  | 'exited'
+  | 'exec'
+  | 'status'
+  | 'kill'
+  | 'pause'
+  | 'unpause'
+  | 'remove'
+>
+
 const macOf = (address: string): string =>
   ['02:42', ...address.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'))].join(
     ':',
