@@ -1,8 +1,9 @@
-import { sizeText } from '#api/status/machine.ts'
+import { guestSize, sizeText } from '#api/status/machine.ts'
 import { renderStatus } from '#api/status/render.ts'
 import { visible, visibleJson } from '#api/text/visible-text.ts'
 import type { Builder } from './find-builder.ts'
-import { type BuilderState, type OnFly, readBuilder } from './read-status.ts'
+import type { OnFly } from './fly-machines.ts'
+import { type BuilderState, readBuilder } from './read-status.ts'
 
 /** `tarmac builder status`. Returns the exit code: 1 when nothing could be read. */
 export async function builderStatus(
@@ -30,10 +31,8 @@ export function renderBuilder({ app, onFly, status, ways }: BuilderState): strin
 function renderOnFly({ machine, machines, volume }: OnFly): string {
   if (!machine) return 'no machine; tarmac up makes one'
   const { id, state, region, config, host_status } = machine
-  const guest = config?.guest
-  const size = guest
-    ? sizeText({ kind: guest.cpu_kind, cpus: guest.cpus, memoryMb: guest.memory_mb })
-    : 'size not known'
+  const known = guestSize(config?.guest)
+  const size = known ? sizeText(known) : 'size not known'
   return [
     `${state}, machine ${id}, region ${region}, ${size}`,
     ...(volume

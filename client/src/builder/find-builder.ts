@@ -1,9 +1,13 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { basename, join } from 'node:path'
 import { AppName, appNameRule } from '#api/app.ts'
 import { Problem } from '#api/problem.ts'
-import type { FlyAccess } from './fly-machines.ts'
+import { type FlyParts, openFly } from '../up/fly-parts.ts'
+import {
+  knownBuilders,
+  readSideFile,
+  type SideFile,
+  sideFolder,
+  sidePath,
+} from '../up/side-file.ts'
 
 type Env = Record<string, string | undefined>
 type Given = {
@@ -11,6 +15,8 @@ type Given = {
   gateway?: string | undefined
   token?: string | undefined
 }
+
+export type FlyCalls = Pick<FlyParts, 'machines' | 'builder'>
 
 /** What this computer knows of a builder. */
 export type Builder = {
@@ -21,7 +27,7 @@ export type Builder = {
   /** The file that `tarmac up` has made. Null: there is none for it here. */
   sideFile: string | null
   /** Null: there is no token of Fly here. */
-  fly: FlyAccess | null
+  fly: FlyCalls | null
 }
 
 /**
@@ -31,48 +37,35 @@ export type Builder = {
 export function findBuilder(given: Given, env: Env): Builder {
   if (given.app !== undefined && !AppName.safeParse(given.app).success)
     throw new Problem('app-name-invalid', appNameRule)
-  const folder = join(env['XDG_CONFIG_HOME'] || join(env['HOME'] || homedir(), '.config'), 'tarmac')
   const address = given.gateway ?? env['TARMAC_GATEWAY']
-  const app = given.app ?? (address ? null : onlyBuilder(folder))
+  const app = given.app ?? (address ? null : onlyBuilder(env))
 
-  const path = app === null ? null : join(folder, `${app}.env`)
-  const sideFile = path !== null && existsSync(path) ? path : null
-  const side = sideFile === null ? {} : readSideFile(sideFile)
-  const gateway = address ?? side['TARMAC_GATEWAY']
+  const path = app === null ? null : sidePath(env, app)
+  const side: SideFile | null = path === null ? null : readSideFile(path)
+  const gateway = address ?? side?.TARMAC_GATEWAY
   // The token of the file is only for the gateway of that file.
-  const own = address && address !== side['TARMAC_GATEWAY'] ? '' : side['TARMAC_TOKEN']
-  const flyToken = (env['FLY_ACCESS_TOKEN'] ?? env['FLY_API_TOKEN'] ?? '').trim()
-  const baseUrl = env['FLY_FLAPS_BASE_URL'] || 'https://api.machines.dev'
+  const own = address && address !== side?.TARMAC_GATEWAY ? '' : side?.TARMAC_TOKEN
+  const token = (env['FLY_ACCESS_TOKEN'] ?? env['FLY_API_TOKEN'] ?? '').trim()
 
+  const whole = { report: () => {}, signal: new AbortController().signal }
   return {
     app,
     gateway: gateway ? asUrl(gateway) : null,
     token: (given.token ?? env['TARMAC_TOKEN'] ?? own ?? '').trim(),
-    sideFile,
-    fly: flyToken ? { baseUrl, token: flyToken } : null,
+    sideFile: side && path,
+    fly: token ? openFly({ env, token }, whole) : null,
   }
 }
 
-function onlyBuilder(folder: string): string {
-  const apps = existsSync(folder)
-    ? readdirSync(folder).flatMap((name) => (name.endsWith('.env') ? [basename(name, '.env')] : []))
-    : []
-  if (apps.length === 1) return apps[0]!
+function onlyBuilder(env: Env): string {
+  const [app, ...more] = knownBuilders(env)
+  if (app !== undefined && more.length === 0) return app
+  const folder = sideFolder(env)
   throw new Problem(
     'option-invalid',
-    apps.length > 1
-      ? `Name the builder with --app: ${folder} knows ${apps.toSorted().join(', ')}.`
-      : `This computer knows no builder: ${folder} is empty. Give --app NAME, or set TARMAC_GATEWAY and TARMAC_TOKEN. To make a builder: tarmac up.`,
-  )
-}
-
-function readSideFile(path: string): Record<string, string> {
-  const lines = readFileSync(path, 'utf8').split('\n')
-  return Object.fromEntries(
-    lines.flatMap((line) => {
-      const [, name, value] = /^\s*(TARMAC_\w+)=(.*?)\s*$/.exec(line) ?? []
-      return name && value ? [[name, value]] : []
-    }),
+    app === undefined
+      ? `This computer knows no builder: ${folder} has no file of one. Give --app NAME, or set TARMAC_GATEWAY and TARMAC_TOKEN. To make a builder: tarmac up.`
+      : `Name the builder with --app: ${folder} knows ${[app, ...more].join(', ')}.`,
   )
 }
 

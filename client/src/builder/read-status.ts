@@ -2,24 +2,13 @@ import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
 import { GatewayStatus } from '#api/status/status.ts'
+import type { Machine } from '#fly/machine.ts'
 import { askGateway, isUnreachable } from './ask-gateway.ts'
 import type { Builder } from './find-builder.ts'
-import {
-  type BuilderMachine,
-  type BuilderVolume,
-  machinesOf,
-  runInMachine,
-} from './fly-machines.ts'
+import { lookAtFly, type OnFly, runInMachine } from './fly-machines.ts'
 
 const directMs = 5000
 const execSeconds = 20
-
-/** What Fly knows of the builder. */
-export type OnFly = {
-  machine: BuilderMachine | null
-  machines: number
-  volume: BuilderVolume | null
-}
 
 export type BuilderState = {
   app: string | null
@@ -67,20 +56,9 @@ export async function readBuilder(
 export const wakes = (gateway: URL | null): boolean =>
   /\.(?:flycast|fly\.dev)$/.test(gateway?.hostname ?? '')
 
-async function lookAtFly(
-  fly: NonNullable<Builder['fly']>,
-  app: string,
-  signal: AbortSignal,
-): Promise<OnFly> {
-  const { machines, volumes } = await machinesOf(fly, app, signal)
-  const machine = machines.find(({ state }) => state === 'started') ?? machines[0] ?? null
-  const volume = volumes.find((each) => each.attached_machine_id === machine?.id) ?? volumes[0]
-  return { machine, machines: machines.length, volume: volume ?? null }
-}
-
 async function readStatus(
   builder: Builder,
-  machine: BuilderMachine | null,
+  machine: Machine | null,
   ways: string[],
   signal: AbortSignal,
 ): Promise<GatewayStatus | null> {
@@ -104,7 +82,7 @@ async function readStatus(
 
   const run = { command: ['tarmac-gateway', 'status'], seconds: execSeconds }
   try {
-    const { stdout } = await runInMachine(fly, { app, id: machine.id }, run, signal)
+    const stdout = await runInMachine(fly, { app, id: machine.id }, run, signal)
     const status = GatewayStatus.parse(JSON.parse(stdout))
     ways.push(`The gateway was asked by a command inside machine ${machine.id}.`)
     return status

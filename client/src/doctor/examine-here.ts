@@ -12,11 +12,12 @@ import {
 import type { Finding } from '#api/doctor/report.ts'
 import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
-import { sizeText } from '#api/status/machine.ts'
+import { guestSize, sizeText } from '#api/status/machine.ts'
+import type { Machine } from '#fly/machine.ts'
 import manifest from '../../../package.json' with { type: 'json' }
 import { askGateway } from '../builder/ask-gateway.ts'
 import type { Builder } from '../builder/find-builder.ts'
-import { type BuilderMachine, machinesOf } from '../builder/fly-machines.ts'
+import { lookAtFly } from '../builder/fly-machines.ts'
 import { wakes } from '../builder/read-status.ts'
 
 const group = 'this computer'
@@ -27,7 +28,7 @@ export type Here = {
   /** Whether the gateway answers requests from here, with this token. */
   direct: boolean
   /** The machine as Fly has it. Null: not known, or there is none. */
-  machine: BuilderMachine | null
+  machine: Machine | null
 }
 
 /** Tries the side of the user: the file, the ways to the gateway, and the versions. */
@@ -71,18 +72,15 @@ async function onFly({ app, fly }: Builder, here: Here, signal: AbortSignal): Pr
   if (!fly)
     return unknown('there is no token of Fly here', 'Set FLY_API_TOKEN to look at the machine.')
   if (app === null) return unknown('the builder’s app is not known', 'Give --app NAME.')
-  const { machines } = await machinesOf(fly, app, signal)
-  here.machine = machines.find(({ state }) => state === 'started') ?? machines[0] ?? null
-  if (!here.machine) return failed(`${app} has no machine`, 'Run tarmac up.')
+  const { machine, machines } = await lookAtFly(fly, app, signal)
+  here.machine = machine
+  if (!machine) return failed(`${app} has no machine`, 'Run tarmac up.')
 
-  const { id, state, region, config } = here.machine
-  const guest = config?.guest
-  const size = guest
-    ? `, ${sizeText({ kind: guest.cpu_kind, cpus: guest.cpus, memoryMb: guest.memory_mb })}`
-    : ''
-  const detail = `${app}: machine ${id} is ${state}, region ${region}${size}`
-  if (machines.length === 1) return ok(detail)
-  return warning(`${detail}; there are ${machines.length} machines`, 'Run tarmac up: one is right.')
+  const { id, state, region, config } = machine
+  const size = guestSize(config?.guest)
+  const detail = `${app}: machine ${id} is ${state}, region ${region}${size ? `, ${sizeText(size)}` : ''}`
+  if (machines === 1) return ok(detail)
+  return warning(`${detail}; there are ${machines} machines`, 'Run tarmac up: one is right.')
 }
 
 /** Not when a request would wake a stopped machine. */

@@ -37,7 +37,7 @@ export async function examineThere(
     if (fly && app && machine?.state === 'started') {
       const more = request.push ? ['--push'] : []
       const run = { command: ['tarmac-gateway', 'doctor', '--json', ...more], seconds: execSeconds }
-      const { stdout } = await runInMachine(fly, { app, id: machine.id }, run, signal)
+      const stdout = await runInMachine(fly, { app, id: machine.id }, run, signal)
       const { findings } = DoctorReport.parse(JSON.parse(stdout))
       return { findings, files: {}, isReached: false }
     }

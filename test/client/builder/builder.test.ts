@@ -68,8 +68,22 @@ async function serve(answers: Record<string, Answer>) {
 }
 
 const guest = { cpu_kind: 'performance', cpus: 2, memory_mb: 4096 }
-const machine = (state: string) => ({ id: 'm1', state, region: 'ams', config: { guest } })
-const volume = { id: 'vol_1', size_gb: 50, attached_machine_id: 'm1' }
+const machine = (state: string) => ({
+  id: 'm1',
+  name: 'builder',
+  instance_id: 'i1',
+  state,
+  region: 'ams',
+  config: { guest },
+})
+const volume = {
+  id: 'vol_1',
+  name: 'data',
+  region: 'ams',
+  state: 'created',
+  size_gb: 50,
+  attached_machine_id: 'm1',
+}
 const flyWith = (state: string, exec: Answer = () => [500, {}]) =>
   serve({
     'GET /v1/apps/tarmac-acme/machines': () => [200, [machine('destroyed'), machine(state)]],
