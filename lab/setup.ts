@@ -23,8 +23,10 @@ try {
 async function makeAll(): Promise<void> {
   // Loaded only now: the cache's folder names depend on the certificates that a package just
   // installed.
-  const { cacheDir, clientRuntimes, imagesDir, tools } = await import('./ready.ts')
-  if (![tools.dir, imagesDir, clientRuntimes.dir].every((dir) => existsSync(dir))) {
+  const { applianceImagesDir, cacheDir, clientRuntimes, imagesDir, tools } =
+    await import('./ready.ts')
+  const made = [tools.dir, imagesDir, applianceImagesDir, clientRuntimes.dir]
+  if (!made.every((dir) => existsSync(dir))) {
     await mkdir(cacheDir, { recursive: true })
     await withLock(join(cacheDir, 'lock'), () => makeMissing(cacheDir))
   }
@@ -33,7 +35,9 @@ async function makeAll(): Promise<void> {
 
 /** Only one set-up at a time runs this. An incomplete folder therefore belongs to a dead one. */
 async function makeMissing(cacheDir: string): Promise<void> {
-  const { clientRuntimes, debianTree, imagesDir, tools } = await import('./ready.ts')
+  const { applianceImagesDir, clientRuntimes, debianTree, imagesDir, tools } =
+    await import('./ready.ts')
+  const { makeApplianceImages } = await import('./make/appliance-images.ts')
   const { makeBaseImages } = await import('./make/base-images.ts')
   const { makeClientRuntimes } = await import('./make/client-runtimes.ts')
   const { makeDebianTree } = await import('./make/debian-tree.ts')
@@ -47,7 +51,8 @@ async function makeMissing(cacheDir: string): Promise<void> {
     await unmountBelow(join(cacheDir, name)) // debootstrap mounts /proc
     await rm(join(cacheDir, name), { recursive: true })
   }
-  const needsTree = !existsSync(imagesDir) && !existsSync(debianTree)
+  const hasImages = existsSync(imagesDir) && existsSync(applianceImagesDir)
+  const needsTree = !hasImages && !existsSync(debianTree)
   const made = await Promise.allSettled([
     existsSync(tools.dir) || stepWithReason('tools', makeGoTools),
     existsSync(clientRuntimes.dir) || stepWithReason('runtimes', makeClientRuntimes),
@@ -55,4 +60,5 @@ async function makeMissing(cacheDir: string): Promise<void> {
   ])
   for (const result of made) if (result.status === 'rejected') throw result.reason
   if (!existsSync(imagesDir)) await stepWithReason('images', makeBaseImages)
+  if (!existsSync(applianceImagesDir)) await stepWithReason('appliance images', makeApplianceImages)
 }

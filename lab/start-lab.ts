@@ -21,7 +21,7 @@ export interface LabOptions {
   port: number
   /** Forget what an earlier lab in this folder built and ran. */
   fresh?: boolean
-  /** Further settings of the gateway. */
+  /** Further settings of the gateway. `TARMAC_PUSH_MIRROR: 'lab'` means the lab's own mirror. */
   settings?: Record<string, string>
   /** Resolvers of build steps. By default this machine's own. */
   dns?: string[]
@@ -95,6 +95,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     TARMAC_MIRRORS: ['docker.io', 'ghcr.io'].map((host) => `${host}=${registry.address}`).join(','),
     ...(await networkSettings),
     TARMAC_CONTEXT_PORT: String(contextPort),
+    TARMAC_PUSH_PORT: String(await freePort(contextPort + 1)),
     TARMAC_RAILPACK: planner.path,
     // The lab may run Debian 12's runc 1.1.5. The gateway warns about it at its start.
     TARMAC_ALLOW_OLD: 'runc',
@@ -108,11 +109,17 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     TARMAC_URL: `http://{app}.localhost:${proxyPort}/`,
     TARMAC_OWNER_URL: `http://{owner}.{app}.localhost:${proxyPort}/`,
     TARMAC_LOG_LEVEL: 'info',
+    // The lab shares its disk with everything else on this machine, so its cache may stay longer.
+    TARMAC_DISK_SOFT: '0',
+    TARMAC_DISK_HIGH: '10%',
+    TARMAC_DISK_LOW: '5%',
     TARMAC_PROXY_PAUSE: '1', // the lab's proxy notices changes at once
     TARMAC_DRAIN: '5',
     // the same at the next start
     TARMAC_SECRETS_KEY: createHash('sha256').update(dir).digest('hex'),
     ...settings,
+    // The lab's mirror has an address only now.
+    ...(settings['TARMAC_PUSH_MIRROR'] === 'lab' && { TARMAC_PUSH_MIRROR: localfly.mirror }),
   }
   const gatewayPart = opening.use(
     await restartable((more) =>
@@ -132,6 +139,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     buildkit: buildkitd.address,
     apps: localfly.apps,
     flyControl: localfly.flyControl,
+    mirror: localfly.mirror,
   }
   const file = join(dir, 'lab.json')
   await writeFile(file, `${JSON.stringify(addresses, null, 2)}\n`, { mode: 0o600 })
@@ -141,6 +149,8 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   return {
     ...addresses,
     fly: localfly.fly,
+    /** Where machines reach Fly and the package registries: the settings of an appliance. */
+    inside: { ...localfly.inside, network: await networkSettings },
     dir,
     planner,
     bridge: buildkitd.bridge,

@@ -19,7 +19,17 @@ export async function deployFolder(
   folder: string,
   options: Record<string, string> = {},
 ): Promise<Deployment> {
-  const { stdout: body } = await run('tar', ['cz', '-C', folder, '.'], {
+  return deployPaths(lab, app, { folder, paths: ['.'] }, options)
+}
+
+/** Like `deployFolder`, for some paths of a folder. */
+export async function deployPaths(
+  lab: At<'gateway' | 'token'>,
+  app: string,
+  { folder, paths }: { folder: string; paths: string[] },
+  options: Record<string, string> = {},
+): Promise<Deployment> {
+  const { stdout: body } = await run('tar', ['cz', '-C', folder, ...paths], {
     encoding: 'buffer',
     maxBuffer: 64 << 20,
   })

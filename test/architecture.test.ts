@@ -10,7 +10,8 @@ import { expect, test } from 'vitest'
 const floors = [
   ['main'],
   ['gateway'],
-  ['housekeeping', 'readiness', 'status', 'volume'],
+  ['status'],
+  ['housekeeping', 'readiness', 'sizes', 'volume'],
   ['http'],
   ['pipeline'],
   ['doctor'],
@@ -18,11 +19,12 @@ const floors = [
   ['build', 'deploy'],
   ['railpack', 'sbom'],
   ['isolation', 'sources'],
-  ['buildkit', 'store', 'secrets', 'flytoml', 'versions'],
+  ['buildkit', 'mirror', 'store', 'secrets', 'flytoml', 'versions'],
   ['registry', 'host'],
   ['deployments'],
   ['llb'],
   ['go'],
+  ['awake'],
   ['config', 'log', 'time-slice', 'differences'],
   ['settings'],
 ]
@@ -186,11 +188,11 @@ test('every outside package is used where it may be, and every dependency is use
   expect(Object.keys(dependencies).filter((name) => !used.has(name))).toEqual([])
 })
 
-const ground = floors.slice(-2).flat()
+const ground = floors.slice(-3).flat()
 
 /** For each room here: the only other rooms that it may import. */
 const narrow: Record<string, string[]> = {
-  http: ['commands', 'deployments', 'log', 'time-slice'],
+  http: ['commands', 'deployments', 'awake', 'log', 'time-slice'],
   store: ['deployments', 'host', ...ground],
 }
 

@@ -1,4 +1,4 @@
-import { visibleLines } from '../text/visible-text.ts'
+import { visible } from '../text/visible-text.ts'
 import type { Answer, Finding } from './report.ts'
 
 const words: Record<Answer, string> = {
@@ -12,7 +12,7 @@ const words: Record<Answer, string> = {
 export function renderFindings(findings: readonly Finding[]): string {
   const groups = Map.groupBy(findings, ({ group }) => group)
   const lines = [...groups].flatMap(([group, own]) => [group, ...own.flatMap(renderFinding)])
-  return visibleLines(lines.map((line) => `${line}\n`).join(''))
+  return lines.map((line) => `${visible(line)}\n`).join('')
 }
 
 function renderFinding({ name, answer, detail, next }: Finding): string[] {

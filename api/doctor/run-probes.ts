@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { unlessAborted } from '../flow/retry.ts'
 import { asProblem } from '../problem.ts'
 import type { Answer, Finding } from './report.ts'
@@ -30,6 +31,7 @@ export const unknown = (detail: string, next?: string): Found => ({
 })
 
 const deadlineMs = 10_000
+const cleanupMs = 3000
 
 /**
  * Runs all probes, each within its time. Returns their findings in the order of the probes. A
@@ -58,9 +60,13 @@ async function runProbe(probe: Probe, signal: AbortSignal): Promise<Finding> {
   return { group, name, ms, next: null, ...found }
 }
 
+/** After an abort, the probe gets a little time to remove what it has made. */
 async function answerOf({ run }: Probe, signal: AbortSignal): Promise<Found> {
-  return unlessAborted(
-    Promise.resolve().then(() => run(signal)),
-    signal,
-  )
+  const running = Promise.resolve().then(() => run(signal))
+  try {
+    return await unlessAborted(running, signal)
+  } finally {
+    const cleanup = delay(cleanupMs, null, { ref: false })
+    if (signal.aborted) await Promise.race([running.catch(() => null), cleanup])
+  }
 }

@@ -1,9 +1,12 @@
 import { z } from 'zod'
+import { AwakeStatus } from './awake.ts'
 import { CostStatus } from './cost.ts'
 import { DiskStatus } from './disk.ts'
 import { MachineStatus } from './machine.ts'
+import { MirrorStatus } from './mirror.ts'
 import { partOf } from './part.ts'
 import { QueueStatus } from './queue.ts'
+import { SizesStatus } from './sizes.ts'
 import { Versions } from './versions.ts'
 
 /** Facts that a program may print and nothing relies on. */
@@ -29,9 +32,9 @@ const parts = {
   queue: partOf(QueueStatus),
   disk: partOf(DiskStatus),
   cache: partOf(AnyFacts),
-  sizes: partOf(AnyFacts),
-  awake: partOf(AnyFacts),
-  mirror: partOf(AnyFacts),
+  sizes: partOf(SizesStatus),
+  awake: partOf(AwakeStatus),
+  mirror: partOf(MirrorStatus),
   cost: partOf(CostStatus),
 } satisfies Record<PartName, z.ZodType>
 

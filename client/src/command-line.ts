@@ -4,9 +4,12 @@ import { errorMessage } from '#api/error-code.ts'
 import { type DeploymentOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { cleanPath, isOutside } from '#api/text/clean-path.ts'
-import { readSecrets } from './read-secrets.ts'
+import { readSecrets } from './deploy/read-secrets.ts'
 import { upkeepFlags } from './upkeep/flags.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
+import { upFlags } from './up/flags.ts'
+import { type DownCommand, readUp, type UpCommand } from './up/read-up.ts'
+import { knownGateway } from './up/known-gateway.ts'
 
 type Connection = { gateway: URL; token: string }
 export type DeployCommand = Connection & {
@@ -43,6 +46,8 @@ export type Command =
   | RetryCommand
   | RollbackCommand
   | UpkeepCommand
+  | UpCommand
+  | DownCommand
   | { name: 'help' }
   | { name: 'version' }
 
@@ -76,6 +81,7 @@ export const flags = {
   network: { type: 'string' },
   'force-over': { type: 'string' },
   ...upkeepFlags,
+  ...upFlags,
   owner: { type: 'string' },
   lane: { type: 'string' },
   gateway: { type: 'string' },
@@ -91,6 +97,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (values.version) return { name: 'version' }
   const [name, ...args] = positionals
   if (values.help || name === undefined || name === 'help') return { name: 'help' }
+
+  if ((name === 'up' || name === 'down') && args.length === 0) return readUp(name, values, env)
 
   const connection = readConnection(values, env)
   const { only, step } = values
@@ -127,17 +135,20 @@ const usages: Record<string, string> = {
   rollback: 'APP',
   backup: '[FILE]',
   restore: 'FILE',
+  up: '[OPTIONS]',
+  down: '[OPTIONS]',
 }
 
 type Values = ReturnType<typeof parse>['values']
 
 function readConnection(values: Values, env: NodeJS.ProcessEnv): Connection {
-  const address = values.gateway ?? env['TARMAC_GATEWAY']
+  const known = knownGateway(values, env)
+  const address = known.gateway
   if (!address)
     throw wrongUse(
-      'The address of the gateway is missing. Set TARMAC_GATEWAY, or give --gateway URL.',
+      'The address of the gateway is missing. Set TARMAC_GATEWAY, or give --gateway URL. To make a gateway: tarmac up.',
     )
-  const token = (values.token ?? env['TARMAC_TOKEN'] ?? '').trim()
+  const token = known.token.trim()
   if (!/^[\x21-\x7e]*$/.test(token))
     throw new Problem(
       'unauthorized',

@@ -1,5 +1,6 @@
 import { exitCodes } from '#api/problem/exit-codes.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
+import { upHelp } from './up/flags.ts'
 
 export const help = `Usage: tarmac deploy [app] [folder]    send a folder (default: this one), and follow it until it is live;
                                        without an app the folder's fly.toml names it
@@ -9,6 +10,8 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac cancel <deployment>      stop a deployment that has not changed machines
        tarmac backup [file]            copy the builder's records into a new file on this computer
        tarmac restore <file>           replace the builder's records by such a copy
+       tarmac up                       make or repair the builder of an organisation on Fly
+       tarmac down                     remove it, and keep its volume
 
 Options of deploy:
   --env NAME=VALUE      environment of the machines; may be repeated; nothing secret
@@ -51,6 +54,7 @@ Options of cancel:
   --why TEXT            the reason, for the record
 
 ${upkeepHelp}
+${upHelp}
 
 Options of all commands:
   --json                one JSON object per line on stdout; the last has "type": "result"

@@ -10,7 +10,7 @@ import {
   type RetryCommand,
   type RollbackCommand,
 } from './command-line.ts'
-import { deploy } from './deploy.ts'
+import { deploy } from './deploy/deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
 import { help } from './help.ts'
@@ -37,6 +37,11 @@ async function main(argv: string[]): Promise<number> {
 
     if (command.name === 'backup' || command.name === 'restore')
       return await upkeep(command, printer, interrupt.signal)
+    if (command.name === 'up' || command.name === 'down') {
+      // Loaded only here: no other command needs Fly's API.
+      const { onFly } = await import('./up/on-fly.ts')
+      return await onFly(command, process.env, printer, interrupt.signal)
+    }
 
     const gateway = new Gateway(command.gateway, command.token)
     const { signal } = interrupt

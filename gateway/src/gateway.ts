@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Awake } from './awake/awake.ts'
+import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
 import { openBuildDisk, openBuildkit } from './buildkit/open-buildkit.ts'
 import type { Commands } from './commands/commands.ts'
 import { Drain } from './commands/drain.ts'
@@ -7,13 +9,16 @@ import { openCommands } from './commands/open-commands.ts'
 import { Rollouts } from './commands/rollouts.ts'
 import { Submissions } from './commands/submissions.ts'
 import type { Config } from './config.ts'
+import { openDoctor } from './doctor/open-doctor.ts'
 import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
+import { overUndici } from '#fly/undici-transport.ts'
 import { retryWhenFull } from './host/disk/retry-when-full.ts'
+import { ownMachine } from './host/own-machine.ts'
 import { sandboxKind } from './host/sandbox/sandbox.ts'
 import { startHousekeeping } from './housekeeping.ts'
 import { listen } from './http/listen.ts'
@@ -21,12 +26,13 @@ import { NetworkGuard } from './isolation/guard.ts'
 import { openLookupNetwork } from './isolation/planner-network.ts'
 import { verifyIsolation } from './isolation/probe.ts'
 import { openLog, type Logger } from './log.ts'
+import { openMirror } from './mirror/open-mirror.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
 import { plannerAt } from './railpack/open-planner.ts'
 import { miseFolder } from './railpack/prepare.ts'
 import { probeMs, readiness } from './readiness.ts'
-import { onLoopback } from './registry/image-access.ts'
+import { speaksPlainHttp } from './registry/image-access.ts'
 import { Registry } from './registry/registry.ts'
 import { Vault } from './secrets/vault.ts'
 import { openStatus } from './status/open-status.ts'
@@ -34,24 +40,28 @@ import { addAnswers, findVersions } from './versions/at-start.ts'
 import { openRecords, openVolume } from './volume.ts'
 
 /** What every part is opened with. `opening` closes them in the opposite order. */
-type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack }
+type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack; awake: Awake }
+
+/** After the end of a deployment the gateway stays awake for so many looks at its release. */
+const looksAfter = 3
 
 /** Opens the parts, lowest first. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
   obeyCrashOrders(config.crashFile)
   await using opening = new AsyncDisposableStack() // closes the opened parts if one fails to open
-  const start = { config, log, opening }
+  const awake = new Awake()
+  const start = { config, log, opening, awake }
 
   const volume = await openVolume({ ...config, log, opening })
   const outside = openFly(start)
-  const builder = await openBuilder(start, volume)
+  const builder = await openBuilder(start, { ...volume, ...outside })
   const records = await openRecords({ ...config, log, opening }, { ...volume, ...builder })
   const opened = { ...volume, ...outside, ...builder, ...records }
   const running = await openRunner(start, opened)
 
   const stopping = new AbortController()
   const parts = { ...opened, ...running, stopping: stopping.signal }
-  opening.use(startHousekeeping({ ...parts, log }, config))
+  opening.use(startHousekeeping({ ...parts, awake, log }, config))
   const watched = { ...parts, ...config.deployer, releases: parts.store.releases, log }
   opening.use(ReleaseWatch.start(watched, config.releaseLookMs))
   const commands = await openDeployments(start, parts)
@@ -62,28 +72,38 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   })
   log.info({ url: server.url }, 'gateway listens')
 
+  awake.idleStopMs = idleStopMs(config.idleStop, await ownMachine(config.machine))
   const open = opening.move()
-  const { store, restart } = records
-  return { url: server.url, store, restart, [Symbol.asyncDispose]: () => open.disposeAsync() }
+  return {
+    url: server.url,
+    store: records.store,
+    restart: records.restart,
+    untilIdle: (signal: AbortSignal) => untilIdle({ awake, server, log, signal }),
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  }
 }
 
 function openFly({ config, log, opening }: Opening) {
   const { registry: host, secrets } = config
-  const fly = opening.use(new MachinesApi({ baseUrl: config.fly.api, token: secrets.fly }))
-  const web = { baseUrl: config.fly.webApi, token: secrets.fly }
-  const releases = opening.use(new ReleasesApi(web))
+  const fly = opening.use(new MachinesApi(overUndici(config.fly.api, secrets.fly)))
+  const releases = opening.use(new ReleasesApi(overUndici(config.fly.webApi, secrets.fly)))
   const warnLater = (text: string) => log.warn(text)
   const deployer = opening.use(
     new Deployer({ fly, releases, warnLater, registry: host, ...config.deployer }),
   )
   const login = { username: 'x', password: secrets.fly }
-  const registry = opening.use(new Registry({ host, login, insecure: onLoopback(host) }))
+  const insecure = speaksPlainHttp(host, config.plainHttp)
+  const registry = opening.use(new Registry({ host, login, insecure }))
   return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }
 }
 
 /** The build daemon, its disk, and the planner. */
-async function openBuilder({ config, log, opening }: Opening, { key }: { key: Uint8Array }) {
+async function openBuilder(
+  { config, log, opening }: Opening,
+  { key, registry }: { key: Uint8Array; registry: Registry },
+) {
   const versions = await findVersions(config, miseFolder)
+  const mirror = await openMirror(config, registry, log, opening)
   const { buildkit, daemon, daemonId } = await openBuildkit(config, key, log, opening)
   const disk = opening.use(await openBuildDisk(config, { buildkit, daemon }, log))
 
@@ -95,7 +115,7 @@ async function openBuilder({ config, log, opening }: Opening, { key }: { key: Ui
   const daemonAnswer = buildkit.info(AbortSignal.timeout(probeMs))
   await addAnswers(versions, { planner: planner(), daemon: daemonAnswer }, log)
   log.info({ sandbox: await sandboxKind() }, 'sandbox of the planner')
-  return { buildkit, daemonId, disk, lookups, planner, versions }
+  return { ...mirror, buildkit, daemonId, disk, lookups, planner, versions }
 }
 
 type Parts = Awaited<ReturnType<typeof openVolume>> &
@@ -104,11 +124,11 @@ type Parts = Awaited<ReturnType<typeof openVolume>> &
   Awaited<ReturnType<typeof openRecords>>
 
 /** Resumes what an earlier gateway left, and starts on the queue. */
-async function openRunner({ config, log, opening }: Opening, parts: Parts) {
+async function openRunner({ config, log, opening, awake }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
-  const { sources, store, versions } = parts
+  const { sources, store, versions, mirror } = parts
   const vault = new Vault(store, config.secrets.key)
-  const ports = [config.http.port, config.buildkit.contextPort]
+  const ports = [config.http.port, config.buildkit.contextPort, ...parts.ports]
   const network = opening.use(
     NetworkGuard.start({
       async prove(signal) {
@@ -121,7 +141,7 @@ async function openRunner({ config, log, opening }: Opening, parts: Parts) {
   )
 
   const steps = makeSteps(
-    { vault, sources, buildkit, registry, store, fly, deployer, disk },
+    { vault, sources, buildkit, registry, mirror, store, fly, deployer, disk },
     {
       planner,
       assertIsolated: (signal) => network.proven(signal),
@@ -149,6 +169,11 @@ async function openRunner({ config, log, opening }: Opening, parts: Parts) {
       gate: network,
     }),
   )
+  awake.count('deployments', async () =>
+    (await store.status.unfinishedByState()).reduce((sum, { count }) => sum + count, 0),
+  )
+  const justDeployed = awake.extendable('releases', looksAfter * config.releaseLookMs)
+  opening.use(store.onQueueChange(justDeployed))
   const drain = opening.use(new Drain({ store, runner, log }))
   return { vault, network, runner, drain }
 }
@@ -156,7 +181,7 @@ async function openRunner({ config, log, opening }: Opening, parts: Parts) {
 type Running = Awaited<ReturnType<typeof openRunner>>
 
 /** What callers may ask of deployments. */
-async function openDeployments({ config, log, opening }: Opening, parts: Parts & Running) {
+async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
   const { fly, deployer, registry, disk, sources, store, vault, runner, drain, copies } = parts
 
   const submissions = new Submissions({
@@ -176,14 +201,17 @@ async function openDeployments({ config, log, opening }: Opening, parts: Parts &
       log,
     }),
   )
+  awake.count('rollouts', () => rollouts.running)
 
-  const work = { submissions, rollouts, drain, copies, status: openStatus(parts, config) }
+  const status = openStatus({ ...parts, awake }, config)
+  const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
+  const work = { submissions, rollouts, drain, copies, status, doctor }
   return openCommands({ ...work, store, vault, fly, deployer, runner, log })
 }
 
 /** Listens for callers, as the last part that opens. */
 async function openServer(
-  { config, log, opening }: Opening,
+  { config, log, opening, awake }: Opening,
   parts: Parts & Running & { commands: Commands; stopping: AbortSignal },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
@@ -194,7 +222,8 @@ async function openServer(
       commands,
       {
         store,
-        receive: (body, more) => sources.receive(body, more),
+        awake,
+        receive: (body, more) => awake.during('uploads', () => sources.receive(body, more)),
         assertAccepting(upload) {
           using taking = new DisposableStack()
           taking.use(drain.upload())

@@ -1,3 +1,4 @@
+import type { Awake } from './awake/awake.ts'
 import type { Config } from './config.ts'
 import type { DeploymentStore } from './deployments/store.ts'
 import type { Ballast } from './host/disk/ballast.ts'
@@ -8,6 +9,7 @@ type HousekeepingDeps = {
   store: Pick<DeploymentStore, 'sourcesInUse' | 'expireQueued' | 'dropLogs' | 'status'>
   sources: Pick<Sources, 'sweep'>
   ballast: Pick<Ballast, 'fill'>
+  awake: Pick<Awake, 'during'>
   log: Logger
   /** Fires when the gateway stops: a long job ends early. */
   stopping: AbortSignal
@@ -21,10 +23,10 @@ const everyMs = 10 * 60_000
  * Disposing waits for the job that runs.
  */
 export function startHousekeeping(
-  { store, sources, ballast, log, stopping }: HousekeepingDeps,
+  { store, sources, ballast, awake, log, stopping }: HousekeepingDeps,
   { keep, keepLogs, limits }: Pick<Config, 'keep' | 'keepLogs' | 'limits'>,
 ): AsyncDisposable {
-  const jobs = [
+  const jobs: (() => Promise<void>)[] = [
     () => ballast.fill(),
     async () => {
       const { removed } = await sources.sweep(await store.sourcesInUse(keep))
@@ -41,7 +43,9 @@ export function startHousekeeping(
   let done: Promise<unknown> = Promise.resolve()
   const run = () => {
     for (const job of jobs)
-      done = done.then(job).catch((err: unknown) => log.error({ err }, 'sweep failed'))
+      done = done
+        .then(() => awake.during('sweeps', job))
+        .catch((err: unknown) => log.error({ err }, 'sweep failed'))
   }
   run()
   const timer = setInterval(run, everyMs)

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { ConfigError, readConfig } from './config.ts'
 import { gatewayVersion } from './host/gateway-version.ts'
@@ -8,9 +8,12 @@ import { serveFirst } from './host/priority.ts'
 import { backup, restore } from './store/backup.ts'
 import { sbomFile, treeRoot } from './versions/versions.ts'
 
-const usage = `tarmac-gateway                start, and serve until a signal; a second signal ends it at once
+const usage = `tarmac-gateway                start, and serve until a signal, or until idle (TARMAC_IDLE_STOP); a second signal ends it at once
 tarmac-gateway backup FILE    copy the records into a new file, also while a gateway runs
 tarmac-gateway restore FILE   put the records of this file in place; the earlier ones are kept beside them
+tarmac-gateway doctor         try what only this machine and Fly can settle, and say what to do; exit code 1: something failed
+                              --json   --bundle FILE: write a support file   --app NAME: try this app's repository
+                              --push: push a tiny image to it too, and remove it
 tarmac-gateway sbom           print the list of packages in this image (CycloneDX, JSON)`
 
 /** The commands with a file, and without one. Each returns what it prints. */
@@ -29,6 +32,7 @@ const alone: Record<string, () => Promise<string>> = { sbom: readSbom }
 
 /** The command `tarmac-gateway`. Exits with 2 for a wrong use or setting, with 1 for a Problem. */
 const [command, file, ...rest] = process.argv.slice(2)
+if (command === 'doctor') await doctor(process.argv.slice(3))
 try {
   if (command === undefined) await serve()
   const run = file === undefined ? alone[command!] : withFile[command!]?.bind(null, file)
@@ -45,21 +49,35 @@ try {
   throw error
 }
 
+async function doctor(args: string[]): Promise<never> {
+  const { readArguments, runDoctor } = await import('./doctor/run-doctor.ts')
+  try {
+    const { text, code } = await runDoctor(readConfig(process.env), readArguments(args))
+    process.stdout.write(`${text}\n`)
+    process.exit(code)
+  } catch (error) {
+    if (error instanceof ConfigError) end(error.message, 2)
+    end(`${errorMessage(error)}\n\n${usage}`, 2)
+  }
+}
+
 async function serve(): Promise<never> {
   const config = readConfig(process.env)
   serveFirst()
   const { startGateway } = await import('./gateway.ts') // here, because a backup does not need it
   const stop = new AbortController()
-  const stopped = once(stop.signal, 'abort')
   const onSignal = () => {
     if (stop.signal.aborted) process.exit(130)
     stop.abort()
   }
 
-  while (!stop.signal.aborted) {
+  let isRestart = true
+  while (isRestart && !stop.signal.aborted) {
     const gateway = await startGateway(config)
     for (const name of ['SIGINT', 'SIGTERM']) process.removeAllListeners(name).on(name, onSignal)
-    await Promise.race([stopped, gateway.restart])
+    const { restart } = gateway
+    await gateway.untilIdle(AbortSignal.any([stop.signal, restart]))
+    isRestart = restart.aborted
     await gateway[Symbol.asyncDispose]()
   }
   process.exit(0)

@@ -32,7 +32,7 @@ export async function openVolume({ data, log, opening }: Omit<Opening, 'source'>
 }
 
 /**
- * The sources and the database on the volume. `restart` resolves when the gateway is to start again
+ * The sources and the database on the volume. `restart` aborts when the gateway is to start again
  * with other records.
  */
 export async function openRecords(
@@ -44,7 +44,7 @@ export async function openRecords(
   const store = opening.use(await retryWhenFull(disk, records))
   await ballast.fillForStart()
   const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
-  const restart = Promise.withResolvers<void>()
-  const copies = opening.use(await Copies.open(data, restart.resolve))
-  return { sources, store, integrity, copies, restart: restart.promise }
+  const restart = new AbortController()
+  const copies = opening.use(await Copies.open(data, () => restart.abort()))
+  return { sources, store, integrity, copies, restart: restart.signal }
 }

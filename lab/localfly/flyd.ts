@@ -13,7 +13,8 @@ import { type Launch, withDefaults } from './machine-config.ts'
 import { writeBoot } from './machine-log.ts'
 import { mountsOf, removeFiles } from './machine-mounts.ts'
 import { InternalNames } from './names.ts'
-import type { Container, Exit, Podman, Said } from './podman.ts'
+import { OwnApi } from './own-api.ts'
+import type { Container, Containers, Exit, Said } from './podman.ts'
 import { processesOf } from './processes.ts'
 import type { App, FlyState, Machine, MachineEvent, MachineState } from './state.ts'
 import { ulid } from './ulid.ts'
@@ -32,23 +33,26 @@ const restartPauseMs = { least: 250, most: 5000 }
  */
 export class Flyd {
   readonly #state: FlyState
-  readonly #podman: Podman
+  readonly #podman: Containers
   readonly #registry: string
   readonly #hostile: Hostile
   readonly #checks: Checks
   readonly #names: InternalNames
+  readonly #ownApi: OwnApi
   readonly #queues = new Map<string, Promise<void>>()
   /** Each machine's newest job. Only that job decides the resting state of the machine. */
   readonly #newest = new Map<string, symbol>()
   readonly #closing = new AbortController()
 
-  constructor(parts: { state: FlyState; podman: Podman; registry: string; hostile: Hostile }) {
+  constructor(parts: { state: FlyState; podman: Containers; registry: string; hostile: Hostile }) {
     this.#state = parts.state
     this.#podman = parts.podman
     this.#registry = parts.registry
     this.#hostile = parts.hostile
     this.#checks = new Checks(parts.state)
-    this.#names = new InternalNames(parts.state)
+    this.#names = new InternalNames(parts.state, parts.podman.hostAddress)
+    const suspend = (machine: Machine) => this.suspend(machine)
+    this.#ownApi = new OwnApi({ state: parts.state, suspend })
     parts.state.onChange(() => this.#names.update())
   }
 
@@ -209,6 +213,7 @@ export class Flyd {
       const { state, own } = machine
       const status = own.container ? await this.#podman.status(own.container) : 'gone'
       const runs = status === 'running' || status === 'paused'
+      if (runs) await this.#ownApi.open(machine)
       const again = (job: () => Promise<MachineState>) => this.#do(machine, state, job)
       if (state === 'started' && own.container && status !== 'gone')
         this.#watch(machine, runs ? own.container : { ...own.container, pid: 0 })
@@ -233,6 +238,7 @@ export class Flyd {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort()
     this.#checks[Symbol.dispose]()
+    this.#ownApi[Symbol.dispose]()
     await Promise.all(this.#queues.values())
   }
 
@@ -321,6 +327,7 @@ export class Flyd {
       machine.private_ip = this.#freeAddress()
     const logFile = this.#logFile(machine)
     writeBoot(logFile)
+    const ownApi = await this.#ownApi.open(machine)
     const container = await this.#podman.run({
       name: machine.id,
       image,
@@ -330,7 +337,7 @@ export class Flyd {
       memoryMb: config.guest?.memory_mb ?? 256,
       swapMb: config.init?.swap_size_mb ?? 0,
       tty: config.init?.tty ?? false,
-      mounts: mountsOf(this.#state, this.#names, machine),
+      mounts: mountsOf({ state: this.#state, names: this.#names, ownApi }, machine),
       logFile,
       entrypoint: exec ?? config.init?.entrypoint ?? undefined,
       command: exec ? [] : (config.init?.cmd ?? undefined),
@@ -430,6 +437,7 @@ export class Flyd {
     machine.own.container = null
     await this.#podman.remove(machine.id)
     removeFiles(this.#state, machine)
+    this.#ownApi.close(machine)
     this.#state.addEvent(machine, 'destroy', 'destroyed', 'flyd')
     return 'destroyed'
   }

@@ -4,18 +4,22 @@ import { z } from 'zod'
 import type { Autostop } from './autostop.ts'
 import { type Hostile, Hostility, type Strike } from './hostile.ts'
 import type { RequestLimits } from './limits.ts'
+import type { RegistryMirror } from './mirror.ts'
+import { type MirrorOrder, type MirrorRequest, MirrorRules } from './mirror-rules.ts'
 
-type Parts = { hostile: Hostile; autostop: Autostop; limits: RequestLimits }
+type Parts = { hostile: Hostile; autostop: Autostop; limits: RequestLimits; mirror: RegistryMirror }
 
 /**
  * The control port that makes localfly misbehave. It is not part of Fly's API. `PUT` and `GET
- * /hostile`, `PUT /autostop`, `PUT /limits`.
+ * /hostile`, `PUT /autostop`, `PUT /limits`, `PUT` and `GET /mirror`.
  */
-export function controlPort({ hostile, autostop, limits }: Parts): RequestListener {
+export function controlPort({ hostile, autostop, limits, mirror }: Parts): RequestListener {
   const answer = async (name: string, body: () => Promise<unknown>): Promise<[number, unknown]> => {
     if (name === 'PUT /hostile') return [200, hostile.set(Hostility.parse(await body()))]
     if (name === 'GET /hostile') return [200, hostile.strikesOn()]
-    if (name === 'PUT /autostop') autostop.set(AutostopSettings.parse(await body()).idleMs)
+    if (name === 'GET /mirror') return [200, mirror.requests]
+    if (name === 'PUT /mirror') await mirror.set(MirrorRules.parse(await body()))
+    else if (name === 'PUT /autostop') autostop.set(AutostopSettings.parse(await body()).idleMs)
     else if (name === 'PUT /limits') limits.hold = LimitsSettings.parse(await body()).hold
     else return [404, { error: `there is no ${name}` }]
     return [200, {}]
@@ -35,11 +39,11 @@ export type FlyControl = ReturnType<typeof flyControl>
 
 /** The control port as typed calls. */
 export function flyControl(url: string) {
-  const call = async (method: string, path: string, body?: object) => {
+  const call = async <T = Strike[]>(method: string, path: string, body?: object) => {
     const sent = body && { body: JSON.stringify(body) }
     const answer = await fetch(url + path, { method, ...sent, signal: AbortSignal.timeout(10_000) })
     if (!answer.ok) throw new Error(`${method} ${path}: ${await answer.text()}`)
-    return (await answer.json()) as Strike[]
+    return (await answer.json()) as T
   }
   return {
     /** Replaces the faults. Returns the strikes of the earlier ones. */
@@ -51,5 +55,9 @@ export function flyControl(url: string) {
     autostopAfter: (idleMs: number) => call('PUT', '/autostop', { idleMs }),
     /** Switches Fly's request limits. */
     limits: (hold: boolean) => call('PUT', '/limits', { hold }),
+    /** Replaces the rules of the registry mirror, and forgets its requests. */
+    mirror: (order: MirrorOrder) => call<object>('PUT', '/mirror', order),
+    /** The requests that the registry mirror got since then. */
+    mirrorRequests: () => call<MirrorRequest[]>('GET', '/mirror'),
   }
 }

@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { InternalNames } from './names.ts'
+import { ownApiFolder } from './own-api.ts'
 import type { Mount } from './podman.ts'
 import type { FlyState, Machine } from './state.ts'
 
@@ -8,11 +9,10 @@ const defaultMode = 0o644
 
 /**
  * The mounts of a machine beside its image: its volume, the files of its config, the names of its
- * network.
+ * network, and the folder of its own API.
  */
 export function mountsOf(
-  state: FlyState,
-  names: InternalNames,
+  { state, names, ownApi }: { state: FlyState; names: InternalNames; ownApi: string },
   { id, config, own }: Machine,
 ): Mount[] {
   const folder = state.folder('files', id)
@@ -32,7 +32,12 @@ export function mountsOf(
     source: state.folder('volumes', volume ?? ''),
     target: path,
   }))
-  return [{ source: names.fileFor(own.app), target: '/etc/hosts' }, ...volumes, ...files]
+  return [
+    { source: names.fileFor(own.app), target: '/etc/hosts' },
+    { source: ownApi, target: ownApiFolder },
+    ...volumes,
+    ...files,
+  ]
 }
 
 export function removeFiles(state: FlyState, { id }: Machine): void {

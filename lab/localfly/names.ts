@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { insideNames } from './inside.ts'
 import type { FlyState, Machine } from './state.ts'
 
 /**
@@ -10,10 +11,13 @@ import type { FlyState, Machine } from './state.ts'
  */
 export class InternalNames {
   readonly #state: FlyState
+  readonly #host: string
   readonly #written = new Map<string, string>()
 
-  constructor(state: FlyState) {
+  /** `host` is where machines reach Fly's own services. */
+  constructor(state: FlyState, host: string) {
     this.#state = state
+    this.#host = host
   }
 
   /** The current hosts file of an app's network. */
@@ -36,7 +40,7 @@ export class InternalNames {
         (machine) => isIn(machine) && (machine.state === 'started' || machine.state === 'starting'),
       )
       .map((machine) => `${machine.private_ip} ${machine.id} ${namesOf(machine).join(' ')}\n`)
-    const text = `127.0.0.1 localhost\n::1 localhost\n${lines.join('')}`
+    const text = `127.0.0.1 localhost\n::1 localhost\n${insideNames(this.#host)}${lines.join('')}`
     if (this.#written.get(network) === text) return
     const file = this.#state.folder('names', network)
     mkdirSync(dirname(file), { recursive: true })

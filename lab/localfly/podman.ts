@@ -34,6 +34,12 @@ export type RunSpec = {
 }
 
 const init = '/usr/bin/catatonit'
+/**
+ * A machine of Fly is a virtual machine, in which root may run a build daemon. In a container that
+ * takes all rights, so only Tarmac's own image gets them. Podman asks for more files and processes
+ * than a host may allow for a privileged container.
+ */
+const applianceOptions = ['--privileged', '--ulimit=nofile=1024:4096', '--ulimit=nproc=4096:4096']
 const logBytes = 4 << 20 // podman starts a new file beyond this size
 const exitPollMs = 25
 const quietPollMs = 100
@@ -50,6 +56,7 @@ export class Podman {
   readonly #networks: string
   readonly #conf: string
   readonly #subnet: string
+  readonly #appliances = new Map<string, boolean>()
 
   constructor(lab: { dir: string; name: string; registry?: string }) {
     const key = createHash('sha256')
@@ -64,6 +71,11 @@ export class Podman {
     // Podman accepts at most 50 characters here.
     this.#runRoot = `/run/tarmac/${key.toString('hex', 0, 4)}`
     this.#subnet = freeSubnet(key, this.bridge)
+  }
+
+  /** This host's address on the network of the machines. */
+  get hostAddress(): string {
+    return `${this.#subnet}.1`
   }
 
   /** All addresses for machines. The first of the subnet belongs to the bridge. */
@@ -140,6 +152,7 @@ lock_type = "file"
       `--cpus=${Math.min(spec.cpus, cpus().length)}`,
       // As on Fly, the program is not process 1, so a signal that it does not handle ends it.
       ...(existsSync(init) ? ['--init'] : []),
+      ...((await this.#isAppliance(spec.image)) ? applianceOptions : []),
       ...Object.entries(env).map(([key, value]) => `--env=${key}=${value}`),
       ...(entrypoint ? [`--entrypoint=${JSON.stringify(entrypoint)}`] : []),
       spec.image,
@@ -177,6 +190,17 @@ lock_type = "file"
       if (typeof code !== 'number') throw error
       return { exit_code: code, exit_signal: code > 128 ? code - 128 : 0, stdout, stderr }
     }
+  }
+
+  /** Whether the image is Tarmac's own. The label is one of the standard ones of OCI. */
+  async #isAppliance(image: string): Promise<boolean> {
+    const known = this.#appliances.get(image)
+    if (known !== undefined) return known
+    const format = `{{index .Labels "org.opencontainers.image.title"}}`
+    const { stdout } = await this.#podman(['image', 'inspect', '--format', format, image])
+    const isAppliance = stdout.trim() === 'tarmac'
+    this.#appliances.set(image, isAppliance)
+    return isAppliance
   }
 
   async #commandOf(image: string): Promise<string[]> {
@@ -271,6 +295,22 @@ lock_type = "file"
     })
   }
 }
+
+/** What runs the machines. The fast tests have one without containers. */
+export type Containers = Pick<
+  Podman,
+  | 'addresses'
+  | 'hostAddress'
+  | 'pull'
+  | 'run'
+  | 'exited'
+  | 'exec'
+  | 'status'
+  | 'kill'
+  | 'pause'
+  | 'unpause'
+  | 'remove'
+>
 
 const macOf = (address: string): string =>
   ['02:42', ...address.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'))].join(

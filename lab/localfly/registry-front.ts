@@ -24,7 +24,7 @@ export function registryFront(parts: { state: FlyState; token: string; registry:
   }
 }
 
-function forward(req: IncomingMessage, res: ServerResponse, registry: string): void {
+export function forward(req: IncomingMessage, res: ServerResponse, registry: string): void {
   const { authorization: _own, ...headers } = req.headers
   const { host = '' } = headers
   // The Host stays the front's, because the registry derives its Locations from it.

@@ -10,9 +10,11 @@ import { controlPort, flyControl } from './hostile-control.ts'
 import { Hostile } from './hostile.ts'
 import { RequestLimits } from './limits.ts'
 import { machinesApi } from './machines-api.ts'
+import { RegistryMirror } from './mirror.ts'
 import { Podman } from './podman.ts'
 import { createProxy } from './proxy.ts'
-import { registryFront } from './registry-front.ts'
+import { insidePorts, openBridge, readOnly } from './inside.ts'
+import { forward, registryFront } from './registry-front.ts'
 import { FlyState } from './state.ts'
 import { Traffic } from './traffic.ts'
 
@@ -25,6 +27,8 @@ export type LocalflyOptions = {
   proxyPort: number
   controlPort?: number
   registryFrontPort: number
+  /** Of the registry mirror. Default: a free one. */
+  mirrorPort?: number
   /** host:port of the lab's registry. */
   registry: string
   token: string
@@ -43,15 +47,22 @@ export async function startLocalfly(options: LocalflyOptions) {
   const podman = new Podman(options)
   podman.open()
   opening.defer(() => podman.sweep())
+  await openBridge(podman.bridge, podman.hostAddress)
   const hostile = new Hostile(state)
   const flyd = opening.use(new Flyd({ state, podman, registry, hostile }))
   hostile.onGone = (machine) => flyd.startStandbys(machine)
   await flyd.adopt()
-  const front = await listen(
-    registryFront({ state, token, registry }),
-    options.registryFrontPort,
-    opening,
+  const inside = (handler: RequestListener | Server, port: number) =>
+    listen(handler, { host: podman.hostAddress, port }, opening)
+  const frontOf = registryFront({ state, token, registry })
+  const front = await listen(frontOf, options.registryFrontPort, opening)
+  await inside(frontOf, insidePorts.registry)
+  await inside(
+    readOnly((req, res) => forward(req, res, registry)),
+    insidePorts.images,
   )
+  const mirror = opening.use(new RegistryMirror({ state, token, registry }))
+  const mirrorPort = await mirror.listen(options.mirrorPort ?? 0)
   const traffic = new Traffic({ state, flyd, hostile })
   const autostop = opening.use(new Autostop({ state, flyd, traffic }))
   const proxy = await listen(createProxy(state, traffic), options.proxyPort, opening)
@@ -59,9 +70,11 @@ export async function startLocalfly(options: LocalflyOptions) {
   const limits = new RequestLimits()
   limits.hold = options.limits ?? true
   const api = machinesApi({ state, flyd, token, limits, schema, registry })
-  const apiPort = await listen(hostileApi({ api, state, hostile }), options.apiPort, opening)
+  const faultyApi = hostileApi({ api, state, hostile })
+  const apiPort = await listen(faultyApi, options.apiPort, opening)
+  await inside(faultyApi, insidePorts.api)
   const control = await listen(
-    controlPort({ hostile, autostop, limits }),
+    controlPort({ hostile, autostop, limits, mirror }),
     options.controlPort ?? 0,
     opening,
   )
@@ -70,7 +83,15 @@ export async function startLocalfly(options: LocalflyOptions) {
     flyApi: `http://127.0.0.1:${apiPort}`,
     apps: `http://localhost:${proxy}`,
     registry: `127.0.0.1:${front}`,
+    /** The mirror of the registry, as `http://host:port`. */
+    mirror: `http://127.0.0.1:${mirrorPort}`,
     flyControl: `http://127.0.0.1:${control}`,
+    /** Where machines reach the API, the registry, and base images. */
+    inside: {
+      api: `http://_api.internal:${insidePorts.api}`,
+      registry: `${podman.hostAddress}:${insidePorts.registry}`,
+      images: `${podman.hostAddress}:${insidePorts.images}`,
+    },
     /** The control port as typed calls. */
     fly: flyControl(`http://127.0.0.1:${control}`),
     /** Answers that did not have Fly's shape. There should be none. */
@@ -90,13 +111,14 @@ export async function sweepLocalfly(lab: { dir: string; name: string }): Promise
 
 async function listen(
   handler: RequestListener | Server,
-  port: number,
+  at: number | { host: string; port: number },
   closing: AsyncDisposableStack,
 ): Promise<number> {
+  const { host, port } = typeof at === 'number' ? { host: '127.0.0.1', port: at } : at
   const server = typeof handler === 'function' ? createServer(handler) : handler
   // An upload may take longer than Node's default allows.
   server.requestTimeout = 0
-  server.listen(port, '127.0.0.1')
+  server.listen(port, host)
   await once(server, 'listening')
   closing.defer(async () => {
     server.close()

@@ -191,7 +191,7 @@ export class FlyState {
   }
 
   /** The folder for data outside the state: volume contents, files for machines, their logs. */
-  folder(kind: 'volumes' | 'files' | 'logs' | 'names', name: string): string {
+  folder(kind: 'volumes' | 'files' | 'logs' | 'names' | 'own-api', name: string): string {
     return join(this.#dir, kind, name)
   }
 

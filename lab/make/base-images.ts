@@ -22,22 +22,36 @@ import { packGoToolchain } from './go-toolchain.ts'
 import { goEnv, npmrc } from './machine-settings.ts'
 import type { Step } from './progress.ts'
 
-export async function makeBaseImages(step: Step): Promise<void> {
+type Tarball = { spec: string; integrity: string }
+type Image = { target: string; names: string[] }
+type ImageSet = {
+  /** Where the registry's storage is kept. */
+  kept: string
+  images: Image[]
+  /** Puts the Dockerfile and what it copies into the context. */
+  prepare: (context: string, step: Step) => Promise<void>
+}
+
+export const makeBaseImages = (step: Step): Promise<void> =>
+  makeImages({ kept: imagesDir, images, prepare: prepareContext }, step)
+
+export async function makeImages(set: ImageSet, step: Step): Promise<void> {
   const made = await mkdtemp(join(cacheDir, 'making-'))
   try {
     const context = join(made, 'context')
-    await prepareContext(context, step)
+    await mkdir(context)
+    await set.prepare(context, step)
     {
       const port = await freePort(20_000)
       await using registry = await startRegistry({ dir: made, port })
       await using buildkitd = await startBuildkitd({ dir: made, registryPort: port })
-      for (const [index, { target, names }] of images.entries()) {
-        step.say(`${names.join(', ')} (${index + 1} of ${images.length})`)
+      for (const [index, { target, names }] of set.images.entries()) {
+        step.say(`${names.join(', ')} (${index + 1} of ${set.images.length})`)
         const pushed = names.map((name) => `${registry.address}/${name}`).join(',')
         await step.run(buildCommand(buildkitd.address, context, target, pushed))
       }
     }
-    await rename(join(made, 'registry'), imagesDir)
+    await rename(join(made, 'registry'), set.kept)
   } finally {
     await rm(made, { recursive: true, force: true })
   }
@@ -47,7 +61,8 @@ function buildCommand(address: string, context: string, target: string, names: s
   const pinned = Object.entries({ ...bakedTools, caddy_hash: caddyHash })
   const baked = pinned.map(([name, value]) => `--opt=build-arg:${name.toUpperCase()}=${value}`)
   const folders = [`--local=context=${context}`, `--local=dockerfile=${context}`]
-  const output = `--output=type=image,"name=${names}",push=true`
+  // Set-up must be quick, and its images never leave this machine.
+  const output = `--output=type=image,"name=${names}",push=true,compression-level=1`
   return [
     tools.buildctl,
     '--addr',
@@ -60,43 +75,35 @@ function buildCommand(address: string, context: string, target: string, names: s
 
 /** The Dockerfile and what it copies: the Debian tree, Node with npm as one prefix, mise with its plug-ins, Go. */
 async function prepareContext(context: string, step: Step): Promise<void> {
-  const { say, run } = step
+  await linkDebianTree(context)
+  await cp(join(import.meta.dirname, '../images'), context, { recursive: true })
+  const { mise, ...node } = npmTarballs
+  await unpackNode(context, node, step)
+  await unpackPackage(mise, { folder: context, members: ['package/bin/mise'] }, step)
+  await rename(join(context, 'bin/mise'), join(context, 'mise'))
+  await chmod(join(context, 'mise'), 0o755)
+  await writeFile(join(context, 'go-env'), await goEnv())
+  await mkdir(join(context, 'go'))
+  await packGoToolchain(join(context, `go/${bakedTools.go}.tar.gz`), step)
+}
+
+export async function linkDebianTree(context: string): Promise<void> {
+  const tree = join(context, 'debian.tar')
+  await link(debianTree, tree).catch(() => cp(debianTree, tree))
+}
+
+/** Node and npm as one prefix in `node/`, with the npm settings of this machine. */
+export async function unpackNode(
+  context: string,
+  tarballs: { node: Tarball; npm: Tarball },
+  step: Step,
+): Promise<void> {
   const node = join(context, 'node')
   const npm = join(node, 'lib/node_modules/npm')
-  for (const folder of [join(node, 'bin'), join(node, 'etc'), npm])
-    await mkdir(folder, { recursive: true })
-  await link(debianTree, join(context, 'debian.tar')).catch(() =>
-    cp(debianTree, join(context, 'debian.tar')),
-  )
-  await cp(join(import.meta.dirname, '../images'), context, { recursive: true })
-  for (const [name, { spec, integrity }] of Object.entries(npmTarballs)) {
-    say(`fetching ${spec}`)
-    const [packed] = JSON.parse(
-      await run(['npm', 'pack', '--json', '--pack-destination', context, spec]),
-    ) as Packed[]
-    const tarball = join(context, packed?.filename.replace('@', '').replace('/', '-') ?? '')
-    const digest = `sha512-${createHash('sha512')
-      .update(await readFile(tarball))
-      .digest('base64')}`
-    if (digest !== integrity) throw new Error(`${spec} is not what lab/pins.ts says: ${digest}`)
-    const members =
-      { node: ['package/bin/node'], npm: ['package'], mise: ['package/bin/mise'] }[name] ?? []
-    const target = { node, npm, mise: join(context, 'unpacked') }[name] ?? ''
-    await mkdir(target, { recursive: true })
-    await run([
-      'tar',
-      '-xzf',
-      tarball,
-      '--strip-components=1',
-      '--no-same-owner',
-      '-C',
-      target,
-      ...members,
-    ])
-    await rm(tarball)
-  }
-  await rename(join(context, 'unpacked/bin/mise'), join(context, 'mise'))
-  for (const program of [join(context, 'mise'), join(node, 'bin/node')]) await chmod(program, 0o755)
+  await mkdir(join(node, 'etc'), { recursive: true })
+  await unpackPackage(tarballs.node, { folder: node, members: ['package/bin/node'] }, step)
+  await unpackPackage(tarballs.npm, { folder: npm, members: ['package'] }, step)
+  await chmod(join(node, 'bin/node'), 0o755)
   for (const name of ['npm', 'npx']) {
     await chmod(join(npm, `bin/${name}-cli.js`), 0o755)
     await symlink(`../lib/node_modules/npm/bin/${name}-cli.js`, join(node, 'bin', name))
@@ -104,9 +111,26 @@ async function prepareContext(context: string, step: Step): Promise<void> {
   // In two places: a changed prefix hides the first, an npm that replaces itself drops the second.
   for (const file of [join(node, 'etc/npmrc'), join(npm, 'npmrc')])
     await writeFile(file, await npmrc())
-  await writeFile(join(context, 'go-env'), await goEnv())
-  await mkdir(join(context, 'go'))
-  await packGoToolchain(join(context, `go/${bakedTools.go}.tar.gz`), step)
+}
+
+/** Unpacks these members of a package of npm, after a check of its digest. */
+async function unpackPackage(
+  { spec, integrity }: Tarball,
+  { folder, members }: { folder: string; members: string[] },
+  { say, run }: Step,
+): Promise<void> {
+  say(`fetching ${spec}`)
+  await mkdir(folder, { recursive: true })
+  const [packed] = JSON.parse(
+    await run(['npm', 'pack', '--json', '--pack-destination', folder, spec]),
+  ) as Packed[]
+  const tarball = join(folder, packed?.filename.replace('@', '').replace('/', '-') ?? '')
+  const hash = createHash('sha512').update(await readFile(tarball))
+  const digest = `sha512-${hash.digest('base64')}`
+  if (digest !== integrity) throw new Error(`${spec} is not what lab/pins.ts says: ${digest}`)
+  const unpack = ['tar', '-xzf', tarball, '--strip-components=1', '--no-same-owner', '-C', folder]
+  await run([...unpack, ...members])
+  await rm(tarball)
 }
 
 interface Packed {

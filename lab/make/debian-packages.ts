@@ -31,6 +31,11 @@ const needed: Record<string, string[]> = {
   libfaketime: ['x86_64', 'aarch64'].map(
     (arch) => `/usr/lib/${arch}-linux-gnu/faketime/libfaketime.so.1`,
   ),
+  // For runc, which is built from C and Go.
+  gcc: ['gcc'],
+  'libc6-dev': ['/usr/include/stdio.h'],
+  'pkg-config': ['pkg-config'],
+  'libseccomp-dev': ['/usr/include/seccomp.h'],
   // For podman's --init: as on Fly, a machine's program is not process 1.
   catatonit: ['/usr/bin/catatonit', 'catatonit'],
 }

@@ -1,6 +1,6 @@
 /**
- * Builds buildkitd, buildctl, the registry and the CNI plugins from the module in `tools/`, with
- * this machine's Go or a fetched one.
+ * Builds buildkitd, buildctl, runc, the registry and the CNI plugins from the module in `tools/`,
+ * with this machine's Go or a fetched one.
  */
 import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
@@ -19,7 +19,21 @@ const packages = {
   'buildkit-cni-loopback': 'github.com/containernetworking/plugins/plugins/main/loopback',
   'buildkit-cni-host-local': 'github.com/containernetworking/plugins/plugins/ipam/host-local',
   'buildkit-cni-firewall': 'github.com/containernetworking/plugins/plugins/meta/firewall',
+  // Only for the image moby/buildkit: the lab's own daemon uses Debian's runc.
+  'buildkit-runc': 'github.com/opencontainers/runc',
 }
+
+/**
+ * runc needs C, and libseccomp for the system calls that a step may use. The flags are those of
+ * BuildKit's own image (moby/buildkit:Dockerfile, stage `runc`), without AppArmor.
+ */
+const runcBuild = {
+  env: { CGO_ENABLED: '1' },
+  tags: ['seccomp', 'netgo', 'osusergo'],
+  linkerFlags: '-extldflags -static',
+}
+
+const buildkit = 'github.com/moby/buildkit'
 
 export async function makeGoTools(step: Step): Promise<void> {
   const { say, run } = step
@@ -30,14 +44,19 @@ export async function makeGoTools(step: Step): Promise<void> {
       cwd: join(import.meta.dirname, '../tools'),
       env: { CGO_ENABLED: '0', GOFLAGS: '-mod=readonly', GOTOOLCHAIN: 'local', GOWORK: 'off' },
     }
+    const version = await run([go, 'list', '-m', '-f', '{{.Version}}', buildkit], module)
+    const linkerFlags = `-s -w -X ${buildkit}/version.Version=${version.trim()}`
     const names = Object.entries(packages)
     for (const [index, [name, path]] of names.entries()) {
       say(
         `building ${name} (${index + 1} of ${names.length})${index === 0 ? ', which fetches its modules first' : ''}`,
       )
+      const more = name === 'buildkit-runc' ? runcBuild : null
+      const flags = `${linkerFlags} ${more?.linkerFlags ?? ''}`
+      const tags = more ? [`-tags=${more.tags.join(',')}`] : []
       await run(
-        [go, 'build', '-v', '-trimpath', '-ldflags', '-s -w', '-o', join(made, name), path],
-        module,
+        [go, 'build', '-v', '-trimpath', ...tags, '-ldflags', flags, '-o', join(made, name), path],
+        { ...module, env: { ...module.env, ...more?.env } },
       )
     }
     await rename(made, tools.dir)

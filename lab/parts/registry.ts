@@ -1,10 +1,10 @@
 /** A real registry on loopback, over plain HTTP, optionally with the stand-in base images. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
-import { assertReady, imagesDir, tools } from '../ready.ts'
+import { applianceImagesDir, assertReady, imagesDir, tools } from '../ready.ts'
 import { killRecorded, startProcess } from './process.ts'
 
 const run = promisify(execFile)
@@ -27,11 +27,12 @@ export async function startRegistry({
   port,
   images = false,
 }: RegistryOptions): Promise<Registry> {
-  assertReady(tools.registry, ...(images ? [imagesDir] : []))
+  const kept = images ? [imagesDir, applianceImagesDir] : []
+  assertReady(tools.registry, ...kept)
   killRecorded(dir, 'registry')
   const storage = join(dir, 'registry')
   await mkdir(storage, { recursive: true })
-  if (images) await addImages(storage)
+  for (const from of kept) await addImages(storage, from)
   const address = `127.0.0.1:${port}`
   const config = join(dir, 'registry.yml')
   await writeFile(
@@ -63,14 +64,14 @@ http: {addr: "${address}"}
  * Blobs are hard links into the cache, because the registry writes a blob only once. It rewrites
  * its small files in place, so those are copied.
  */
-async function addImages(storage: string): Promise<void> {
-  const marker = join(storage, '.images')
-  if (existsSync(marker) && (await readFile(marker, 'utf8')) === imagesDir) return
-  const [from, to] = [join(imagesDir, 'docker/registry/v2'), join(storage, 'docker/registry/v2')]
+async function addImages(storage: string, images: string): Promise<void> {
+  const marker = join(storage, `.${basename(images)}`)
+  if (existsSync(marker)) return
+  const [from, to] = [join(images, 'docker/registry/v2'), join(storage, 'docker/registry/v2')]
   await mkdir(to, { recursive: true })
   await run('cp', ['-alf', join(from, 'blobs'), to]).catch(() =>
     run('cp', ['-a', join(from, 'blobs'), to]),
   )
   await run('cp', ['-a', join(from, 'repositories'), to])
-  await writeFile(marker, imagesDir)
+  await writeFile(marker, '')
 }

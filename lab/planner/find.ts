@@ -105,15 +105,7 @@ async function download(releases: string, cacheDir: string): Promise<string> {
  * file of this machine.
  */
 export async function standInProgram(cacheDir: string): Promise<string> {
-  const entryPoints = [join(import.meta.dirname, 'main.ts')]
-  const { outputFiles } = await build({
-    entryPoints,
-    bundle: true,
-    write: false,
-    platform: 'node',
-    format: 'cjs',
-  })
-  const text = outputFiles[0]?.text ?? ''
+  const text = await standInScript()
   const { size, mtimeMs } = await stat(node)
   const key = createHash('sha256').update(`${text}${size}${mtimeMs}`).digest('hex').slice(0, 12)
   const path = join(cacheDir, `railpack-standin-${key}`)
@@ -135,4 +127,16 @@ export async function standInProgram(cacheDir: string): Promise<string> {
   await rename(join(part, 'program'), path)
   await rm(part, { recursive: true })
   return path
+}
+
+/** The stand-in as one script for a Node of the machine. */
+export async function standInScript(): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [join(import.meta.dirname, 'main.ts')],
+    bundle: true,
+    write: false,
+    platform: 'node',
+    format: 'cjs',
+  })
+  return outputFiles[0]?.text ?? ''
 }

@@ -10,10 +10,12 @@ const own = {
   TARMAC_BUILD_SUBNET: '10.230.77.0/24',
   TARMAC_BUILD_ROOT: '',
 }
+/** The gateway pushes through the lab’s mirror, as on Fly. */
+const pushes = { TARMAC_PUSH_MIRROR: 'lab' }
 const limits = { TARMAC_STEP_MEMORY: '512', TARMAC_STEP_PROCESSES: '300' }
 let lab: TestLab
 shareLab(
-  () => startTestLab({ TARMAC_BUILDKIT: 'spawn', ...own, ...limits }),
+  () => startTestLab({ TARMAC_BUILDKIT: 'spawn', ...own, ...limits, ...pushes }),
   (fresh) => {
     lab = fresh
     // The rules stay when a gateway ends, and nothing else of the lab names this bridge.
@@ -28,7 +30,9 @@ test('a gateway that supervises its own build daemon resumes a build whose daemo
   await lab.seen(id, (event) => event.type === 'log' && event.text.includes('begun'))
   process.kill(daemonPid(), 'SIGKILL')
   const { record, log } = await lab.end(id)
-  expect(record.state).toBe('live')
+  expect(record).toMatchObject({ state: 'live', image: { push: { via: 'mirror' } } })
+  const { mirror } = (await (await lab.ask('/v1/status')).json()) as { mirror: object }
+  expect(mirror).toMatchObject({ state: 'up', pushes: { fallback: 0, registry: 0 } })
   expect(log).toContainEqual(
     expect.objectContaining({ type: 'warning', text: expect.stringContaining('Trying again in') }),
   )

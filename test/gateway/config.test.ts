@@ -85,7 +85,32 @@ test('sizes and times have the units that the gateway works with', () => {
   expect(source.uploadBytes).toBe(3 * 2 ** 20)
   expect(limits).toMatchObject({ fetchMs: 4000, log: { tailBytes: 5 * 2 ** 10 } })
   expect(images.refreshMs).toBe(6 * 3_600_000)
-  expect(disk).toEqual({ low: { share: 0.07 }, high: { bytes: 8 * 2 ** 20 } })
+  expect(disk).toEqual({
+    soft: { share: 0.3 },
+    low: { share: 0.07 },
+    high: { bytes: 8 * 2 ** 20 },
+  })
   expect(buildkit.mirrors).toEqual({ 'docker.io': ['a:5000', 'c:5000'], 'ghcr.io': ['b:5000'] })
   expect(buildkit.root).toBe('/volume/buildkit')
+})
+
+const gib = 2 ** 30
+test.each([
+  [{ cpus: 1, memoryBytes: 0.9 * gib }, 2],
+  [{ cpus: 2, memoryBytes: 3.8 * gib }, 4],
+  [{ cpus: 4, memoryBytes: 7.7 * gib }, 8],
+  [{ cpus: 8, memoryBytes: 7.7 * gib }, 8],
+  [{ cpus: 2, memoryBytes: 64 * gib }, 4],
+  [{ cpus: 64, memoryBytes: 256 * gib }, 32],
+])('on a machine of %o, %i builds and steps run at once', (size, atOnce) => {
+  const { limits, daemon } = readConfig({}, size)
+  expect([limits.builds, limits.appBuilds, daemon.steps]).toEqual([atOnce, atOnce, atOnce])
+})
+
+test('a setting wins over the machine’s size, and the builds of one app follow those of all', () => {
+  const size = { cpus: 2, memoryBytes: 4 * gib }
+  const some = readConfig({ TARMAC_MAX_BUILDS: '9' }, size)
+  expect([some.limits.builds, some.limits.appBuilds, some.daemon.steps]).toEqual([9, 9, 4])
+  const own = readConfig({ TARMAC_APP_BUILDS: '1', TARMAC_MAX_STEPS: 'auto' }, size)
+  expect([own.limits.builds, own.limits.appBuilds, own.daemon.steps]).toEqual([4, 1, 4])
 })

@@ -11,6 +11,7 @@ import { follow } from '../../gateway/src/deployments/follow.ts'
 import type { SourceTree } from '../../gateway/src/deployments/source-tree.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
+import { overUndici } from '#fly/undici-transport.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import type { Commands } from '../../gateway/src/commands/commands.ts'
 import { Drain } from '../../gateway/src/commands/drain.ts'
@@ -51,9 +52,9 @@ export async function startMachines({
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
   const images = opening.use(await FakeRegistry.start())
-  const fly = opening.use(new MachinesApi({ baseUrl: fake.url, token: 'secret' }))
+  const fly = opening.use(new MachinesApi(overUndici(fake.url, 'secret')))
   const registry = opening.use(new Registry({ host: images.host, login: null, insecure: true }))
-  const releases = opening.use(new ReleasesApi({ baseUrl: fake.url, token: 'secret' }))
+  const releases = opening.use(new ReleasesApi(overUndici(fake.url, 'secret')))
   const deployer = new Deployer({
     fly,
     releases: registers ? releases : null,
@@ -121,7 +122,8 @@ export async function startMachines({
   /** The commands of the gateway that runs now: it may be started again. */
   const commandsOf = (now: () => typeof parts): Commands => {
     const status = { version: 'test', startedAt: new Date(), readers: {} }
-    const open = () => openCommands({ store, vault, fly, deployer, log, status, ...now() })
+    const doctor = () => Promise.reject(new Error('not part of this test'))
+    const open = () => openCommands({ store, vault, fly, deployer, log, status, doctor, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it.
       ownKeys: () => Object.keys(open()).filter((name) => name !== 'submit'),

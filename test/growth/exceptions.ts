@@ -5,9 +5,12 @@
 export const exceptions: Record<string, string> = {
   'client/src/': 'runs on the machine of its user, for this user alone, and never in the gateway',
   'gateway/src/config.ts': 'the operator sets it',
+  'gateway/src/doctor/': 'reads what this machine, its kernel and Fly say, when the operator asks',
+  'gateway/src/http/routes/doctor.ts › examineGateway':
+    'reads by jsonObject, which has its row, and three fields of it',
   'api/status/prices.ts › PriceTable': 'the operator sets it',
   'api/doctor/render.ts › renderFindings':
-    'renders what our own probes found, by visibleLines, which has its row',
+    'renders what our own probes found, by visible, which has its row',
   'gateway/src/settings/': 'the operator sets it',
   'api/flow/crash-point.ts': 'tests set it',
   'gateway/src/store/': 'reads what the gateway itself has written; the writers have their limits',
@@ -55,6 +58,7 @@ export const exceptions: Record<string, string> = {
   'gateway/src/buildkit/context/context-server.ts › ContextServer':
     'reads one header of the build daemon; its work is filterEntries and tarHeader, which have their rows',
   'gateway/src/llb/graph.ts': 'looks among the inputs of one operation, three at most',
+  'gateway/src/http/held-requests.ts › HeldRequests': 'cuts the path of a request, 16 KiB at most',
   'gateway/src/http/access-log.ts › accessLog': 'cuts the path of a request, 16 KiB at most',
   'gateway/src/http/routes/backup.ts':
     'reads one header and the query of a request, 16 KiB at most',

@@ -16,7 +16,7 @@ import { retryWhileUnavailable } from '../../gateway/src/pipeline/retry-unavaila
 import { pickBridge, type Bridge } from '../../lab/parts/bridge.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { tools } from '../../lab/ready.ts'
-import { limits, logText, notes, problemOf, step, stepBuilds } from './step-source.ts'
+import { cacheLimits, limits, logText, notes, problemOf, step, stepBuilds } from './step-source.ts'
 
 const registryPort = 6531
 const open = new AsyncDisposableStack()
@@ -57,6 +57,7 @@ function startDaemon() {
     steps: 4,
     limits,
     stepLogBytes: 8 * 2 ** 20,
+    cache: cacheLimits,
   }
   return Daemon.start({ ...settings, ...more }, openLog('silent'))
 }

@@ -23,7 +23,7 @@ import { lockVolume } from '../../gateway/src/store/volume-lock.ts'
 import { pickBridge } from '../../lab/parts/bridge.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { tools } from '../../lab/ready.ts'
-import { limits, logText, problemOf, step, stepBuilds } from './step-source.ts'
+import { cacheLimits, limits, logText, problemOf, step, stepBuilds } from './step-source.ts'
 
 const registryPort = 6541
 const open = new AsyncDisposableStack()
@@ -53,7 +53,13 @@ beforeAll(async () => {
     nameservers: [],
     mirrors: {},
   }
-  const more = { plainHttp: [`127.0.0.1:${registryPort}`], steps: 4, limits, stepLogBytes: 2 ** 20 }
+  const more = {
+    plainHttp: [`127.0.0.1:${registryPort}`],
+    steps: 4,
+    limits,
+    stepLogBytes: 2 ** 20,
+    cache: cacheLimits,
+  }
   const daemon = open.use(await Daemon.start({ ...settings, ...more }, log))
   const about = {
     address: daemon.address,
@@ -365,7 +371,13 @@ test('a build daemon starts on a full disk with its old cache, and frees space',
     nameservers: [],
     mirrors: {},
   }
-  const more = { plainHttp: [`127.0.0.1:${port}`], steps: 4, limits, stepLogBytes: 2 ** 20 }
+  const more = {
+    plainHttp: [`127.0.0.1:${port}`],
+    steps: 4,
+    limits,
+    stepLogBytes: 2 ** 20,
+    cache: cacheLimits,
+  }
   const images = { allowed: [], frontends: [], own: '', refreshMs: 0 }
   const about = { contextPort: 0, key: Buffer.from('key'), loginFor: () => null, images }
   const steps = [step('say', 'kept', 'fill', '10')]

@@ -8,7 +8,7 @@ import { openLog } from '../../gateway/src/log.ts'
 import { pickBridge } from '../../lab/parts/bridge.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { tools } from '../../lab/ready.ts'
-import { limits, problemOf, stepBuilds } from './step-source.ts'
+import { cacheLimits, limits, problemOf, stepBuilds } from './step-source.ts'
 
 const registryPort = 6597
 const open = new AsyncDisposableStack()
@@ -28,7 +28,7 @@ beforeAll(async () => {
     nameservers: [],
     mirrors: {},
   }
-  const more = { plainHttp, steps: 4, limits, stepLogBytes: 16 * 2 ** 20 }
+  const more = { plainHttp, steps: 4, limits, stepLogBytes: 16 * 2 ** 20, cache: cacheLimits }
   const daemon = open.use(await Daemon.start({ ...settings, ...more }, openLog('silent')))
   const about = {
     address: daemon.address,

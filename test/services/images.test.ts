@@ -16,6 +16,7 @@ import { Buildkit } from '../../gateway/src/buildkit/client.ts'
 import { DiskWatch } from '../../gateway/src/host/disk/disk-watch.ts'
 import { http, marshal } from '../../gateway/src/llb/graph.ts'
 import { openLog } from '../../gateway/src/log.ts'
+import { noMirror } from '../../gateway/src/mirror/mirror.ts'
 import { digestOf, Registry } from '../../gateway/src/registry/registry.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
 import { startBuildkitd } from '../../lab/parts/buildkitd.ts'
@@ -161,7 +162,8 @@ async function build(
       log: openLog('silent'),
     }
     await using disk = await DiskWatch.open(watched)
-    const built = await buildImage({ buildkit, registry, store, disk }, settings, {
+    const mirror = noMirror('Not in this test.')
+    const built = await buildImage({ buildkit, registry, mirror, store, disk }, settings, {
       deployment: claim.deployment,
       secrets: new Map(),
       tree,

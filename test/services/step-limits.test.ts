@@ -11,7 +11,7 @@ import { openLog } from '../../gateway/src/log.ts'
 import { pickBridge } from '../../lab/parts/bridge.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { tools } from '../../lab/ready.ts'
-import { logText, problemOf, stepBuilds } from './step-source.ts'
+import { cacheLimits, logText, problemOf, stepBuilds } from './step-source.ts'
 
 const registryPort = 6541
 const limits = {
@@ -44,6 +44,7 @@ beforeAll(async () => {
     steps: 4,
     limits,
     stepLogBytes: 8 * 2 ** 20,
+    cache: cacheLimits,
   }
   daemon = open.use(await Daemon.start({ ...settings, ...more }, openLog('silent')))
   daemonPid = daemon.pid

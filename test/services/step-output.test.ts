@@ -10,7 +10,7 @@ import { LogWriter } from '../../gateway/src/pipeline/log-writer.ts'
 import { pickBridge } from '../../lab/parts/bridge.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { tools } from '../../lab/ready.ts'
-import { limits, logText, problemOf, step, stepBuilds } from './step-source.ts'
+import { cacheLimits, limits, logText, problemOf, step, stepBuilds } from './step-source.ts'
 
 const registryPort = 6561
 const mebibyte = 2 ** 20
@@ -32,7 +32,7 @@ beforeAll(async () => {
     nameservers: [],
     mirrors: {},
   }
-  const more = { plainHttp, steps: 4, limits, stepLogBytes: 16 * mebibyte }
+  const more = { plainHttp, steps: 4, limits, stepLogBytes: 16 * mebibyte, cache: cacheLimits }
   daemon = open.use(await Daemon.start({ ...settings, ...more }, openLog('silent')))
   const about = {
     address: daemon.address,

@@ -35,6 +35,14 @@ export const limits = {
   cpus: 0,
 }
 
+/** The defaults of the settings. */
+export const cacheLimits = {
+  size: { share: 0.8 },
+  perApp: { share: 0.5 },
+  days: 30,
+  minFree: { share: 0.15 },
+}
+
 export const step = (...args: string[]) => `RUN ${JSON.stringify(['/step', ...args])}`
 
 /** Builds one-program images with a real daemon and pushes them to a registry. */

@@ -1,9 +1,10 @@
-import type { Deployment, ImageFacts } from '#api/deployment.ts'
-import { Problem } from '#api/problem.ts'
+import type { Deployment, ImageFacts, PushFacts } from '#api/deployment.ts'
 import { inMb } from '#api/text/in-mb.ts'
 import { builderAnnotation, imageIndex } from '../registry/image-index.ts'
 import { refuseUnusable } from '../registry/image-parts.ts'
-import { buildPlatform, type BuildJob } from './build-platform.ts'
+import type { BuildJob } from './build-job.ts'
+import { buildPlatform } from './build-platform.ts'
+import { readBack } from './push-image.ts'
 import { imageInputs } from './image-key.ts'
 import type { BuildDeps, BuildSettings, Built, BuildRequest } from './build-request.ts'
 import { imageBytes, newBytes } from './image-sizes.ts'
@@ -53,7 +54,7 @@ async function reuseImage(job: BuildJob): Promise<Built | null> {
   await Promise.all(tags.map((name) => registry.tag(app, name, manifest, signal)))
   note(`Nothing changed since deployment ${earlier.id}: its image is reused.`)
   return {
-    image: factsOf(job, manifest.digest, earlier.image.sizeBytes),
+    image: factsOf(job, manifest.digest, earlier.image),
     bases: earlier.bases,
   }
 }
@@ -79,11 +80,17 @@ async function newImage(job: BuildJob): Promise<Built> {
   const ends = images.flatMap(({ solved }) => solved.validUntil ?? [])
   const validUntil = ends.length > 0 ? new Date(Math.min(...ends)).toISOString() : null
   return {
-    image: factsOf(job, manifest.digest, sizeBytes),
+    image: factsOf(job, manifest.digest, { sizeBytes, push: pushOf(images) }),
     bases: Object.fromEntries(images.flatMap(({ solved }) => Object.entries(solved.bases))),
     build: { key: inputs.key, validUntil },
   }
 }
+
+/** The push of one image, or of the images of several platforms, which never use the mirror. */
+const pushOf = (images: PlatformImage[]): PushFacts => ({
+  ...images[0]!.push,
+  ms: images.reduce((sum, { push }) => sum + push.ms, 0),
+})
 
 type PlatformImage = Awaited<ReturnType<typeof platformImage>>
 
@@ -92,10 +99,9 @@ async function platformImage(job: BuildJob, platform: string) {
   const several = inputs.platforms.length > 1
   if (several) emit({ type: 'note', text: `Building for ${platform}.` })
   const tag = several ? `${tags[0]}-${platform.replaceAll('/', '-')}` : tags[0]
-  const solved = await buildPlatform(job, platform, tag)
-  const manifest = await readBack(job, solved.digest)
+  const { manifest, solved, push } = await buildPlatform(job, platform, tag)
   refuseUnusable(`${repository}:${tag}`, manifest, platform)
-  return { platform, manifest, solved }
+  return { platform, manifest, solved, push }
 }
 
 /** Puts the images of all platforms under one tag. */
@@ -104,16 +110,6 @@ async function pushIndex(job: BuildJob, images: PlatformImage[]) {
   const index = imageIndex(images, annotations)
   await registry.tag(deployment.app, tags[0], index, signal)
   return readBack(job, index.digest)
-}
-
-/** Trusts a push only when the registry returns the manifest. */
-async function readBack({ deployment, registry, signal }: BuildJob, digest: string) {
-  const manifest = await registry.manifest(deployment.app, digest, signal)
-  if (manifest) return manifest
-  throw new Problem(
-    'registry-unavailable',
-    `The registry does not have ${digest}, although it accepted it.`,
-  )
 }
 
 /** How many bytes the image that the gateway last built for the app does not have. */
@@ -132,7 +128,7 @@ async function freshBytes(job: BuildJob, images: PlatformImage[]): Promise<numbe
 function factsOf(
   { repository, tags, plan }: BuildJob,
   digest: string,
-  sizeBytes: number | undefined,
+  { sizeBytes, push }: Pick<ImageFacts, 'sizeBytes' | 'push'>,
 ): ImageFacts {
   return {
     reference: `${repository}@${digest}`,
@@ -140,6 +136,7 @@ function factsOf(
     tags,
     builder: plan.builder,
     ...(sizeBytes !== undefined && { sizeBytes }),
+    ...(push && { push }),
   }
 }
 

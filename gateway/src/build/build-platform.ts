@@ -7,27 +7,14 @@ import { secretHint } from '#api/secret.ts'
 import { appLabel } from '../buildkit/image-policy.ts'
 import { sourceTree } from '../buildkit/context/source-node.ts'
 import { onPlan } from '../railpack/plan-work.ts'
-import type { ImageInputs } from './image-key.ts'
-import type { BuildDeps, BuildSettings, BuildRequest } from './build-request.ts'
+import type { BuildJob } from './build-job.ts'
+import { type Pushed, pushImage, type PushTarget } from './push-image.ts'
 import { withDiskSpace } from './with-disk-space.ts'
 
-/** All that the parts of one build share. */
-export type BuildJob = BuildDeps &
-  Pick<BuildSettings, 'registryCache'> &
-  BuildRequest & {
-    inputs: ImageInputs
-    /** `host/app` */
-    repository: string
-    /** The first one is the deployment's own. */
-    tags: [string, ...string[]]
-    /** For the manifest and, over several platforms, the index. */
-    annotations: Record<string, string>
-  }
-
-/** Builds the image for one platform, and pushes it under a tag. */
-export async function buildPlatform(job: BuildJob, platform: string, tag: string) {
+/** Builds the image for one platform, pushes it under a tag, and reads it back. */
+export async function buildPlatform(job: BuildJob, platform: string, tag: string): Promise<Pushed> {
   const { deployment, tree, plan, inputs, flyBuild, emit } = job
-  const { app, options } = deployment
+  const { app } = deployment
   const { cacheKey, target, buildArgs, valuesHash } = inputs
   // The cache key of a step leaves out the values of its secrets. Without a host name per app,
   // another app could get the step's result from the cache.
@@ -37,7 +24,7 @@ export async function buildPlatform(job: BuildJob, platform: string, tag: string
     const dockerfile = await readDockerfile(tree, plan.dockerfile, flyBuild.ignorefile)
     using context = job.buildkit.serveContext(app, tree, dockerfile)
     const build = { dockerfile, target, buildArgs, platform, cacheKey, hostname, context }
-    return await solve(job, build, tag)
+    return await solve(job, async () => build, tag)
   }
 
   const needs = await onPlan.needs(plan.planText)
@@ -45,24 +32,43 @@ export async function buildPlatform(job: BuildJob, platform: string, tag: string
   const missing = needs.secrets.filter((name) => !inputs.values.has(name))
   if (missing.length > 0) throw secretsMissing(missing)
 
-  const { notes, ...compiled } = await onPlan.compile(plan.planText, {
-    cacheKey,
-    secretsHash: valuesHash,
-    platform,
-    source: sourceTree(context.url),
-    builtAt: new Date(),
-    ignoreCache: options.rebuild,
-    hostname,
-  })
-  for (const text of notes) emit({ type: 'note', text })
-  return await solve(job, { ...compiled, context }, tag)
+  const builtAt = new Date()
+  let isFirst = true
+  const compile = async (rebuild: boolean): Promise<Build> => {
+    const { notes, ...compiled } = await onPlan.compile(plan.planText, {
+      cacheKey,
+      secretsHash: valuesHash,
+      platform,
+      source: sourceTree(context.url),
+      builtAt,
+      ignoreCache: rebuild,
+      hostname,
+    })
+    if (isFirst) for (const text of notes) emit({ type: 'note', text })
+    isFirst = false
+    return { ...compiled, context }
+  }
+  return await solve(job, compile, tag)
 }
 
-function solve(job: BuildJob, build: Build, tag: string) {
-  const { deployment, disk, buildkit, registryCache, repository, annotations, flyBuild, signal } =
-    job
-  const { id, app, options } = deployment
-  const more = {
+/** `compile` makes the build. Its argument is true if no step may come from the cache. */
+function solve(
+  job: BuildJob,
+  compile: (rebuild: boolean) => Promise<Build>,
+  tag: string,
+): Promise<Pushed> {
+  return pushImage(job, async (target) => {
+    const rebuild = job.deployment.options.rebuild && target.rebuild
+    return solveOnce(job, await compile(rebuild), { ...target, rebuild, tag })
+  })
+}
+
+function solveOnce(job: BuildJob, build: Build, target: PushTarget & { tag: string }) {
+  const { deployment, disk, buildkit, registryCache, annotations, flyBuild, signal } = job
+  const { id, app } = deployment
+  const { repository, tag, emit, ...more } = target
+  const asked = {
+    ...more,
     ref: `${id}-${randomUUID()}`,
     app,
     names: [`${repository}:${tag}`],
@@ -70,14 +76,12 @@ function solve(job: BuildJob, build: Build, tag: string) {
     annotations,
     compression: { type: flyBuild.compression, level: flyBuild.compressionLevel },
     secrets: job.inputs.values,
-    rebuild: options.rebuild,
     cache: registryCache.replaceAll('{app}', app) || null,
-    pushing: job.pushing,
   }
   return withDiskSpace(
     disk,
-    job.emit,
-    (emit, limited) => buildkit.solve(build, { ...more, emit }, limited),
+    emit,
+    (emit, limited) => buildkit.solve(build, { ...asked, emit }, limited),
     signal,
   ).catch((error: unknown) => confirmDenied(job, error))
 }

@@ -5,6 +5,7 @@ import type { SourceTree } from '../deployments/source-tree.ts'
 import type { DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
 import type { FlyToml } from '../flytoml/read-fly-toml.ts'
 import type { DiskWatch } from '../host/disk/disk-watch.ts'
+import type { Mirror } from '../mirror/mirror.ts'
 import type { PlannedSource } from '../railpack/plan-request.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Secrets } from '../secrets/vault.ts'
@@ -34,6 +35,7 @@ export type Built = { image: ImageFacts; bases: Deployment['bases'] } & Pick<
 export type BuildDeps = {
   buildkit: Buildkit
   registry: Registry
+  mirror: Mirror
   store: Pick<DeploymentStore, 'imageOf' | 'list'>
   disk: DiskWatch
 }

@@ -37,6 +37,8 @@ export type SolveOptions = {
   app: string
   /** Tags to push, as `host/repository:tag`. Empty: the results stay in the cache. */
   names: readonly string[]
+  /** A host of those names with a login of its own. Null: the gateway's logins. */
+  pushLogin?: { host: string; login: { user: string; secret: string } } | null
   labels: Record<string, string>
   /** Annotations of the image manifest. */
   annotations?: Record<string, string>
@@ -50,6 +52,8 @@ export type SolveOptions = {
   emit: EventSink
   /** Called once, when the push begins. Never called if the solve fails before. */
   pushing: () => void
+  /** Called at the end, also after a failure. */
+  ended?: (stats: BuildStats) => void
 }
 
 export type Solved = {

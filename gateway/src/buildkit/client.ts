@@ -31,6 +31,8 @@ type BuildkitOptions = {
    * gateway does not run the daemon.
    */
   mirrors?: Record<string, string[]>
+  /** Registries beyond those on loopback that speak plain HTTP. */
+  plainHttp?: readonly string[]
   /** The root folder of the daemon, if it is on this machine. */
   root?: string
 }
@@ -59,6 +61,7 @@ export class Buildkit {
       loginFor,
       own: images.own,
       mirrors: mirrors ?? {},
+      plainHttp: options.plainHttp ?? [],
       keepMs: images.refreshMs,
     })
     this.#images = new ImagePolicy({ ...images, daemonAsks: mirrors === undefined }, this.#access)
@@ -127,7 +130,7 @@ export class Buildkit {
     const plain = (text: string) =>
       policy.withoutDigests(contextUrl ? text.replaceAll(contextUrl, 'source') : text)
     const progress = new Progress({ emit, pushing, plain })
-    const login: Login = (host) => this.#loginFor(app, host)
+    const login: Login = (host) => pushLoginAt(host, options) ?? this.#loginFor(app, host)
     const check = (question: PolicyQuestion) => {
       crashPoint('solve-sent')
       return policy.check(question, signal)
@@ -150,9 +153,8 @@ export class Buildkit {
         signal,
       })
       crashPoint('pushed')
-      const digest = exporterResponse['containerimage.digest'] ?? ''
       return {
-        digest,
+        digest: exporterResponse['containerimage.digest'] ?? '',
         stats: progress.stats(),
         bases: policy.bases(),
         validUntil: policy.validUntil(),
@@ -173,6 +175,7 @@ export class Buildkit {
       throw problem
     } finally {
       this.#solving--
+      options.ended?.(progress.stats())
     }
   }
 
@@ -207,6 +210,9 @@ export class Buildkit {
     await this.#contexts[Symbol.asyncDispose]()
   }
 }
+
+const pushLoginAt = (host: string, { pushLogin }: Pick<SolveOptions, 'pushLogin'>) =>
+  host === pushLogin?.host ? pushLogin.login : null
 
 /** The reason of an abort. If it was too late, it names the step that took so long. */
 function stoppedAt(step: string, reason: unknown): unknown {

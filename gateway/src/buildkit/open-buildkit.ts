@@ -3,7 +3,7 @@ import type { Config } from '../config.ts'
 import { DiskWatch } from '../host/disk/disk-watch.ts'
 import type { Logger } from '../log.ts'
 import { dockerLogin } from '../registry/docker-config.ts'
-import { onLoopback } from '../registry/image-access.ts'
+import { speaksPlainHttp } from '../registry/image-access.ts'
 import { Buildkit, type LoginFor } from './client.ts'
 import { Daemon } from './daemon/daemon.ts'
 import { stopLargestStep } from './daemon/step-writes.ts'
@@ -36,6 +36,7 @@ export async function openBuildkit(
       address,
       key,
       images: { ...config.images, own: config.registry },
+      plainHttp: config.plainHttp,
       ...(daemon || Object.keys(mirrors).length > 0 ? { mirrors } : {}),
       loginFor: loginsOf(config),
     }),
@@ -71,9 +72,9 @@ export function openBuildDisk(
 
 /** Starts the gateway's own build daemon, with its cache on the gateway's volume. */
 function startDaemon(config: Config, log: Logger): Promise<Daemon> {
-  const { data, buildkit, buildNetwork, daemon, registry, limits } = config
+  const { data, buildkit, buildNetwork, daemon, registry, limits, cache, disk } = config
   const { root, mirrors } = buildkit
-  const plainHttp = new Set([registry, ...Object.values(mirrors).flat()].filter(onLoopback))
+  const hosts = new Set([registry, ...Object.values(mirrors).flat()])
   const { subnet, ...settings } = daemon
   return Daemon.start(
     {
@@ -83,7 +84,8 @@ function startDaemon(config: Config, log: Logger): Promise<Daemon> {
       bridge: { name: buildNetwork.bridge || 'tarmac0', subnet },
       nameservers: buildNetwork.dns,
       mirrors,
-      plainHttp: [...plainHttp],
+      cache: { ...cache, minFree: disk.high },
+      plainHttp: [...hosts].filter((host) => speaksPlainHttp(host, config.plainHttp)),
       // The daemon holds this output in memory. It is four times what the log keeps, so that the
       // log can say how much is missing.
       stepLogBytes: limits.log.stepBytes * 4,
@@ -93,9 +95,11 @@ function startDaemon(config: Config, log: Logger): Promise<Daemon> {
 }
 
 /** The gateway's own login for its registry, and the operator's logins for others. */
-function loginsOf({ registry, dockerConfig, secrets }: Config): LoginFor {
+function loginsOf({ registry, dockerConfig, mirror, secrets }: Config): LoginFor {
   return (app, host) => {
-    if (host === registry) return { user: 'x', secret: secrets.fly }
+    // The mirror has the registry's logins. The daemon may pull from it (TARMAC_MIRRORS).
+    if (host === registry || `http://${host}` === mirror.origin)
+      return { user: 'x', secret: secrets.fly }
     return dockerConfig ? dockerLogin(dockerConfig.replaceAll('{app}', app), host) : null
   }
 }

@@ -1,5 +1,6 @@
 import type { OwnSettings } from '#api/options/app-settings.ts'
 import type { NewCancelRequest, Deployment, SourceFacts } from '#api/deployment.ts'
+import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { DriftReport, Release, ReleaseDiff } from '#api/release.ts'
@@ -77,6 +78,8 @@ export type Commands = {
 
   /** The gateway and its machine: versions, queue, disk, cost and so on. */
   status(caller: Principal): Promise<GatewayStatus>
+  /** Tries what only the machine and Fly can settle, and makes the files of a support bundle. */
+  doctor(caller: Principal, request: DoctorRequest): Promise<DoctorAnswer>
   drift(caller: Principal, app: string): Promise<DriftReport>
   /** `foreign`: also an app that the gateway did not create. */
   deleteApp(caller: Principal, app: string, foreign: boolean): Promise<void>

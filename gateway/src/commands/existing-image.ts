@@ -96,7 +96,14 @@ async function findImage(
   const { digest } = manifest
   const builder = known?.builder ?? imageBuilder(manifest)
   const tags = tag === undefined ? (known?.tags ?? []) : [tag]
-  return { reference: `${host}/${repository}@${digest}`, digest, tags, ...(builder && { builder }) }
+  const push = known?.digest === digest ? known.push : undefined
+  return {
+    reference: `${host}/${repository}@${digest}`,
+    digest,
+    tags,
+    ...(builder && { builder }),
+    ...(push && { push }),
+  }
 }
 
 /** Where an earlier deployment's config is: its own release, else its `from`, else its source. */

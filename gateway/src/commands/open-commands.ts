@@ -1,3 +1,4 @@
+import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import { findRelease } from '../deployments/release-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
@@ -27,6 +28,7 @@ export type CommandDeps = {
   drain: Drain
   copies: Copies
   status: StatusDeps
+  doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
   log: Logger
   runner: {
     cancel: (
@@ -70,6 +72,7 @@ export function openCommands(deps: CommandDeps): Commands {
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
     status: () => gatewayStatus(deps.status),
+    doctor: (_caller, request) => deps.doctor(request),
     drift: (_caller, app) => driftOf(app, { fly, store, log }, deadline()),
     deleteApp: (_caller, app, foreign) =>
       deleteApp(app, foreign, { store, fly, deployer }, deadline()),

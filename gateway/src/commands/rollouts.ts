@@ -30,6 +30,11 @@ export class Rollouts {
     return rollouts
   }
 
+  /** How many have not ended. */
+  get running(): number {
+    return this.#running.size
+  }
+
   private constructor(deps: RolloutsDeps) {
     this.#deps = deps
   }

@@ -45,8 +45,8 @@ export type Settings = {
   /** The private network of new apps; null for the organisation's default. */
   network: string | null
   /**
-   * The gateway's machine id. With it Fly finds a fresh image in the mirror on the gateway's host.
-   * Null: the gateway does not run on Fly.
+   * The gateway's machine id. With it Fly finds an image in the mirror on the gateway's host, if the
+   * gateway has pushed it there. Null: the gateway does not run on Fly.
    */
   builder: string | null
 }

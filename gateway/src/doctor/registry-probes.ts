@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Found, failed, ok, type Probe, unknown, warning } from '#api/doctor/run-probes.ts'
 import type { Config } from '../config.ts'
-import { onLoopback } from '../registry/image-access.ts'
+import { speaksPlainHttp } from '../registry/image-access.ts'
 import type { DoctorChoice, DoctorParts } from './doctor-parts.ts'
 import { digestOf } from '../registry/registry.ts'
 
@@ -36,8 +36,8 @@ export function registryProbes(parts: DoctorParts, { app, push }: DoctorChoice):
 
 type Registry = ReturnType<typeof openRegistry>
 
-function openRegistry({ registry: host, secrets }: Pick<Config, 'registry' | 'secrets'>) {
-  const base = `${onLoopback(host) ? 'http' : 'https'}://${host}/v2/`
+function openRegistry({ registry: host, secrets, plainHttp }: Config) {
+  const base = `${speaksPlainHttp(host, plainHttp) ? 'http' : 'https'}://${host}/v2/`
   const authorization = `Basic ${Buffer.from(`x:${secrets.fly}`).toString('base64')}`
   const call = (
     method: string,

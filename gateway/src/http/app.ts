@@ -11,6 +11,7 @@ import { changeApp, readApp } from './routes/apps.ts'
 import { cancelDeployment } from './routes/cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './routes/create-deployment.ts'
 import { deployAndFollow } from './routes/deploy.ts'
+import { examineGateway } from './routes/doctor.ts'
 import { receiveBackup, sendBackup } from './routes/backup.ts'
 import { endDrain, readDrain, startDrain } from './routes/drain.ts'
 import { readReadiness } from './routes/health.ts'
@@ -91,6 +92,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
 /** What an operator asks about the gateway as a whole. */
 function operatorRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   app.get(routes.status, readStatus(commands))
+  app.post(routes.doctor, examineGateway(commands))
   app.post(routes.drain, startDrain(commands))
   app.get(routes.drain, readDrain(commands))
   app.delete(routes.drain, endDrain(commands))

@@ -26,16 +26,25 @@ export class Connections {
   readonly #open = new WeakMap<Socket, Connection>()
   /** Oldest first. */
   readonly #strangers = new Set<Socket>()
+  #count = 0
 
   constructor(limits: ConnectionLimits = defaultConnectionLimits) {
     this.#limits = limits
+  }
+
+  get count(): number {
+    return this.#count
   }
 
   accept(socket: Socket): void {
     if (this.#open.has(socket)) return // `Upgrades.putBack` emits a connection again, as plain HTTP
     this.#open.set(socket, { answering: null, waiting: [] })
     this.#strangers.add(socket)
-    socket.once('close', () => this.#strangers.delete(socket))
+    this.#count++
+    socket.once('close', () => {
+      this.#count--
+      this.#strangers.delete(socket)
+    })
     const [oldest] = this.#strangers
     if (this.#strangers.size > this.#limits.strangers) oldest!.destroy()
   }

@@ -2,12 +2,14 @@ import type { Readable } from 'node:stream'
 import type { OwnSettings } from '#api/options/app-settings.ts'
 import type { SourceFacts } from '#api/deployment.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
+import type { Awake } from '../awake/awake.ts'
 import type { Logger } from '../log.ts'
 
 /** What the server needs beside the commands. */
 export type ServerDeps = {
   /** The log of a deployment, for its readers. */
   store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed'>
+  awake: Pick<Awake, 'hold'>
   /** Resolves when the checked source is on disk. Stops reading after a refusal. */
   receive(
     body: Readable,

@@ -4,6 +4,7 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { maxOpenFiles } from '../host/open-files.ts'
 import { accessLog } from './access-log.ts'
+import { HeldRequests } from './held-requests.ts'
 import { httpApp } from './app.ts'
 import { type Authorize, authorizer } from './auth.ts'
 import { checkForm } from './body/request-form.ts'
@@ -16,7 +17,13 @@ import { sendProblem } from './problem.ts'
 import { answerUnreadable } from './unreadable.ts'
 import { isWebSocket, Upgrades } from './upgrades.ts'
 
-type Listening = { url: string; port: number; [Symbol.asyncDispose](): Promise<void> }
+type Listening = {
+  url: string
+  port: number
+  /** Stops listening at once if no connection is open. Returns whether it did. */
+  stopAccepting(): boolean
+  [Symbol.asyncDispose](): Promise<void>
+}
 type Options = { host: string; port: number; graceMs?: number; limits?: Partial<ConnectionLimits> }
 
 /** How many of the process's file descriptors to keep for its own work. */
@@ -42,13 +49,18 @@ export async function listen(
   await once(server, 'listening')
   server.on('error', (err) => deps.log.warn({ err }, 'connection not accepted'))
 
+  const closed = new Promise((resolve) => server.once('close', resolve))
   const at = server.address()
   if (at === null || typeof at === 'string') throw new Error('The server listens on no port.')
   return {
     url: `http://${at.family === 'IPv6' ? `[${at.address}]` : at.address}:${at.port}`,
     port: at.port,
+    stopAccepting() {
+      const isQuiet = connections.count === 0
+      if (isQuiet) server.close()
+      return isQuiet
+    },
     async [Symbol.asyncDispose]() {
-      const closed = once(server, 'close')
       server.close()
       const cut = setTimeout(() => {
         server.closeAllConnections()
@@ -66,9 +78,11 @@ export async function listen(
  */
 function handlers(commands: Commands, deps: ServerDeps, connections: Connections) {
   const pass = authorizer(deps.tokens)
+  const held = new HeldRequests(deps.awake)
   const authorize: Authorize = (request) => {
     pass(request)
     connections.trust(request.socket)
+    held.authorized(request)
   }
   const openReader = readerGate(commands, authorize)
   const app = httpApp(commands, deps, authorize)
@@ -80,6 +94,7 @@ function handlers(commands: Commands, deps: ServerDeps, connections: Connections
       try {
         checkForm(request)
         noteAccess(request, response)
+        held.begin(request, response)
         if (!isForEvents(request)) return void app(request, response)
       } catch (error) {
         response.shouldKeepAlive = false

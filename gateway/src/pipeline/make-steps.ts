@@ -9,6 +9,7 @@ import type { DiskWatch } from '../host/disk/disk-watch.ts'
 import type { LookupNetwork } from '../isolation/planner-network.ts'
 import { PlanCache } from '../railpack/plan-cache.ts'
 import type { PlannedSource, Planner } from '../railpack/plan-request.ts'
+import type { Mirror } from '../mirror/mirror.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Vault } from '../secrets/vault.ts'
 import type { Sources } from '../sources/sources.ts'
@@ -21,6 +22,7 @@ type StepDeps = {
   sources: Sources
   buildkit: Buildkit
   registry: Registry
+  mirror: Mirror
   store: Pick<DeploymentStore, 'find' | 'list' | 'imageOf' | 'releases'>
   fly: MachinesApi
   deployer: Deployer

@@ -13,6 +13,8 @@ export type AccessSettings = {
    * host.
    */
   mirrors: Readonly<Record<string, readonly string[]>>
+  /** Further hosts that speak plain HTTP, beside those on loopback. */
+  plainHttp?: readonly string[]
   /** How long a granted access is cached, in milliseconds. */
   keepMs: number
 }
@@ -106,7 +108,7 @@ export class ImageAccess {
     await using registry = new Registry({
       host: host === 'docker.io' ? 'registry-1.docker.io' : host,
       login: login && { username: login.user, password: login.secret },
-      insecure: onLoopback(host),
+      insecure: speaksPlainHttp(host, this.#settings.plainHttp),
       agent: this.#agent,
     })
     const digest = await registry.find(repository, reference, signal)
@@ -134,7 +136,11 @@ function locationsOf(name: string, mirrors: AccessSettings['mirrors']): ImageLoc
   return [...locations, { host, repository, reference }]
 }
 
-export const onLoopback = (host: string): boolean => /^(127\.|localhost(:|$)|\[::1\])/.test(host)
+/** A registry on loopback speaks plain HTTP, as for docker. Others do so when the operator says so. */
+export const speaksPlainHttp = (host: string, listed: readonly string[] = []): boolean =>
+  onLoopback(host) || listed.includes(host)
+
+const onLoopback = (host: string): boolean => /^(127\.|localhost(:|$)|\[::1\])/.test(host)
 
 /**
  * Normalizes a host: without the default port and the final dot, and with one name for this

@@ -1,5 +1,18 @@
 import { z } from 'zod'
-import { addresses, amount, count, itemsOf, list, number, port, ranges, text } from './kinds.ts'
+import {
+  addresses,
+  amount,
+  count,
+  countOrAuto,
+  days,
+  itemsOf,
+  list,
+  number,
+  port,
+  ranges,
+  text,
+} from './kinds.ts'
+import { parallelismRule } from './machine-size.ts'
 import { setting } from './setting.ts'
 
 const address = z
@@ -45,8 +58,8 @@ export const build = {
     subnet: setting('TARMAC_BUILD_SUBNET', text, '10.210.0.0/16').describe(
       'spawn: addresses of build steps, on TARMAC_BUILD_BRIDGE.',
     ),
-    steps: setting('TARMAC_MAX_STEPS', count, 4).describe(
-      'spawn: build steps that may run at once, over all builds.',
+    steps: setting('TARMAC_MAX_STEPS', countOrAuto, 'auto').describe(
+      `spawn: build steps that may run at once, over all builds. \`auto\`: ${parallelismRule}.`,
     ),
     limits: z.object({
       memory: setting('TARMAC_STEP_MEMORY', amount, '75%').describe(
@@ -63,12 +76,27 @@ export const build = {
       ),
     }),
   }),
-  disk: z.object({
-    low: setting('TARMAC_DISK_LOW', amount, '5%').describe(
-      'Free space of the build disk below which the gateway accepts nothing new, in MiB or as a share.',
+  /** Limits of the build cache. `volumes.md` says what is removed first. */
+  cache: z.object({
+    size: setting('TARMAC_CACHE_SIZE', amount, '80%').describe(
+      'Largest size of the build cache, in MiB or as a share of the volume.',
     ),
-    high: setting('TARMAC_DISK_HIGH', amount, '10%').describe(
-      'Free space of the build disk above which the gateway accepts work again, in MiB or as a share.',
+    perApp: setting('TARMAC_CACHE_APP', amount, '50%').describe(
+      'Largest part of the build cache that one app may have for itself, in MiB or as a share of TARMAC_CACHE_SIZE.',
+    ),
+    days: setting('TARMAC_CACHE_DAYS', days, 30).describe(
+      'Days after which a part of the build cache that no build used is removed.',
+    ),
+  }),
+  disk: z.object({
+    soft: setting('TARMAC_DISK_SOFT', amount, '30%').describe(
+      'Free space of the build disk below which the gateway removes old caches when no build runs, in MiB or as a share.',
+    ),
+    high: setting('TARMAC_DISK_HIGH', amount, '15%').describe(
+      'Free space of the build disk below which it removes old caches also while builds run, and above which it accepts work again.',
+    ),
+    low: setting('TARMAC_DISK_LOW', amount, '8%').describe(
+      'Free space of the build disk below which the gateway accepts nothing new.',
     ),
   }),
   buildNetwork: z.object({

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { list, maxDays, number, text } from './kinds.ts'
+import { kibibytes, list, maxDays, number, port, secondsAsMs, text } from './kinds.ts'
 import { setting } from './setting.ts'
 
 const hourMs = 3_600_000
@@ -8,6 +8,32 @@ export const images = {
   registry: setting('TARMAC_REGISTRY', text, 'registry.fly.io').describe(
     'Registry for the apps’ images, as host or host:port.',
   ),
+  plainHttp: setting('TARMAC_PLAIN_HTTP', list, '').describe(
+    'Registries and mirrors that speak plain HTTP, as host:port, separated by commas, such as a mirror in your private network. Those on loopback always do.',
+  ),
+  mirror: z.object({
+    url: setting(
+      'TARMAC_PUSH_MIRROR',
+      z
+        .string()
+        .regex(
+          /^(?:auto|off|http:\/\/[\w.-]+(?::\d+)?)$/,
+          'must be auto, off, or http://host:port',
+        ),
+      'auto',
+    ).describe(
+      'Mirror of the registry through which images are pushed. `auto`: in a machine of Fly the one of its host, elsewhere none. `off`: none. Or `http://host:port`.',
+    ),
+    port: setting('TARMAC_PUSH_PORT', port, 8413).describe(
+      'Loopback port to which the build daemon pushes images for the mirror. Open only if a mirror is set up.',
+    ),
+    minBytesPerS: setting('TARMAC_MIRROR_MIN_KIB', kibibytes, 1024).describe(
+      'Slowest mirror that the gateway accepts, in KiB per second, measured over each 10 s in which it waits for the mirror. Below that, the push starts again to the registry.',
+    ),
+    copyMs: setting('TARMAC_MIRROR_COPY', secondsAsMs, 90).describe(
+      'Seconds that the mirror has to copy an image to the registry. After that, the gateway pushes the image to the registry itself.',
+    ),
+  }),
   registryCache: setting(
     'TARMAC_REGISTRY_CACHE',
     z

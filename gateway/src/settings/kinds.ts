@@ -16,11 +16,26 @@ export const port = whole({ min: 0, max: 65_535 })
 export const count = whole({ min: 1, max: 1_000_000_000 })
 export const countOrNone = whole({ min: 0, max: 1_000_000_000 })
 export const days = number({ above: 0, max: maxDays })
+/** A count, or `auto` (null): it follows the machine's size. */
+export const countOrAuto = z.preprocess(
+  (value) => (value === 'auto' ? null : value),
+  count.nullable(),
+)
 
 export const seconds = number({ above: 0, max: maxSeconds })
 /** Seconds as milliseconds; `pauseMs` may be 0. */
 export const secondsAsMs = seconds.transform((value) => value * 1000)
 export const pauseMs = number({ min: 0, max: maxSeconds }).transform((value) => value * 1000)
+
+/** Seconds as milliseconds, `off`, or nothing for the default. */
+export const idleStop = text.transform((given, context): number | 'off' | 'default' => {
+  if (given === '' || given === 'off') return given || 'default'
+  const value = Number(given)
+  if (value > 0 && value <= maxSeconds) return value * 1000
+  const message = `must be "off" or a number of seconds above 0, ${maxSeconds} at most, not ${JSON.stringify(given.slice(0, 50))}`
+  context.addIssue({ code: 'custom', message })
+  return z.NEVER
+})
 
 export const mebibytes = count.transform((value) => value * 2 ** 20)
 export const kibibytes = count.transform((value) => value * 2 ** 10)

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import {
   count,
+  countOrAuto,
   countOrNone,
   days,
   kibibytes,
@@ -11,6 +12,7 @@ import {
   secondsAsMs,
   whole,
 } from './kinds.ts'
+import { parallelismRule } from './machine-size.ts'
 import { setting } from './setting.ts'
 
 export const limits = {
@@ -50,11 +52,11 @@ export const limits = {
     ),
   }),
   limits: z.object({
-    builds: setting('TARMAC_MAX_BUILDS', count, 4).describe(
-      'Deployments at once between their source and their image. Others wait, and the apps take turns.',
+    builds: setting('TARMAC_MAX_BUILDS', countOrAuto, 'auto').describe(
+      `Deployments at once between their source and their image. Others wait, and the apps take turns. \`auto\`: ${parallelismRule}.`,
     ),
-    appBuilds: setting('TARMAC_APP_BUILDS', count, 4).describe(
-      'The same for one app, unless the app’s settings differ. Each owner has at most one.',
+    appBuilds: setting('TARMAC_APP_BUILDS', countOrAuto, 'auto').describe(
+      'The same for one app, unless the app’s settings differ. Each owner has at most one. `auto`: as TARMAC_MAX_BUILDS.',
     ),
     deploys: setting('TARMAC_MAX_DEPLOYS', count, 16).describe(
       'Deployments at once that change machines. At this number, no further one starts.',

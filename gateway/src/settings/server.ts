@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { list, port, text } from './kinds.ts'
+import { idleStop, list, port, text } from './kinds.ts'
 import { setting } from './setting.ts'
 
 const tokens = list.refine(
@@ -31,6 +31,9 @@ export const server = {
     ),
     fly: setting('TARMAC_FLY_TOKEN', text, '').describe('Token for Fly’s APIs and the registry.'),
   }),
+  idleStop: setting('TARMAC_IDLE_STOP', idleStop, '').describe(
+    'Seconds without work after which the gateway ends, so that its machine of Fly stops; the next request starts it. `off`: never. Default: 600 in a machine of Fly, else `off`. See operate.md.',
+  ),
   data: setting('TARMAC_DATA', text, '/data').describe(
     'The volume, for uploads, source trees and the database. See volumes.md.',
   ),

@@ -1,6 +1,7 @@
 import type { GuestSize } from '#api/status/machine.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
+import type { Awake } from '../awake/awake.ts'
 import type { StatusDeps, StatusReaders } from '../commands/status.ts'
 import type { Config } from '../config.ts'
 import { costReader, rateNow } from './cost.ts'
@@ -9,6 +10,8 @@ import { readSpace } from '../host/disk/disk-space.ts'
 import type { DiskWatch } from '../host/disk/disk-watch.ts'
 import { gatewayVersion } from '../host/gateway-version.ts'
 import { type OwnMachine, ownMachine } from '../host/own-machine.ts'
+import type { Mirror } from '../mirror/mirror.ts'
+import { sizesStatus } from '../sizes.ts'
 import type { Versions } from '../versions/versions.ts'
 
 export type StatusParts = {
@@ -16,11 +19,13 @@ export type StatusParts = {
   disk: Pick<DiskWatch, 'state'>
   fly: Pick<MachinesApi, 'machine'>
   versions: Pick<Versions, 'facts'>
+  awake: Pick<Awake, 'status'>
+  mirror: Pick<Mirror, 'status'>
 }
 
 /** The parts of `GET /v1/status`. Another part adds a line to `readers`. */
 export function openStatus(parts: StatusParts, config: Config): StatusDeps {
-  const { disk, fly, versions } = parts
+  const { disk, fly, versions, awake, mirror } = parts
   const store = parts.store.status
   const own = ownMachine(config.machine)
 
@@ -39,13 +44,16 @@ export function openStatus(parts: StatusParts, config: Config): StatusDeps {
       const { app, id, region, image } = found
       return { app, id, region, image, size }
     },
-    versions: async () => versions.facts(),
     queue: async () => queueStatus(await store.unfinishedByState()),
     async disk() {
       const space = await readSpace(config.buildkit.root)
       const { freeBytes, sizeBytes } = space ?? { freeBytes: 0, sizeBytes: 0 }
       return { ...disk.state(), freeBytes, sizeBytes }
     },
+    versions: () => versions.facts(),
+    sizes: async () => sizesStatus(config, await readSpace(config.buildkit.root)),
+    awake: () => awake.status(),
+    mirror: () => mirror.status(),
     cost: costReader(store, priced),
   }
   return { version: gatewayVersion(), startedAt: new Date(), readers }

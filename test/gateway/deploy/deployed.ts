@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import type { MachineFacts } from '../../../api/deployment.ts'
+import type { ImageFacts, MachineFacts } from '../../../api/deployment.ts'
 import { DeploymentOptions } from '../../../api/options.ts'
 import { Problem } from '../../../api/problem.ts'
 import { desiredApp } from '../../../gateway/src/deploy/config/desired.ts'
@@ -31,6 +31,8 @@ export type Asked = Partial<{
   listenMs: number
   network: string | null
   builder: string | null
+  /** How the image was pushed. */
+  push: ImageFacts['push']
   /** Registers the deploy with Fly, and waits for its answer so long after the end. */
   releaseWaitMs: number
   warnLater: (text: string) => void
@@ -77,6 +79,7 @@ export async function deployed(
     reference,
     digest: reference.slice(reference.indexOf('@') + 1),
     tags: asked.image ? [] : [`deployment-d${number}`, 'v1'],
+    ...(asked.push && { push: asked.push }),
   }
   const work: DeployJob = {
     id: `d${number}`,

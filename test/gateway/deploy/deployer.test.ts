@@ -57,11 +57,31 @@ test('an app is created only for a valid plan, and quick deploys do not wait for
   expect(fly.apps.get('guest')).toMatchObject({ network: 'guests', ips: [{ network: 'guests' }] })
 })
 
-test('an app is created on the chosen network with its Flycast address, and its machines name the builder', async () => {
+test('an app is created on the chosen network with its Flycast address', async () => {
   await using fly = await FakeFly.start()
-  await deployed(fly, { network: 'apart', builder: '0e286039f42e86', watchMs: 0 })
+  await deployed(fly, { network: 'apart', watchMs: 0 })
   expect(fly.apps.get('web')).toMatchObject({ network: 'apart', ips: [{ network: 'apart' }] })
-  expect(fly.machines('web')[0]?.config.metadata?.['fly_builder_id']).toBe('0e286039f42e86')
+})
+
+test('a machine names the builder only if that builder’s machine pushed its image to the mirror', async () => {
+  await using fly = await FakeFly.start()
+  const builder = '0e286039f42e86'
+  const through = (machine: string) => ({ via: 'mirror' as const, ms: 1, copyMs: 1, machine })
+  const named: unknown[] = []
+  const pushes = [
+    through(builder),
+    { via: 'registry' as const, ms: 1 },
+    through(builder),
+    through('an-earlier-one'),
+    undefined,
+  ]
+  for (const [at, push] of pushes.entries()) {
+    await deployed(fly, { number: at + 1, builder, push, watchMs: 0 })
+    named.push(fly.machines('web')[0]?.config.metadata?.['fly_builder_id'])
+  }
+  await deployed(fly, { number: 6, builder: null, push: through(builder), watchMs: 0 })
+  named.push(fly.machines('web')[0]?.config.metadata?.['fly_builder_id'])
+  expect(named).toEqual([builder, undefined, builder, undefined, undefined, undefined])
 })
 
 test('a deploy keeps settings that Tarmac does not manage, and removes env that it set before and that is absent now', async () => {

@@ -12,6 +12,7 @@ import type { Commands } from '../../../gateway/src/commands/commands.ts'
 import { Drain } from '../../../gateway/src/commands/drain.ts'
 import { type CommandDeps, openCommands } from '../../../gateway/src/commands/open-commands.ts'
 import { operator } from '../../../gateway/src/commands/principal.ts'
+import { Awake } from '../../../gateway/src/awake/awake.ts'
 import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
 import { openLog } from '../../../gateway/src/log.ts'
 import { Vault } from '../../../gateway/src/secrets/vault.ts'
@@ -64,8 +65,10 @@ export async function startHttp(
     cancel: (_caller, id, request) => store.requestCancel(id, request),
     ...own,
   }
+  const awake = new Awake()
   const deps: ServerDeps = {
     store,
+    awake,
     async receive(body, { contentDigest }) {
       const hash = createHash('sha256')
       let sizeBytes = 0
@@ -127,6 +130,7 @@ export async function startHttp(
     ...server,
     raw,
     store,
+    awake,
     vault,
     logged,
     received,

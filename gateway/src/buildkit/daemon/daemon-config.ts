@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'smol-toml'
+import { readSpace } from '../../host/disk/disk-space.ts'
+import { cacheBytes, type CacheBytes } from '../cache/cache-limits.ts'
 import type { DaemonSettings } from './daemon-settings.ts'
 import { groupOf, runcWithLimits } from './step-limits.ts'
 
@@ -24,15 +26,19 @@ export const configOf = ({ dir }: Pick<DaemonSettings, 'dir'>) => join(dir, 'bui
  */
 export const tmpOf = ({ root }: DaemonSettings) => join(root, 'tmp')
 
-/** Does not write an unchanged file: a full disk has no space for a new one. */
+/**
+ * Does not write an unchanged file: a full disk has no space for a new one. The limits of the cache
+ * are for the present size of the disk, so write the file before each start of the daemon.
+ */
 export async function writeConfig(settings: DaemonSettings): Promise<void> {
   const path = configOf(settings)
-  const text = configText(settings)
+  const space = await readSpace(settings.root)
+  const text = configText(settings, space && cacheBytes(settings.cache, space))
   if ((await readFile(path, 'utf8').catch(() => null)) !== text) await writeFile(path, text)
 }
 
-/** The text of `buildkitd.toml`. */
-export function configText(settings: DaemonSettings): string {
+/** The text of `buildkitd.toml`. Without limits of the cache, the daemon takes its own. */
+export function configText(settings: DaemonSettings, cache: CacheBytes | null): string {
   const { root, bridge, nameservers, steps } = settings
   return stringify({
     root,
@@ -51,19 +57,26 @@ export function configText(settings: DaemonSettings): string {
         'max-parallelism': steps,
         binary: runcWithLimits,
         defaultCgroupParent: groupOf(root),
-        gcpolicy: [
-          {
-            filters: ['type==exec.cachemount'],
-            keepDuration: '336h',
-            maxUsedSpace: '30%',
-          },
-          { all: true, minFreeSpace: '15%', maxUsedSpace: '80%', reservedSpace: '20%' },
-        ],
+        ...(cache && { gcpolicy: gcPolicyOf(cache) }),
       },
     },
     registry: registriesOf(settings),
   })
 }
+
+/**
+ * First what no build used for long, then the least recently used. In bytes: the daemon rounds a
+ * share up to whole gigabytes. The first rule leaves a small cache alone.
+ */
+const gcPolicyOf = ({ maxBytes, minFreeBytes, reservedBytes, days }: CacheBytes) => [
+  { all: true, keepDuration: `${Math.ceil(days * 24)}h`, maxUsedSpace: String(reservedBytes) },
+  {
+    all: true,
+    maxUsedSpace: String(maxBytes),
+    minFreeSpace: String(minFreeBytes),
+    reservedSpace: String(reservedBytes),
+  },
+]
 
 /** A host may have mirrors and speak plain HTTP. */
 function registriesOf({ mirrors, plainHttp }: DaemonSettings) {

@@ -1,3 +1,4 @@
+import type { CacheLimits } from '../cache/cache-limits.ts'
 import type { StepLimits } from './step-limits.ts'
 
 export type DaemonSettings = {
@@ -14,6 +15,8 @@ export type DaemonSettings = {
   mirrors: Record<string, string[]>
   /** Registries that speak plain HTTP, as `host:port`. */
   plainHttp: readonly string[]
+  /** Limits of its cache. */
+  cache: CacheLimits
   /** How many build steps may run at once, over all builds. */
   steps: number
   /** Limits of each step, and of all steps together. */

@@ -53,7 +53,6 @@ export class Daemon {
    */
   static async start(settings: DaemonSettings, log: Logger): Promise<Daemon> {
     await mkdir(settings.root, { recursive: true })
-    await writeConfig(settings)
     await stopRecorded(recordOf(settings), stopMs)
     await removeLeftovers(settings)
 
@@ -226,6 +225,7 @@ const recordOf = ({ dir }: DaemonSettings) => join(dir, 'buildkitd.json')
 async function launch(settings: DaemonSettings): Promise<SupervisedProcess> {
   const { command, root, limits, stepLogBytes } = settings
   await rm(socketOf(settings), { force: true })
+  await writeConfig(settings)
   return supervise({
     command,
     args: ['--config', configOf(settings)],

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, rmdir } from 'node:fs/promises'
-import { availableParallelism, totalmem } from 'node:os'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
+import { machineSize, type MachineSize } from '../../settings/machine-size.ts'
 
 /** An amount of memory, as a share of this machine's memory or in bytes. */
 export type Share = { share: number } | { bytes: number }
@@ -36,24 +36,31 @@ const maxOomScore = 1000
 export const groupOf = (root: string) =>
   `tarmac-steps-${createHash('sha256').update(root).digest('hex').slice(0, 8)}`
 
+/** What the limits are on a machine of this size: bytes of memory, and CPUs. */
+export function stepLimitsOn(
+  { memoryBytes, cpus }: MachineSize,
+  limits: Pick<StepLimits, 'memory' | 'memoryOfAll' | 'cpus'>,
+) {
+  const bytes = (share: Share) =>
+    Math.max(leastBytes, Math.floor('bytes' in share ? share.bytes : share.share * memoryBytes))
+  const ofAll = bytes(limits.memoryOfAll)
+  return { memory: Math.min(bytes(limits.memory), ofAll), ofAll, cpus: limits.cpus || cpus }
+}
+
 /** The limits as environment variables of the daemon, for `runc-with-limits`. */
 export function limitsEnvironment(limits: StepLimits, root: string): Record<string, string> {
-  const machineBytes = Math.min(totalmem(), process.constrainedMemory() || Infinity)
-  const bytes = (share: Share) =>
-    Math.max(leastBytes, Math.floor('bytes' in share ? share.bytes : share.share * machineBytes))
-  const all = bytes(limits.memoryOfAll)
-  const quota = (limits.cpus || availableParallelism()) * cpuPeriodMicros
+  const { memory, ofAll, cpus } = stepLimitsOn(machineSize(), limits)
   const own = Number(readFileSync('/proc/self/oom_score_adj', 'utf8'))
 
   return {
     TARMAC_STEPS_GROUP: groupOf(root),
-    TARMAC_STEPS_MEMORY: String(all),
+    TARMAC_STEPS_MEMORY: String(ofAll),
     TARMAC_STEPS_PROCESSES: String(
       Math.floor(0.75 * Number(readFileSync('/proc/sys/kernel/pid_max', 'utf8'))),
     ),
-    TARMAC_STEP_MEMORY: String(Math.min(bytes(limits.memory), all)),
+    TARMAC_STEP_MEMORY: String(memory),
     TARMAC_STEP_PROCESSES: String(limits.processes),
-    TARMAC_STEP_CPU_QUOTA: String(Math.floor(quota)),
+    TARMAC_STEP_CPU_QUOTA: String(Math.floor(cpus * cpuPeriodMicros)),
     TARMAC_STEP_OOM_SCORE: String(Math.min(maxOomScore, own + oomScore)),
     TARMAC_STEP_RECORDS: recordsOf(root),
   }

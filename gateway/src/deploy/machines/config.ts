@@ -26,7 +26,9 @@ export function createdConfig(execution: Execution, step: MachineStep): MachineC
   const config = mergeConfig(
     base,
     group,
-    image ? { ...ownership, image: { reference: image, digest: '', tags: [] } } : ownership,
+    image
+      ? { ...ownership, image: { reference: image, digest: '', tags: [] }, builder: null }
+      : ownership,
   )
 
   if (step.role === 'canary' || step.role === 'tested') {
@@ -74,11 +76,22 @@ function checkConfig(
   return { ...check, env: { ...config.env, ...check.env } }
 }
 
-const ownershipOf = ({ settings, job, progress }: Execution): OwnershipMetadata => ({
-  image: job.image,
-  deployment: job.id,
-  number: job.number,
-  owner: job.options.owner,
-  builder: settings.builder,
-  flyRelease: progress.flyRelease?.made ?? null,
-})
+/**
+ * Fly looks for an image in the mirror on the host of this machine. Null if the image went another
+ * way, or an earlier machine of the gateway pushed it: that machine and its host may be gone, and
+ * the registry has each image that went through a mirror.
+ */
+const builderOf = ({ settings, job }: Execution): string | null =>
+  job.image.push?.machine === settings.builder ? settings.builder : null
+
+function ownershipOf(execution: Execution): OwnershipMetadata {
+  const { job, progress } = execution
+  return {
+    image: job.image,
+    deployment: job.id,
+    number: job.number,
+    owner: job.options.owner,
+    builder: builderOf(execution),
+    flyRelease: progress.flyRelease?.made ?? null,
+  }
+}

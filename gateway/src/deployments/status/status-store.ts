@@ -1,4 +1,4 @@
-import type { DeploymentState } from '#api/deployment.ts'
+import type { Deployment, DeploymentState } from '#api/deployment.ts'
 import type { Rate } from '#api/status/prices.ts'
 
 /** Machine time of one day. `app`: '' for time in which no deployment was at work. */
@@ -15,6 +15,8 @@ export type MachineTime = {
 export interface StatusStore {
   /** How many deployments have not ended, in each state that has some. */
   unfinishedByState(): Promise<{ state: DeploymentState; count: number }[]>
+  /** The newest deployments of all apps, newest first; less if they are large. */
+  newest(limit: number): Promise<Deployment[]>
   /** The price of the machine from now on. Null: not known. */
   useRate(rate: Rate | null): void
   /** Counts the machine time until now, also when nothing was at work. */

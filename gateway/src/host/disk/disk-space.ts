@@ -13,11 +13,11 @@ export type DiskSpace = {
 export async function readSpace(folder: string): Promise<DiskSpace | null> {
   const found = await statfs(folder).catch(() => null)
   if (!found) return null
-  const { blocks, bsize, bavail, ffree, files } = found
-  // Part of the free space may be reserved for root.
+  const { blocks, bsize, bfree, bavail, ffree, files } = found
+  // Part of the free space may be reserved for root. As `df` does, do not count it.
   return {
     freeBytes: bavail * bsize,
-    sizeBytes: blocks * bsize,
+    sizeBytes: (blocks - bfree + bavail) * bsize,
     freeFiles: ffree,
     sizeFiles: files,
   }

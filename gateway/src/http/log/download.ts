@@ -13,6 +13,8 @@ import { filterOf } from './filter.ts'
 import { formats, rendered } from './formats.ts'
 
 const stuckMs = 30_000
+/** A download that takes longer is cut, so that it cannot keep the gateway awake for ever. */
+const maxMs = 3_600_000
 
 /**
  * `GET /v1/deployments/{id}/log`: the current log as a text file, compressed if the caller accepts
@@ -50,6 +52,8 @@ export function downloadLog(
     })
 
     response.setTimeout(stuckMs, () => response.destroy())
+    const late = setTimeout(() => response.destroy(), maxMs)
+    response.once('close', () => clearTimeout(late))
     await pipeline([Readable.from(parts()), ...(gzip ? [createGzip()] : []), response]).catch(
       (error: unknown) => {
         if (errorCode(error) !== 'ERR_STREAM_PREMATURE_CLOSE') throw error

@@ -1,11 +1,13 @@
-import type { Deployment } from '#api/deployment.ts'
+import { type Deployment, isFinal } from '#api/deployment.ts'
 import type { GoAway } from '#api/event-stream.ts'
 import type { Page } from '../../deployments/follow.ts'
 import type { ServerDeps } from '../deps.ts'
 import { type Reader, subscribe } from './broadcast.ts'
 
-export type LogDeps = Pick<ServerDeps, 'store' | 'stopping' | 'heartbeatMs' | 'log'>
+export type LogDeps = Pick<ServerDeps, 'store' | 'awake' | 'stopping' | 'heartbeatMs' | 'log'>
 export const defaultHeartbeatMs = 15_000
+/** A reader has to take a log within so many heartbeats (1 h) after the deployment has ended. */
+const maxBeatsBehind = 240
 
 /** The connection of a reader, and the format in which it gets the log. */
 export interface LogSink {
@@ -45,6 +47,7 @@ class LogSession implements Reader {
   #unsubscribe = () => {}
   #isOver = false
   #disconnected = false
+  #beats = 0
 
   constructor(deps: LogDeps, id: string, after: number, sink: LogSink) {
     this.seq = after
@@ -54,13 +57,15 @@ class LogSession implements Reader {
   }
 
   begin(): void {
-    const { store, stopping, heartbeatMs = defaultHeartbeatMs } = this.#deps
+    const { store, awake, stopping, heartbeatMs = defaultHeartbeatMs } = this.#deps
+    const hold = awake.hold('readers')
     const beat = setInterval(() => this.#beat(), heartbeatMs)
     this.#unsubscribe = subscribe(store, this.#id, this)
     stopping.addEventListener('abort', this)
     this.#sink.onClose(() => {
       this.#leave()
       clearInterval(beat)
+      hold[Symbol.dispose]()
     })
     if (stopping.aborted) this.handleEvent()
   }
@@ -97,7 +102,16 @@ class LogSession implements Reader {
       const waitingBytes = this.#sink.waitingBytes()
       this.#deps.log.warn({ deploymentId: this.#id, waitingBytes }, 'log reader takes nothing')
       this.#disconnect(tooSlowMessage)
-    } else this.#sink.keepAlive()
+    } else {
+      this.#sink.keepAlive()
+      if (++this.#beats % maxBeatsBehind === 0) void this.#limitCatchUp()
+    }
+  }
+
+  /** A reader that takes a few bytes now and then must not keep the gateway awake for ever. */
+  async #limitCatchUp(): Promise<void> {
+    const deployment = await this.#deps.store.find(this.#id).catch(() => null)
+    if (deployment && isFinal(deployment.state) && !this.#isOver) this.#disconnect(tooSlowMessage)
   }
 
   #leave(): void {

@@ -195,6 +195,12 @@ export class DeploymentRows {
     return pageOf(rows, limit, ({ number }) => number)
   }
 
+  /** Of all apps. */
+  newest(limit: number): Row[] {
+    const newestFirst = this.prepare('SELECT * FROM deployments ORDER BY rowid DESC')
+    return pageOf(readRows(Row, newestFirst.iterate()), limit, ({ id }) => id).shown
+  }
+
   first(sql: string, values: Value[]): Row | null {
     const row = this.prepare(sql).get(...values)
     return row ? readAs(Row, row) : null

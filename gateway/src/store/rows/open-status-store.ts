@@ -1,10 +1,12 @@
 import type { StatusStore } from '../../deployments/status/status-store.ts'
+import { toDeployment } from '../record.ts'
 import type { Tables } from '../tables.ts'
 
 /** See `StatusStore`. */
-export function openStatusStore({ queue, costs, tools }: Tables): StatusStore {
+export function openStatusStore({ queue, costs, deployments, tools }: Tables): StatusStore {
   return {
     unfinishedByState: async () => queue.unfinishedByState(),
+    newest: async (limit) => deployments.newest(limit).map(toDeployment),
     useRate: (rate) => tools.transaction(() => costs.useRate(rate)),
     countMachineTime: async () => tools.transaction(() => costs.settle()),
     machineTime: async (fromDay) => costs.since(fromDay),

@@ -1,5 +1,6 @@
 import { parse } from 'smol-toml'
 import { expect, test } from 'vitest'
+import { cacheBytes } from '../../../../gateway/src/buildkit/cache/cache-limits.ts'
 import { configText } from '../../../../gateway/src/buildkit/daemon/daemon-config.ts'
 import type { DaemonSettings } from '../../../../gateway/src/buildkit/daemon/daemon-settings.ts'
 import { groupOf, runcWithLimits } from '../../../../gateway/src/buildkit/daemon/step-limits.ts'
@@ -15,10 +16,18 @@ const settings: DaemonSettings = {
   steps: 3,
   limits: { memory: { share: 0.5 }, memoryOfAll: { share: 0.8 }, processes: 100, cpus: 0 },
   stepLogBytes: 1000,
+  cache: {
+    size: { share: 0.8 },
+    perApp: { share: 0.5 },
+    days: 1.5,
+    minFree: { share: 0.15 },
+  },
 }
+const space = { freeBytes: 0, sizeBytes: 1000, freeFiles: 0, sizeFiles: 0 }
+const bytes = cacheBytes(settings.cache, space)
 
 test('the daemon gets every setting, with the sockets and programs of the gateway', () => {
-  expect(parse(configText(settings))).toEqual({
+  expect(parse(configText(settings, bytes))).toEqual({
     root: '/data/build\\kit',
     log: { format: 'json', level: 'warn' },
     grpc: { address: ['unix:///run/ta "rmac"/buildkitd-first.sock'] },
@@ -36,8 +45,8 @@ test('the daemon gets every setting, with the sockets and programs of the gatewa
         binary: runcWithLimits,
         defaultCgroupParent: groupOf('/data/build\\kit'),
         gcpolicy: [
-          { filters: ['type==exec.cachemount'], keepDuration: '336h', maxUsedSpace: '30%' },
-          { all: true, minFreeSpace: '15%', maxUsedSpace: '80%', reservedSpace: '20%' },
+          { all: true, keepDuration: '36h', maxUsedSpace: '200' },
+          { all: true, maxUsedSpace: '800', minFreeSpace: '150', reservedSpace: '200' },
         ],
       },
     },
@@ -51,11 +60,18 @@ test('the daemon gets every setting, with the sockets and programs of the gatewa
 
 test('without nameservers the daemon takes those of the machine', () => {
   const { dns, registry } = parse(
-    configText({ ...settings, nameservers: [], mirrors: {}, plainHttp: [] }),
+    configText({ ...settings, nameservers: [], mirrors: {}, plainHttp: [] }, bytes),
   )
   expect([dns, registry ?? {}]).toEqual([undefined, {}])
 })
 
 test('the same settings give the same text: a full disk has no space for another', () => {
-  expect(configText({ ...settings })).toBe(configText(settings))
+  expect(configText({ ...settings }, bytes)).toBe(configText(settings, bytes))
+})
+
+test('what one app may have for itself is a share of the cache, or bytes', () => {
+  expect(bytes.appBytes).toBe(400)
+  expect(cacheBytes({ ...settings.cache, perApp: { bytes: 7 } }, space).appBytes).toBe(7)
+  const small = cacheBytes({ ...settings.cache, size: { bytes: 100 } }, space)
+  expect([small.maxBytes, small.reservedBytes]).toEqual([100, 100])
 })

@@ -244,6 +244,7 @@ test('a reader that takes nothing of the end is disconnected too, and nothing is
   response.on('error', (error) => errors.push(error))
   const parts = {
     store: http.store,
+    awake: http.awake,
     stopping: new AbortController().signal,
     heartbeatMs: 50,
     log: openLog('silent'),

@@ -1,5 +1,7 @@
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
+import type { DeploymentEvent } from '#api/event.ts'
+import { Awake } from '../../../../gateway/src/awake/awake.ts'
 import type { LogStore } from '../../../../gateway/src/deployments/follow.ts'
 import { type LogSink, openSession } from '../../../../gateway/src/http/log/session.ts'
 import { openLog } from '../../../../gateway/src/log.ts'
@@ -12,17 +14,25 @@ beforeEach(() => {
 })
 
 /** A session whose sink notes what it is asked, and is stuck while the test says so. */
-async function open({ state }: { state: 'building' | 'live' }) {
+async function open({
+  state,
+  page = [],
+  send = () => null,
+}: {
+  state: 'building' | 'live'
+  page?: DeploymentEvent[]
+  send?: LogSink['send']
+}) {
   const stop = new AbortController()
   const calls: string[] = []
   const reader = { isStuck: false, close: () => {} }
   const store = {
     find: () => Promise.resolve({ id: 'd1', state, logDroppedAt: null } as Deployment),
-    eventsAfter: () => Promise.resolve([]),
+    eventsAfter: () => Promise.resolve(page),
     changed: () => new Promise<void>(() => {}),
   } satisfies LogStore
   const sink: LogSink = {
-    send: () => null,
+    send,
     keepAlive: () => void calls.push('keep alive'),
     isStuck: () => reader.isStuck,
     waitingBytes: () => 7,
@@ -34,10 +44,14 @@ async function open({ state }: { state: 'building' | 'live' }) {
   }
 
   const log = openLog('silent')
-  openSession({ store, stopping: stop.signal, heartbeatMs, log }, 'd1', 0, sink)
-  await vi.waitFor(() => expect(state === 'building' || calls.length > 0).toBe(true))
-  const beat = () => vi.advanceTimersByTime(heartbeatMs)
-  return { calls, reader, beat, stop: () => stop.abort() }
+  const awake = new Awake()
+  openSession({ store, awake, stopping: stop.signal, heartbeatMs, log }, 'd1', 0, sink)
+  await vi.waitFor(() =>
+    expect(state === 'building' || page.length > 0 || calls.length > 0).toBe(true),
+  )
+  const beat = (times = 1) => vi.advanceTimersByTime(times * heartbeatMs)
+  const readers = async () => (await awake.look()).counts.readers ?? 0
+  return { calls, reader, beat, readers, stop: () => stop.abort() }
 }
 
 test('a reader that keeps up is kept alive; one that took nothing must reconnect, and is cut', async () => {
@@ -73,4 +87,28 @@ test('nothing more is asked of a closed connection', async () => {
   beat()
   stop()
   expect(calls).toEqual([])
+})
+
+test('a reader keeps the gateway awake until its connection is closed', async () => {
+  const { reader, readers } = await open({ state: 'building' })
+  expect(await readers()).toBe(1)
+  reader.close()
+  expect(await readers()).toBe(0)
+})
+
+test('a reader that takes a few bytes of an ended log now and then is sent away after an hour', async () => {
+  const event: DeploymentEvent = { seq: 1, at: '2026', type: 'warning', text: 'slow' }
+  const never = () => new Promise<void>(() => {})
+  const { calls, beat } = await open({ state: 'live', page: [event], send: never })
+  beat(239)
+  expect(new Set(calls)).toEqual(new Set(['keep alive']))
+  beat()
+  await vi.waitFor(() => expect(calls.at(-1)).toBe('too-slow'))
+})
+
+test('a reader of a deployment that runs for hours is not sent away', async () => {
+  const { calls, beat } = await open({ state: 'building' })
+  beat(480)
+  await new Promise(setImmediate)
+  expect(new Set(calls)).toEqual(new Set(['keep alive']))
 })

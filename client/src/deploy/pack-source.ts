@@ -6,7 +6,7 @@ import * as zlib from 'node:zlib'
 import { Problem } from '#api/problem.ts'
 import { tarEnd, tarHeader, tarPadding } from '#api/tar-writer.ts'
 import type { Entry } from './list-source.ts'
-import { unreadable } from './ignore/read-if-there.ts'
+import { unreadable } from '../ignore/read-if-there.ts'
 
 const smallBytes = 256 * 1024
 const readsAhead = 32

@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest'
+import type { DeploymentEvent } from '#api/event.ts'
+import { fill, routes } from '#api/routes.ts'
+import { type Appliance, buildAppliance, createAppliance } from '../../lab/appliance.ts'
+import { askFly, deployFolder, readPage } from '../../lab/use-lab.ts'
+import { shareLab } from './shared-lab.ts'
+import { pageApp, startTestLab, type TestLab } from './start.ts'
+
+let lab: TestLab
+shareLab(
+  () => startTestLab({ TARMAC_MACHINE_TIMEOUT: '60' }),
+  (fresh) => {
+    lab = fresh
+  },
+)
+
+const app = 'tarmac-builder'
+
+test('the shipped image is built here, runs as a machine, deploys, survives a kill with a warm cache, and goes', async () => {
+  const { image } = await buildAppliance(lab, app)
+  const appliance = await createAppliance(lab, { app, image })
+
+  // The gateway in it knows that this is a machine of Fly, and not only by its environment.
+  const own = `const { ownMachine } = await import('/tarmac/gateway/src/host/own-machine.ts')
+    const { readConfig } = await import('/tarmac/gateway/src/config.ts')
+    console.log(JSON.stringify(await ownMachine(readConfig(process.env).machine)))`
+  const found = await appliance.exec('node', '--input-type=module', '--eval', own)
+  expect(JSON.parse(found)).toMatchObject({ id: appliance.id, app, memoryMb: 4096 })
+
+  const first = await deployFolder(appliance, 'page', await lab.source(page('one')))
+  expect(first.state).toBe('live')
+  expect((await readPage(lab, 'page')).body).toBe('one')
+
+  await appliance.kill()
+  await appliance.ready()
+
+  const second = await deployFolder(appliance, 'page', await lab.source(page('two')))
+  expect(second.state).toBe('live')
+  expect((await readPage(lab, 'page')).body).toBe('two')
+  expect(await cachedSteps(appliance, second.id)).toContain('[2/3] RUN echo prepared')
+
+  await appliance.destroy({ withVolume: true })
+  expect(await askFly(lab, 'GET', `/apps/${app}/machines`)).toEqual([])
+  expect(await askFly(lab, 'GET', `/apps/${app}/volumes`)).toEqual([])
+})
+
+const page = (text: string) => pageApp(text, 'RUN echo prepared')
+
+async function cachedSteps({ gateway, token }: Appliance, id: string): Promise<string[]> {
+  const headers = { authorization: `Bearer ${token}`, accept: 'application/x-ndjson' }
+  const answer = await fetch(gateway + fill(routes.events, { id }), { headers })
+  const lines = (await answer.text()).trim().split('\n')
+  const events = lines.map((line) => JSON.parse(line) as DeploymentEvent)
+  return events.flatMap((event) =>
+    event.type === 'step' && event.status === 'cached' ? [event.name] : [],
+  )
+}
