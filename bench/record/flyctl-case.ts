@@ -1,6 +1,6 @@
+import { stripVTControlCharacters } from 'node:util'
 import { parse } from 'smol-toml'
 import { z } from 'zod'
-import type { Ended } from './flyctl.ts'
 
 /** A case in the format of the recorded ones: see docs/upgrade-pins.md. */
 export type FlyTomlRecord = {
@@ -12,10 +12,15 @@ export type FlyTomlRecord = {
   extra: { release_machine?: object }
 }
 type Config = Record<string, unknown>
+/** How a command of flyctl ended. */
+export type Ended = { ok: boolean; output: string }
 
 const releaseGroup = 'fly_app_release_command'
 const Text = z.record(z.string(), z.string()).catch({})
 const Vm = z.array(z.looseObject({ processes: z.array(z.string()).optional() })).catch([])
+const ReleaseVm = z
+  .looseObject({ release_command_vm: z.unknown() })
+  .catch({ release_command_vm: undefined })
 const Mounts = z.array(z.looseObject({ volume: z.string().optional() })).optional()
 
 /** The region that a fly.toml names. */
@@ -70,11 +75,14 @@ function withoutDeploy(
   }
 }
 
-const namesGuest = (definition: Config, group: string): boolean =>
-  Vm.parse(definition['vm']).some(({ processes }) => !processes || processes.includes(group))
+/** Whether the file names a size for these machines. Otherwise the deploy has added Fly's default. */
+function namesGuest({ vm, deploy }: Config, group: string): boolean {
+  if (group === releaseGroup) return ReleaseVm.parse(deploy).release_command_vm !== undefined
+  return Vm.parse(vm).some(({ processes }) => !processes || processes.includes(group))
+}
 
 /** flyctl's own last words. */
 function errorIn(output: string): string {
-  const plain = output.replaceAll(/\x1b\[[\d;]*m/g, '')
+  const plain = stripVTControlCharacters(output)
   return /^Error: ([^]*)/m.exec(plain)?.[1]?.trim() ?? plain.trim().split('\n').slice(-3).join('\n')
 }

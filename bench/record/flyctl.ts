@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { z } from 'zod'
 import { FlySchema } from '../../lab/localfly/fly-schema.ts'
@@ -14,7 +15,7 @@ import { machinesApi } from '../../lab/localfly/machines-api.ts'
 import type { Podman } from '../../lab/localfly/podman.ts'
 import { FlyState } from '../../lab/localfly/state.ts'
 import { portOf } from '../../gateway/src/host/port-of.ts'
-import { caseOf, type FlyTomlRecord } from './flyctl-case.ts'
+import { caseOf, type Ended, type FlyTomlRecord } from './flyctl-case.ts'
 
 const token = 'recorder'
 const org = 'personal'
@@ -22,6 +23,8 @@ const org = 'personal'
 const app = 'recorded'
 const image = `registry.fly.io/recorded@sha256:${'a'.repeat(64)}`
 const deployMs = 60_000
+/** flyctl waits for the start of a release command before it waits for its end. */
+const jobMs = 1000
 
 /** flyctl's own version, or null: it is not on PATH. */
 export async function flyctlVersion(): Promise<string | null> {
@@ -39,12 +42,20 @@ export async function recordFlyToml(toml: string, version: string): Promise<FlyT
   await fly.flyctl('apps', 'create', app, '--org', org)
   writeFileSync(join(fly.dir, 'fly.toml'), toml)
   const place = ['--app', app, '--primary-region', 'ams']
-  const words = ['--image', image, '--ha=false', '--now', '--yes', '--detach']
+  const words = [
+    '--image',
+    image,
+    '--ha=false',
+    '--now',
+    '--yes',
+    '--detach',
+    '--wait-timeout',
+    '5s',
+  ]
   const ended = await fly.flyctl('deploy', ...place, ...words, '--strategy', 'immediate')
   return caseOf({ toml, version, created: fly.created, definition: fly.definition(), ended })
 }
 
-export type Ended = { ok: boolean; output: string }
 const Create = z.looseObject({ config: z.record(z.string(), z.unknown()) })
 const Release = z.object({ definition: z.record(z.string(), z.unknown()) })
 
@@ -73,8 +84,8 @@ async function startRecorder() {
     request.on('end', () => {
       const body = (): unknown => JSON.parse(Buffer.concat(chunks).toString() || '{}')
       if (request.method !== 'POST') return
-      if (/\/machines$/.test(request.url ?? '')) created.push(Create.parse(body()).config)
-      if (/\/releases$/.test(request.url ?? '')) definition = Release.parse(body()).definition
+      if (request.url?.endsWith('/machines')) created.push(Create.parse(body()).config)
+      if (request.url?.endsWith('/releases')) definition = Release.parse(body()).definition
     })
     api(request, response)
   })
@@ -110,7 +121,8 @@ function noContainers(): Podman {
       if (env['RELEASE_COMMAND']) jobs.add(name)
       return { id: name, pid: process.pid, command: '' }
     },
-    exited: ({ id }: { id: string }) => (jobs.has(id) ? { code: 0, oomKilled: false } : never),
+    exited: async ({ id }: { id: string }) =>
+      jobs.has(id) ? sleep(jobMs, { code: 0, oomKilled: false }) : never,
     status: async () => 'running',
     exec: async () => null,
     kill: async () => {},
