@@ -77,11 +77,15 @@ function withoutZeros(value: unknown, isPosition: boolean): unknown {
   if (Array.isArray(value)) return value.map((each) => withoutZeros(each, false))
   if (typeof value !== 'object' || value === null) return value
   const isAction = 'secondaryInput' in value
-  const kept = Object.entries(value).flatMap(([key, field]): [string, unknown][] => {
-    if (sessionAttributes.has(key)) return []
-    const position = isAction && ['input', 'output', 'secondaryInput'].includes(key)
-    return !position && isZero(field) ? [] : [[key, withoutZeros(field, position)]]
-  })
+  // Go prints the kind of an action below its field `Action`.
+  const { Action: action, ...fields } = value as { Action?: object }
+  const kept = Object.entries({ ...fields, ...action }).flatMap(
+    ([key, field]): [string, unknown][] => {
+      if (sessionAttributes.has(key)) return []
+      const position = isAction && ['input', 'output', 'secondaryInput'].includes(key)
+      return !position && isZero(field) ? [] : [[key, withoutZeros(field, position)]]
+    },
+  )
   return isPosition ? value : Object.fromEntries(kept)
 }
 

@@ -64,8 +64,8 @@ test('the pins are a source policy with the digest that a registry gives; what i
 test('gateway/pins.json names only images of gateway/Dockerfile', () => {
   const read = (file: string) => readFileSync(join(root, 'gateway', file), 'utf8')
   const pinned = pinnedIn(SourcePolicy.parse(JSON.parse(read('pins.json'))))
-  const named = imagesOf(read('Dockerfile')).map(({ image }) => fullName(image))
-  expect([...pinned.keys()].filter((name) => !named.includes(name))).toEqual([])
+  const named = new Set(imagesOf(read('Dockerfile')).map(({ image }) => fullName(image)))
+  expect([...pinned.keys()].filter((name) => !named.has(name))).toEqual([])
 })
 
 test('a case holds what flyctl translates, without what its deploy adds', () => {
@@ -117,7 +117,18 @@ const dump = [
     Digest: 'sha256:2',
     OpMetadata: { description: { 'llb.customname': 'run it' } },
   },
-  { Op: { inputs: [{ digest: 'sha256:2', index: 0 }], Op: null }, Digest: 'sha256:3' },
+  {
+    Op: {
+      inputs: [{ digest: 'sha256:2' }],
+      Op: {
+        file: {
+          actions: [{ input: 0, secondaryInput: -1, output: 0, Action: { mkdir: { path: '/a' } } }],
+        },
+      },
+    },
+    Digest: 'sha256:3',
+  },
+  { Op: { inputs: [{ digest: 'sha256:3', index: 0 }], Op: null }, Digest: 'sha256:4' },
 ]
 test('operations are in the order of the recorded cases, without platform and zero values', () => {
   const text = dump.map((line) => JSON.stringify(line)).join('\n')
@@ -127,6 +138,14 @@ test('operations are in the order of the recorded cases, without platform and ze
       name: 'run it',
       inputs: ['0.0'],
       op: { exec: { meta: { args: ['true'], cwd: '/' }, mounts: [{ dest: '/' }] } },
+    },
+    {
+      inputs: ['1.0'],
+      op: {
+        file: {
+          actions: [{ input: 0, secondaryInput: -1, output: 0, mkdir: { path: '/a' } }],
+        },
+      },
     },
   ])
 })
