@@ -11,7 +11,7 @@ const floors = [
   ['main'],
   ['gateway'],
   ['status'],
-  ['housekeeping', 'kept-images', 'readiness', 'sizes', 'volume'],
+  ['housekeeping', 'kept-images', 'readiness', 'sizes', 'volume', 'volume-growth'],
   ['http'],
   ['pipeline'],
   ['doctor'],

@@ -83,6 +83,19 @@ async function limitsOf(config: Config): Promise<CacheBytes | null> {
   return space && cacheBytes({ ...config.cache, minFree: config.disk.high }, space)
 }
 
+/**
+ * Lets the daemon read its limits again, for the present size of the disk: it reads them only at its
+ * start. Returns false, and does nothing, while a build runs.
+ */
+export async function refreshLimits({
+  buildkit,
+  daemon,
+}: Pick<Opened, 'buildkit' | 'daemon'>): Promise<boolean> {
+  if (!buildkit.isIdle) return false
+  await daemon?.restart()
+  return true
+}
+
 /** Starts the gateway's own build daemon, with its cache on the gateway's volume. */
 function startDaemon(config: Config, log: Logger): Promise<Daemon> {
   const { data, buildkit, buildNetwork, daemon, registry, limits, cache, disk } = config
