@@ -7,6 +7,8 @@ import { isMachine, type Machine } from './machine.ts'
 export const App = z.object({
   id: z.string().nullish(),
   name: z.string(),
+  network: z.string().nullish(),
+  organization: z.object({ slug: z.string().nullish() }).nullish(),
   machine_count: z.number().nullish(),
 })
 export type App = z.infer<typeof App>
@@ -19,6 +21,8 @@ export const Volume = z.object({
   region: z.string(),
   state: z.string().nullish(),
   attached_machine_id: z.string().nullish(),
+  size_gb: z.number().nullish(),
+  created_at: z.string().nullish(),
 })
 export type Volume = z.infer<typeof Volume>
 
@@ -27,6 +31,7 @@ export const OrgMachine = z.object({
   id: z.string(),
   app_name: z.string(),
   state: z.string(),
+  region: z.string().nullish(),
   updated_at: z.string().nullish(),
 })
 export type OrgMachine = z.infer<typeof OrgMachine>

@@ -1,21 +1,19 @@
-import { Agent, request } from 'undici'
 import { z } from 'zod'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { trimEnd } from '#api/text/trim-end.ts'
-import { readBody } from '#api/flow/read-body.ts'
 import { pause, unlessAborted } from '#api/flow/retry.ts'
 import { RequestBudget } from './request-budget.ts'
+import { fetchTransport, type Transport } from './transport.ts'
 
 export const maxAttempts = 5
 /** How long Fly may take to create or update a machine: it pulls a large image. */
 export const createMs = 120_000
 const answerMs = 30_000
 const readMs = 300_000 // with many callers, its turn may come late
-const answerBytes = 32 * 1024 * 1024
 
 type Request = {
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   path: string
   /** With `id`: what Fly limits the rate of. */
   action: string
@@ -30,7 +28,8 @@ type Request = {
 }
 type Call<T> = Request & { answer: z.ZodType<T> }
 
-export type Endpoint = { baseUrl: string; token: string }
+/** `transport`: default is `fetch`. Whoever makes the calls' object disposes of it. */
+export type Endpoint = { baseUrl: string; token: string; transport?: Transport }
 /** One of Fly's two APIs. All its paths begin with `path`. */
 type Api = { name: string; path: string; authorization: (token: string) => string }
 
@@ -57,20 +56,17 @@ export class FlyCalls {
   readonly #budget = new RequestBudget()
   /** Reads that have not gone out yet, by path. */
   readonly #waiting = new Map<string, Promise<unknown>>()
-  readonly #agent = new Agent({
-    connect: { timeout: 5000 },
-    keepAliveTimeout: 10_000,
-    bodyTimeout: answerMs,
-  })
+  readonly #transport: Transport
 
-  constructor({ baseUrl, token }: Endpoint, api = machinesApi) {
+  constructor({ baseUrl, token, transport = fetchTransport() }: Endpoint, api = machinesApi) {
     this.#api = api
+    this.#transport = transport
     this.#baseUrl = trimEnd(baseUrl, '/') + api.path
     this.#authorization = api.authorization(token)
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#agent.destroy()
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#transport[Symbol.asyncDispose]()
   }
 
   async call<T>(call: Call<T>, signal: AbortSignal): Promise<T> {
@@ -110,25 +106,23 @@ export class FlyCalls {
   async #send(call: Request, signal: AbortSignal): Promise<Answer> {
     const what = nameOf(call)
     try {
-      const response = await request(this.#baseUrl + call.path, {
+      const outgoing = {
         method: call.method,
-        dispatcher: this.#agent,
-        signal,
-        headersTimeout: call.answerMs ?? answerMs,
+        url: this.#baseUrl + call.path,
+        answerMs: call.answerMs ?? answerMs,
         headers: {
           authorization: this.#authorization,
           'user-agent': 'tarmac',
           ...(call.body && { 'content-type': 'application/json' }),
           ...(call.nonce && { 'fly-machine-lease-nonce': call.nonce }),
         },
-        ...(call.body && { body: JSON.stringify(call.body) }),
-      })
+        body: call.body && JSON.stringify(call.body),
+      }
+      const { status, header, text } = await this.#transport.send(outgoing, signal)
 
-      const text = (await readBody(response.body, answerBytes)).toString()
-      const { statusCode: status, headers } = response
       if (status < 300) return { value: call.isText ? text : text === '' ? {} : JSON.parse(text) }
-      const facts = { status, requestId: headers['fly-request-id'] ?? null, fly: messageOf(text) }
-      return refused(what, status, facts, headers['retry-after'])
+      const facts = { status, requestId: header('fly-request-id'), fly: messageOf(text) }
+      return refused(what, status, facts, header('retry-after'))
     } catch (cause) {
       signal.throwIfAborted()
       const problem = new Problem(
@@ -136,7 +130,7 @@ export class FlyCalls {
         `${this.#api.name} did not answer (${what}). Try again later.`,
         { cause },
       )
-      const unsent = unsentCodes.has(errorCode(cause) ?? '')
+      const unsent = unsentCodes.has(errorCode(cause) ?? errorCode(causeOf(cause)) ?? '')
       return { problem, repeat: unsent ? 'always' : 'idempotent' }
     }
   }
@@ -166,13 +160,17 @@ const unsentCodes = new Set([
   'EHOSTUNREACH',
   'ENETUNREACH',
   'UND_ERR_CONNECT_TIMEOUT',
+  'ConnectionRefused', // Bun
 ])
+
+/** `fetch` hides the error of the connection in the cause of its own. */
+const causeOf = (error: unknown): unknown => (error instanceof Error ? error.cause : undefined)
 
 function refused(
   what: string,
   status: number,
   facts: { status: number; requestId: unknown; fly: string },
-  retryAfter: string | string[] | undefined,
+  retryAfter: string | null,
 ): Answer {
   if (status === 429) {
     const problem = new Problem(

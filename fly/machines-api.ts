@@ -23,6 +23,7 @@ import {
   orNull,
   pauseMs,
   statusOf,
+  type Endpoint,
 } from './fly-calls.ts'
 import { listOrgMachines } from './list-org-machines.ts'
 import { MachineChanges } from './machine-changes.ts'
@@ -42,7 +43,7 @@ type WaitState = 'settled' | 'started' | 'stopped' | 'failed' | 'destroyed'
 export class MachinesApi {
   readonly #calls: FlyCalls
 
-  constructor(endpoint: { baseUrl: string; token: string }) {
+  constructor(endpoint: Endpoint) {
     this.#calls = new FlyCalls(endpoint)
   }
 

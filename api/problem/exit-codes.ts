@@ -85,6 +85,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'fly-unavailable': 69,
   'fly-denied': 69,
   'fly-refused': 13,
+  'builder-failed': 69,
   'app-name-taken': 2,
   'machine-leased': 69,
   'deploy-failed': 13,

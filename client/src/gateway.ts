@@ -16,7 +16,7 @@ import {
   readRecords,
   unreachable,
 } from './answers.ts'
-import { uploadForm } from './upload-form.ts'
+import { uploadForm } from './deploy/upload-form.ts'
 
 const continueMs = 1000
 const answerMs = 30_000

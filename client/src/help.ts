@@ -1,5 +1,7 @@
+import { builderHelp } from './builder/flags.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
+import { upHelp } from './up/flags.ts'
 
 export const help = `Usage: tarmac deploy [app] [folder]    send a folder (default: this one), and follow it until it is live;
                                        without an app the folder's fly.toml names it
@@ -7,8 +9,12 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac retry <deployment>       deploy the same source once more, without an upload
        tarmac rollback <app>           deploy the previous release again: image, config and environment
        tarmac cancel <deployment>      stop a deployment that has not changed machines
+       tarmac builder status           what the builder is, does and costs; does not wake a stopped one
+       tarmac doctor                   try this computer, the ways to the builder, and everything that it needs
        tarmac backup [file]            copy the builder's records into a new file on this computer
        tarmac restore <file>           replace the builder's records by such a copy
+       tarmac up                       make or repair the builder of an organisation on Fly
+       tarmac down                     remove it, and keep its volume
 
 Options of deploy:
   --env NAME=VALUE      environment of the machines; may be repeated; nothing secret
@@ -50,7 +56,10 @@ Options of cancel:
   --abort               also when machines have changed: they are rolled back
   --why TEXT            the reason, for the record
 
+${builderHelp}
+
 ${upkeepHelp}
+${upHelp}
 
 Options of all commands:
   --json                one JSON object per line on stdout; the last has "type": "result"

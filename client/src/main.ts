@@ -3,6 +3,7 @@ import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import type { DeploymentRecord } from './answers.ts'
+import { isAboutBuilder } from './builder/is-about-builder.ts'
 import { cancel } from './cancel.ts'
 import {
   type FollowCommand,
@@ -10,7 +11,7 @@ import {
   type RetryCommand,
   type RollbackCommand,
 } from './command-line.ts'
-import { deploy } from './deploy.ts'
+import { deploy } from './deploy/deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
 import { help } from './help.ts'
@@ -31,12 +32,21 @@ async function main(argv: string[]): Promise<number> {
     })
 
   try {
+    if (isAboutBuilder(argv)) {
+      const { operate } = await import('./builder/operate.ts')
+      return await operate(argv, process.env, printer, interrupt.signal)
+    }
     const command = readCommandLine(argv, process.env)
     if (command.name === 'help') return show(help)
     if (command.name === 'version') return show(manifest.version)
 
     if (command.name === 'backup' || command.name === 'restore')
       return await upkeep(command, printer, interrupt.signal)
+    if (command.name === 'up' || command.name === 'down') {
+      // Loaded only here: no other command needs Fly's API.
+      const { onFly } = await import('./up/on-fly.ts')
+      return await onFly(command, process.env, printer, interrupt.signal)
+    }
 
     const gateway = new Gateway(command.gateway, command.token)
     const { signal } = interrupt

@@ -7,7 +7,7 @@ import { renderEvent } from '#api/text/render-event.ts'
 import { type NextCommands, renderVerdict } from '#api/text/render-verdict.ts'
 import { visible, visibleJson, visibleLines } from '#api/text/visible-text.ts'
 import type { DeploymentRecord } from './answers.ts'
-import type { Entry } from './list-source.ts'
+import type { Entry } from './deploy/list-source.ts'
 
 /** Prints the progress of a command. Methods that end the command return its exit code. */
 export type Printer = {

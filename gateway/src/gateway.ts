@@ -16,6 +16,7 @@ import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
+import { overUndici } from '#fly/undici-transport.ts'
 import { retryWhenFull } from './host/disk/retry-when-full.ts'
 import { ownMachine } from './host/own-machine.ts'
 import { sandboxKind } from './host/sandbox/sandbox.ts'
@@ -84,9 +85,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
 
 function openFly({ config, log, opening }: Opening) {
   const { registry: host, secrets } = config
-  const fly = opening.use(new MachinesApi({ baseUrl: config.fly.api, token: secrets.fly }))
-  const web = { baseUrl: config.fly.webApi, token: secrets.fly }
-  const releases = opening.use(new ReleasesApi(web))
+  const fly = opening.use(new MachinesApi(overUndici(config.fly.api, secrets.fly)))
+  const releases = opening.use(new ReleasesApi(overUndici(config.fly.webApi, secrets.fly)))
   const warnLater = (text: string) => log.warn(text)
   const deployer = opening.use(
     new Deployer({ fly, releases, warnLater, registry: host, ...config.deployer }),

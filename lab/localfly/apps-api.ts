@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { durationMs } from './duration.ts'
 import { FlyError } from './fly-error.ts'
 import type { Flyd } from './flyd.ts'
-import { org_slug } from './org-pages.ts'
+import { expectOrg, foreignOrg, org_slug } from './org-pages.ts'
 import { regions } from './regions.ts'
 import { parse, type Routes } from './routes.ts'
 import type { App, FlyState, IpAssignment, Secret } from './state.ts'
@@ -14,6 +14,7 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
   routes.on('get', '/apps', ({ query }) => {
     const org = query.get('org_slug')
     if (!org) throw new FlyError(400, 'invalid_argument: org_slug is required')
+    expectOrg(state, org)
     const apps = [...state.apps.values()]
       .filter((app) => app.org_slug === org)
       .map((app) => showApp(state, app))
@@ -112,7 +113,8 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
     return { Regions: found.map((Region) => ({ Region, Count: count || 10, Concurrency: 1 })) }
   })
   routes.on('get', '/tokens/current', ({ scope }) => {
-    const apps = scope === 'org' ? [...state.apps.keys()] : [scope.app]
+    const own = [...state.apps.values()].filter((app) => app.org_slug !== foreignOrg)
+    const apps = scope === 'org' ? own.map(({ name }) => name) : [scope.app]
     const user = scope === 'org' ? { user: 'lab@localhost' } : {}
     return { tokens: [{ token_id: 'lab', organization: 'lab', org_slug, apps, ...user }] }
   })

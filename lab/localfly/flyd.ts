@@ -14,7 +14,7 @@ import { writeBoot } from './machine-log.ts'
 import { mountsOf, removeFiles } from './machine-mounts.ts'
 import { InternalNames } from './names.ts'
 import { OwnApi } from './own-api.ts'
-import type { Container, Exit, Podman, Said } from './podman.ts'
+import type { Container, Containers, Exit, Said } from './podman.ts'
 import { processesOf } from './processes.ts'
 import type { App, FlyState, Machine, MachineEvent, MachineState } from './state.ts'
 import { ulid } from './ulid.ts'
@@ -33,7 +33,7 @@ const restartPauseMs = { least: 250, most: 5000 }
  */
 export class Flyd {
   readonly #state: FlyState
-  readonly #podman: Podman
+  readonly #podman: Containers
   readonly #registry: string
   readonly #hostile: Hostile
   readonly #checks: Checks
@@ -44,7 +44,7 @@ export class Flyd {
   readonly #newest = new Map<string, symbol>()
   readonly #closing = new AbortController()
 
-  constructor(parts: { state: FlyState; podman: Podman; registry: string; hostile: Hostile }) {
+  constructor(parts: { state: FlyState; podman: Containers; registry: string; hostile: Hostile }) {
     this.#state = parts.state
     this.#podman = parts.podman
     this.#registry = parts.registry

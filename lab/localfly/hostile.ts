@@ -18,7 +18,7 @@ export const faults = {
   refused: {
     at: 'call',
     about:
-      "a create, an update or a start gets one of Fly's own refusals and is not executed; `refusal` selects it (`no-memory` 409, `no-capacity` 422, `over-quota` 403, `deploys-off` 503), otherwise the seed does",
+      "a create, an update or a start of a machine gets one of Fly's own refusals and is not executed; `refusal` selects it (`no-memory` 409, `no-capacity` 422, `over-quota` 403, `deploys-off` 503), otherwise the seed does. Only where it is selected: `host-full` 412, and `no-volume-room` 400 for the create of a volume",
   },
   denied: {
     at: 'call',
@@ -104,6 +104,8 @@ export const refusals = {
     'insufficient resources available to fulfill request',
     'insufficient_capacity',
   ],
+  'host-full': [412, 'insufficient resources to create new machine with existing volume'],
+  'no-volume-room': [400, 'no capacity'],
   'over-quota': [403, 'Your organization has reached its machine limit'],
   'deploys-off': [
     503,
@@ -113,7 +115,10 @@ export const refusals = {
 
 export type Refusal = keyof typeof refusals
 const refusalNames = Object.keys(refusals) as [Refusal, ...Refusal[]]
+/** Only where a rule names them: they are of single kinds of calls. */
+const drawnNames = refusalNames.filter((name) => name !== 'host-full' && name !== 'no-volume-room')
 const refusable = /^POST \/apps\/[^/]+\/machines(?:\/[^/]+(?:\/start)?)?$/
+const refusableVolume = /^POST \/apps\/[^/]+\/volumes$/
 
 export type Fault = keyof typeof faults
 const names = Object.keys(faults) as [Fault, ...Fault[]]
@@ -255,7 +260,7 @@ export class Hostile {
       this.onGone(machine)
     }
     const drawn =
-      refusalNames[Math.floor(fraction(`${rule.salt} ${rule.struck}`) * refusalNames.length)]!
+      drawnNames[Math.floor(fraction(`${rule.salt} ${rule.struck}`) * drawnNames.length)]!
     return { fault, ms: msOf(rule), refusal: rule.refusal ?? drawn }
   }
 
@@ -284,7 +289,8 @@ function matches(rule: Live, { app, machine, call }: Case): boolean {
   if (rule.machine !== undefined && rule.machine !== machine?.id && rule.machine !== machine?.name)
     return false
   if (rule.fault === 'host-gone' && !machine) return false
-  if (rule.fault === 'refused' && !refusable.test(call ?? '')) return false
+  const refused = rule.refusal === 'no-volume-room' ? refusableVolume : refusable
+  if (rule.fault === 'refused' && !refused.test(call ?? '')) return false
   return rule.on === undefined || call === undefined || new RegExp(rule.on).test(call)
 }
 

@@ -26,13 +26,16 @@ export function pageOf<T extends Entry>(all: T[], query: URLSearchParams) {
 /** The organisation of the lab's token, for calls that need one and name none. */
 export const org_slug = 'personal'
 
+/** Apps of this organisation have their names, and no token of the lab reaches them. */
+export const foreignOrg = 'elsewhere'
+
 /**
  * Refuses an organisation beyond the token, as Fly refuses a list of its apps (fly.md 2.2). What Fly
  * says to a list of machines is not known. An organisation exists when an app is in it.
  */
 export function expectOrg(state: FlyState, org: string): void {
   const isKnown = org === org_slug || [...state.apps.values()].some((app) => app.org_slug === org)
-  if (!isKnown) throw new FlyError(403, 'unauthorized')
+  if (!isKnown || org === foreignOrg) throw new FlyError(403, 'unauthorized')
 }
 
 const place = ({ updated_at, id }: Entry): string => `${updated_at} ${id}`

@@ -5,6 +5,7 @@ import { FlyError } from './fly-error.ts'
 import type { FlySchema } from './fly-schema.ts'
 import { gate } from './leases.ts'
 import type { RequestLimits } from './limits.ts'
+import { foreignOrg } from './org-pages.ts'
 import type { App, FlyState, Machine } from './state.ts'
 import { type Scope, scopeOf } from './tokens.ts'
 
@@ -123,6 +124,7 @@ export class Routes {
   #app(name: string): App {
     const app = this.#deps.state.apps.get(name)
     if (!app) throw new FlyError(404, `app not found: "${name}"`)
+    if (app.org_slug === foreignOrg) throw new FlyError(403, 'unauthorized')
     return app
   }
 

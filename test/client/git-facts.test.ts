@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { gitFacts } from '../../client/src/git-facts.ts'
+import { gitFacts } from '../../client/src/deploy/git-facts.ts'
 
 let folder: string
 const git = (...args: string[]) =>

@@ -15,10 +15,10 @@ import { zstdDecompressSync } from 'node:zlib'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ignoreRules, type WhatToSend } from '../../client/src/ignore/ignore-rules.ts'
 import { leftOutHint, leftOutLines } from '../../client/src/ignore/left-out.ts'
-import { type Entry, listSource } from '../../client/src/list-source.ts'
+import { type Entry, listSource } from '../../client/src/deploy/list-source.ts'
 import { unreadable } from '../../client/src/ignore/read-if-there.ts'
 import type { FolderRules } from '../../client/src/ignore/folder-rules.ts'
-import { packSource } from '../../client/src/pack-source.ts'
+import { packSource } from '../../client/src/deploy/pack-source.ts'
 
 let folder: string
 beforeEach(() => {
@@ -285,7 +285,7 @@ test.each([
       '.git/HEAD': '',
       [name]: `# wildcards\n${pattern}\n`,
     })
-    const module = join(import.meta.dirname, '../../client/src/list-source.ts')
+    const module = join(import.meta.dirname, '../../client/src/deploy/list-source.ts')
     const rules = join(import.meta.dirname, '../../client/src/ignore/ignore-rules.ts')
     const code = `const { listSource } = await import(${JSON.stringify(module)}); const { ignoreRules } = await import(${JSON.stringify(rules)}); await listSource(${JSON.stringify(folder)}, await ignoreRules(${JSON.stringify(folder)}, { ignoreFiles: ['.dockerignore'], included: [], noIgnore: false }, () => {}))`
     const { error, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {

@@ -11,6 +11,7 @@ import { follow } from '../../gateway/src/deployments/follow.ts'
 import type { SourceTree } from '../../gateway/src/deployments/source-tree.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
+import { overUndici } from '#fly/undici-transport.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import type { Commands } from '../../gateway/src/commands/commands.ts'
 import { Drain } from '../../gateway/src/commands/drain.ts'
@@ -36,6 +37,8 @@ type Settings = {
   flyToml?: string
   /** Registers deployments with Fly. */
   registers?: boolean
+  /** The machine of the gateway. */
+  builder?: string | null
 }
 
 /**
@@ -47,19 +50,20 @@ export async function startMachines({
   deploys = 16,
   flyToml = '',
   registers = false,
+  builder = null,
 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
   const images = opening.use(await FakeRegistry.start())
-  const fly = opening.use(new MachinesApi({ baseUrl: fake.url, token: 'secret' }))
+  const fly = opening.use(new MachinesApi(overUndici(fake.url, 'secret')))
   const registry = opening.use(new Registry({ host: images.host, login: null, insecure: true }))
-  const releases = opening.use(new ReleasesApi({ baseUrl: fake.url, token: 'secret' }))
+  const releases = opening.use(new ReleasesApi(overUndici(fake.url, 'secret')))
   const deployer = new Deployer({
     fly,
     releases: registers ? releases : null,
     org: 'personal',
     network: null,
-    builder: null,
+    builder,
     urlTemplate: 'http://{app}.flycast',
     ownerUrlTemplate: 'http://{owner}.{app}.internal:{port}',
     watchMs,

@@ -1,5 +1,5 @@
 import { someOf } from '#api/text/some-of.ts'
-import type { LeftOut } from '../list-source.ts'
+import type { LeftOut } from '../deploy/list-source.ts'
 
 const namesShown = 5
 const dependencies = 'as dependencies'

@@ -78,7 +78,8 @@ test('Fly’s own refusals meet calls that would start a machine, each as reques
     any,
   ][]) {
     be({ faults: [{ fault: 'refused', refusal }] })
-    expect(await api.ask('POST', path)).toEqual({
+    const at = refusal === 'no-volume-room' ? '/v1/apps/app/volumes' : path
+    expect(await api.ask('POST', at)).toEqual({
       status,
       body: { error, ...(code && { status: code }) },
     })

@@ -2,8 +2,8 @@ import type { Dirent } from 'node:fs'
 import { readdir, readlink, stat } from 'node:fs/promises'
 import { join } from 'node:path/posix'
 import { Problem } from '#api/problem.ts'
-import type { FolderRules } from './ignore/folder-rules.ts'
-import { unreadable } from './ignore/read-if-there.ts'
+import type { FolderRules } from '../ignore/folder-rules.ts'
+import { unreadable } from '../ignore/read-if-there.ts'
 
 export type Entry =
   | { type: 'file'; path: string; mode: 0o755 | 0o644; sizeBytes: number }

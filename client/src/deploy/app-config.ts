@@ -3,7 +3,7 @@ import { parse } from 'smol-toml'
 import { z } from 'zod'
 import { configNames } from '#api/app.ts'
 import { errorMessage } from '#api/error-code.ts'
-import { readIfThere } from './ignore/read-if-there.ts'
+import { readIfThere } from '../ignore/read-if-there.ts'
 
 /** What the client needs of an app's fly.toml, fly.json or fly.yaml. */
 export type AppConfig = {

@@ -1,0 +1,37 @@
+import { isObject } from '#api/is-object.ts'
+import { pause } from '#api/flow/retry.ts'
+import { configOf, type Machine } from '#fly/machine.ts'
+import { askInside, parsed } from './ask-inside.ts'
+import type { FlyParts } from '../fly-parts.ts'
+import { portIn } from './machine-config.ts'
+
+const path = '/v1/drain'
+/** The gateway itself stops what runs longer. */
+const drainMs = 660_000
+const lookMs = 2000
+
+/**
+ * Asks the gateway to take no new work, and waits until what runs has ended. A gateway that cannot
+ * drain ends its work when it is stopped.
+ */
+export async function drain(fly: FlyParts, app: string, machine: Machine): Promise<void> {
+  const ref = { app, id: machine.id }
+  const port = portIn(configOf(machine))
+  const deadline = performance.now() + drainMs
+  let seen = ''
+  let answer = await askInside(fly, ref, { port, path, method: 'POST' })
+
+  for (;;) {
+    const facts = answer && answer.status < 300 ? parsed(answer.body) : null
+    if (!isObject(facts)) return
+    const { state, running } = facts
+    if (state === 'drained') return fly.report(`machine ${machine.id}: drained, nothing runs`)
+    if (state !== 'draining' || performance.now() > deadline) return
+
+    const text = `draining: ${String(running)} deployments run`
+    if (text !== seen) fly.report(`machine ${machine.id}: ${text}`)
+    seen = text
+    await pause(lookMs, fly.signal)
+    answer = await askInside(fly, ref, { port, path })
+  }
+}
