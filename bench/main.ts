@@ -1,4 +1,5 @@
 import { append } from './append.ts'
+import { appliance } from './appliance.ts'
 import { compaction } from './compaction.ts'
 import { context } from './context.ts'
 import { downtime } from './downtime.ts'
@@ -25,6 +26,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   followers,
   start,
   memory,
+  appliance,
 }
 
 const [name = '', ...args] = process.argv.slice(2)
