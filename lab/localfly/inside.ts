@@ -11,6 +11,8 @@ const run = promisify(execFile)
 export const insidePorts = {
   /** `http://_api.internal:4280`, as on Fly (superfly/docs: machines/api/working-with-machines-api). */
   api: 4280,
+  /** The registry's mirror on the host: `http://_api.internal:5000`, as on Fly (fly.md 5.6). */
+  mirror: 5000,
   /** The registry's front. On Fly it is `registry.fly.io`, with TLS. */
   registry: 5001,
   /** Base images, as from Docker Hub and ghcr.io; on Fly, machines reach the originals. */

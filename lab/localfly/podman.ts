@@ -303,8 +303,8 @@ lock_type = "file"
 /** What runs the machines. The fast tests have one without containers. */
 export type Containers = Pick<
   Podman,
-  | 'addresses'
   | 'hostAddress'
+  | 'addresses'
   | 'pull'
   | 'run'
   | 'exited'

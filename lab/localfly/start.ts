@@ -65,6 +65,7 @@ export async function startLocalfly(options: LocalflyOptions) {
   )
   const mirror = opening.use(new RegistryMirror({ state, token, registry }))
   const mirrorPort = await mirror.listen(options.mirrorPort ?? 0)
+  await inside(mirror.handler, insidePorts.mirror)
   const traffic = new Traffic({ state, flyd, hostile })
   const autostop = opening.use(new Autostop({ state, flyd, traffic }))
   const openProxy = () => createProxy(state, traffic)
