@@ -301,7 +301,6 @@ export type Containers = Pick<
   Podman,
   | 'hostAddress'
   | 'addresses'
-  | 'hostAddress'
   | 'pull'
   | 'run'
   | 'exited'
