@@ -1,6 +1,6 @@
 import { pause } from '#api/flow/retry.ts'
 import { routes } from '#api/routes.ts'
-import { DrainFacts, drainLimit } from '#api/status/drain.ts'
+import { DrainFacts, drainLimits } from '#api/status/drain.ts'
 import { configOf, type Machine } from '#fly/machine.ts'
 import { askInside, parsed } from './ask-inside.ts'
 import type { FlyParts } from '../fly-parts.ts'
@@ -8,7 +8,7 @@ import { portIn } from './machine-config.ts'
 
 const path = routes.drain
 /** The gateway itself stops what runs longer than its limit. */
-const drainMs = (drainLimit.default + 60) * 1000
+const drainMs = (drainLimits.usual + 60) * 1000
 const lookMs = 2000
 
 /**
