@@ -61,6 +61,7 @@ export async function forward(
     method,
     headers: { ...headers, authorization: login },
     agent: false, // a connection that is used again may be closed already
+    highWaterMark: 2 ** 20, // a third less CPU than with Node’s 64 KiB
     signal,
   })
   try {
