@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { App, ignored, Volume } from './answers.ts'
-import { FlyCalls, orNull, type Endpoint } from './fly-calls.ts'
+import { FlyCalls, orNull, statusOf, type Endpoint } from './fly-calls.ts'
 import type { MachineRef } from './machine.ts'
 
 /** Source: fly.md's OpenAPI, `main.tokenInfo`. `user`: only of a token that belongs to a person. */
@@ -46,9 +46,11 @@ export type Snapshot = z.infer<typeof Snapshot>
  */
 export class BuilderApi {
   readonly #calls: FlyCalls
+  readonly #token: string
 
   constructor(endpoint: Endpoint) {
     this.#calls = new FlyCalls(endpoint)
+    this.#token = endpoint.token
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -59,6 +61,24 @@ export class BuilderApi {
   async tokens(signal: AbortSignal): Promise<TokenInfo[]> {
     const call = { path: '/tokens/current', action: 'token', id: '', answer: Tokens }
     return (await this.#calls.read(call, signal)).tokens ?? []
+  }
+
+  /**
+   * Whether the caller's token may make apps in this organisation. Null: Fly's answer does not say.
+   * Source: the Machines API's OpenAPI, `Tokens_authorize`; nobody has seen its answer to a refusal.
+   */
+  async mayMakeApps(org: string, signal: AbortSignal): Promise<boolean | null> {
+    const header = this.#token.startsWith('FlyV1 ') ? this.#token : `FlyV1 ${this.#token}`
+    const body = { header, access: { org_slug: org, action: 'c' } }
+    const call = { path: '/tokens/authorize', action: 'authorize', id: '', answer: ignored }
+    try {
+      await this.#calls.call({ ...call, method: 'POST', body }, signal)
+      return true
+    } catch (error) {
+      if ([401, 403].includes(statusOf(error) ?? 0)) return false
+      if (statusOf(error) !== null) return null
+      throw error
+    }
   }
 
   /** All apps of an organisation. Throws `fly-denied` with a token for single apps. */

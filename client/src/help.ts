@@ -1,3 +1,4 @@
+import { builderHelp } from './builder/flags.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
 import { upHelp } from './up/flags.ts'
@@ -8,6 +9,8 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac retry <deployment>       deploy the same source once more, without an upload
        tarmac rollback <app>           deploy the previous release again: image, config and environment
        tarmac cancel <deployment>      stop a deployment that has not changed machines
+       tarmac builder status           what the builder is, does and costs; does not wake a stopped one
+       tarmac doctor                   try this computer, the ways to the builder, and everything that it needs
        tarmac backup [file]            copy the builder's records into a new file on this computer
        tarmac restore <file>           replace the builder's records by such a copy
        tarmac up                       make or repair the builder of an organisation on Fly
@@ -52,6 +55,8 @@ Options of rollback:
 Options of cancel:
   --abort               also when machines have changed: they are rolled back
   --why TEXT            the reason, for the record
+
+${builderHelp}
 
 ${upkeepHelp}
 ${upHelp}

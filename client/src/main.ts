@@ -3,6 +3,7 @@ import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import type { DeploymentRecord } from './answers.ts'
+import { isAboutBuilder } from './builder/is-about-builder.ts'
 import { cancel } from './cancel.ts'
 import {
   type FollowCommand,
@@ -31,6 +32,10 @@ async function main(argv: string[]): Promise<number> {
     })
 
   try {
+    if (isAboutBuilder(argv)) {
+      const { operate } = await import('./builder/operate.ts')
+      return await operate(argv, process.env, printer, interrupt.signal)
+    }
     const command = readCommandLine(argv, process.env)
     if (command.name === 'help') return show(help)
     if (command.name === 'version') return show(manifest.version)

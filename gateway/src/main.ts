@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
+import { routes } from '#api/routes.ts'
+import { visibleJson } from '#api/text/visible-text.ts'
 import { ConfigError, readConfig } from './config.ts'
 import { gatewayVersion } from './host/gateway-version.ts'
 import { serveFirst } from './host/priority.ts'
@@ -14,6 +16,7 @@ tarmac-gateway restore FILE   put the records of this file in place; the earlier
 tarmac-gateway doctor         try what only this machine and Fly can settle, and say what to do; exit code 1: something failed
                               --json   --bundle FILE: write a support file   --app NAME: try this app's repository
                               --push: push a tiny image to it too, and remove it
+tarmac-gateway status         print the status of the gateway that runs on this machine (JSON)
 tarmac-gateway sbom           print the list of packages in this image (CycloneDX, JSON)`
 
 /** The commands with a file, and without one. Each returns what it prints. */
@@ -28,7 +31,7 @@ const withFile: Record<string, (file: string) => string> = {
     return `The records of ${file} are restored${previous ? `; the previous records are in ${previous}` : ''}.`
   },
 }
-const alone: Record<string, () => Promise<string>> = { sbom: readSbom }
+const alone: Record<string, () => Promise<string>> = { sbom: readSbom, status: readStatus }
 
 /** The command `tarmac-gateway`. Exits with 2 for a wrong use or setting, with 1 for a Problem. */
 const [command, file, ...rest] = process.argv.slice(2)
@@ -81,6 +84,12 @@ async function serve(): Promise<never> {
     await gateway[Symbol.asyncDispose]()
   }
   process.exit(0)
+}
+
+/** As `GET /v1/status`, for a caller that reaches no port of the machine. */
+async function readStatus(): Promise<string> {
+  const { askOwnGateway } = await import('./doctor/ask-own-gateway.ts')
+  return visibleJson(await askOwnGateway(readConfig(process.env), routes.status, null))
 }
 
 /** The image has it as a file, which its build made. Elsewhere it is made now. */

@@ -146,3 +146,40 @@ test('a client whose gateway is killed and restarted prints every line once and 
   )
   expect(stderr).toContain('The gateway stopped while this ran')
 })
+
+test('doctor examines the gateway, deploys and removes a tiny app, and then makes two machines at once', async () => {
+  expect((await deployed('pushed', pageApp('x'))).code).toBe(0)
+  const before = await lab.holdings()
+  const words = ['doctor', '--json', '--push', '--machines', '2', '--app', 'pushed']
+  const { code, stdout } = await command('.', ...words).end()
+  const { findings, live } = JSON.parse(stdout.trim().split('\n').at(-1)!) as {
+    findings: { group: string; name: string; answer: string; detail: string }[]
+    live: { phases: Record<string, number>; load: { failed: number; machines: number } }
+  }
+  expect(findings.filter(({ answer }) => answer === 'failed')).toEqual([])
+  expect([code, stdout]).toEqual([0, expect.stringContaining('live test: making 2 machines')])
+
+  const answers = Object.fromEntries(findings.map(({ name, answer }) => [name, answer]))
+  expect(answers).toMatchObject({
+    gateway: 'ok',
+    login: 'ok',
+    clock: 'ok',
+    'isolation of build steps': 'ok',
+    deploy: 'ok',
+    request: 'ok',
+    load: 'ok',
+    removal: 'ok',
+  })
+  expect(live.load).toMatchObject({ failed: 0, machines: 2 })
+  for (const phase of ['upload', 'building', 'deploying', 'verifying', 'removal'])
+    expect(live.phases).toHaveProperty(phase)
+  const { apps, containers } = before
+  await expect.poll(() => lab.holdings(), { timeout: 15_000 }).toMatchObject({ apps, containers })
+})
+
+test('builder status shows what the gateway did and what it took of the machine', async () => {
+  await deployed('counted', pageApp('x'), '--no-deploy')
+  const { code, stdout } = await command('.', 'builder', 'status').end()
+  expect([code, stdout]).toEqual([0, expect.stringContaining(`The gateway at ${lab.gateway} was`)])
+  expect(stdout).toMatch(/^ +counted: \d+ s this month$/m)
+})

@@ -1,5 +1,5 @@
 import type { MachinesApi } from '#fly/machines-api.ts'
-import type { TokenCalls } from '#fly/token-calls.ts'
+import type { BuilderApi } from '#fly/builder-api.ts'
 import type { Buildkit } from '../buildkit/client.ts'
 import type { StatusDeps } from '../commands/status.ts'
 import type { Config } from '../config.ts'
@@ -9,7 +9,7 @@ import type { OwnMachine } from '../host/own-machine.ts'
 export type DoctorParts = {
   config: Config
   fly: Pick<MachinesApi, 'checkOrg' | 'checkToken' | 'machineLog' | 'ipAssignments'>
-  tokens: Pick<TokenCalls, 'current' | 'mayMakeApps'>
+  tokens: Pick<BuilderApi, 'tokens' | 'mayMakeApps'>
   /** Null: the machine is not one of Fly's. */
   own: OwnMachine | null
   /** Null: there is no gateway whose daemon could be asked. */

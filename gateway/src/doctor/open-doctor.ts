@@ -1,5 +1,5 @@
 import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
-import { TokenCalls } from '#fly/token-calls.ts'
+import { BuilderApi } from '#fly/builder-api.ts'
 import { ownMachine } from '../host/own-machine.ts'
 import { type BundleParts, bundleFiles } from './bundle-files.ts'
 import type { DoctorParts } from './doctor-parts.ts'
@@ -21,7 +21,7 @@ export function openDoctor(parts: Parts): (request: DoctorRequest) => Promise<Do
 
 async function examined(parts: Parts, request: DoctorRequest): Promise<DoctorAnswer> {
   const { config } = parts
-  await using tokens = new TokenCalls({ baseUrl: config.fly.api, token: config.secrets.fly })
+  await using tokens = new BuilderApi({ baseUrl: config.fly.api, token: config.secrets.fly })
   const own = await ownMachine(config.machine)
   const report = await examine({ ...parts, tokens, own }, request, AbortSignal.timeout(withinMs))
   return { report, files: request.bundle ? await bundleFiles(parts, report) : null }

@@ -10,6 +10,7 @@ import { visibleJson } from '#api/text/visible-text.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import type { Config } from '../config.ts'
 import { gatewayVersion } from '../host/gateway-version.ts'
+import { askOwnGateway } from './ask-own-gateway.ts'
 import { openDoctor } from './open-doctor.ts'
 
 const flags = {
@@ -18,7 +19,6 @@ const flags = {
   app: { type: 'string' },
   bundle: { type: 'string' },
 } as const
-const answerMs = 180_000
 
 export type DoctorArguments = ReturnType<typeof readArguments>
 
@@ -34,9 +34,9 @@ export async function runDoctor(
   { json, push, app, bundle }: DoctorArguments,
 ): Promise<{ text: string; code: 0 | 1 }> {
   const request = DoctorRequest.parse({ app: app ?? null, push, bundle: bundle !== undefined })
-  const { report, files } = await askGateway(config, request).catch((error: unknown) =>
-    withoutGateway(config, request, errorMessage(error)),
-  )
+  const { report, files } = await askOwnGateway(config, routes.doctor, request)
+    .then((answer) => DoctorAnswer.parse(answer))
+    .catch((error: unknown) => withoutGateway(config, request, errorMessage(error)))
 
   const time = new Date()
   if (bundle !== undefined && files)
@@ -48,23 +48,6 @@ export async function runDoctor(
     ? visibleJson(report)
     : `${renderFindings(findings)}\n${summary(findings)}${saved}`
   return { text, code: doctorExitCode(findings) }
-}
-
-async function askGateway({ http, secrets }: Config, request: DoctorRequest) {
-  const host = ['::', '0.0.0.0'].includes(http.host) ? '127.0.0.1' : http.host
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${http.port}${routes.doctor}`
-  const [token] = secrets.tokens
-  const answer = await fetch(url, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      ...(token !== undefined && { authorization: `Bearer ${token}` }),
-    },
-    body: JSON.stringify(request),
-    signal: AbortSignal.timeout(answerMs),
-  })
-  if (!answer.ok) throw new Error(`it answered ${answer.status}: ${await answer.text()}`)
-  return DoctorAnswer.parse(await answer.json())
 }
 
 async function withoutGateway(

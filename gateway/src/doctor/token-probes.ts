@@ -25,7 +25,7 @@ async function valid(
 ): Promise<Found> {
   if (config.secrets.fly === '') return failed('TARMAC_FLY_TOKEN is not set', next)
   try {
-    const known = await tokens.current(signal)
+    const known = await tokens.tokens(signal)
     const orgs = [...new Set(known.map(({ org_slug }) => org_slug ?? '?'))].join(', ')
     const apps = known.flatMap(({ apps }) => apps ?? [])
     const named = apps.length > 0 ? `, apps: ${someOf(apps, 5)}` : ''

@@ -1,4 +1,4 @@
-import type { GuestSize } from '#api/status/machine.ts'
+import { guestSize, type GuestSize } from '#api/status/machine.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Awake } from '../awake/awake.ts'
@@ -69,7 +69,5 @@ async function sizeOf(
   const machine = await own
   const found =
     machine && (await fly.machine(machine, AbortSignal.timeout(sizeMs)).catch(() => null))
-  const { cpu_kind: kind, cpus, memory_mb: memoryMb } = found?.config?.guest ?? {}
-  if (typeof kind !== 'string' || typeof cpus !== 'number') return null
-  return typeof memoryMb === 'number' ? { kind, cpus, memoryMb } : null
+  return guestSize(found?.config?.guest)
 }

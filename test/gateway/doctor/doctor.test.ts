@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Problem } from '#api/problem.ts'
 import { DeploymentOptions } from '#api/options.ts'
-import { TokenCalls } from '#fly/token-calls.ts'
+import { BuilderApi } from '#fly/builder-api.ts'
 import { readConfig } from '../../../gateway/src/config.ts'
 import { bundleFiles } from '../../../gateway/src/doctor/bundle-files.ts'
 import { runProbes } from '#api/doctor/run-probes.ts'
@@ -57,7 +57,7 @@ function partsOf(host: string, own: Partial<DoctorParts['fly']> = {}): DoctorPar
     ipAssignments: async () => [],
     ...own,
   }
-  const tokens = new TokenCalls({ baseUrl: config.fly.api, token: config.secrets.fly })
+  const tokens = new BuilderApi({ baseUrl: config.fly.api, token: config.secrets.fly })
   const status = { version: 'test', startedAt: new Date(), readers: {} }
   return { config, fly, tokens, own: null, buildkit: null, status }
 }

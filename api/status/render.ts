@@ -1,0 +1,91 @@
+import { inMb } from '../text/in-mb.ts'
+import { someOf } from '../text/some-of.ts'
+import { type CostStatus, type CostSum, moneyText } from './cost.ts'
+import { sizeText } from './machine.ts'
+import { isUnknown, type Unknown } from './part.ts'
+import type { GatewayStatus } from './status.ts'
+
+/** The status of a gateway for people: one line, or some, for each part that it has. */
+export function renderStatus(status: GatewayStatus): string[] {
+  const { version, uptimeSeconds } = status
+  return [
+    `gateway   ${version}, running for ${durationText(uptimeSeconds)}`,
+    ...part('machine', status.machine, ({ id, region, size }) => [
+      `${id}, region ${region}, ${size ? sizeText(size) : 'size not known'}`,
+    ]),
+    ...part('queue', status.queue, ({ waiting, running, byState }) => {
+      const states = Object.entries(byState).map(([state, count]) => `${state} ${count}`)
+      const named = states.length > 0 ? ` (${states.join(', ')})` : ''
+      return [`${running} running, ${waiting} waiting${named}`]
+    }),
+    ...part('disk', status.disk, ({ detail, ok }) => [ok ? detail : `full: ${detail}`]),
+    ...part('cache', status.cache, (facts) => [cacheText(facts)]),
+    ...part('awake', status.awake, (facts) => [factsText(facts)]),
+    ...part('mirror', status.mirror, (facts) => [factsText(facts)]),
+    ...part('versions', status.versions, (versions) => [
+      versions
+        .map(
+          ({ name, version, ok }) =>
+            `${name} ${version ?? 'not known'}${ok === false ? ' (too old)' : ''}`,
+        )
+        .join(', '),
+      `pinned by digest: ${versions.filter(({ pinned }) => pinned).length} of ${versions.length}`,
+    ]),
+    ...part('limits', status.sizes, ({ limits }) =>
+      limits.map(
+        ({ name, value, unit, from }) =>
+          `${name}: ${unit === 'bytes' ? inMb(value) : `${value} ${unit}`} (${from === 'setting' ? 'set' : `by ${from}`})`,
+      ),
+    ),
+    ...part('cost', status.cost, costLines),
+  ]
+}
+
+const column = 10
+
+function part<Facts extends object>(
+  name: string,
+  facts: Facts | Unknown | undefined,
+  render: (facts: Facts) => string[],
+): string[] {
+  if (facts === undefined) return []
+  const lines = isUnknown(facts) ? [`not known: ${facts.unknown}`] : render(facts)
+  return lines.map((line, at) => (at === 0 ? name : '').padEnd(column) + line)
+}
+
+/** `3 h 12 min`, `12 min`, `40 s`. */
+export function durationText(seconds: number): string {
+  const [days, hours] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24]
+  const minutes = Math.floor(seconds / 60) % 60
+  if (days > 0) return `${days} d ${hours} h`
+  if (hours > 0) return `${hours} h ${minutes} min`
+  return minutes > 0 ? `${minutes} min` : `${Math.floor(seconds)} s`
+}
+
+function cacheText(facts: Record<string, unknown>): string {
+  const { totalBytes, maxBytes } = facts
+  if (typeof totalBytes !== 'number') return factsText(facts)
+  return `${inMb(totalBytes)}${typeof maxBytes === 'number' ? ` of at most ${inMb(maxBytes)}` : ''}`
+}
+
+/** Facts of a part that this program does not know in detail: those that are short. */
+function factsText(facts: Record<string, unknown>): string {
+  const texts = Object.entries(facts).flatMap(([name, value]) =>
+    ['string', 'number', 'boolean'].includes(typeof value) ? [`${name} ${String(value)}`] : [],
+  )
+  return someOf(texts, 5)
+}
+
+function costLines({ currency, warning, today, month, apps, prices }: CostStatus): string[] {
+  const text = (sum: CostSum) => {
+    const money = sum.amount !== null && currency ? `${moneyText(sum.amount, currency)}, ` : ''
+    return `${money}${durationText(sum.machineSeconds)}`
+  }
+  return [
+    `today: work ${text(today.work)}; idle ${text(today.idle)}`,
+    `this month: work ${text(month.work)}; idle ${text(month.idle)}`,
+    ...apps.slice(0, 5).map(({ app, month }) => `  ${app}: ${text(month)} this month`),
+    ...(prices ? [`prices: ${prices.source}, of ${prices.date}`] : []),
+    ...(warning === null ? [] : [`warning: ${warning}`]),
+  ]
+}

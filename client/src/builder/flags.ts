@@ -1,0 +1,24 @@
+/** The options of the commands about a builder. `help` explains each of them. */
+export const builderFlags = {
+  app: { type: 'string' },
+  gateway: { type: 'string' },
+  token: { type: 'string' },
+  json: { type: 'boolean', default: false },
+  wake: { type: 'boolean', default: false },
+  push: { type: 'boolean', default: false },
+  bundle: { type: 'string' },
+  live: { type: 'boolean', default: false },
+  machines: { type: 'string' },
+} as const
+
+export const builderHelp = `Options of builder status:
+  --app NAME            the builder's app; default: the only one that this computer knows
+  --wake                ask the gateway although this starts a stopped machine
+
+Options of doctor:
+  --app NAME            the builder's app; default: the only one that this computer knows
+  --wake                ask the gateway although this starts a stopped machine
+  --push                also push a tiny image to the builder's own repository, and remove it
+  --live                also deploy a tiny app, send it a request, and remove it; prints the times
+  --machines N          with --live: then make N machines at once, 1 to 100; prints percentiles
+  --bundle FILE         write a support file (tar.gz) without secrets`

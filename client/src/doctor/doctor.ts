@@ -1,0 +1,57 @@
+import { writeFileSync } from 'node:fs'
+import { gzipSync } from 'node:zlib'
+import { bundleTar } from '#api/doctor/bundle-tar.ts'
+import { renderFindings, summary } from '#api/doctor/render.ts'
+import { type BundleFiles, doctorExitCode, type Finding } from '#api/doctor/report.ts'
+import { visibleJson } from '#api/text/visible-text.ts'
+import type { Builder } from '../builder/find-builder.ts'
+import type { Printer } from '../print.ts'
+import { examineHere } from './examine-here.ts'
+import { examineThere } from './examine-there.ts'
+import { liveTest, renderLive } from './live-test.ts'
+
+export type DoctorOptions = {
+  json: boolean
+  wake: boolean
+  push: boolean
+  live: boolean
+  /** How many machines the live test makes at once. 0: one, without the load test. */
+  machines: number
+  bundle: string | null
+}
+
+/** `tarmac doctor`. Returns the exit code: 1 when something failed. */
+export async function doctor(
+  builder: Builder,
+  { json, wake, push, live, machines, bundle }: DoctorOptions,
+  { printer, signal }: { printer: Pick<Printer, 'note'>; signal: AbortSignal },
+): Promise<number> {
+  const here = await examineHere(builder, wake, signal)
+  const request = { app: null, push, bundle: bundle !== null }
+  const there = await examineThere(builder, here, request, signal)
+  const tried = live && there.isReached ? await liveTest(builder, machines, printer, signal) : null
+
+  const findings = [...here.findings, ...there.findings, ...(tried?.findings ?? [])]
+  const exitCode = doctorExitCode(findings)
+  const result = { v: 1, type: 'result', exitCode, findings, live: tried?.times ?? null }
+  if (bundle !== null) saveBundle(bundle, { ...there.files, ...clientFiles(findings) })
+
+  if (json) process.stdout.write(`${visibleJson({ ...result, bundle })}\n`)
+  else {
+    const times = tried ? renderLive(tried.times) : ''
+    process.stdout.write(`${renderFindings(findings)}${times}\n${summary(findings)}\n`)
+    if (bundle !== null)
+      printer.note(`the support file is ${bundle}; look through it before you send it`)
+  }
+  return exitCode
+}
+
+/** What this computer found holds no secrets: findings never quote a token. */
+const clientFiles = (findings: Finding[]): BundleFiles => ({
+  'client.json': `${JSON.stringify(findings, null, 2)}\n`,
+  'client.txt': renderFindings(findings),
+})
+
+function saveBundle(path: string, files: BundleFiles): void {
+  writeFileSync(path, gzipSync(bundleTar(files, 'tarmac-support', new Date())), { mode: 0o600 })
+}
