@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { builderFlags } from '../client/src/builder/flags.ts'
-import { flags } from '../client/src/command-line.ts'
+import { flags } from '../client/src/flags.ts'
 import { help } from '../client/src/help.ts'
 import { optionsOf, tables, withTable } from '../docs/tables.ts'
 

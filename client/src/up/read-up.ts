@@ -1,5 +1,5 @@
-import { AppName, appNameRule } from '#api/app.ts'
 import { Problem } from '#api/problem.ts'
+import { appName, wrongUse as wrong } from '../option.ts'
 import { readSize, type Size } from './builder/sizes.ts'
 
 /** Where Fly's token comes from. Never from the command line in our docs: process lists show it. */
@@ -82,10 +82,3 @@ function pairOf(pair: string): [string, string] {
     throw wrong(`--env ${name}: Fly sets the names that begin with FLY_.`)
   return [name, pair.slice(at + 1)]
 }
-
-function appName(app: string): string {
-  if (AppName.safeParse(app).success) return app
-  throw new Problem('app-name-invalid', appNameRule)
-}
-
-const wrong = (detail: string) => new Problem('option-invalid', detail)

@@ -1,7 +1,7 @@
 import { Problem } from '#api/problem.ts'
 import { drainLimits } from '#api/status/drain.ts'
+import type { Connection } from '../connection.ts'
 
-type Connection = { gateway: URL; token: string }
 export type BackupCommand = Connection & {
   name: 'backup'
   /** Null: a name with the time, in this folder. */

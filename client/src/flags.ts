@@ -1,0 +1,56 @@
+import { parseArgs } from 'node:util'
+import { errorMessage } from '#api/error-code.ts'
+import { wrongUse } from './option.ts'
+import { upFlags } from './up/flags.ts'
+import { upkeepFlags } from './upkeep/flags.ts'
+
+/** Every option. `help` explains each of them. */
+export const flags = {
+  env: { type: 'string', multiple: true },
+  build: { type: 'string', multiple: true },
+  secret: { type: 'string', multiple: true },
+  include: { type: 'string', multiple: true },
+  'no-ignore': { type: 'boolean', default: false },
+  'no-deploy': { type: 'boolean', default: false },
+  rebuild: { type: 'boolean', default: false },
+  detach: { type: 'boolean', default: false },
+  abort: { type: 'boolean', default: false },
+  'reuse-image': { type: 'boolean', default: false },
+  why: { type: 'string' },
+  release: { type: 'string' },
+  only: { type: 'string' },
+  step: { type: 'string' },
+  region: { type: 'string' },
+  count: { type: 'string' },
+  config: { type: 'string', short: 'c' },
+  dockerfile: { type: 'string' },
+  plan: { type: 'string' },
+  target: { type: 'string' },
+  platform: { type: 'string' },
+  tag: { type: 'string', multiple: true },
+  strategy: { type: 'string' },
+  ha: { type: 'boolean', default: false },
+  'new-volumes': { type: 'boolean', default: false },
+  network: { type: 'string' },
+  'force-over': { type: 'string' },
+  ...upkeepFlags,
+  ...upFlags,
+  owner: { type: 'string' },
+  lane: { type: 'string' },
+  gateway: { type: 'string' },
+  token: { type: 'string' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+  version: { type: 'boolean', default: false },
+} as const
+
+export type Values = ReturnType<typeof parse>['values']
+
+/** Throws a Problem with exit code 2 for an option that does not exist. */
+export function parse(argv: string[]) {
+  try {
+    return parseArgs({ args: argv, options: flags, allowPositionals: true })
+  } catch (error) {
+    throw wrongUse(`${errorMessage(error).split('. ')[0]}. See tarmac --help.`)
+  }
+}
