@@ -5,11 +5,13 @@
 import { soakDeploys } from './soak/deploys.ts'
 import { soakHostile } from './soak/hostile.ts'
 import { soakKill } from './soak/kill.ts'
+import { soakUp } from './soak/up.ts'
 
 const soaks: Record<string, { about: string; run: (args: string[]) => Promise<boolean> }> = {
   deploys: soakDeploys,
   hostile: soakHostile,
   kill: soakKill,
+  up: soakUp,
 }
 
 const [name = '', ...args] = process.argv.slice(2)

@@ -1,5 +1,11 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  request,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -35,7 +41,8 @@ export class RegistryMirror implements AsyncDisposable {
   requests: MirrorRequest[] = []
   rules = MirrorRules.parse({})
   readonly #parts: Parts
-  readonly #server = createServer({ requestTimeout: 0 }, (req, res) => void this.#answer(req, res))
+  readonly handler: RequestListener = (req, res) => void this.#answer(req, res)
+  readonly #server = createServer({ requestTimeout: 0 }, this.handler)
   readonly #copies = new Set<Promise<void>>()
   readonly #closing = new AbortController()
   #struck = 0
@@ -76,6 +83,7 @@ export class RegistryMirror implements AsyncDisposable {
   }
 
   async #answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    if (this.rules.away) return void req.socket.destroy() // where another server took the request
     const url = new URL(req.url ?? '/', 'http://mirror')
     const { method = '' } = req
     const kind = kindOf(method, url.pathname)

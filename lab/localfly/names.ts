@@ -1,13 +1,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { namesOf } from './fly-names.ts'
 import { insideNames } from './inside.ts'
 import type { FlyState, Machine } from './state.ts'
 
 /**
- * Fly's internal names, as a hosts file that all machines of a network share and that is updated in
- * place: `<app>.internal`, `<region>.<app>.internal`, `<group>.process.<app>.internal`,
- * `<id>.vm.<app>.internal`. The rest of Fly's DNS is missing: no TXT records, no
- * `top<N>.nearest.of`, no look-up by metadata, no Flycast.
+ * The names of machines, as a hosts file that all machines of a network share and that is updated
+ * in place. So they hold also for machines that outlive a killed localfly. `name-server.ts` knows
+ * the same names, and those that are no machine's.
  */
 export class InternalNames {
   readonly #state: FlyState
@@ -48,12 +48,4 @@ export class InternalNames {
     writeFileSync(file, text)
     this.#written.set(network, text)
   }
-}
-
-function namesOf({ id, region, state, config, own: { app } }: Machine): string[] {
-  const own = `${id}.vm.${app}.internal`
-  if (state !== 'started' || config.dns?.skip_registration) return [own]
-  const group = config.metadata?.['fly_process_group']
-  const groups = group ? [`${group}.process.${app}.internal`] : []
-  return [own, `${app}.internal`, `${region}.${app}.internal`, ...groups]
 }

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { unmountBelow } from '../parts/mounts.ts'
 import type { ImageRef } from './image-ref.ts'
+import { closeBridge, releaseBridge } from './inside.ts'
 
 const run = promisify(execFile)
 
@@ -147,6 +148,8 @@ lock_type = "file"
       `--log-opt=path=${spec.logFile}`,
       `--log-opt=max-size=${logBytes}`,
       '--no-hosts',
+      `--dns=${this.hostAddress}`,
+      '--dns-search=.', // not this host's
       ...mounts.map(({ source, target }) => `--mount=type=bind,source=${source},target=${target}`),
       // A machine may have more CPUs than this host.
       `--cpus=${Math.min(spec.cpus, cpus().length)}`,
@@ -255,10 +258,11 @@ lock_type = "file"
    */
   async sweep(): Promise<void> {
     if (!existsSync(this.#conf)) return
+    await releaseBridge(this.bridge)
     await this.#podman(['rm', '--force', '--all', '--time=0'])
     await this.#quiet()
     await unmountBelow(this.#root)
-    if (networkInterfaces()[this.bridge]) await run('ip', ['link', 'delete', this.bridge])
+    await closeBridge(this.bridge)
     rmSync(this.#runRoot, { recursive: true, force: true })
   }
 
@@ -299,6 +303,7 @@ lock_type = "file"
 /** What runs the machines. The fast tests have one without containers. */
 export type Containers = Pick<
   Podman,
+  | 'hostAddress'
   | 'addresses'
   | 'hostAddress'
   | 'pull'
@@ -312,7 +317,7 @@ export type Containers = Pick<
   | 'remove'
 >
 
-const macOf = (address: string): string =>
+export const macOf = (address: string): string =>
   ['02:42', ...address.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'))].join(
     ':',
   )

@@ -9,6 +9,14 @@ import {
 } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import {
+  maxReplays,
+  readReplay,
+  ReplayBody,
+  replayMs,
+  replaySource,
+  replayTarget,
+} from './replay.ts'
 import type { FlyState } from './state.ts'
 import { Refusal, type Seat, type Target, Traffic, type Tries } from './traffic.ts'
 
@@ -18,9 +26,10 @@ const connectMs = 5000
 
 /**
  * Fly's proxy. `<app>.localhost` leads to the app's machines, and `<owner>.<app>.localhost` to
- * those whose metadata `tarmac_owner` is that owner. It skips a machine that refuses the
- * connection. It also skips one that breaks off before it answers, when the request can be
- * repeated.
+ * those whose metadata `tarmac_owner` is that owner. On the network of the machines, `<app>.flycast`
+ * leads to the service on the port that was called. It skips a machine that refuses the connection.
+ * It also skips one that breaks off before it answers, when the request can be repeated. An answer
+ * with `fly-replay` is not passed on: the request goes where it says.
  */
 export function createProxy(state: FlyState, traffic: Traffic): Server {
   const reach = async (target: Target, tries: Tries, signal: AbortSignal): Promise<Way> => {
@@ -45,18 +54,33 @@ export function createProxy(state: FlyState, traffic: Traffic): Server {
     serve(req, res).catch((error: unknown) => refuse(res, error))
   })
   const serve = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
-    const target = targetOf(req, state)
-    const tries = Traffic.tries()
+    let target = targetOf(req, state)
+    let tries = Traffic.tries()
+    const call = { req, res, headers: emit(req), body: new ReplayBody(req) }
     const gone = new AbortController()
     res.on('close', () => gone.abort())
-    for (;;) {
-      const way = await reach(target, tries, gone.signal)
-      const error = await forward(req, res, way)
-      if (!error || gone.signal.aborted) return
-      if (tries.broke || !isRepeatable(req))
-        throw new Refusal(502, `The machine broke off: ${error.message}.`)
-      tries.broke = true
-      pass(tries, way.seat, `broke off before it answered (${error.message})`)
+    let limitMs: number | null = null
+    for (let replays = 0; ;) {
+      const way = await within(limitMs, gone.signal, (signal) => reach(target, tries, signal))
+      const outcome = await forward(call, way)
+      if (outcome === null || gone.signal.aborted) return
+      if (outcome instanceof Error) {
+        if (tries.broke || !isRepeatable(req))
+          throw new Refusal(502, `The machine broke off: ${outcome.message}.`)
+        tries.broke = true
+        pass(tries, way.seat, `broke off before it answered (${outcome.message})`)
+        continue
+      }
+      if (++replays > maxReplays)
+        throw new Refusal(502, `PA02: fly-replay was answered more than ${maxReplays} times.`)
+      const replay = readReplay(outcome.replay)
+      const { machine } = way.seat
+      target = replayTarget(replay, target, machine)
+      assertReplayable(target.app, machine.own.app, state)
+      await call.body.whole()
+      call.headers = { ...call.headers, 'fly-replay-src': replaySource(machine, replay) }
+      tries = Traffic.tries()
+      limitMs = replayMs(replay)
     }
   }
   server.on('upgrade', (req: IncomingMessage, client: Duplex, head: Buffer) => {
@@ -88,14 +112,20 @@ export function createProxy(state: FlyState, traffic: Traffic): Server {
   return server
 }
 
-/** Resolves once the machine has answered, or with the reason why it did not. */
+type Call = {
+  req: IncomingMessage
+  res: ServerResponse
+  headers: IncomingMessage['headers']
+  body: ReplayBody
+}
+
+/** Resolves with null once the machine has answered, with why it did not, or with its replay. */
 function forward(
-  req: IncomingMessage,
-  res: ServerResponse,
+  { req, res, headers: own, body }: Call,
   { seat, socket }: Way,
-): Promise<Error | null> {
+): Promise<Error | { replay: string } | null> {
   return new Promise((resolve) => {
-    const headers = { ...emit(req), connection: 'close' }
+    const headers = { ...own, connection: 'close' }
     const call = request({
       createConnection: () => socket,
       method: req.method,
@@ -106,6 +136,11 @@ function forward(
     res.on('close', leave)
     call.on('close', () => (res.off('close', leave), seat.release()))
     call.on('response', (answer) => {
+      const replay = answer.headers['fly-replay']
+      if (replay !== undefined) {
+        answer.resume()
+        return resolve({ replay: String(replay) })
+      }
       res.writeHead(answer.statusCode ?? 502, answer.rawHeaders)
       answer.on('error', () => res.destroy())
       answer.pipe(res)
@@ -113,8 +148,28 @@ function forward(
     })
     call.on('error', resolve)
     if (isRepeatable(req)) call.end()
-    else req.pipe(call)
+    else body.sendTo(call)
   })
+}
+
+/** Gives up the search for a machine after a time, if there is one. */
+async function within<T>(
+  ms: number | null,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  if (ms === null) return work(signal)
+  const limit = AbortSignal.timeout(ms)
+  return work(AbortSignal.any([signal, limit])).catch((error: unknown) => {
+    throw limit.aborted ? new Refusal(502, `The replay found no machine within ${ms} ms.`) : error
+  })
+}
+
+function assertReplayable(app: string, from: string, { apps }: FlyState): void {
+  const target = apps.get(app)
+  if (!target) throw new Refusal(502, `PA04: replay target app not found: ${app}.`)
+  if (target.org_slug !== apps.get(from)?.org_slug)
+    throw new Refusal(502, `PA05: unauthorized replay target app: ${app}.`)
 }
 
 /** True without a body and with a method that may be repeated. */
@@ -124,13 +179,24 @@ function isRepeatable({ method = '', headers }: IncomingMessage): boolean {
   return bodyless && ['GET', 'HEAD', 'OPTIONS', 'DELETE'].includes(method)
 }
 
-function targetOf({ headers }: IncomingMessage, state: FlyState): Target {
+function targetOf({ headers, socket }: IncomingMessage, state: FlyState): Target {
   const { host = '' } = headers
-  const [, owner = null, app] = /^(?:([^.:]+)\.)?([^.:]+)\.localhost(?::\d+)?$/i.exec(host) ?? []
+  const [, owner = null, app, domain] =
+    /^(?:([^.:]+)\.)?([^.:]+)\.(localhost|flycast)(?::\d+)?$/i.exec(host) ?? []
   if (!app) throw new Refusal(404, `No app is named by the host "${host}": use <app>.localhost.`)
   if (!state.apps.has(app)) throw new Refusal(404, `There is no app "${app}".`)
-  const instance = headers['fly-force-instance-id']?.toString() ?? null
-  return { app, owner: owner?.toLowerCase() ?? null, instance }
+  const header = (name: string) => headers[`fly-${name}`]?.toString()
+  const force = header('force-region')?.split(',')
+  const prefer = header('prefer-region')?.split(',')
+  return {
+    app,
+    owner: owner?.toLowerCase() ?? null,
+    instance: header('force-instance-id') ?? null,
+    prefer: header('prefer-instance-id') ?? null,
+    avoid: null,
+    regions: force ?? (prefer ? [...prefer, 'any'] : []),
+    port: domain?.toLowerCase() === 'flycast' ? (socket.localPort ?? null) : null,
+  }
 }
 
 function pass(tries: Tries, { machine }: Seat, why: string): void {

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { Autostop } from './autostop.ts'
 import { FlySchema } from './fly-schema.ts'
+import { Flycast } from './flycast.ts'
 import { Flyd } from './flyd.ts'
 import { hostileApi } from './hostile-api.ts'
 import { controlPort, flyControl } from './hostile-control.ts'
@@ -11,7 +12,8 @@ import { Hostile } from './hostile.ts'
 import { RequestLimits } from './limits.ts'
 import { machinesApi } from './machines-api.ts'
 import { RegistryMirror } from './mirror.ts'
-import { Podman } from './podman.ts'
+import { startFlyNames } from './name-server.ts'
+import { macOf, Podman } from './podman.ts'
 import { createProxy } from './proxy.ts'
 import { insidePorts, openBridge, readOnly } from './inside.ts'
 import { forward, registryFront } from './registry-front.ts'
@@ -47,7 +49,7 @@ export async function startLocalfly(options: LocalflyOptions) {
   const podman = new Podman(options)
   podman.open()
   opening.defer(() => podman.sweep())
-  await openBridge(podman.bridge, podman.hostAddress)
+  await openBridge(podman.bridge, podman.hostAddress, macOf(podman.hostAddress))
   const hostile = new Hostile(state)
   const flyd = opening.use(new Flyd({ state, podman, registry, hostile }))
   hostile.onGone = (machine) => flyd.startStandbys(machine)
@@ -63,9 +65,14 @@ export async function startLocalfly(options: LocalflyOptions) {
   )
   const mirror = opening.use(new RegistryMirror({ state, token, registry }))
   const mirrorPort = await mirror.listen(options.mirrorPort ?? 0)
+  await inside(mirror.handler, insidePorts.mirror)
   const traffic = new Traffic({ state, flyd, hostile })
   const autostop = opening.use(new Autostop({ state, flyd, traffic }))
-  const proxy = await listen(createProxy(state, traffic), options.proxyPort, opening)
+  const openProxy = () => createProxy(state, traffic)
+  const proxy = await listen(openProxy(), options.proxyPort, opening)
+  const host = podman.hostAddress
+  opening.use(await Flycast.start({ state, host, proxy: openProxy }))
+  opening.use(await startFlyNames(state, host))
   const schema = new FlySchema()
   const limits = new RequestLimits()
   limits.hold = options.limits ?? true

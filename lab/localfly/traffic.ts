@@ -4,18 +4,39 @@ import type { Flyd } from './flyd.ts'
 import type { Hostile } from './hostile.ts'
 import type { FlyState, Machine } from './state.ts'
 
-/** The target of a request: an app, and optionally one owner's machines or one machine by id. */
-export type Target = { app: string; owner: string | null; instance: string | null }
+/**
+ * The target of a request: an app, and optionally one owner's machines or one machine by id.
+ * `regions`: in order of preference; empty means any. `prefer`, `avoid`: ids of machines. `port`: of
+ * the service, where the caller came in by Flycast.
+ */
+export type Target = {
+  app: string
+  owner: string | null
+  instance: string | null
+  prefer: string | null
+  avoid: string | null
+  regions: string[]
+  port: number | null
+}
 /** One request's slot at a machine. It counts as load until it is released. */
 export type Seat = { machine: Machine; port: number; release(): void }
 /**
  * The history of one request. After one machine broke off, it goes to one other machine at most.
  */
-export type Tries = { passed: Set<string>; said: string; broke: boolean; until: number }
+export type Tries = {
+  passed: Set<string>
+  said: string
+  broke: boolean
+  /** It waited for a machine to start. Then it waits longer for the port to answer. */
+  waited: boolean
+  until: number
+}
 
 const softLimit = 20
 const queueMs = 30_000
 const refusedMs = 8000
+/** Fly tries up to 90 times (superfly/docs: monitoring/error-codes, PR03). */
+const bootMs = 30_000
 const again = 50
 
 /**
@@ -42,7 +63,8 @@ export class Traffic {
   }
 
   static tries(): Tries {
-    return { passed: new Set(), said: '', broke: false, until: performance.now() + refusedMs }
+    const until = performance.now() + refusedMs
+    return { passed: new Set(), said: '', broke: false, waited: false, until }
   }
 
   async take(target: Target, tries: Tries, signal: AbortSignal): Promise<Seat> {
@@ -51,21 +73,23 @@ export class Traffic {
       const machines = this.#machines(target)
       const able = machines.filter((machine) => this.#whyNot(machine) === null)
       const fresh = able.filter(({ id }) => !tries.passed.has(id))
-      const best = this.#leastLoaded(fresh)
+      const best =
+        fresh.find(({ id }) => id === target.prefer) ?? this.#leastLoaded(fresh, target.port)
       if (!best && tries.broke) throw unreached(target, tries)
       const crowded = able.every((machine) => this.load(machine) >= limits(machine).soft)
       if (crowded && !machines.some(isComing)) this.#wake(machines)
-      if (best) return this.#seat(best)
+      if (best) return this.#seat(best, target.port)
       if (able.length === 0 && !machines.some(isComing))
         throw new Refusal(503, this.#refusal(target, machines))
       if (able.length > 0 && fresh.length === 0) {
         if (performance.now() > tries.until) throw unreached(target, tries)
-        await sleep(again)
+        await sleep(again, undefined, { signal })
         tries.passed.clear()
         continue
       }
+      tries.waited ||= able.length === 0
       await this.#change(patience, target.app)
-      tries.until = performance.now() + refusedMs
+      tries.until = performance.now() + (tries.waited ? bootMs : refusedMs)
     }
   }
 
@@ -84,26 +108,30 @@ export class Traffic {
   /**
    * The app's machines with a service. An owner's machines are reached only by the owner's name.
    */
-  #machines({ app, owner, instance }: Target): Machine[] {
-    return this.#state.machinesOf(app).filter((machine) => {
-      if (serviceOf(machine) === undefined) return false
+  #machines({ app, owner, instance, avoid, regions, port }: Target): Machine[] {
+    const machines = this.#state.machinesOf(app).filter((machine) => {
+      if (serviceOf(machine, port) === undefined || machine.id === avoid) return false
       if (instance !== null) return machine.id === instance
       return (machine.config.metadata?.['tarmac_owner']?.toLowerCase() ?? null) === owner
     })
+    if (regions.length === 0) return machines
+    const there = (wanted: string) =>
+      machines.filter(({ region }) => wanted === 'any' || wanted === region)
+    return regions.map(there).find((found) => found.length > 0) ?? []
   }
 
-  #leastLoaded(machines: Machine[]): Machine | undefined {
+  #leastLoaded(machines: Machine[], port: number | null): Machine | undefined {
     this.#turn++
     const places = machines.flatMap((machine, at) => {
       const load = this.load(machine)
-      const { soft, hard } = limits(machine)
+      const { soft, hard } = limits(machine, port)
       const rank = (load >= soft ? 1e6 : 0) + load
       return load >= hard ? [] : [{ machine, rank, turn: (at + this.#turn) % machines.length }]
     })
     return places.toSorted((a, b) => a.rank - b.rank || a.turn - b.turn)[0]?.machine
   }
 
-  #seat(machine: Machine): Seat {
+  #seat(machine: Machine, port: number | null): Seat {
     const load = this.#loads.get(machine.id) ?? { active: 0, at: 0 }
     this.#loads.set(machine.id, load)
     load.active++
@@ -115,7 +143,7 @@ export class Traffic {
       load.at = Date.now()
       this.#released.emit('released')
     }
-    return { machine, port: serviceOf(machine)!.internal_port, release }
+    return { machine, port: serviceOf(machine, port)!.internal_port, release }
   }
 
   /** Starts one more machine that sleeps and may be woken. */
@@ -179,9 +207,11 @@ export class Refusal extends Error {
 const unreached = ({ app }: Target, { said }: Tries) =>
   new Refusal(502, `"${app}" cannot be reached:${said}`)
 
-/** The HTTP service, or the first one. */
-export function serviceOf({ config }: Machine) {
+/** The service on a port, or else the HTTP service, or the first one. */
+export function serviceOf({ config }: Machine, port: number | null = null) {
   const services = config.services ?? []
+  if (port !== null)
+    return services.find(({ ports }) => ports?.some((each) => each['port'] === port))
   return (
     services.find(({ ports }) => ports?.some(({ handlers }) => handlers?.includes('http'))) ??
     services[0]
@@ -197,7 +227,7 @@ const isComing = (machine: Machine): boolean =>
   mayWake(machine) && ['starting', 'stopping', 'suspending'].includes(machine.state)
 
 /** The proxy opens one connection per request, so both types of limit count the same. */
-function limits(machine: Machine): { soft: number; hard: number } {
-  const { soft_limit: soft, hard_limit: hard } = serviceOf(machine)?.concurrency ?? {}
+function limits(machine: Machine, port: number | null = null): { soft: number; hard: number } {
+  const { soft_limit: soft, hard_limit: hard } = serviceOf(machine, port)?.concurrency ?? {}
   return { soft: soft ?? Math.min(softLimit, hard ?? softLimit), hard: hard ?? Infinity }
 }

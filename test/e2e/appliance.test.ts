@@ -31,6 +31,12 @@ test('the shipped image is built here, runs as a machine, deploys, survives a ki
   expect(first.state).toBe('live')
   expect((await readPage(lab, 'page')).body).toBe('one')
 
+  // In a machine of Fly the image goes through the mirror of its host, and its machines say so.
+  expect(first.image?.push).toMatchObject({ via: 'mirror', machine: appliance.id })
+  expect(await askFly(lab, 'GET', '/apps/page/machines')).toMatchObject([
+    { config: { metadata: { fly_builder_id: appliance.id } } },
+  ])
+
   await appliance.kill()
   await appliance.ready()
 

@@ -37,6 +37,8 @@ type Settings = {
   flyToml?: string
   /** Registers deployments with Fly. */
   registers?: boolean
+  /** The machine of the gateway. */
+  builder?: string | null
 }
 
 /**
@@ -48,6 +50,7 @@ export async function startMachines({
   deploys = 16,
   flyToml = '',
   registers = false,
+  builder = null,
 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
@@ -60,7 +63,7 @@ export async function startMachines({
     releases: registers ? releases : null,
     org: 'personal',
     network: null,
-    builder: null,
+    builder,
     urlTemplate: 'http://{app}.flycast',
     ownerUrlTemplate: 'http://{owner}.{app}.internal:{port}',
     watchMs,

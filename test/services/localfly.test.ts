@@ -321,6 +321,69 @@ test('the proxy stops an idle machine, and the next request waits until it runs 
   await destroy('sleepy', id)
 })
 
+test('a machine that ends by itself with 0 stays stopped; the next requests start it once and wait until its port answers', async () => {
+  await newApp('idle')
+  const late = 'sleep 1; exec "/usr/bin/perl", "/server.pl"'
+  const { id } = await runMachine('idle', {
+    image: one,
+    init: { exec: ['/usr/bin/perl', '-e', late] },
+    services: [{ protocol: 'tcp', internal_port: 8080, autostart: true }],
+    restart: { policy: 'on-failure' },
+  })
+  const boot = (await page('idle', '/boot')).body
+  await page('idle', '/exit/0')
+  await wait('idle', id, 'state=stopped')
+
+  const answers = await Promise.all(Array.from({ length: 8 }, () => page('idle', '/boot')))
+  expect(answers.map(({ status }) => status)).toEqual(Array(8).fill(200))
+  expect(new Set(answers.map(({ body }) => body)).size).toBe(1)
+  expect(answers[0]!.body).not.toBe(boot)
+  await destroy('idle', id)
+})
+
+test('a machine finds machines, Flycast, Fly’s API and the rest of the world by name; Flycast wakes a machine', async () => {
+  await newApp('asker')
+  await newApp('hidden')
+  const private_v6 = { type: 'private_v6' }
+  expect(await api('POST', '/apps/hidden/ip_assignments', private_v6)).toMatchObject({
+    status: 200,
+  })
+  const service = { protocol: 'tcp', internal_port: 8080, autostart: true }
+  const hidden = await runMachine('hidden', {
+    image: two,
+    services: [{ ...service, ports: [{ port: 80, handlers: ['http'] }] }],
+    metadata: { role: 'db' },
+  })
+  const asker = await runMachine('asker', web(one))
+  const inside = async (script: string, ...words: string[]) => {
+    const command = ['/usr/bin/perl', '-MSocket', '-MIO::Socket::INET', '-e', script, ...words]
+    const said = await api('POST', `/apps/asker/machines/${asker.id}/exec`, {
+      command,
+      timeout: 20,
+    })
+    return String(said.body.stdout)
+  }
+  const lookUp =
+    'for (@ARGV) { my @a = gethostbyname $_; print join(",", map { inet_ntoa $_ } @a[4..$#a]) || "none", "\n" }'
+  const names = ['hidden.internal', 'db.role.kv._metadata.hidden.internal', 'asker.flycast']
+  expect((await inside(lookUp, ...names)).split('\n')).toMatchObject([
+    hidden.private_ip,
+    hidden.private_ip,
+    'none',
+    '',
+  ])
+  const ask =
+    'my $s = IO::Socket::INET->new($ARGV[0]) or die; print $s "GET $ARGV[1] HTTP/1.0\\r\\nHost: $ARGV[0]\\r\\n\\r\\n"; local $/; print <$s>'
+  expect(await inside(ask, '_api.internal:4280', '/v1/apps/hidden')).toContain('401 Unauthorized')
+
+  await api('POST', `/apps/hidden/machines/${hidden.id}/stop`)
+  await wait('hidden', hidden.id, 'state=stopped')
+  expect(await inside(lookUp, 'hidden.internal')).toBe('none\n')
+  expect(await inside(ask, 'hidden.flycast:80', '/')).toMatch(/200 OK[^]*two$/)
+  await destroy('hidden', hidden.id)
+  await destroy('asker', asker.id)
+})
+
 test('on demand an image cannot be pulled, an update is abandoned, a machine does not start, a program is killed', async () => {
   await newApp('hostile')
   const { id, instance_id } = await runMachine('hostile', web(one))

@@ -24,7 +24,7 @@ export async function up(
   const before = new Map<string, string>()
   const keep = secretsOf({ env, flyToken, report: printer.note })
   const makers = {
-    buildImage: imageMaker(fly, { env, flyToken }),
+    buildImage: imageMaker(fly, { env, folder: import.meta.dirname ?? process.cwd() }),
     secretsOf(app: string, names: string[]) {
       const values = keep(app, names)
       for (const [name, value] of Object.entries(values)) before.set(name, value)

@@ -1,11 +1,14 @@
 import type { IncomingMessage } from 'node:http'
 
-const maxBytes = 2048
+const maxBytes = 16 * 1024
 const maxLetters = 200
 const readMs = 1000
 
-/** What an answer says, as one short line. Empty if it says nothing, or says it too slowly. */
-export async function readStart(answer: IncomingMessage): Promise<string> {
+/**
+ * What an answer says, as one short line without the gateway's login, which the mirror might repeat.
+ * Empty if the answer is too long, or comes too slowly.
+ */
+export async function answerText(answer: IncomingMessage, authorization: string): Promise<string> {
   const timer = setTimeout(() => answer.destroy(), readMs)
   const chunks: Buffer[] = []
   let bytes = 0
@@ -13,12 +16,20 @@ export async function readStart(answer: IncomingMessage): Promise<string> {
     for await (const chunk of answer) {
       chunks.push(chunk)
       bytes += chunk.length
-      if (bytes > maxBytes) break
+      if (bytes > maxBytes) return ''
     }
   } catch {
-    // The beginning is enough.
+    return ''
   } finally {
     clearTimeout(timer)
   }
-  return Buffer.concat(chunks).toString().replaceAll(/\s+/g, ' ').trim().slice(0, maxLetters)
+  const line = Buffer.concat(chunks).toString().replaceAll(/\s+/g, ' ').trim()
+  return withoutLogin(line, authorization).slice(0, maxLetters)
+}
+
+function withoutLogin(text: string, authorization: string): string {
+  const [, basic = ''] = authorization.split(' ')
+  const [, ...password] = Buffer.from(basic, 'base64').toString().split(':')
+  const secrets = [basic, password.join(':')].filter(Boolean)
+  return secrets.reduce((rest, secret) => rest.replaceAll(secret, '***'), text)
 }

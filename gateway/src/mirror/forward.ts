@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { once } from 'node:events'
 import { type ClientRequest, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import { readStart } from './answer-text.ts'
+import { answerText } from './answer-text.ts'
 import { MirrorFailure, mirrorFailure } from './mirror-failure.ts'
 import { Pace, type PaceLimits, within } from './pace.ts'
 
@@ -56,16 +56,17 @@ export async function forward(
   const headers = Object.fromEntries(
     Object.entries(asked.headers).filter(([name]) => !ownHeaders.has(name)),
   )
+  const login = authorization()
   const call = request(url, {
     method,
-    headers: { ...headers, authorization: authorization() },
+    headers: { ...headers, authorization: login },
     agent: false, // a connection that is used again may be closed already
     signal,
   })
   try {
     const body = createHash('sha256')
     const got = await answerTo(asked, call, { limits, body })
-    await assertExpected(got, named)
+    await assertExpected(got, named, login)
     assertHonest(got, asked, body)
     answer.writeHead(got.statusCode ?? 502, answerHeaders(got, { origin, asked }))
     await within(limits.answerMs, pipeline(got, answer), () => unanswered(limits))
@@ -123,11 +124,11 @@ async function sendBody(
 const unanswered = ({ answerMs }: ForwardLimits) =>
   new MirrorFailure(`did not answer within ${answerMs / 1000} s`)
 
-async function assertExpected(got: IncomingMessage, named: string): Promise<void> {
+async function assertExpected(got: IncomingMessage, named: string, login: string): Promise<void> {
   const status = got.statusCode ?? 0
   const [method = ''] = named.split(' ')
   if (expected[method]?.includes(status)) return
-  const text = method === 'HEAD' ? '' : await readStart(got)
+  const text = method === 'HEAD' ? '' : await answerText(got, login)
   throw new MirrorFailure(`answered ${status} (${named}${text && `: ${text}`})`)
 }
 

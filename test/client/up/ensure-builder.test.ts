@@ -31,5 +31,5 @@ test('up makes a builder; up again changes nothing', async () => {
   const again = await up(fly)
   expect(again.builder).toEqual(builder)
   expect(again.notes).toEqual([`machine ${machine!.id}: ready`])
-  expect(fly.schema.breaches).toEqual([])
+  expect(fly.breaches).toEqual([])
 })

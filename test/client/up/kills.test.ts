@@ -67,7 +67,7 @@ async function atEveryCall(
       await check(fly).catch((cause: unknown) => {
         throw new Error(`killed ${when} call ${at} (${calls.at(-1)})`, { cause })
       })
-      expect(fly.schema.breaches).toEqual([])
+      expect(fly.breaches).toEqual([])
     }),
   )
 }

@@ -113,6 +113,7 @@ describe.concurrent('a builder that is there is repaired', { timeout: 60_000 }, 
     await call(fly, 'POST', `/apps/${app}/volumes/${volume!.id}/snapshots`)
     fly.be({ fault: 'host-gone', machine: theMachine(fly).id })
     await expect(up(fly)).rejects.toThrow(/Fly does not reach the host .* tarmac up --replace/)
+    await expect(up(fly)).rejects.toThrow(/Fly does not reach the host/)
 
     const { builder, notes } = await up(fly, { replace: true })
     expect(builder.machineId).not.toBe(theMachine(fly).id)

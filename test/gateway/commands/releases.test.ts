@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Deployment } from '../../../api/deployment.ts'
+import type { Deployment, ImageFacts } from '../../../api/deployment.ts'
 import { DeploymentOptions } from '../../../api/options.ts'
 import type { ProblemBody } from '../../../api/problem/body.ts'
 import type { DriftReport, ReleaseDiff, ReleasePage } from '../../../api/release.ts'
@@ -178,6 +178,36 @@ test(
     expect(config().guest).toEqual(vm) // the guest of the new machine
   },
 )
+
+test('deploys, rollbacks and retries of an image name its builder if the image went through the builder’s mirror', async () => {
+  await using gateway = await startMachines({ builder: 'm1' })
+  const { fly, images, call, ended, deploy, store, source } = gateway
+  const through = (machine: string) => ({ via: 'mirror' as const, ms: 1, copyMs: 1, machine })
+  const released = async (id: string, push: ImageFacts['push']) => {
+    const { digest } = images.put('shop', id)
+    const options = DeploymentOptions.parse({ deploy: false })
+    await store.create({ id, app: 'shop', options, source })
+    const reference = `${images.host}/shop@${digest}`
+    await gateway.build(id, { reference, digest, tags: [], ...(push && { push }) })
+    const { image } = await deploy('shop', { deployment: id })
+    expect(image?.push).toEqual(push)
+  }
+  const builder = () => fly.machines('shop')[0]!.config.metadata!['fly_builder_id']
+  await released('one', through('m1'))
+  expect(builder()).toBe('m1')
+  await released('two', { via: 'registry', ms: 1, reason: 'The mirror answered 401.' })
+  expect(builder()).toBeUndefined()
+
+  const back = await call<Deployment>('POST', '/v1/apps/shop/rollback?release=1')
+  expect((await ended(back.body.id)).image?.push).toEqual(through('m1'))
+  expect(builder()).toBe('m1')
+  await released('three', through('an-earlier-machine'))
+  expect(builder()).toBeUndefined()
+
+  const again = await call<Deployment>('POST', `/v1/deployments/${back.body.id}/retry`)
+  expect((await ended(again.body.id)).state).toBe('live')
+  expect(builder()).toBe('m1')
+})
 
 test('a rollback to a missing release touches nothing and says so', async () => {
   await using gateway = await startMachines()

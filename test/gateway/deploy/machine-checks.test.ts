@@ -155,7 +155,8 @@ kill_timeout = "5s"
 [[machine_checks]]
 command = ["true"]
 `
-  const { end, made } = await run(fly, { flyToml: groups })
+  const push = { via: 'mirror' as const, ms: 1, machine: 'm1' }
+  const { end, made } = await run(fly, { flyToml: groups, builder: 'm1', push })
   await end
   expect([...made.keys()].filter((name) => name.includes('check')).toSorted()).toEqual([
     'web-check-1-d1',
@@ -171,6 +172,12 @@ command = ["true"]
     stop_config: { timeout: '5s' },
   })
   expect(made.get('web-check-2-d1')).toMatchObject({ stop_config: { signal: 'SIGQUIT' } })
+
+  // Only the app's own image went through the mirror of the gateway's machine.
+  const builders = ['web-check-1-d1', 'web-check-2-d1'].map(
+    (name) => made.get(name)?.metadata?.['fly_builder_id'],
+  )
+  expect(builders).toEqual([undefined, 'm1'])
 })
 
 test('a gateway killed anywhere leaves no throwaway machine, whether the check passes or fails', async () => {

@@ -153,6 +153,13 @@ const faults: [string, Mischief, RegExp][] = [
     at('POST', /uploads/, answers(404, '{"errors": [{"code": "NAME_UNKNOWN"}]}')),
     /^answered 404 \(POST \/v2\/web\/blobs\/uploads\/: \{"errors": \[\{"code": "NAME_UNKNOWN"\}\]\}\)$/,
   ],
+  [
+    'the answer repeats the login',
+    at('POST', /uploads/, ({ headers }, _request, response) =>
+      response.writeHead(403).end(`you sent ${headers.authorization}, so token-2`),
+    ),
+    /: you sent Basic \*\*\*, so \*\*\*\)$/,
+  ],
   ['POST is 503', at('POST', /uploads/, answers(503)), /^answered 503 /],
   ['an upload is 413', at('PUT', /uploads/, answers(413)), /^answered 413 /],
   ['an upload is cut in the middle', at('PUT', /uploads/, cut), /^broke the connection \(E/],

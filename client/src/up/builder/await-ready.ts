@@ -6,12 +6,11 @@ import { configOf, crashesOf, type Machine, type MachineRef } from '#fly/machine
 import { askInside, parsed, type Answer } from './ask-inside.ts'
 import type { FlyParts } from '../fly-parts.ts'
 import { portIn } from './machine-config.ts'
+import { hostLost, isLost, mostCrashes } from './plan.ts'
 
 /** From the start of the machine until its gateway is ready. */
 const readyMs = 180_000
 const pauses = { leastMs: 250, mostMs: 3000 }
-/** The program ended this often: waiting does not help. */
-const mostCrashes = 3
 const logLines = 20
 
 /**
@@ -19,9 +18,15 @@ const logLines = 20
  * inside the machine: most computers reach no private network of Fly. Throws with the machine's own
  * last lines.
  */
-export async function awaitReady(fly: FlyParts, ref: MachineRef): Promise<void> {
+export async function awaitReady(
+  fly: FlyParts,
+  ref: MachineRef,
+  { isNew }: { isNew: boolean },
+): Promise<void> {
   const deadline = performance.now() + readyMs
   let seen = ''
+  /** Crashes before this run say nothing about it. */
+  let earlier = isNew ? 0 : null
   let pauseMs: number = pauses.leastMs
   const note = (text: string) => {
     if (text !== seen) fly.report(`machine ${ref.id}: ${text}`)
@@ -32,8 +37,10 @@ export async function awaitReady(fly: FlyParts, ref: MachineRef): Promise<void> 
     const machine = await fly.machines.machine(ref, fly.signal)
     if (!machine)
       throw new Problem('builder-failed', `Machine ${ref.id} is gone. Run tarmac up again.`)
+    if (isLost(machine)) throw hostLost(machine)
     const crashes = crashesOf(machine)
-    if (!isAlive(machine) || crashes.length >= mostCrashes)
+    earlier ??= crashes.length
+    if (!isAlive(machine) || crashes.length - earlier >= mostCrashes)
       throw await crashed(fly, ref, `${machine.state}: ${crashes[0] ?? 'it was stopped'}`)
 
     const waits = await missing(fly, ref, machine)

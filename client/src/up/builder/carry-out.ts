@@ -1,5 +1,6 @@
 import { assignAddress, createVolume, extendVolume, setSecrets } from './change-app.ts'
 import {
+  buildImage,
   createMachine,
   destroyMachine,
   settle,
@@ -19,6 +20,8 @@ export function carryOut(run: Run, step: Doable): Promise<void> {
       return assignAddress(run, app)
     case 'set-secrets':
       return setSecrets(run, app, step.names)
+    case 'build-image':
+      return buildImage(run, app, step)
     case 'create-volume':
       return createVolume(run, app, step)
     case 'extend-volume':

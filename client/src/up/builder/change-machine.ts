@@ -1,10 +1,10 @@
 import { Problem } from '#api/problem.ts'
 import type { App } from '#fly/answers.ts'
-import type { Machine, MachineRef } from '#fly/machine.ts'
+import { configOf, crashesOf, type Machine, type MachineRef } from '#fly/machine.ts'
 import { isNoCapacity, noCapacity } from './capacity.ts'
 import { nextChoice } from './change-app.ts'
 import { once } from './once.ts'
-import { machineName, type Step } from './plan.ts'
+import { isBuilder, mostCrashes, type Step } from './plan.ts'
 import type { Run } from './run.ts'
 import { guestWords } from './sizes.ts'
 
@@ -12,21 +12,17 @@ type Given<Name extends Step['do']> = Extract<Step, { do: Name }>
 
 /** Fly may pull a large image. */
 const settleMs = 300_000
+const lookMs = 15_000
 
 export async function createMachine(
   run: Run,
   app: App,
-  { choice, config }: Given<'create-machine'>,
+  { name, choice, config }: Given<'create-machine'>,
 ): Promise<void> {
   const { fly, found, goal } = run
-  if (!config.image) {
-    goal.wanted.image = await run.makers.buildImage(app)
-    return
-  }
-
   const { region, size } = choice
   try {
-    const body = { name: machineName, region, config }
+    const body = { name, region, config }
     const machine = await fly.machines.createMachine(app.name, body, fly.signal)
     found.machines.push(machine)
     Object.assign(goal.done, { created: true, updated: true, started: true })
@@ -38,29 +34,43 @@ export async function createMachine(
   }
 }
 
+export async function buildImage(
+  { fly, goal, makers }: Run,
+  app: App,
+  { choice }: Given<'build-image'>,
+): Promise<void> {
+  goal.wanted.image = await makers.buildImage(app, choice.region)
+  fly.report(`image ${goal.wanted.image}: ready`)
+}
+
 export async function destroyMachine(
-  { fly, found }: Run,
+  { fly, found, goal }: Run,
   { name }: App,
   { machine, why }: Given<'destroy-machine'>,
 ): Promise<void> {
+  // Its image and settings are those of the machine that replaces it.
+  if (isBuilder(machine)) goal.base = configOf(machine)
   await fly.machines.withoutLease({ app: name, id: machine.id }).destroy(fly.signal)
   found.machines = found.machines.filter(({ id }) => id !== machine.id)
   found.volumes = await fly.machines.volumes(name, fly.signal)
   fly.report(`machine ${machine.id}: destroyed: ${why}`)
 }
 
-/** Waits until the machine is in a state that lasts. */
+/** Waits until the machine is in a state that lasts, or its program has ended too often. */
 export async function settle(run: Run, { name }: App, machine: Machine): Promise<void> {
   const { fly } = run
   const ref = { app: name, id: machine.id }
-  const wanted = { state: ['started', 'stopped', 'failed'], withinMs: settleMs } as const
-  const isSettled = await fly.machines.wait(ref, wanted, fly.signal)
-  const now = await lookAgain(run, ref)
-  if (isSettled || !now) return
-  throw new Problem(
-    'builder-failed',
-    `Machine ${machine.id} has been ${now.state} for ${settleMs / 60_000} minutes. Fly may still pull its image. Run tarmac up again to go on waiting; fly machine status ${machine.id} --app ${name} shows its events.`,
-  )
+  const wanted = { state: ['started', 'stopped', 'failed'], withinMs: lookMs } as const
+  for (const deadline = performance.now() + settleMs; ;) {
+    const isSettled = await fly.machines.wait(ref, wanted, fly.signal)
+    const now = await lookAgain(run, ref)
+    if (isSettled || !now || crashesOf(now).length >= mostCrashes) return
+    if (performance.now() < deadline) continue
+    throw new Problem(
+      'builder-failed',
+      `Machine ${machine.id} has been ${now.state} for ${settleMs / 60_000} minutes. Fly may still pull its image. Run tarmac up again to go on waiting; fly machine status ${machine.id} --app ${name} shows its events.`,
+    )
+  }
 }
 
 export async function updateMachine(

@@ -3,11 +3,20 @@ import { awaitReady } from './await-ready.ts'
 import { carryOut } from './carry-out.ts'
 import { createApp, findApp, type AppChoice } from './find-app.ts'
 import { lookAt } from './look-at.ts'
+import { configOf } from '#fly/machine.ts'
 import type { FlyParts } from '../fly-parts.ts'
 import { flycastPort, type Wanted } from './machine-config.ts'
 import type { Makers, Run } from './run.ts'
-import { nextStep, volumeName, type Found, type Goal } from './plan.ts'
-import { busiestRegion, choicesOf, farWords, type Choice, type Size } from './sizes.ts'
+import { isBuilder, nextStep, volumeName, type Found, type Goal } from './plan.ts'
+import {
+  busiestRegion,
+  choicesOf,
+  farWords,
+  guestWords,
+  readGuest,
+  type Choice,
+  type Size,
+} from './sizes.ts'
 
 /** The builder of an organisation, and where it answers. */
 export type BuilderInfo = {
@@ -52,6 +61,7 @@ export async function ensureBuilder(
     choice: choices[0]!,
     region: request.region,
     volumeGb: request.volumeGb,
+    base: {},
     replace: request.replace,
     done: { created: false, started: false, updated: false, secrets: false },
   }
@@ -66,7 +76,8 @@ export async function ensureBuilder(
     } else if (step.do === 'verify') {
       const appName = run.app!.name
       const address = run.found.addresses.find((ip) => ip.startsWith('fdaa:'))!
-      await awaitReady(fly, { app: appName, id: step.machine.id })
+      const { created, updated } = run.goal.done
+      await awaitReady(fly, { app: appName, id: step.machine.id }, { isNew: created || updated })
       return { appName, machineId: step.machine.id, address, port: flycastPort }
     } else await carryOut(run, step)
   }
@@ -117,5 +128,9 @@ async function placesFor(
         ? `region ${home}: most machines of ${org} run there (${apps.count})`
         : `region ${home}: the nearest to you; ${org} has no machines yet. To choose: --region CODE`,
     )
-  return choicesOf({ size, region: fixed }, home, regions)
+  const now = machines.find(isBuilder)
+  const guest = now && readGuest(configOf(now).guest)
+  // A machine that has to be made again gets the size that it had.
+  const own = guest ? { name: guestWords(guest), guest } : null
+  return choicesOf({ size: size ?? own, region: fixed }, home, regions)
 }

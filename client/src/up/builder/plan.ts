@@ -1,5 +1,5 @@
 import { Problem } from '#api/problem.ts'
-import { configOf, type Machine, type MachineConfig } from '#fly/machine.ts'
+import { configOf, crashesOf, type Machine, type MachineConfig } from '#fly/machine.ts'
 import type { Volume } from '#fly/answers.ts'
 import type { Choice } from './sizes.ts'
 import {
@@ -13,7 +13,9 @@ import {
 } from './machine-config.ts'
 
 export const volumeName = 'data'
-export const machineName = 'tarmac-builder'
+const machineName = 'tarmac-builder'
+/** A program that has ended this often does not run by waiting. */
+export const mostCrashes = 3
 
 /** What there is of a builder. */
 export type Found = {
@@ -31,9 +33,10 @@ export type Step =
   | { do: 'assign-address' }
   | { do: 'set-secrets'; names: string[] }
   | { do: 'destroy-machine'; machine: Machine; why: string }
+  | { do: 'build-image'; choice: Choice }
   | { do: 'create-volume'; choice: Choice; from: Volume | null }
   | { do: 'extend-volume'; volume: Volume; sizeGb: number }
-  | { do: 'create-machine'; volume: Volume; choice: Choice; config: MachineConfig }
+  | { do: 'create-machine'; name: string; choice: Choice; config: MachineConfig }
   | { do: 'settle'; machine: Machine }
   | { do: 'update-machine'; machine: Machine; config: MachineConfig; changes: string[] }
   | { do: 'start-machine'; machine: Machine }
@@ -47,6 +50,8 @@ export type Goal = {
   /** The region that the user named. */
   region: string | null
   volumeGb: number | null
+  /** The settings of a machine that this run replaces. */
+  base: MachineConfig
   /** Make a new machine and volume where Fly has lost the host of the old ones. */
   replace: boolean
   /** What this run has done already, so that it does nothing twice in vain. */
@@ -58,8 +63,9 @@ export const secretNames = ['TARMAC_TOKENS', 'TARMAC_SECRETS_KEY', 'TARMAC_FLY_T
 /** A new machine is `created` until Fly has its image. Nothing can start it before. */
 const settled = new Set(['started', 'stopped', 'suspended', 'failed'])
 const isMarked = (machine: Machine, role: string) => configOf(machine).metadata?.[roleKey] === role
+export const isBuilder = (machine: Machine) => isMarked(machine, builderRole)
 const mountOf = (machine: Machine) => configOf(machine).mounts?.[0]?.volume
-const isLost = ({ host_status: host }: Machine) => host === 'unreachable'
+export const isLost = ({ host_status: host }: Machine) => host === 'unreachable'
 
 /**
  * The next step, by what there is: the same after a crash as in a first run. Each step is followed
@@ -99,19 +105,21 @@ function chooseMachine({ replace }: Goal, { app, machines }: Found): Chosen {
 
   const usable = machines.filter((machine) => !(replace && isLost(machine)))
   const [keep, ...others] = usable.toSorted((a, b) => rank(a) - rank(b))
-  const extra = others.find((machine) => isMarked(machine, builderRole))
+  // One on a lost host cannot be destroyed yet.
+  const extra = others.find((machine) => isBuilder(machine) && !isLost(machine))
   if (keep && extra)
     return { keep, extra: { machine: extra, why: `a builder has one machine, ${keep.id}` } }
-  if (others.length > 0)
+  const foreign = others.filter((machine) => !isBuilder(machine))
+  if (foreign.length > 0)
     throw new Problem(
       'builder-failed',
-      `The app ${app} has ${machines.length} machines, and tarmac up did not make ${others.map(({ id }) => id).join(', ')}. It destroys only its own. Destroy them (fly machine destroy ID --app ${app}), or make the builder in another app: --app NAME.`,
+      `The app ${app} has ${machines.length} machines, and tarmac up did not make ${foreign.map(({ id }) => id).join(', ')}. It destroys only its own. Destroy them (fly machine destroy ID --app ${app}), or make the builder in another app: --app NAME.`,
     )
   return { keep: keep ?? null, extra: null }
 }
 
 const rank = (machine: Machine): number =>
-  (isMarked(machine, builderRole) ? 0 : 8) +
+  (isBuilder(machine) ? 0 : 8) +
   (isLost(machine) ? 4 : 0) +
   (mountOf(machine) ? 0 : 2) +
   (machine.state === 'started' ? 0 : 1)
@@ -123,6 +131,9 @@ function stepFor(goal: Goal, { app, volumes }: Found, machine: Machine): Step {
   if (goal.region && goal.region !== machine.region) throw elsewhere(goal.region, machine, app)
   if (!volume)
     return { do: 'destroy-machine', machine, why: 'it has no volume, and Fly adds none later' }
+  // A program that ends again and again never settles; it is explained.
+  const isNew = goal.done.created || goal.done.updated
+  if (isNew && crashesOf(machine).length >= mostCrashes) return { do: 'verify', machine }
   if (!settled.has(machine.state)) return { do: 'settle', machine }
   if (machine.state === 'failed' && goal.done.created) throw failedToStart(machine)
   if (machine.state === 'failed')
@@ -143,18 +154,35 @@ function stepFor(goal: Goal, { app, volumes }: Found, machine: Machine): Step {
 }
 
 /** There is no machine. A volume that there is may hold a builder's data, so it is used. */
-function stepToMachine({ wanted, choice, region, replace }: Goal, found: Found): Step {
+function stepToMachine(goal: Goal, found: Found): Step {
+  const { wanted, choice, region, replace } = goal
   const free = found.volumes.filter(isFree).toSorted(byAge)
   const volume = free.find((each) => each.region === choice.region) ?? (region ? null : free[0])
   const lost = found.machines.find((machine) => replace && isLost(machine))
   const from = found.volumes.find(({ id }) => id === (lost && mountOf(lost))) ?? null
   if (!volume && free[0] && !lost) throw otherRegion(free[0], choice.region, found.app)
+
+  const base = lost ? configOf(lost) : goal.base
+  // Before the volume, which costs money: a build may fail.
+  if (!wanted.image && !base.image) return { do: 'build-image', choice }
   if (!volume) return { do: 'create-volume', choice, from }
 
   const place = { ...choice, region: volume.region }
-  const { guest } = place.size
-  const config = builderConfig({ ...wanted, guest: wanted.guest ?? guest }, {}, volume.id)
-  return { do: 'create-machine', volume, choice: place, config }
+  const config = builderConfig(
+    { ...wanted, guest: wanted.guest ?? place.size.guest },
+    { ...base, mounts: [] },
+    volume.id,
+  )
+  return { do: 'create-machine', name: freeName(found.machines), choice: place, config }
+}
+
+/** Names are unique in an app. A machine on a lost host keeps its own. */
+function freeName(machines: Machine[]): string {
+  const taken = new Set(machines.map(({ name }) => name))
+  for (let number = 1; ; number++) {
+    const name = number === 1 ? machineName : `${machineName}-${number}`
+    if (!taken.has(name)) return name
+  }
 }
 
 const isFree = ({ name, state, attached_machine_id: machine }: Volume): boolean =>
@@ -170,7 +198,7 @@ function failedToStart({ id, config, events = [] }: Machine): Problem {
   )
 }
 
-const hostLost = ({ id }: Machine): Problem =>
+export const hostLost = ({ id }: Machine): Problem =>
   new Problem(
     'builder-failed',
     `Fly does not reach the host of machine ${id}. Its volume is on that host, and nothing is lost yet: Fly brings most hosts back. Wait and run tarmac up again. Or run tarmac up --replace: it makes a new machine on a volume from the last snapshot (Fly takes one a day) and keeps the old volume.`,

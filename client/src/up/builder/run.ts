@@ -5,8 +5,8 @@ import type { Choice } from './sizes.ts'
 
 /** What the caller of `ensureBuilder` provides. */
 export type Makers = {
-  /** Builds an image for a builder that has none. */
-  buildImage: (app: App) => Promise<string>
+  /** Builds an image for a builder that has none, in its region. */
+  buildImage: (app: App, region: string) => Promise<string>
   /** The values of these secrets. It keeps what it makes before it returns. */
   secretsOf: (app: string, names: string[]) => Record<string, string>
 }

@@ -43,6 +43,14 @@ export function readSize(text: string): Size {
 export const guestWords = ({ cpu_kind, cpus, memory_mb }: Guest): string =>
   `${cpus} ${cpu_kind} CPUs, ${memory_mb / 1024} GB`
 
+/** The hardware in a machine's config. Null: Fly does not say it. */
+export function readGuest(guest: Record<string, unknown> | undefined): Guest | null {
+  const { cpu_kind, cpus, memory_mb } = guest ?? {}
+  return typeof cpu_kind === 'string' && typeof cpus === 'number' && typeof memory_mb === 'number'
+    ? { cpu_kind, cpus, memory_mb }
+    : null
+}
+
 /** A place and a size for the machine. */
 export type Choice = { region: string; size: Size }
 

@@ -1,12 +1,18 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
 import { once } from 'node:events'
-import type { Container, Containers, Exit, RunSpec, Said } from '../../lab/localfly/podman.ts'
+import type { Container, Containers, Exit, RunSpec, Said } from './podman.ts'
 
 /** What the program of an image does. */
 export type Program = 'good' | 'not-ready' | 'crashes' | 'silent'
 type Running = {
   spec: RunSpec
   server: Server | null
+  /** The folder of a machine whose program is a process of this computer. */
+  root: string | null
   ended: Promise<Exit>
   end: (exit: Exit) => void
 }
@@ -17,9 +23,15 @@ let made = 0
  * Runs the machines of localfly without containers: each is an HTTP server on a loopback address of
  * its own, that answers `/healthz` and `/readyz` as a gateway does.
  */
-export class FakeContainers implements Containers {
+export class NoContainers implements Containers {
   /** What images do, by repository. All others are good. */
   readonly programs = new Map<string, Program>()
+  /**
+   * Images, by repository, whose machines run their command here, with this folder first on the
+   * PATH. `/tarmac-build` stands for a folder with the machine's files.
+   */
+  readonly processes = new Map<string, string>()
+  readonly hostAddress = '127.0.0.1'
   readonly #running = new Map<string, Running>()
   /** Programs that ended: commands may still ask for their exits. */
   readonly #subnet = `127.${64 + (process.pid % 128)}.${made++ % 256}`
@@ -36,13 +48,19 @@ export class FakeContainers implements Containers {
 
   async run(spec: RunSpec): Promise<Container> {
     await this.remove(spec.name)
-    let end: (exit: Exit) => void = () => {}
-    const ended = new Promise<Exit>((resolve) => (end = resolve))
-    const program = this.programs.get(spec.image.split('@')[0]!) ?? 'good'
+    const { promise: ended, resolve: end } = Promise.withResolvers<Exit>()
+    const repository = spec.image.split('@')[0]!
+    const tools = this.processes.get(repository)
+    if (tools !== undefined) {
+      const root = startProcess(spec, tools, end)
+      this.#running.set(spec.name, { spec, server: null, root, ended, end })
+      return { id: spec.name, pid: process.pid, command: 'sh' }
+    }
+    const program = this.programs.get(repository) ?? 'good'
     const server = program === 'silent' || program === 'crashes' ? null : serve(spec, program)
     if (server) await once(server, 'listening')
-    this.#running.set(spec.name, { spec, server, ended, end })
-    if (program === 'crashes') end({ code: 1, oomKilled: false })
+    this.#running.set(spec.name, { spec, server, root: null, ended, end })
+    if (program === 'crashes') setTimeout(end, 100, { code: 1, oomKilled: false })
     return { id: spec.name, pid: process.pid, command: 'node gateway' }
   }
 
@@ -52,7 +70,12 @@ export class FakeContainers implements Containers {
 
   /** Does what the command of `tarmac up` does: asks the gateway in the machine. */
   async exec({ id }: Container, command: string[]): Promise<Said> {
-    const { spec } = this.#running.get(id)!
+    const { spec, root } = this.#running.get(id)!
+    if (root !== null) {
+      const args = command.slice(1).map((word) => inFolder(word, root))
+      const { status, stdout, stderr } = spawnSync(command[0]!, args, { encoding: 'utf8' })
+      return { exit_code: status ?? 1, exit_signal: 0, stdout, stderr }
+    }
     if (command[0] !== 'node')
       return { exit_code: 127, exit_signal: 0, stdout: '', stderr: 'not found' }
     const path = /127\.0\.0\.1:\d+(\/[\w/]*)/.exec(command[2] ?? '')?.[1] ?? '/'
@@ -107,7 +130,39 @@ function serve(spec: RunSpec, program: Program): Server {
   return server.listen(portOf(spec), address)
 }
 
-async function close({ server }: Running): Promise<void> {
+const inFolder = (text: string, root: string): string => text.replaceAll('/tarmac-build', root)
+
+function startProcess(spec: RunSpec, tools: string, end: (exit: Exit) => void): string {
+  const root = mkdtempSync(join(tmpdir(), 'machine-'))
+  for (const { source, target } of spec.mounts.filter(({ target }) => target.startsWith('/tarmac')))
+    if (target.endsWith('.sh'))
+      writeFileSync(join(root, basename(target)), inFolder(readFileSync(source, 'utf8'), root))
+    else copyFileSync(source, join(root, basename(target)))
+
+  const [program = '', ...args] = spec.entrypoint ?? []
+  const env = { ...spec.env, HOME: root, PATH: `${tools}:${process.env['PATH']}` }
+  const child = spawn(
+    program,
+    args.map((word) => inFolder(word, root)),
+    { env, detached: true, stdio: 'ignore' },
+  )
+  child.on('close', (code) => end({ code: code ?? 137, oomKilled: false }))
+  processes.set(root, child.pid!)
+  return root
+}
+const processes = new Map<string, number>()
+
+async function close({ server, root }: Running): Promise<void> {
+  const pid = root === null ? undefined : processes.get(root)
+  if (root !== null && pid !== undefined) {
+    try {
+      process.kill(-pid, 'SIGKILL')
+    } catch {
+      // It has ended.
+    }
+    processes.delete(root)
+    rmSync(root, { recursive: true, force: true })
+  }
   if (!server?.listening) return
   server.closeAllConnections()
   server.close()
