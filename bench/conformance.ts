@@ -14,8 +14,12 @@ const kinds: Record<string, (recorded: never) => string | null> = {
 
 const folder = process.argv[2]
 if (folder === undefined) {
-  console.error('Say which folder of recorded cases: npm run conformance -- DIR')
+  console.error('Say which folder of recorded cases: npm run conformance -- DIR (or: record)')
   process.exit(2)
+}
+if (folder === 'record') {
+  const { record } = await import('./record/record.ts')
+  process.exit(await record(process.argv.slice(3)))
 }
 const files = readdirSync(folder).filter((file) => file.endsWith('.json'))
 let failed = files.length === 0 ? 1 : 0

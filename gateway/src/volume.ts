@@ -7,11 +7,10 @@ import { retryWhenFull } from './host/disk/retry-when-full.ts'
 import type { Logger } from './log.ts'
 import { ownKey } from './secrets/own-key.ts'
 import { Sources } from './sources/sources.ts'
-import { databaseIn, finishRestore } from './store/backup.ts'
+import { databaseIn, takeVolume } from './store/backup.ts'
 import { Copies } from './store/copies/copies.ts'
 import { IntegrityWatch } from './store/integrity/integrity-watch.ts'
 import { openSqliteStore } from './store/sqlite.ts'
-import { lockVolume } from './store/volume-lock.ts'
 
 type Opening = Pick<Config, 'data' | 'source'> & { log: Logger; opening: AsyncDisposableStack }
 
@@ -21,8 +20,7 @@ type Opening = Pick<Config, 'data' | 'source'> & { log: Logger; opening: AsyncDi
  */
 export async function openVolume({ data, log, opening }: Omit<Opening, 'source'>) {
   await mkdir(data, { recursive: true })
-  opening.use(lockVolume(data))
-  const restored = finishRestore(data)
+  const { restored } = opening.use(takeVolume(data))
   if (restored) log.warn(restored, 'records restored from a backup; the earlier ones are kept')
 
   // Expendable: `spool` holds interrupted uploads, `plans` holds plans that can be made again.

@@ -36,8 +36,6 @@ export class NoContainers implements Containers {
   /** Programs that ended: commands may still ask for their exits. */
   readonly #subnet = `127.${64 + (process.pid % 128)}.${made++ % 256}`
 
-  readonly hostAddress = '127.0.0.1'
-
   addresses(): string[] {
     return Array.from({ length: 200 }, (_, index) => `${this.#subnet}.${index + 2}`)
   }

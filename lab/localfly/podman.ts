@@ -305,7 +305,6 @@ export type Containers = Pick<
   Podman,
   | 'hostAddress'
   | 'addresses'
-  | 'hostAddress'
   | 'pull'
   | 'run'
   | 'exited'

@@ -60,6 +60,8 @@ export const exceptions: Record<string, string> = {
   'gateway/src/llb/graph.ts': 'looks among the inputs of one operation, three at most',
   'gateway/src/http/held-requests.ts › HeldRequests': 'cuts the path of a request, 16 KiB at most',
   'gateway/src/http/access-log.ts › accessLog': 'cuts the path of a request, 16 KiB at most',
+  'gateway/src/http/routes/backup.ts':
+    'reads one header and the query of a request, 16 KiB at most',
   'gateway/src/http/routes/create-deployment.ts › createDeployment':
     'reads by idempotencyKeyOf, readOptions and readImageSource, which have their rows',
   'gateway/src/http/routes/create-deployment.ts › retryDeployment':

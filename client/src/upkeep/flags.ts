@@ -6,4 +6,4 @@ export const upkeepFlags = {
 
 export const upkeepHelp = `Options of restore:
   --over-newer          replace the builder's records although it holds newer ones
-  --drain-limit SECONDS how long to wait for what runs before it is stopped, to go on later; default 600`
+  --drain-limit S       seconds to wait for what runs, before it is stopped to go on later; default 600`

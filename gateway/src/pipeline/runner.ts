@@ -116,7 +116,7 @@ export class Runner {
       await this.#applyStopRequests()
       await this.#claimAll(limitsNow)
       await nextTurn()
-      if (this.#isClosed) return
+      if (this.#isClosed()) return
       const pauseMs = this.#noticeTimer - performance.now()
       if (pauseMs > 0) this.#wakeIn(pauseMs)
       else {
@@ -129,7 +129,7 @@ export class Runner {
   }
 
   async #claimAll(limits: () => QueueLimits | null): Promise<void> {
-    for (let from = performance.now(); !this.#isClosed; from = performance.now()) {
+    for (let from = performance.now(); !this.#isClosed(); from = performance.now()) {
       const claim = await this.#deps.store.claim(limits())
       const tookMs = performance.now() - from
       if (!claim) {
@@ -175,9 +175,10 @@ export class Runner {
     const deps = { store, steps, limits, hiddenValues, logFailed }
     const ended = runDeployment(claim, deps, signal).then(
       (problem) => logEnd(log, problem, Math.round(performance.now() - startedAt)),
-      (err: unknown) => {
+      async (err: unknown) => {
         log.error({ err }, 'deployment lost its runner')
-        return this.#recover(deploymentId)
+        const claims = await this.#unsaved.claim(deploymentId, () => this.#draining)
+        for (const again of claims) this.#run(again)
       },
     )
 
@@ -189,15 +190,9 @@ export class Runner {
     this.#running.add(tracked)
   }
 
-  async #recover(id: string): Promise<void> {
-    for (const claim of await this.#unsaved.claim(id, () => this.#draining)) this.#run(claim)
-  }
-
   /** How many deployments run now. */
   readonly running = (): number => this.#running.size
-  get #isClosed(): boolean {
-    return this.#draining || this.#paused
-  }
+  readonly #isClosed = (): boolean => this.#draining || this.#paused
 
   /** Starts nothing more until `resume`. */
   pause(): void {

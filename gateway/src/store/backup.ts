@@ -64,6 +64,22 @@ export function stageRestore(dir: string, checked: string): void {
 }
 
 /**
+ * Locks a volume for this gateway, and ends a restore that has begun on it. `restored`: null if none
+ * has.
+ */
+export function takeVolume(
+  dir: string,
+): Disposable & { restored: ReturnType<typeof finishRestore> } {
+  const lock = lockVolume(dir)
+  try {
+    return { restored: finishRestore(dir), [Symbol.dispose]: () => lock[Symbol.dispose]() }
+  } catch (error) {
+    lock[Symbol.dispose]()
+    throw error
+  }
+}
+
+/**
  * Ends a restore that has begun: keeps the earlier records aside and puts the new ones in place.
  * Null: none has begun. It may be killed at any time and run again. Only for the holder of the
  * volume.

@@ -236,7 +236,7 @@ const writers: Record<string, Record<string, Write>> = {
 /** Methods that store no text. A method belongs here only when that is true. */
 const storesNoText = Object.entries({
   DeploymentStore:
-    'findByIdempotencyKey unfinished refuseBusyLane find list imageOf onQueueChange claim expireQueued publishQueuePositions renew eventsAfter changed sourcesInUse appSettings dropLogs endLife',
+    'findByIdempotencyKey unfinished countUnfinished refuseBusyLane find list imageOf onQueueChange claim expireQueued publishQueuePositions renew eventsAfter changed sourcesInUse appSettings dropLogs endLife',
   ReleaseStore: 'find list newest newestFacts apps isOwnApp forget',
   RolloutStore: 'findByIdempotencyKey find list unfinished begin made end',
   SecretStore: 'removeSecret secretsOf',

@@ -4,8 +4,8 @@ import { buffer } from 'node:stream/consumers'
 import { createGzip } from 'node:zlib'
 import { Problem } from '#api/problem.ts'
 import { isObject } from '#api/is-object.ts'
-import type { Entry } from '../../list-source.ts'
-import { packSource } from '../../pack-source.ts'
+import type { Entry } from '../../deploy/list-source.ts'
+import { packSource } from '../../deploy/pack-source.ts'
 import { parsed } from '../builder/ask-inside.ts'
 
 /** What the Dockerfile of the gateway copies. */
