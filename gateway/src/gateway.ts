@@ -176,7 +176,7 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   return { vault, network, runner, drain, images }
 }
 
-type Running = Awaited<ReturnType<typeof openRunner>>
+type Running = Awaited<ReturnType<typeof openRunner>> & { stopping: AbortSignal }
 
 /** What callers may ask of deployments. */
 async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
@@ -204,7 +204,7 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
 /** Listens for callers, as the last part that opens. */
 async function openServer(
   { config, log, opening, awake }: Opening,
-  parts: Parts & Running & { commands: Commands; stopping: AbortSignal },
+  parts: Parts & Running & { commands: Commands },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
   const { commands, images, stopping } = parts

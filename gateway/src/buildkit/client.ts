@@ -16,6 +16,7 @@ import { Progress } from './progress.ts'
 import { Session, type Login } from './session.ts'
 import { requestOf } from './solve-request.ts'
 import { StepWatch } from './steps/step-watch.ts'
+import { hasPrivileged } from '../host/privileged/ask.ts'
 
 /** The login that an app's builds use at a registry. Null: anonymous. */
 export type LoginFor = (app: string, host: string) => ReturnType<Login>
@@ -72,7 +73,8 @@ export class Buildkit {
     })
     this.#images = new ImagePolicy({ ...images, daemonAsks: mirrors === undefined }, this.#access)
     this.#root = options.root ?? null
-    this.#watch = this.#root === null ? null : new StepWatch(this.#root)
+    // The privileged process has its own: ending a step needs root.
+    this.#watch = this.#root === null || hasPrivileged() ? null : new StepWatch(this.#root)
   }
 
   /** Succeeds even if the daemon is unavailable: `info` reports that. */
