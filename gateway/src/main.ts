@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
+import { problems } from '#api/problem/codes.ts'
 import { routes } from '#api/routes.ts'
 import { visibleJson } from '#api/text/visible-text.ts'
 import { ConfigError, readConfig } from './config.ts'
@@ -46,7 +47,7 @@ try {
   if (error instanceof ConfigError) end(error.message, 2)
   if (error instanceof Problem) {
     // 2: to start again would change nothing, so `keep-running.sh` does not.
-    const code = error.code === 'version-too-old' ? 2 : 1
+    const code = command === undefined && !problems[error.code].retry ? 2 : 1
     end([error.message, error.cause].filter(Boolean).join('\n'), code)
   }
   throw error

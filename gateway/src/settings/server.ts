@@ -37,6 +37,9 @@ export const server = {
   data: setting('TARMAC_DATA', text, '/data').describe(
     'The volume, for uploads, source trees and the database. See volumes.md.',
   ),
+  goBackTo: setting('TARMAC_GO_BACK_TO', text, '').describe(
+    'Only `tarmac upgrade` sets it, after a new image that did not work: a copy of the records on the volume. The gateway takes it once, if the records are of a newer gateway.',
+  ),
   logLevel: setting(
     'TARMAC_LOG_LEVEL',
     z.enum(['debug', 'info', 'warn', 'error', 'silent']),
