@@ -35,7 +35,11 @@ export async function upgradeBuilder(
     const before = config.metadata?.[beforeKey]
     const version = await verified(fly, app, machine).catch(async (error: unknown) => {
       if (!before || before === image) throw error
-      throw await wentBack(fly, app, { failed: image, config: { ...config, image: before }, error })
+      throw await problemAfterReturn(fly, app, {
+        failed: image,
+        config: { ...config, image: before },
+        error,
+      })
     })
     return { from: before ?? from, to: image, version, changed: false }
   }
@@ -55,7 +59,11 @@ export async function upgradeBuilder(
   await applyConfig(fly, app, { machine: current, config: next, description })
 
   const version = await verified(fly, app, machine).catch(async (error: unknown) => {
-    throw await wentBack(fly, app, { failed: image, config: { ...next, image: from }, error })
+    throw await problemAfterReturn(fly, app, {
+      failed: image,
+      config: { ...next, image: from },
+      error,
+    })
   })
   return { from, to: image, version, changed: true }
 }
@@ -96,7 +104,7 @@ async function versionOf(fly: FlyParts, app: string, machine: Machine): Promise<
 }
 
 /** Restores the image and the records before. Returns the problem to end with. */
-async function wentBack(
+async function problemAfterReturn(
   fly: FlyParts,
   app: string,
   { failed, config, error }: { failed: string; config: MachineConfig; error: unknown },
