@@ -27,6 +27,14 @@ test('the shipped image is built here, runs as a machine, deploys, survives a ki
   const found = await appliance.exec('node', '--input-type=module', '--eval', own)
   expect(JSON.parse(found)).toMatchObject({ id: appliance.id, app, memoryMb: 4096 })
 
+  // Only what must be root is root.
+  const users = await appliance.exec('sh', '-c', usersOfProcesses)
+  expect(users.trim().split('\n').toSorted()).toEqual([
+    '0 /usr/local/bin/buildkitd',
+    '0 node',
+    '10001 /usr/local/bin/node',
+  ])
+
   const first = await deployFolder(appliance, 'page', await lab.source(page('one')))
   expect(first.state).toBe('live')
   expect((await readPage(lab, 'page')).body).toBe('one')
@@ -51,6 +59,15 @@ test('the shipped image is built here, runs as a machine, deploys, survives a ki
   expect(await askFly(lab, 'GET', `/apps/${app}/machines`)).toEqual([])
   expect(await askFly(lab, 'GET', `/apps/${app}/volumes`)).toEqual([])
 })
+
+/** One line for each process of Node and each build daemon: its user and its program. */
+const usersOfProcesses = String.raw`
+for each in /proc/[0-9]*; do
+  program=$(tr '\0' '\n' 2>/dev/null < $each/cmdline | head -n 1)
+  case $program in */node | node | */buildkitd)
+    echo "$(awk '/^Uid:/ { print $2 }' $each/status) $program" ;;
+  esac
+done`
 
 const page = (text: string) => pageApp(text, 'RUN echo prepared')
 
