@@ -45,6 +45,10 @@ test('the shipped image is built here, runs as a machine, deploys, survives a ki
     { config: { metadata: { fly_builder_id: appliance.id } } },
   ])
 
+  // Root at a shell of the machine leaves no files that the gateway cannot use.
+  await appliance.exec('tarmac-gateway', 'backup', '/tmp/records.db')
+  expect(await appliance.exec('stat', '--format=%U', '/tmp/records.db')).toBe('tarmac\n')
+
   await appliance.kill()
   await appliance.ready()
 
