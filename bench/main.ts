@@ -1,4 +1,5 @@
 import { append } from './append.ts'
+import { appliance } from './appliance.ts'
 import { compaction } from './compaction.ts'
 import { context } from './context.ts'
 import { downtime } from './downtime.ts'
@@ -26,6 +27,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   followers,
   start,
   memory,
+  appliance,
   push,
 }
 
