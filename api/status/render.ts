@@ -1,5 +1,6 @@
 import { inMb } from '../text/in-mb.ts'
 import { someOf } from '../text/some-of.ts'
+import type { AwakeStatus } from './awake.ts'
 import { type CostStatus, type CostSum, moneyText } from './cost.ts'
 import { sizeText } from './machine.ts'
 import { isUnknown, type Unknown } from './part.ts'
@@ -20,8 +21,8 @@ export function renderStatus(status: GatewayStatus): string[] {
     }),
     ...part('disk', status.disk, ({ detail, ok }) => [ok ? detail : `full: ${detail}`]),
     ...part('cache', status.cache, (facts) => [cacheText(facts)]),
-    ...part('awake', status.awake, (facts) => [factsText(facts)]),
-    ...part('mirror', status.mirror, (facts) => [factsText(facts)]),
+    ...part('awake', status.awake, (facts) => [awakeText(facts)]),
+    ...part('mirror', status.mirror, ({ state, detail }) => [`${state}: ${detail}`]),
     ...part('versions', status.versions, (versions) => [
       versions
         .map(
@@ -60,6 +61,15 @@ export function durationText(seconds: number): string {
   if (days > 0) return `${days} d ${hours} h`
   if (hours > 0) return `${hours} h ${minutes} min`
   return minutes > 0 ? `${minutes} min` : `${Math.floor(seconds)} s`
+}
+
+function awakeText({ holds, idleSince, idleStopSeconds }: AwakeStatus): string {
+  const held = holds.map(({ name, count }) => `${name} ${count}`).join(', ')
+  const stop =
+    idleStopSeconds === null
+      ? 'it never stops itself'
+      : `it stops after ${durationText(idleStopSeconds)} without work`
+  return `${idleSince === null ? `at work${held ? ` (${held})` : ''}` : `idle since ${idleSince}`}; ${stop}`
 }
 
 function cacheText(facts: Record<string, unknown>): string {

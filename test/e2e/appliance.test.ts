@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest'
+import { DoctorReport } from '#api/doctor/report.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { fill, routes } from '#api/routes.ts'
+import { findBuilder } from '../../client/src/builder/find-builder.ts'
+import { readBuilder } from '../../client/src/builder/read-status.ts'
 import { type Appliance, buildAppliance, createAppliance } from '../../lab/appliance.ts'
 import { askFly, deployFolder, readPage } from '../../lab/use-lab.ts'
 import { shareLab } from './shared-lab.ts'
@@ -36,6 +39,21 @@ test('the shipped image is built here, runs as a machine, deploys, survives a ki
   expect(await askFly(lab, 'GET', '/apps/page/machines')).toMatchObject([
     { config: { metadata: { fly_builder_id: appliance.id } } },
   ])
+
+  // Without a way to its port, a command inside the machine gives its status and its findings.
+  const env = { FLY_API_TOKEN: lab.flyToken, FLY_FLAPS_BASE_URL: lab.flyApi, HOME: '/nowhere' }
+  const builder = findBuilder({ app, gateway: 'http://127.0.0.1:1' }, env)
+  const state = await readBuilder(builder, false, AbortSignal.timeout(60_000))
+  expect(state.ways.at(-1)).toBe(
+    `The gateway was asked by a command inside machine ${appliance.id}.`,
+  )
+  expect(state.status).toMatchObject({ machine: { id: appliance.id, size: { memoryMb: 4096 } } })
+  const command = ['tarmac-gateway', 'doctor', '--json', '--push']
+  const run = { command, seconds: 120 }
+  const ref = { app, id: appliance.id }
+  const { stdout } = await builder.fly!.builder.exec(ref, run, AbortSignal.timeout(150_000))
+  const { findings } = DoctorReport.parse(JSON.parse(stdout ?? ''))
+  expect(findings.filter(({ answer }) => answer === 'failed')).toEqual([])
 
   await appliance.kill()
   await appliance.ready()
