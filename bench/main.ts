@@ -1,4 +1,5 @@
 import { append } from './append.ts'
+import { appliance } from './appliance.ts'
 import { compaction } from './compaction.ts'
 import { context } from './context.ts'
 import { downtime } from './downtime.ts'
@@ -7,6 +8,7 @@ import { followers } from './followers.ts'
 import { intake } from './intake.ts'
 import type { Measure } from './measure.ts'
 import { memory } from './memory.ts'
+import { push } from './push.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
 import { rollout } from './rollout.ts'
@@ -25,6 +27,8 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   followers,
   start,
   memory,
+  appliance,
+  push,
 }
 
 const [name = '', ...args] = process.argv.slice(2)

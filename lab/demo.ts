@@ -1,6 +1,6 @@
 /**
  * `npm run demo`: the main use on real input, from a bare shell and with the client. It ends with
- * `demo: live`.
+ * `demo: live`. With `--appliance`: the same through the shipped image, which runs as a machine.
  */
 import { spawn } from 'node:child_process'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -11,12 +11,17 @@ import type { Deployment, DeploymentPage, DeploymentState } from '#api/deploymen
 import type { DeploymentEvent } from '#api/event.ts'
 import { exitCodeOf } from '#api/problem/exit-codes.ts'
 import { fill, routes } from '#api/routes.ts'
+import { applianceStory } from './demo-appliance.ts'
 import { startLab, type Lab } from './start-lab.ts'
 import { errorMessage } from '#api/error-code.ts'
 
 const root = join(import.meta.dirname, '..')
 const { values } = parseArgs({
-  options: { keep: { type: 'boolean', default: false }, port: { type: 'string', default: '8411' } },
+  options: {
+    appliance: { type: 'boolean', default: false },
+    keep: { type: 'boolean', default: false },
+    port: { type: 'string', default: '8411' },
+  },
 })
 
 const dir = join(root, '.lab/demo')
@@ -33,7 +38,8 @@ try {
   })
   const work = await mkdtemp(join(tmpdir(), 'tarmac-demo-'))
   try {
-    console.log(table(await story(lab, work)))
+    if (values.appliance) await applianceStory(lab)
+    else console.log(table(await story(lab, work)))
   } finally {
     await rm(work, { recursive: true })
   }

@@ -9,9 +9,10 @@ import { expect, test } from 'vitest'
  */
 const floors = [
   ['main'],
+  ['privileged'],
   ['gateway'],
   ['status'],
-  ['housekeeping', 'readiness', 'sizes', 'volume'],
+  ['housekeeping', 'kept-images', 'readiness', 'sizes', 'volume'],
   ['http'],
   ['pipeline'],
   ['doctor'],
@@ -46,7 +47,7 @@ const keepers: Record<string, string[]> = {
   '@cyclonedx/cyclonedx-library/Serialize': ['sbom'],
   '@cyclonedx/cyclonedx-library/SPDX': ['sbom'],
   '@cyclonedx/cyclonedx-library/Spec': ['sbom'],
-  zod: ['settings', 'railpack', 'registry', 'deploy', 'buildkit', 'store', 'versions'],
+  zod: ['settings', 'railpack', 'registry', 'deploy', 'buildkit', 'store', 'versions', 'host'],
 }
 
 const root = join(import.meta.dirname, '..')

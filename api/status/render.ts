@@ -21,7 +21,7 @@ export function renderStatus(status: GatewayStatus): string[] {
     }),
     ...part('disk', status.disk, ({ detail, ok }) => [ok ? detail : `full: ${detail}`]),
     ...part('cache', status.cache, (facts) => [cacheText(facts)]),
-    ...part('awake', status.awake, (facts) => [awakeText(facts)]),
+    ...part('awake', status.awake, (facts) => [awakeText(facts, status.at)]),
     ...part('mirror', status.mirror, ({ state, detail }) => [`${state}: ${detail}`]),
     ...part('versions', status.versions, (versions) => [
       versions
@@ -63,13 +63,20 @@ export function durationText(seconds: number): string {
   return minutes > 0 ? `${minutes} min` : `${Math.floor(seconds)} s`
 }
 
-function awakeText({ holds, idleSince, idleStopSeconds }: AwakeStatus): string {
-  const held = holds.map(({ name, count }) => `${name} ${count}`).join(', ')
-  const stop =
+function awakeText({ holds, idleSince, idleStopSeconds }: AwakeStatus, at: string): string {
+  const named = holds.map(({ name, count }) =>
+    count === 1 ? `1 ${name.replace(/s$/, '')}` : `${count} ${name}`,
+  )
+  const idle = idleSince === null ? null : (Date.parse(at) - Date.parse(idleSince)) / 1000
+  const now = [
+    ...(idle === null ? [] : [`idle for ${durationText(idle)}`]),
+    ...(named.length > 0 ? [`${idle === null ? 'by' : 'waits for'} ${named.join(', ')}`] : []),
+  ]
+  const stops =
     idleStopSeconds === null
-      ? 'it never stops itself'
-      : `it stops after ${durationText(idleStopSeconds)} without work`
-  return `${idleSince === null ? `at work${held ? ` (${held})` : ''}` : `idle since ${idleSince}`}; ${stop}`
+      ? 'does not stop by itself'
+      : `stops after ${durationText(idleStopSeconds)} without work`
+  return [...now, stops].join('; ')
 }
 
 function cacheText(facts: Record<string, unknown>): string {

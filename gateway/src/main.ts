@@ -7,6 +7,7 @@ import { visibleJson } from '#api/text/visible-text.ts'
 import { ConfigError, readConfig } from './config.ts'
 import { gatewayVersion } from './host/gateway-version.ts'
 import { serveFirst } from './host/priority.ts'
+import { usePrivileged } from './host/privileged/ask.ts'
 import { backup, restore } from './store/backup.ts'
 import { sbomFile, treeRoot } from './versions/versions.ts'
 
@@ -66,6 +67,11 @@ async function doctor(args: string[]): Promise<never> {
 
 async function serve(): Promise<never> {
   const config = readConfig(process.env)
+  if (config.uid !== 0 && process.getuid?.() === 0) {
+    const { runPrivileged } = await import('./privileged/run.ts')
+    process.exit(await runPrivileged(config, process.env))
+  }
+  usePrivileged(config.privileged)
   serveFirst()
   const { startGateway } = await import('./gateway.ts') // here, because a backup does not need it
   const stop = new AbortController()

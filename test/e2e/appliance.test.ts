@@ -30,6 +30,14 @@ test('the shipped image is built here, runs as a machine, deploys, survives a ki
   const found = await appliance.exec('node', '--input-type=module', '--eval', own)
   expect(JSON.parse(found)).toMatchObject({ id: appliance.id, app, memoryMb: 4096 })
 
+  // Only what must be root is root.
+  const users = await appliance.exec('sh', '-c', usersOfProcesses)
+  expect(users.trim().split('\n').toSorted()).toEqual([
+    '0 /usr/local/bin/buildkitd',
+    '0 node',
+    '10001 /usr/local/bin/node',
+  ])
+
   const first = await deployFolder(appliance, 'page', await lab.source(page('one')))
   expect(first.state).toBe('live')
   expect((await readPage(lab, 'page')).body).toBe('one')
@@ -63,12 +71,41 @@ test('the shipped image is built here, runs as a machine, deploys, survives a ki
   expect((await readPage(lab, 'page')).body).toBe('two')
   expect(await cachedSteps(appliance, second.id)).toContain('[2/3] RUN echo prepared')
 
+  await stopsWhenIdle(appliance)
+
   await appliance.destroy({ withVolume: true })
   expect(await askFly(lab, 'GET', `/apps/${app}/machines`)).toEqual([])
   expect(await askFly(lab, 'GET', `/apps/${app}/volumes`)).toEqual([])
 })
 
+/** One line for each process of Node and each build daemon: its user and its program. */
+const usersOfProcesses = String.raw`
+for each in /proc/[0-9]*; do
+  program=$(tr '\0' '\n' 2>/dev/null < $each/cmdline | head -n 1)
+  case $program in */node | node | */buildkitd)
+    echo "$(awk '/^Uid:/ { print $2 }' $each/status) $program" ;;
+  esac
+done`
+
 const page = (text: string) => pageApp(text, 'RUN echo prepared')
+
+/** The idle gateway ends its machine by itself. The next request starts it, and waits. */
+async function stopsWhenIdle(appliance: Appliance): Promise<void> {
+  await appliance.set({ TARMAC_IDLE_STOP: '4' })
+  await appliance.reaches('stopped')
+  const [end] = await askFly<{ type: string; request: object }[]>(
+    lab,
+    'GET',
+    `/apps/${app}/machines/${appliance.id}/events?limit=1`,
+  )
+  const exit_event = { exit_code: 0, requested_stop: false, restarting: false }
+  expect(end).toMatchObject({ type: 'exit', request: { exit_event } })
+
+  await appliance.set({ TARMAC_IDLE_STOP: 'off' })
+  const { status } = await readPage(lab, app, { timeoutMs: 60_000 })
+  expect(status).toBe(401) // it has no token
+  await appliance.ready()
+}
 
 async function cachedSteps({ gateway, token }: Appliance, id: string): Promise<string[]> {
   const headers = { authorization: `Bearer ${token}`, accept: 'application/x-ndjson' }

@@ -1,17 +1,23 @@
 import { existsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Config } from '../config.ts'
+import { readSpace } from '../host/disk/disk-space.ts'
 import { DiskWatch } from '../host/disk/disk-watch.ts'
+import { askPrivileged, hasPrivileged } from '../host/privileged/ask.ts'
+import { calls } from '../host/privileged/calls.ts'
 import type { Logger } from '../log.ts'
 import { dockerLogin } from '../registry/docker-config.ts'
 import { speaksPlainHttp } from '../registry/image-access.ts'
+import { type CacheBytes, cacheBytes } from './cache/cache-limits.ts'
 import { Buildkit, type LoginFor } from './client.ts'
 import { Daemon } from './daemon/daemon.ts'
 import { stopLargestStep } from './daemon/step-writes.ts'
 
+type OwnDaemon = Pick<Daemon, 'address' | 'restart' | typeof Symbol.asyncDispose>
 type Opened = {
   buildkit: Buildkit
   /** Null: the gateway did not start the daemon. */
-  daemon: Daemon | null
+  daemon: OwnDaemon | null
   /** Changes when the daemon restarts, because it then creates a new socket. Null: no socket. */
   daemonId: () => string | null
 }
@@ -26,7 +32,7 @@ export async function openBuildkit(
   opening: AsyncDisposableStack,
 ): Promise<Opened> {
   const daemon =
-    config.buildkit.address === 'spawn' ? opening.use(await startDaemon(config, log)) : null
+    config.buildkit.address === 'spawn' ? opening.use(await openDaemon(config, log)) : null
   const address = daemon?.address ?? config.buildkit.address
   const { mirrors, ...client } = config.buildkit
 
@@ -39,6 +45,7 @@ export async function openBuildkit(
       plainHttp: config.plainHttp,
       ...(daemon || Object.keys(mirrors).length > 0 ? { mirrors } : {}),
       loginFor: loginsOf(config),
+      cache: { file: join(config.data, 'cache-users.json'), limits: () => limitsOf(config), log },
     }),
   )
 
@@ -54,13 +61,13 @@ export function openBuildDisk(
   const { root } = config.buildkit
   return DiskWatch.open({
     ...config.disk,
-    folder: existsSync(root) ? root : config.data,
-    makeRoom: (freeBytes) => buildkit.prune(freeBytes),
+    folder: folderOf(config),
+    makeRoom: (freeBytes, isUrgent) => buildkit.cache.makeRoom(freeBytes, isUrgent),
     async makeMoreRoom(freeBytes) {
       if (!daemon || (await buildkit.leakedBytes(AbortSignal.timeout(leakMs))) === 0) return false
       log.warn('build daemon holds files of stopped builds; restarting it')
       await daemon.restart()
-      await buildkit.prune(freeBytes)
+      await buildkit.cache.prune({ minFreeBytes: freeBytes })
       return true
     },
     ...(daemon && {
@@ -70,8 +77,27 @@ export function openBuildDisk(
   })
 }
 
+/** A folder on the disk of the build cache. */
+const folderOf = ({ buildkit: { root }, data }: Config) => (existsSync(root) ? root : data)
+
+/** The limits of the build cache, for the present size of its disk. */
+async function limitsOf(config: Config): Promise<CacheBytes | null> {
+  const space = await readSpace(folderOf(config))
+  return space && cacheBytes({ ...config.cache, minFree: config.disk.high }, space)
+}
+
+/** The daemon of the privileged process outlives this gateway. */
+async function openDaemon(config: Config, log: Logger): Promise<OwnDaemon> {
+  if (!hasPrivileged()) return startDaemon(config, log)
+  return {
+    address: await askPrivileged(calls.daemon, null),
+    restart: async () => void (await askPrivileged(calls.restartDaemon, null)),
+    [Symbol.asyncDispose]: async () => {},
+  }
+}
+
 /** Starts the gateway's own build daemon, with its cache on the gateway's volume. */
-function startDaemon(config: Config, log: Logger): Promise<Daemon> {
+export function startDaemon(config: Config, log: Logger): Promise<Daemon> {
   const { data, buildkit, buildNetwork, daemon, registry, limits, cache, disk } = config
   const { root, mirrors } = buildkit
   const hosts = new Set([registry, ...Object.values(mirrors).flat()])
@@ -83,6 +109,7 @@ function startDaemon(config: Config, log: Logger): Promise<Daemon> {
       root,
       bridge: { name: buildNetwork.bridge || 'tarmac0', subnet },
       nameservers: buildNetwork.dns,
+      gid: config.uid,
       mirrors,
       cache: { ...cache, minFree: disk.high },
       plainHttp: [...hosts].filter((host) => speaksPlainHttp(host, config.plainHttp)),

@@ -3,6 +3,8 @@ import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { Problem } from '#api/problem.ts'
 import { execTool } from '../host/child/exec-tool.ts'
+import { askPrivileged, hasPrivileged } from '../host/privileged/ask.ts'
+import { calls } from '../host/privileged/calls.ts'
 
 /** The network of build steps, and what they may reach besides the public network. */
 export type BuildNetwork = {
@@ -42,6 +44,7 @@ const bridgedTraffic = ['ip', 'ip6'].map(
  * can filter a bridge.
  */
 export async function applyFirewallRules(network: BuildNetwork): Promise<{ stepsApart: boolean }> {
+  if (hasPrivileged()) return askPrivileged(calls.firewall, null)
   await nft(networkRules(network)).catch((cause: unknown) => {
     const detail =
       'nft could not apply the firewall rules around build steps. The gateway needs nftables and root'

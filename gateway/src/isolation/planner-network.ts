@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { Problem } from '#api/problem.ts'
 import { applyFirewallRules, type BuildNetwork } from './firewall.ts'
 import { execTool as run } from '../host/child/exec-tool.ts'
+import { askPrivileged, hasPrivileged } from '../host/privileged/ask.ts'
+import { calls } from '../host/privileged/calls.ts'
 
 export type LookupNetwork = {
   /** The path of the network namespace. */
@@ -28,6 +30,10 @@ export async function openLookupNetwork(
   dir: string,
   { dns, allow }: Pick<BuildNetwork, 'dns' | 'allow'>,
 ) {
+  if (hasPrivileged()) {
+    const opened = await askPrivileged(calls.lookups, null)
+    return { ...opened, [Symbol.asyncDispose]: async () => {} } // it stays for the next gateway
+  }
   const hash = createHash('sha256').update(dir).digest()
   const name = `tarmac_p${hash.toString('hex', 0, 3)}`
 

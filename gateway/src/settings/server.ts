@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { idleStop, list, port, text } from './kinds.ts'
+import { idleStop, list, port, text, whole } from './kinds.ts'
 import { setting } from './setting.ts'
 
 const tokens = list.refine(
@@ -37,6 +37,10 @@ export const server = {
   data: setting('TARMAC_DATA', text, '/data').describe(
     'The volume, for uploads, source trees and the database. See volumes.md.',
   ),
+  uid: setting('TARMAC_UID', whole({ min: 0, max: 2 ** 31 }), 0).describe(
+    'User id of the gateway. Started as root, it runs as this user, and a small process beside it stays root for the build daemon, the firewall and the sandbox. 0: it stays the user that started it.',
+  ),
+  privileged: setting('TARMAC_PRIVILEGED', text, '').describe('Set by that process: its socket.'),
   logLevel: setting(
     'TARMAC_LOG_LEVEL',
     z.enum(['debug', 'info', 'warn', 'error', 'silent']),

@@ -3,6 +3,7 @@ import { guestSize, type GuestSize } from '#api/status/machine.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Awake } from '../awake/awake.ts'
+import type { BuildCache } from '../buildkit/cache/build-cache.ts'
 import type { StatusDeps, StatusReaders } from '../commands/status.ts'
 import type { Config } from '../config.ts'
 import { costReader, rateNow } from './cost.ts'
@@ -11,6 +12,7 @@ import { readSpace } from '../host/disk/disk-space.ts'
 import type { DiskWatch } from '../host/disk/disk-watch.ts'
 import { gatewayVersion } from '../host/gateway-version.ts'
 import { type OwnMachine, ownMachine } from '../host/own-machine.ts'
+import type { ImageWatch } from '../kept-images/image-watch.ts'
 import type { Mirror } from '../mirror/mirror.ts'
 import { sizesStatus } from '../sizes.ts'
 import type { Versions } from '../versions/versions.ts'
@@ -23,11 +25,13 @@ export type StatusParts = {
   awake: Pick<Awake, 'status'>
   mirror: Pick<Mirror, 'status'>
   stopping: AbortSignal
+  buildkit: { cache: Pick<BuildCache, 'usage'> }
+  images: Pick<ImageWatch, 'status'>
 }
 
 /** The parts of `GET /v1/status`. Another part adds a line to `readers`. */
 export function openStatus(parts: StatusParts, config: Config): StatusDeps {
-  const { disk, fly, versions, awake, mirror } = parts
+  const { disk, fly, versions, awake, mirror, buildkit, images } = parts
   const store = parts.store.status
   const own = ownMachine(config.machine)
 
@@ -53,6 +57,8 @@ export function openStatus(parts: StatusParts, config: Config): StatusDeps {
       return { ...disk.state(), freeBytes, sizeBytes }
     },
     versions: () => versions.facts(),
+    cache: () => buildkit.cache.usage(),
+    images: () => images.status,
     sizes: async () => sizesStatus(config, await readSpace(config.buildkit.root)),
     awake: () => awake.status(),
     mirror: () => mirror.status(),

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { tool } from '../../host/child/exec-tool.ts'
@@ -28,19 +28,27 @@ export async function runningContainers({ command, root }: DaemonPaths): Promise
 
 /**
  * Removes what a killed daemon leaves: running containers with their processes, and mounts. The
- * daemon removes its network namespaces itself when it starts again.
+ * daemon removes the network namespaces that still exist when it starts again.
  */
 export async function removeLeftovers({ command, root }: DaemonPaths): Promise<void> {
   for (const runc of runcsOf(command))
     for (const { id, bundle } of (await list(runc)) ?? [])
       if (bundle.startsWith(`${root}/`)) await tool(runc, 'delete', '--force', id)
 
-  const namespaces = join(root, 'net/')
+  const namespaces = join(root, 'net/cni')
   const mounts = (await readFile('/proc/self/mountinfo', 'utf8'))
     .split('\n')
     .map((line) => line.split(' ')[4]?.replaceAll('\\040', ' ') ?? '')
-    .filter((path) => path.startsWith(`${root}/`) && !path.startsWith(namespaces))
-  for (const mount of mounts.toReversed()) await tool('umount', '--lazy', mount)
+    .filter((path) => path.startsWith(`${root}/`))
+  for (const mount of mounts.toReversed())
+    if (!mount.startsWith(namespaces)) await tool('umount', '--lazy', mount)
+
+  // After a new boot of the machine the files of its namespaces are left, and nothing behind them.
+  // The daemon would keep them and complain at every start.
+  for (const name of await readdir(namespaces).catch(() => [])) {
+    const path = join(namespaces, name)
+    if (!mounts.includes(path)) await rm(path, { recursive: true, force: true })
+  }
 }
 
 /** The daemon prefers its own runc. */

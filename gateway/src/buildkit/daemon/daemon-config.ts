@@ -39,11 +39,11 @@ export async function writeConfig(settings: DaemonSettings): Promise<void> {
 
 /** The text of `buildkitd.toml`. Without limits of the cache, the daemon takes its own. */
 export function configText(settings: DaemonSettings, cache: CacheBytes | null): string {
-  const { root, bridge, nameservers, steps } = settings
+  const { root, bridge, nameservers, gid, steps } = settings
   return stringify({
     root,
     log: { format: 'json', level: 'warn' },
-    grpc: { address: [`unix://${firstSocketOf(settings)}`] },
+    grpc: { address: [`unix://${firstSocketOf(settings)}`], ...(gid && { uid: 0, gid }) },
     otel: { socketPath: traceSocketOf(settings) },
     cdi: { disabled: true },
     ...(nameservers.length > 0 && { dns: { nameservers } }),

@@ -9,6 +9,8 @@ export type DaemonSettings = {
   /** The folder of its cache. */
   root: string
   bridge: { name: string; subnet: string }
+  /** The group that may use the daemon's socket. By default root's. */
+  gid?: number
   /** DNS servers for build steps. Empty: those of the machine. */
   nameservers: readonly string[]
   /** Mirrors to try before a registry: from `docker.io` to a list of `host:port`. */

@@ -1,6 +1,8 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { tool } from '../../host/child/exec-tool.ts'
+import { askPrivileged, hasPrivileged } from '../../host/privileged/ask.ts'
+import { calls } from '../../host/privileged/calls.ts'
 import { runningContainers, type Container } from './containers.ts'
 
 /** A running build step, and what it has written to the daemon's disk so far. */
@@ -19,6 +21,7 @@ export async function stopLargestStep(
   daemon: { command: string; root: string },
   by: 'bytes' | 'files',
 ): Promise<StepWrites | null> {
+  if (hasPrivileged()) return askPrivileged(calls.stopLargestStep, by)
   const [largest] = (await stepWrites(daemon)).toSorted((a, b) => b[by] - a[by])
   if (!largest || largest[by] < minimum[by]) return null
   try {

@@ -4,6 +4,8 @@ import { asUser } from '../child/as-user.ts'
 import type { Child } from '../child/child.ts'
 import { findTool } from '../child/find-tool.ts'
 import { runChild } from '../child/run-child.ts'
+import { askPrivileged, hasPrivileged } from '../privileged/ask.ts'
+import { calls } from '../privileged/calls.ts'
 import { openCgroup } from './cgroup.ts'
 
 export type SandboxLimits = {
@@ -61,6 +63,7 @@ export async function runInSandbox(
   request: SandboxRequest,
   signal: AbortSignal,
 ): Promise<SandboxResult> {
+  if (hasPrivileged()) return askPrivileged(calls.sandbox, request, signal)
   if (!bwrap) throw new Error(`There are no sandboxes here: ${sandboxFlaw}.`)
 
   const { limits, results } = request
@@ -88,6 +91,7 @@ export async function runInSandbox(
 
 /** How this machine enforces the limits on memory and processes, as text for people. */
 export async function sandboxKind(): Promise<string> {
+  if (hasPrivileged()) return askPrivileged(calls.sandboxKind, null)
   await using group =
     process.getuid?.() === 0 ? await openCgroup({ memoryBytes: 2 ** 26, processes: 1 }) : null
   return `bubblewrap, ${group?.kind ?? 'limits for each process alone (no control groups)'}`

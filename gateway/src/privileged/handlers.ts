@@ -1,0 +1,60 @@
+import type { BuildNetwork } from '../isolation/firewall.ts'
+import { applyFirewallRules } from '../isolation/firewall.ts'
+import { openLookupNetwork } from '../isolation/planner-network.ts'
+import { startDaemon } from '../buildkit/open-buildkit.ts'
+import { stopLargestStep } from '../buildkit/daemon/step-writes.ts'
+import { StepWatch } from '../buildkit/steps/step-watch.ts'
+import type { Config } from '../config.ts'
+import { calls } from '../host/privileged/calls.ts'
+import { runInSandbox, sandboxKind } from '../host/sandbox/sandbox.ts'
+import type { Logger } from '../log.ts'
+import { miseFolder } from '../railpack/prepare.ts'
+import { assertPlannerCall } from './planner-call.ts'
+import type { Answering } from './serve.ts'
+
+/** Does what needs root, for the calls of the gateway. The daemon starts at once. */
+export function answerCalls(
+  { on, opening }: { on: Answering; opening: AsyncDisposableStack },
+  config: Config,
+  log: Logger,
+): void {
+  const { data, buildkit, buildNetwork, railpack } = config
+  const { root } = buildkit
+
+  const daemon = startDaemon(config, log)
+  daemon.catch(() => {}) // each call gets the error
+  opening.defer(async () => (await daemon.catch(() => null))?.[Symbol.asyncDispose]())
+  opening.use(new StepWatch(root))
+  on(calls.daemon, async () => (await daemon).address)
+  on(calls.restartDaemon, async () => {
+    await (await daemon).restart()
+    return null
+  })
+  on(calls.stopLargestStep, (by) => stopLargestStep({ command: config.daemon.command, root }, by))
+  on(calls.firewall, () => applyFirewallRules(networkOf(config)))
+
+  let lookups: ReturnType<typeof openLookupNetwork> | null = null
+  opening.defer(async () => (await lookups?.catch(() => null))?.[Symbol.asyncDispose]())
+  on(calls.lookups, async () => {
+    lookups ??= openLookupNetwork(data, buildNetwork)
+    const { namespace, readOnlyMounts } = await lookups.catch((error: unknown) => {
+      lookups = null // the next call tries again
+      throw error
+    })
+    return { namespace, readOnlyMounts }
+  })
+
+  on(calls.sandboxKind, sandboxKind)
+  on(calls.sandbox, async (request, signal) => {
+    const network = (await lookups?.catch(() => null)) ?? null
+    const mayRead = [data, railpack, miseFolder, ...Object.values(network?.readOnlyMounts ?? {})]
+    assertPlannerCall(request, { railpack, mayRead, namespace: network?.namespace ?? null })
+    return runInSandbox(request, signal)
+  })
+}
+
+const networkOf = ({ buildNetwork: { bridge, dns, allow } }: Config): BuildNetwork => ({
+  bridge,
+  dns,
+  allow,
+})
