@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest'
+import { DoctorReport } from '#api/doctor/report.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { fill, routes } from '#api/routes.ts'
+import { findBuilder } from '../../client/src/builder/find-builder.ts'
+import { readBuilder } from '../../client/src/builder/read-status.ts'
 import { type Appliance, buildAppliance, createAppliance } from '../../lab/appliance.ts'
 import { askFly, deployFolder, readPage } from '../../lab/use-lab.ts'
 import { shareLab } from './shared-lab.ts'
@@ -53,6 +56,8 @@ test(
     // Root at a shell of the machine leaves no files that the gateway cannot use.
     await appliance.exec('tarmac-gateway', 'backup', '/tmp/records.db')
     expect(await appliance.exec('stat', '--format=%U', '/tmp/records.db')).toBe('tarmac\n')
+
+    await examinedFromInside(appliance)
 
     await appliance.kill()
     await appliance.ready()
@@ -108,4 +113,18 @@ async function cachedSteps({ gateway, token }: Appliance, id: string): Promise<s
   return events.flatMap((event) =>
     event.type === 'step' && event.status === 'cached' ? [event.name] : [],
   )
+}
+
+/** Without a way to its port, a command inside the machine gives its status and its findings. */
+async function examinedFromInside({ id }: { id: string }): Promise<void> {
+  const env = { FLY_API_TOKEN: lab.flyToken, FLY_FLAPS_BASE_URL: lab.flyApi, HOME: '/nowhere' }
+  const builder = findBuilder({ app, gateway: 'http://127.0.0.1:1' }, env)
+  const state = await readBuilder(builder, false, AbortSignal.timeout(60_000))
+  expect(state.ways.at(-1)).toBe(`The gateway was asked by a command inside machine ${id}.`)
+  expect(state.status).toMatchObject({ machine: { id, size: { memoryMb: 4096 } } })
+
+  const run = { command: ['tarmac-gateway', 'doctor', '--json', '--push'], seconds: 120 }
+  const answer = builder.fly!.builder.exec({ app, id }, run, AbortSignal.timeout(150_000))
+  const { findings } = DoctorReport.parse(JSON.parse((await answer).stdout ?? ''))
+  expect(findings.filter(({ answer }) => answer === 'failed')).toEqual([])
 }
