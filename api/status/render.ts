@@ -22,7 +22,7 @@ export function renderStatus(status: GatewayStatus): string[] {
     ...part('disk', status.disk, ({ detail, ok }) => [ok ? detail : `full: ${detail}`]),
     ...part('cache', status.cache, (facts) => [cacheText(facts)]),
     ...part('awake', status.awake, (facts) => [awakeText(facts, status.at)]),
-    ...part('mirror', status.mirror, (facts) => [factsText(facts)]),
+    ...part('mirror', status.mirror, ({ state, detail }) => [`${state}: ${detail}`]),
     ...part('versions', status.versions, (versions) => [
       versions
         .map(
