@@ -22,7 +22,7 @@ export function renderStatus(status: GatewayStatus): string[] {
     ...part('disk', status.disk, ({ detail, ok }) => [ok ? detail : `full: ${detail}`]),
     ...part('cache', status.cache, (facts) => [cacheText(facts)]),
     ...part('awake', status.awake, (facts) => [awakeText(facts, status.at)]),
-    ...part('mirror', status.mirror, (facts) => [factsText(facts)]),
+    ...part('mirror', status.mirror, ({ state, detail }) => [`${state}: ${detail}`]),
     ...part('versions', status.versions, (versions) => [
       versions
         .map(
@@ -65,7 +65,7 @@ export function durationText(seconds: number): string {
 
 function awakeText({ holds, idleSince, idleStopSeconds }: AwakeStatus, at: string): string {
   const named = holds.map(({ name, count }) =>
-    count === 1 ? `1 ${name.replace(/s$/, '')}` : `${count} ${name}`,
+    count === 1 ? `1 ${name.slice(0, -1)}` : `${count} ${name}`,
   )
   const idle = idleSince === null ? null : (Date.parse(at) - Date.parse(idleSince)) / 1000
   const now = [
