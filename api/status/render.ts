@@ -1,7 +1,9 @@
 import { inMb } from '../text/in-mb.ts'
 import { someOf } from '../text/some-of.ts'
 import type { AwakeStatus } from './awake.ts'
+import type { CacheStatus } from './cache.ts'
 import { type CostStatus, type CostSum, moneyText } from './cost.ts'
+import type { ImagesStatus } from './images.ts'
 import { sizeText } from './machine.ts'
 import { isUnknown, type Unknown } from './part.ts'
 import type { GatewayStatus } from './status.ts'
@@ -21,6 +23,7 @@ export function renderStatus(status: GatewayStatus): string[] {
     }),
     ...part('disk', status.disk, ({ detail, ok }) => [ok ? detail : `full: ${detail}`]),
     ...part('cache', status.cache, (facts) => [cacheText(facts)]),
+    ...part('images', status.images, (facts) => [imagesText(facts)]),
     ...part('awake', status.awake, (facts) => [awakeText(facts, status.at)]),
     ...part('mirror', status.mirror, ({ state, detail }) => [`${state}: ${detail}`]),
     ...part('versions', status.versions, (versions) => [
@@ -79,18 +82,22 @@ function awakeText({ holds, idleSince, idleStopSeconds }: AwakeStatus, at: strin
   return [...now, stops].join('; ')
 }
 
-function cacheText(facts: Record<string, unknown>): string {
-  const { totalBytes, maxBytes } = facts
-  if (typeof totalBytes !== 'number') return factsText(facts)
-  return `${inMb(totalBytes)}${typeof maxBytes === 'number' ? ` of at most ${inMb(maxBytes)}` : ''}`
+function cacheText({ totalBytes, maxBytes, apps }: CacheStatus): string {
+  const largest = apps
+    .toSorted((a, b) => b.bytes - a.bytes)
+    .map(({ app, bytes }) => `${app} ${inMb(bytes)}`)
+  const most = maxBytes === null ? '' : ` of at most ${inMb(maxBytes)}`
+  return `${inMb(totalBytes)}${most}${largest.length > 0 ? `; ${someOf(largest, 5)}` : ''}`
 }
 
-/** Facts of a part that this program does not know in detail: those that are short. */
-function factsText(facts: Record<string, unknown>): string {
-  const texts = Object.entries(facts).flatMap(([name, value]) =>
-    ['string', 'number', 'boolean'].includes(typeof value) ? [`${name} ${String(value)}`] : [],
-  )
-  return someOf(texts, 5)
+function imagesText({ checkedAt, checked, missing, problem }: ImagesStatus): string {
+  const when = checkedAt === null ? 'not checked yet' : `${checked} checked at ${checkedAt}`
+  const gone = missing.map(({ app, reference }) => `${reference} of ${app}`)
+  return [
+    when,
+    ...(gone.length > 0 ? [`missing in the registry: ${someOf(gone, 3)}`] : []),
+    ...(problem === null ? [] : [problem]),
+  ].join('; ')
 }
 
 function costLines({ currency, warning, today, month, apps, prices }: CostStatus): string[] {

@@ -9,6 +9,7 @@ export const exceptions: Record<string, string> = {
   'gateway/src/http/routes/doctor.ts › examineGateway':
     'reads by jsonObject, which has its row, and three fields of it',
   'api/status/prices.ts › PriceTable': 'the operator sets it',
+  'api/status/render.ts › renderStatus': 'renders in the client what the user’s own gateway says',
   'api/doctor/render.ts › renderFindings':
     'renders what our own probes found, by visible, which has its row',
   'gateway/src/settings/': 'the operator sets it',

@@ -3,6 +3,7 @@ import type { DoctorReport } from '#api/doctor/report.ts'
 import { isUnknown } from '#api/status/part.ts'
 import type { GatewayStatus } from '#api/status/status.ts'
 import { inMb } from '#api/text/in-mb.ts'
+import { someOf } from '#api/text/some-of.ts'
 import { gatewayStatus } from '../commands/status.ts'
 import { gatewayVersion } from '../host/gateway-version.ts'
 import type { DoctorChoice, DoctorParts } from './doctor-parts.ts'
@@ -53,8 +54,27 @@ function daemonProbe({ buildkit }: DoctorParts): Probe {
 }
 
 /** What the parts of the status say of themselves. */
-function partProbes({ disk, cost, mirror }: GatewayStatus): Probe[] {
+function partProbes({ disk, cost, mirror, images }: GatewayStatus): Probe[] {
   return [
+    {
+      group,
+      name: 'images of releases',
+      run() {
+        if (!images || isUnknown(images))
+          return unknown(images?.unknown ?? 'the gateway does not run')
+        const { missing, checkedAt, checked } = images
+        if (checkedAt === null) return unknown('they were not checked yet')
+        if (missing.length === 0) return ok(`${checked} are in the registry, at ${checkedAt}`)
+        const names = someOf(
+          missing.map(({ app, reference, why }) => `${reference} of ${app} (${why})`),
+          3,
+        )
+        return warning(
+          `missing in the registry: ${names}`,
+          'A rollback to their releases would fail: deploy again.',
+        )
+      },
+    },
     {
       group,
       name: 'push mirror',

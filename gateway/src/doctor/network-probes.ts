@@ -118,7 +118,9 @@ async function flycast({ config, fly, own }: DoctorParts, signal: AbortSignal): 
       `Run tarmac up, or: fly ips allocate-v6 --private --app ${own.app}`,
     )
   const url = `http://${own.app}.flycast:${config.http.port}/healthz`
-  const answer = await fetch(url, { signal }).catch((error: unknown) => errorMessage(error))
+  const answer = await fetch(url, { signal }).catch((error: unknown) =>
+    errorMessage(error instanceof Error && error.cause ? error.cause : error),
+  )
   if (typeof answer !== 'string' && answer.ok) return ok(url)
   const why = typeof answer === 'string' ? answer : `status ${answer.status}`
   return failed(`${url}: ${why}`, 'Look at the services of the machine: fly machine status')

@@ -48,7 +48,12 @@ function openRegistry({ registry: host, secrets, plainHttp }: Config) {
     const { signal, type, body } = more
     return fetch(new URL(path, base), {
       method,
-      headers: { authorization, ...(type && { 'content-type': type }) },
+      // Without an Accept some registries hide an OCI manifest (404).
+      headers: {
+        authorization,
+        accept: `${manifestType}, */*`,
+        ...(type && { 'content-type': type }),
+      },
       ...(body && { body: new Uint8Array(body) }),
       signal: AbortSignal.any([signal, AbortSignal.timeout(callMs)]),
     })
