@@ -2,6 +2,8 @@
 export const routes = {
   deploy: '/deploy/:app',
   app: '/v1/apps/:app',
+  cache: '/v1/cache',
+  appCache: '/v1/apps/:app/cache',
   deployments: '/v1/apps/:app/deployments',
   drift: '/v1/apps/:app/drift',
   releases: '/v1/apps/:app/releases',

@@ -8,6 +8,7 @@ import { followers } from './followers.ts'
 import { intake } from './intake.ts'
 import type { Measure } from './measure.ts'
 import { memory } from './memory.ts'
+import { push } from './push.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
 import { rollout } from './rollout.ts'
@@ -27,6 +28,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   start,
   memory,
   appliance,
+  push,
 }
 
 const [name = '', ...args] = process.argv.slice(2)

@@ -144,6 +144,17 @@ export async function createAppliance(
       await apply('POST', `${machine}/start`)
     },
 
+    /** Changes settings of the gateway, by a new version of the machine. */
+    async set(more: Record<string, string>): Promise<void> {
+      const now = await apply<{ config: { env: object } }>('GET', machine)
+      await apply('POST', machine, {
+        config: { ...now.config, env: { ...now.config.env, ...more } },
+      })
+    },
+    async reaches(state: 'started' | 'stopped'): Promise<void> {
+      await apply('GET', `${machine}/wait?state=${state}&timeout=60`)
+    },
+
     /** Removes the machine. The volume stays, unless it is to go as well. */
     async destroy({ withVolume = false } = {}): Promise<void> {
       await apply('DELETE', `${machine}?force=true`)

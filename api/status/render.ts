@@ -1,5 +1,6 @@
 import { inMb } from '../text/in-mb.ts'
 import { someOf } from '../text/some-of.ts'
+import type { AwakeStatus } from './awake.ts'
 import { type CostStatus, type CostSum, moneyText } from './cost.ts'
 import { sizeText } from './machine.ts'
 import { isUnknown, type Unknown } from './part.ts'
@@ -20,7 +21,7 @@ export function renderStatus(status: GatewayStatus): string[] {
     }),
     ...part('disk', status.disk, ({ detail, ok }) => [ok ? detail : `full: ${detail}`]),
     ...part('cache', status.cache, (facts) => [cacheText(facts)]),
-    ...part('awake', status.awake, (facts) => [factsText(facts)]),
+    ...part('awake', status.awake, (facts) => [awakeText(facts, status.at)]),
     ...part('mirror', status.mirror, (facts) => [factsText(facts)]),
     ...part('versions', status.versions, (versions) => [
       versions
@@ -60,6 +61,22 @@ export function durationText(seconds: number): string {
   if (days > 0) return `${days} d ${hours} h`
   if (hours > 0) return `${hours} h ${minutes} min`
   return minutes > 0 ? `${minutes} min` : `${Math.floor(seconds)} s`
+}
+
+function awakeText({ holds, idleSince, idleStopSeconds }: AwakeStatus, at: string): string {
+  const named = holds.map(({ name, count }) =>
+    count === 1 ? `1 ${name.replace(/s$/, '')}` : `${count} ${name}`,
+  )
+  const idle = idleSince === null ? null : (Date.parse(at) - Date.parse(idleSince)) / 1000
+  const now = [
+    ...(idle === null ? [] : [`idle for ${durationText(idle)}`]),
+    ...(named.length > 0 ? [`${idle === null ? 'by' : 'waits for'} ${named.join(', ')}`] : []),
+  ]
+  const stops =
+    idleStopSeconds === null
+      ? 'does not stop by itself'
+      : `stops after ${durationText(idleStopSeconds)} without work`
+  return [...now, stops].join('; ')
 }
 
 function cacheText(facts: Record<string, unknown>): string {

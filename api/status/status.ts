@@ -1,16 +1,15 @@
 import { z } from 'zod'
 import { AwakeStatus } from './awake.ts'
+import { CacheStatus } from './cache.ts'
 import { CostStatus } from './cost.ts'
 import { DiskStatus } from './disk.ts'
+import { ImagesStatus } from './images.ts'
 import { MachineStatus } from './machine.ts'
 import { MirrorStatus } from './mirror.ts'
 import { partOf } from './part.ts'
 import { QueueStatus } from './queue.ts'
 import { SizesStatus } from './sizes.ts'
 import { Versions } from './versions.ts'
-
-/** Facts that a program may print and nothing relies on. */
-const AnyFacts = z.looseObject({})
 
 /** The parts of the status, in the order in which they are shown. */
 export const partNames = [
@@ -19,6 +18,7 @@ export const partNames = [
   'queue',
   'disk',
   'cache',
+  'images',
   'sizes',
   'awake',
   'mirror',
@@ -31,7 +31,8 @@ const parts = {
   versions: partOf(Versions),
   queue: partOf(QueueStatus),
   disk: partOf(DiskStatus),
-  cache: partOf(AnyFacts),
+  cache: partOf(CacheStatus),
+  images: partOf(ImagesStatus),
   sizes: partOf(SizesStatus),
   awake: partOf(AwakeStatus),
   mirror: partOf(MirrorStatus),

@@ -1,5 +1,6 @@
 import { readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
+import { type CacheRequest, readCacheArgs } from './cache/cache.ts'
 import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
@@ -24,6 +25,7 @@ export type RollbackCommand = Connection & {
   query: URLSearchParams
 }
 export type Command =
+  | (Connection & CacheRequest & { name: 'cache' })
   | DeployCommand
   | FollowCommand
   | CancelCommand
@@ -54,6 +56,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     return { name, id: args[0]!, reuseImage: values['reuse-image'], ...connection }
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
+  const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
+  if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
   if (name === 'rollback' && args.length === 1) {
     const { release = '', owner = '' } = values
     asOptions(() => readOptions([['owner', owner]]))
@@ -77,6 +81,7 @@ const usages: Record<string, string> = {
   retry: 'DEPLOYMENT',
   cancel: 'DEPLOYMENT',
   rollback: 'APP',
+  cache: '[rm APP]',
   backup: '[FILE]',
   restore: 'FILE',
   up: '[OPTIONS]',
@@ -85,8 +90,7 @@ const usages: Record<string, string> = {
 
 function readConnection(values: Values, env: NodeJS.ProcessEnv): Connection {
   const known = knownGateway(values, env)
-  const address = known.gateway
-  if (!address)
+  if (!known.gateway)
     throw wrongUse(
       'The address of the gateway is missing. Set TARMAC_GATEWAY, or give --gateway URL. To make a gateway: tarmac up.',
     )
@@ -96,7 +100,7 @@ function readConnection(values: Values, env: NodeJS.ProcessEnv): Connection {
       'unauthorized',
       `${values.token === undefined ? 'TARMAC_TOKEN' : '--token'} is no token: it has a space, a line feed or another character that no token has.`,
     )
-  return { gateway: readUrl(address), token }
+  return { gateway: readUrl(known.gateway), token }
 }
 
 function readUrl(address: string): URL {

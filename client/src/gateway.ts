@@ -20,6 +20,7 @@ import { uploadForm } from './deploy/upload-form.ts'
 
 const continueMs = 1000
 const answerMs = 30_000
+const askMs = 600_000
 const silenceMs = 45_000 // three heartbeats
 const againMs = 1000
 
@@ -130,6 +131,13 @@ export class Gateway {
   /** Uploads nothing: the gateway has the image. */
   rollBack(app: string, query: URLSearchParams): Promise<DeploymentRecord> {
     return this.#post(fill(routes.rollback, { app }), query)
+  }
+
+  /** The JSON that the gateway answers. It may take long: a removal waits for the disk. */
+  async ask(method: 'GET' | 'DELETE', path: string, signal: AbortSignal): Promise<unknown> {
+    const url = this.#url(path, new URLSearchParams())
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(askMs)])
+    return (await this.#fetch(url, { method, signal: deadline })).json()
   }
 
   /**

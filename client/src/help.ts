@@ -9,6 +9,8 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac retry <deployment>       deploy the same source once more, without an upload
        tarmac rollback <app>           deploy the previous release again: image, config and environment
        tarmac cancel <deployment>      stop a deployment that has not changed machines
+       tarmac cache                    list the build cache by app
+       tarmac cache rm <app>           remove what an app has of the build cache; its next build is cold
        tarmac builder status           what the builder is, does and costs; does not wake a stopped one
        tarmac doctor                   try this computer, the ways to the builder, and everything that it needs
        tarmac backup [file]            copy the builder's records into a new file on this computer

@@ -3,6 +3,7 @@ import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import type { DeploymentRecord } from './answers.ts'
+import { cache } from './cache/cache.ts'
 import { isAboutBuilder } from './builder/is-about-builder.ts'
 import { cancel } from './cancel.ts'
 import {
@@ -52,6 +53,7 @@ async function main(argv: string[]): Promise<number> {
     const { signal } = interrupt
     if (command.name === 'deploy') return await deploy(command, gateway, printer, signal)
     if (command.name === 'cancel') return await cancel(command, gateway, printer, signal)
+    if (command.name === 'cache') return await cache(command, gateway, printer, signal)
     const options = { signal, ...(command.name === 'follow' && { show: command.show }) }
     return await followToEnd(await start(command, gateway, signal), gateway, printer, options)
   } catch (error) {

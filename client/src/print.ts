@@ -144,7 +144,7 @@ export function jsonPrinter(): Printer {
   let last: Result = {}
   const result = (
     exitCode: ExitCode,
-    more: Result & { problem?: object | null; text?: string } = {},
+    more: Result & { problem?: object | null; text?: string; answer?: object } = {},
   ) => {
     line({ type: 'result', t: now(), exitCode, ...last, problem: null, ...more })
     return exitCode

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Awake } from './awake/awake.ts'
 import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
-import { openBuildDisk, openBuildkit } from './buildkit/open-buildkit.ts'
+import { openBuildDisk, openBuildkit, refreshLimits } from './buildkit/open-buildkit.ts'
 import type { Commands } from './commands/commands.ts'
 import { Drain } from './commands/drain.ts'
 import { openCommands } from './commands/open-commands.ts'
@@ -22,6 +22,7 @@ import { ownMachine } from './host/own-machine.ts'
 import { sandboxKind } from './host/sandbox/sandbox.ts'
 import { startHousekeeping } from './housekeeping.ts'
 import { listen } from './http/listen.ts'
+import { openKeptImages } from './kept-images/open-kept-images.ts'
 import { NetworkGuard } from './isolation/guard.ts'
 import { openLookupNetwork } from './isolation/planner-network.ts'
 import { verifyIsolation } from './isolation/probe.ts'
@@ -30,6 +31,7 @@ import { openMirror } from './mirror/open-mirror.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
 import { plannerAt } from './railpack/open-planner.ts'
+import { PlanCache } from './railpack/plan-cache.ts'
 import { miseFolder } from './railpack/prepare.ts'
 import { probeMs, readiness } from './readiness.ts'
 import { speaksPlainHttp } from './registry/image-access.ts'
@@ -38,6 +40,7 @@ import { Vault } from './secrets/vault.ts'
 import { openStatus } from './status/open-status.ts'
 import { addAnswers, findVersions } from './versions/at-start.ts'
 import { openRecords, openVolume } from './volume.ts'
+import { openGrowth } from './volume-growth/open-growth.ts'
 
 /** What every part is opened with. `opening` closes them in the opposite order. */
 type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack; awake: Awake }
@@ -100,7 +103,7 @@ function openFly({ config, log, opening }: Opening) {
 /** The build daemon, its disk, and the planner. */
 async function openBuilder(
   { config, log, opening }: Opening,
-  { key, registry }: { key: Uint8Array; registry: Registry },
+  { key, registry, fly }: { key: Uint8Array; registry: Registry; fly: MachinesApi },
 ) {
   const versions = await findVersions(config, miseFolder)
   const mirror = await openMirror(config, registry, log, opening)
@@ -115,7 +118,10 @@ async function openBuilder(
   const daemonAnswer = buildkit.info(AbortSignal.timeout(probeMs))
   await addAnswers(versions, { planner: planner(), daemon: daemonAnswer }, log)
   log.info({ sandbox: await sandboxKind() }, 'sandbox of the planner')
-  return { ...mirror, buildkit, daemonId, disk, lookups, planner, versions }
+  const plans = new PlanCache(join(config.data, 'plans'), key)
+  const refresh = () => refreshLimits({ buildkit, daemon })
+  const growth = opening.use(openGrowth(config, { fly, refreshLimits: refresh }, log, opening))
+  return { ...mirror, buildkit, daemonId, disk, growth, lookups, planner, plans, versions }
 }
 
 type Parts = Awaited<ReturnType<typeof openVolume>> &
@@ -126,7 +132,7 @@ type Parts = Awaited<ReturnType<typeof openVolume>> &
 /** Resumes what an earlier gateway left, and starts on the queue. */
 async function openRunner({ config, log, opening, awake }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
-  const { sources, store, versions, mirror } = parts
+  const { sources, store, plans, versions, mirror } = parts
   const vault = new Vault(store, config.secrets.key)
   const ports = [config.http.port, config.buildkit.contextPort, ...parts.ports]
   const network = opening.use(
@@ -140,58 +146,44 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
     }),
   )
 
-  const steps = makeSteps(
-    { vault, sources, buildkit, registry, mirror, store, fly, deployer, disk },
-    {
-      planner,
-      assertIsolated: (signal) => network.proven(signal),
-      registryHost: config.registry,
-      registryCache: config.registryCache,
-      region: config.fly.region,
-      key,
-      plansDir: join(config.data, 'plans'),
-      lookups,
-      publicIps: config.fly.publicIps,
-    },
-  )
+  const deps = { vault, sources, buildkit, registry, mirror, store, fly, deployer, disk }
+  const settings = {
+    planner,
+    assertIsolated: (signal: AbortSignal) => network.proven(signal),
+    registryHost: config.registry,
+    registryCache: config.registryCache,
+    region: config.fly.region,
+    key,
+    plans,
+    lookups,
+    publicIps: config.fly.publicIps,
+  }
+  const steps = makeSteps(deps, settings)
 
   const hiddenValues = [...config.secrets.tokens, config.secrets.fly]
   // If the boot id is unknown, all runs of the gateway count as one boot.
   const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '')
-  const runner = opening.use(
-    await Runner.start({
-      store,
-      steps,
-      log,
-      limits: config.limits,
-      hiddenValues,
-      boot,
-      gate: network,
-    }),
-  )
+  const run = { store, steps, log, limits: config.limits, hiddenValues, boot, gate: network }
+  const runner = opening.use(await Runner.start(run))
   awake.count('deployments', async () =>
     (await store.status.unfinishedByState()).reduce((sum, { count }) => sum + count, 0),
   )
   const justDeployed = awake.extendable('releases', looksAfter * config.releaseLookMs)
   opening.use(store.onQueueChange(justDeployed))
   const drain = opening.use(new Drain({ store, runner, log }))
-  return { vault, network, runner, drain }
+  const images = opening.use(await openKeptImages({ deps, settings }, config, log))
+  awake.count('images', () => Number(images.status.running))
+  return { vault, network, runner, drain, images }
 }
 
-type Running = Awaited<ReturnType<typeof openRunner>>
+type Running = Awaited<ReturnType<typeof openRunner>> & { stopping: AbortSignal }
 
 /** What callers may ask of deployments. */
 async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
-  const { fly, deployer, registry, disk, sources, store, vault, runner, drain, copies } = parts
+  const { registry, disk, sources, store, vault, runner } = parts
 
-  const submissions = new Submissions({
-    store,
-    vault,
-    sources,
-    registry,
-    registryHost: config.registry,
-    assertAccepting: () => disk.assertRoom(),
-  })
+  const from = { store, vault, sources, registry, registryHost: config.registry }
+  const submissions = new Submissions({ ...from, assertAccepting: () => disk.assertRoom() })
 
   const rollouts = opening.use(
     await Rollouts.start({
@@ -205,17 +197,17 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
 
   const status = openStatus({ ...parts, awake }, config)
   const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
-  const work = { submissions, rollouts, drain, copies, status, doctor }
-  return openCommands({ ...work, store, vault, fly, deployer, runner, log })
+  const { cache } = parts.buildkit
+  return openCommands({ ...parts, submissions, rollouts, status, doctor, cache, log })
 }
 
 /** Listens for callers, as the last part that opens. */
 async function openServer(
   { config, log, opening, awake }: Opening,
-  parts: Parts & Running & { commands: Commands; stopping: AbortSignal },
+  parts: Parts & Running & { commands: Commands },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
-  const { commands, stopping } = parts
+  const { commands, images, stopping } = parts
 
   return opening.use(
     await listen(
@@ -237,6 +229,7 @@ async function openServer(
           ...config.keep,
           ...config.appTimes,
         },
+        appWarnings: (app) => images.warningsOf(app),
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
         tokens: config.secrets.tokens,
         log,

@@ -2,12 +2,14 @@ import type { Awake } from './awake/awake.ts'
 import type { Config } from './config.ts'
 import type { DeploymentStore } from './deployments/store.ts'
 import type { Ballast } from './host/disk/ballast.ts'
+import type { DiskWatch } from './host/disk/disk-watch.ts'
 import type { Logger } from './log.ts'
 import type { Sources } from './sources/sources.ts'
 
 type HousekeepingDeps = {
   store: Pick<DeploymentStore, 'sourcesInUse' | 'expireQueued' | 'dropLogs' | 'status'>
   sources: Pick<Sources, 'sweep'>
+  disk: Pick<DiskWatch, 'removeFirst'>
   ballast: Pick<Ballast, 'fill'>
   awake: Pick<Awake, 'during'>
   log: Logger
@@ -23,15 +25,18 @@ const everyMs = 10 * 60_000
  * Disposing waits for the job that runs.
  */
 export function startHousekeeping(
-  { store, sources, ballast, awake, log, stopping }: HousekeepingDeps,
+  { store, sources, disk, ballast, awake, log, stopping }: HousekeepingDeps,
   { keep, keepLogs, limits }: Pick<Config, 'keep' | 'keepLogs' | 'limits'>,
 ): AsyncDisposable {
+  const sweepSources = async () => {
+    const { removed } = await sources.sweep(await store.sourcesInUse(keep))
+    if (removed > 0) log.info({ removed }, 'left-over sources removed')
+  }
+  disk.removeFirst(sweepSources)
+
   const jobs: (() => Promise<void>)[] = [
     () => ballast.fill(),
-    async () => {
-      const { removed } = await sources.sweep(await store.sourcesInUse(keep))
-      if (removed > 0) log.info({ removed }, 'left-over sources removed')
-    },
+    sweepSources,
     () => store.expireQueued(limits.queueMs),
     () => store.status.countMachineTime(),
     async () => {

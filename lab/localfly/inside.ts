@@ -1,6 +1,6 @@
 /**
  * What machines reach of Fly: the ports are on the first address of their network, which is this
- * host's. Fly's own names for them are in the hosts file of each machine.
+ * host's.
  */
 import { execFile } from 'node:child_process'
 import type { RequestListener } from 'node:http'

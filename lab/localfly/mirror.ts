@@ -197,8 +197,10 @@ async function lose({ req, res, url }: Exchange): Promise<void> {
   res.writeHead(201, { ...(digest && { 'docker-content-digest': digest }) }).end()
 }
 
+/** Reads the body first: an answer to a sender that still sends may be lost with its connection. */
 function refuse({ req, res }: Exchange, status: number, code: string, message: string): void {
-  req.resume()
-  res.writeHead(status, { 'content-type': 'application/json', connection: 'close' })
-  res.end(JSON.stringify({ errors: [{ code, message }] }))
+  req.resume().on('end', () => {
+    res.writeHead(status, { 'content-type': 'application/json' })
+    res.end(JSON.stringify({ errors: [{ code, message }] }))
+  })
 }

@@ -79,10 +79,16 @@ export class Traffic {
       const crowded = able.every((machine) => this.load(machine) >= limits(machine).soft)
       if (crowded && !machines.some(isComing)) this.#wake(machines)
       if (best) return this.#seat(best, target.port)
-      if (able.length === 0 && !machines.some(isComing))
-        throw new Refusal(503, this.#refusal(target, machines))
+      const isLate = performance.now() > tries.until
+      if (able.length === 0 && !machines.some(isComing)) {
+        // A machine that it woke may fail its check until its program listens.
+        const boots = tries.waited && !isLate && machines.some(({ state }) => state === 'started')
+        if (!boots) throw new Refusal(503, this.#refusal(target, machines))
+        await sleep(again, undefined, { signal })
+        continue
+      }
       if (able.length > 0 && fresh.length === 0) {
-        if (performance.now() > tries.until) throw unreached(target, tries)
+        if (isLate) throw unreached(target, tries)
         await sleep(again, undefined, { signal })
         tries.passed.clear()
         continue

@@ -62,6 +62,8 @@ test(
     expect((await readPage(lab, 'page')).body).toBe('two')
     expect(await cachedSteps(appliance, second.id)).toContain('[2/3] RUN echo prepared')
 
+    await stopsWhenIdle(appliance)
+
     await appliance.destroy({ withVolume: true })
     expect(await askFly(lab, 'GET', `/apps/${app}/machines`)).toEqual([])
     expect(await askFly(lab, 'GET', `/apps/${app}/volumes`)).toEqual([])
@@ -78,6 +80,24 @@ for each in /proc/[0-9]*; do
 done`
 
 const page = (text: string) => pageApp(text, 'RUN echo prepared')
+
+/** The idle gateway ends its machine by itself. The next request starts it, and waits. */
+async function stopsWhenIdle(appliance: Appliance): Promise<void> {
+  await appliance.set({ TARMAC_IDLE_STOP: '4' })
+  await appliance.reaches('stopped')
+  const [end] = await askFly<{ type: string; request: object }[]>(
+    lab,
+    'GET',
+    `/apps/${app}/machines/${appliance.id}/events?limit=1`,
+  )
+  const exit_event = { exit_code: 0, requested_stop: false, restarting: false }
+  expect(end).toMatchObject({ type: 'exit', request: { exit_event } })
+
+  await appliance.set({ TARMAC_IDLE_STOP: 'off' })
+  const { status } = await readPage(lab, app, { timeoutMs: 60_000 })
+  expect(status).toBe(401) // it has no token
+  await appliance.ready()
+}
 
 async function cachedSteps({ gateway, token }: Appliance, id: string): Promise<string[]> {
   const headers = { authorization: `Bearer ${token}`, accept: 'application/x-ndjson' }

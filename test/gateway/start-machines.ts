@@ -122,11 +122,18 @@ export async function startMachines({
     return { runner, submissions, rollouts, drain, copies }
   }
   let parts = await start()
+  // Nothing is built here, so there is no cache.
+  const cache = {
+    usage: () => Promise.reject(new Error('there is no build daemon')),
+    remove: async () => ({ removedBytes: 0, keptBytes: 0 }),
+  }
+  const plans = { forget: async () => 0 }
   /** The commands of the gateway that runs now: it may be started again. */
   const commandsOf = (now: () => typeof parts): Commands => {
     const status = { version: 'test', startedAt: new Date(), readers: {} }
     const doctor = () => Promise.reject(new Error('not part of this test'))
-    const open = () => openCommands({ store, vault, fly, deployer, log, status, doctor, ...now() })
+    const none = { cache, plans, status, doctor }
+    const open = () => openCommands({ ...none, store, vault, fly, deployer, log, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it.
       ownKeys: () => Object.keys(open()).filter((name) => name !== 'submit'),

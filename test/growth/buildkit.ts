@@ -6,6 +6,7 @@ import { tarBytes, tarHeader } from '../../api/tar-writer.ts'
 import { sortEntries, type TreeEntry } from '../../api/tree.ts'
 import { filterEntries } from '../../gateway/src/buildkit/context/context-filter.ts'
 import { parseIgnoreFile } from '../../api/dockerignore/parse-ignore-file.ts'
+import { mountKeyOf, recordOf } from '../../gateway/src/buildkit/cache/cache-records.ts'
 import { readDockerfile } from '../../gateway/src/buildkit/dockerfile.ts'
 import { solveProblem } from '../../gateway/src/buildkit/failures.ts'
 import { IgnorePatterns } from '../../api/dockerignore/ignore-patterns.ts'
@@ -13,7 +14,7 @@ import { readPattern } from '../../api/dockerignore/ignore-tokens.ts'
 import { ImageAccess } from '../../gateway/src/registry/image-access.ts'
 import { BuildPolicy } from '../../gateway/src/buildkit/build-policy.ts'
 import { ImagePolicy } from '../../gateway/src/buildkit/image-policy.ts'
-import { PolicyQuestion, StatusResponse } from '../../gateway/src/buildkit/messages.ts'
+import { PolicyQuestion, StatusResponse, UsageRecord } from '../../gateway/src/buildkit/messages.ts'
 import { Progress } from '../../gateway/src/buildkit/progress.ts'
 import { daemonWords } from '../../gateway/src/buildkit/daemon-words.ts'
 import { MarkedOutput } from '../../gateway/src/buildkit/steps/marked-output.ts'
@@ -86,6 +87,14 @@ const question = (identifier: string, digest?: string) =>
 const digestOf = (at: number) => `sha256:${`${at}`.padStart(64, '0')}`
 
 export const buildkit: Record<string, Shapes> = {
+  'gateway/src/buildkit/cache/cache-records.ts › mountKeyOf': hostileTexts((text) =>
+    mountKeyOf(`cached mount / from exec ${text} with id "${text}"`),
+  ),
+  'gateway/src/buildkit/cache/cache-records.ts › recordOf': hostileTexts((text) =>
+    recordOf(
+      UsageRecord.decode(UsageRecord.encode({ type: 'exec.cachemount', description: text })),
+    ),
+  ),
   'api/dockerignore/ignore-tokens.ts › readPattern': {
     ...hostileTexts((text) => readPattern(text.slice(0, text.length / 8))),
     ...hostileTexts(readPattern, (text) => `[${text.slice(0, text.length / 8)}]`),

@@ -71,7 +71,7 @@ beforeAll(async () => {
   const buildkit = open.use(await Buildkit.open(about))
   const makeRoom = (freeBytes: number) => {
     prunes++
-    return buildkit.prune(freeBytes)
+    return buildkit.cache.prune({ minFreeBytes: freeBytes })
   }
   const makeMoreRoom = async (freeBytes: number) => {
     if ((await buildkit.leakedBytes(AbortSignal.timeout(5000))) === 0) return false
@@ -400,6 +400,6 @@ test('a build daemon starts on a full disk with its old cache, and frees space',
   expect(logText(events)).not.toContain('kept') // it comes from the cache
 
   fill(data)
-  await buildkit.prune(2e6)
+  await buildkit.cache.prune({ minFreeBytes: 2e6 })
   expect(statfsSync(data).bavail).toBeGreaterThan(0)
 }, 60_000)

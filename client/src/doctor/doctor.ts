@@ -28,8 +28,8 @@ export async function doctor(
 ): Promise<number> {
   const here = await examineHere(builder, wake, signal)
   const request = { app: null, push, bundle: bundle !== null }
+  const tried = live ? await tryLive(builder, here.direct, machines, { printer, signal }) : null
   const there = await examineThere(builder, here, request, signal)
-  const tried = live && there.isReached ? await liveTest(builder, machines, printer, signal) : null
 
   const findings = [...here.findings, ...there.findings, ...(tried?.findings ?? [])]
   const exitCode = doctorExitCode(findings)
@@ -38,12 +38,36 @@ export async function doctor(
 
   if (json) process.stdout.write(`${visibleJson({ ...result, bundle })}\n`)
   else {
-    const times = tried ? renderLive(tried.times) : ''
+    const times = tried && here.direct ? renderLive(tried.times) : ''
     process.stdout.write(`${renderFindings(findings)}${times}\n${summary(findings)}\n`)
+    if (bundle !== null && !there.isReached)
+      printer.note(
+        'the support file lacks the part of the gateway; in its machine run: tarmac-gateway doctor --bundle FILE',
+      )
     if (bundle !== null)
       printer.note(`the support file is ${bundle}; look through it before you send it`)
   }
   return exitCode
+}
+
+async function tryLive(
+  builder: Builder,
+  direct: boolean,
+  machines: number,
+  { printer, signal }: { printer: Pick<Printer, 'note'>; signal: AbortSignal },
+) {
+  if (direct) return liveTest(builder, machines, printer, signal)
+  const detail = 'not done: the gateway cannot be reached from here'
+  const next = 'Run it where the gateway answers, as the lines above say.'
+  const finding = {
+    group: 'live test',
+    name: 'deploy',
+    answer: 'unknown',
+    detail,
+    next,
+    ms: 0,
+  } as const
+  return { findings: [finding], times: { phases: {}, load: null } }
 }
 
 /** What this computer found holds no secrets: findings never quote a token. */

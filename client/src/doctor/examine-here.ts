@@ -18,6 +18,7 @@ import manifest from '../../../package.json' with { type: 'json' }
 import { askGateway } from '../builder/ask-gateway.ts'
 import type { Builder } from '../builder/find-builder.ts'
 import { lookAtFly } from '../builder/fly-machines.ts'
+import { earlyAnswers } from './early-answers.ts'
 import { wakes } from '../builder/read-status.ts'
 
 const group = 'this computer'
@@ -53,7 +54,13 @@ export async function examineHere(
       run: (signal) => (mayAsk ? reach(builder, here, signal) : asleep(here)),
     },
   ]
-  here.findings = [...first, ...(await runProbes(gateway, signal))]
+  const found = await runProbes(gateway, signal)
+  const early: Probe = {
+    group,
+    name: 'early answers',
+    run: (signal) => earlyAnswers(builder, signal),
+  }
+  here.findings = [...first, ...found, ...(here.direct ? await runProbes([early], signal) : [])]
   return here
 }
 

@@ -13,11 +13,13 @@ const names = [
   /** Releases that were made a moment ago: they are registered with Fly and watched for crashes. */
   'releases',
   'sweeps',
+  /** The daily check of the images of kept releases. */
+  'images',
 ] as const
 export type HoldName = (typeof names)[number]
 
 /** These only delay the stop. The others also begin the idle time again when they end. */
-const delays: ReadonlySet<HoldName> = new Set<HoldName>(['releases', 'sweeps'])
+const delays: ReadonlySet<HoldName> = new Set<HoldName>(['releases', 'sweeps', 'images'])
 
 /** Only what there is. */
 type Counts = Partial<Record<HoldName, number>>

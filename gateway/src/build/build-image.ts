@@ -15,20 +15,53 @@ import { imageBytes, newBytes } from './image-sizes.ts'
  */
 export async function buildImage(
   deps: BuildDeps,
-  { registryHost, registryCache, key }: BuildSettings,
+  settings: BuildSettings,
   request: BuildRequest,
 ): Promise<Built> {
-  const { deployment, plan } = request
-  const job: BuildJob = {
+  const { deployment, emit } = request
+  const { generation, isCold } = await deps.store.caches.of(deployment.app)
+  if (isCold)
+    emit({ type: 'note', text: `The build cache of ${deployment.app} was removed: all steps run.` })
+  const rebuild = deployment.options.rebuild || isCold
+  const tags = tagsOf(deployment)
+  const job = { ...jobOf(deps, settings, request, generation), rebuild, tags }
+  const reused = await reuseImage(job)
+  if (reused) return reused
+  const built = await newImage(job)
+  if (isCold) await deps.store.caches.noteBuilt(deployment.app, generation)
+  return built
+}
+
+/** Builds an image again, whatever the registry has, and pushes it under this tag alone. */
+export async function buildAgain(
+  deps: BuildDeps,
+  settings: BuildSettings,
+  request: BuildRequest,
+  tag: string,
+) {
+  const { generation } = await deps.store.caches.of(request.deployment.app)
+  const job: BuildJob = { ...jobOf(deps, settings, request, generation), tags: [tag] }
+  const { images, manifest } = await pushImages(job)
+  const sum = (which: 'steps' | 'run') =>
+    images.reduce((all, { solved }) => all + solved.stats[which], 0)
+  return { manifest, steps: sum('steps'), ran: sum('run') }
+}
+
+function jobOf(
+  deps: BuildDeps,
+  { registryHost, registryCache, key }: BuildSettings,
+  request: BuildRequest,
+  generation: number,
+): Omit<BuildJob, 'tags'> {
+  return {
     ...deps,
     ...request,
     registryCache,
-    inputs: imageInputs(request, key),
-    repository: `${registryHost}/${deployment.app}`,
-    tags: tagsOf(deployment),
-    annotations: { [builderAnnotation]: plan.builder },
+    rebuild: false,
+    inputs: imageInputs(request, key, generation),
+    repository: `${registryHost}/${request.deployment.app}`,
+    annotations: { [builderAnnotation]: request.plan.builder },
   }
-  return (await reuseImage(job)) ?? (await newImage(job))
 }
 
 function tagsOf({ id, options: { commit, tag } }: Deployment): BuildJob['tags'] {
@@ -40,9 +73,9 @@ function tagsOf({ id, options: { commit, tag } }: Deployment): BuildJob['tags'] 
 
 /** The image of an equal earlier build, if there is one and the registry still has it. */
 async function reuseImage(job: BuildJob): Promise<Built | null> {
-  const { deployment, buildkit, registry, store, inputs, tags, emit, signal } = job
-  const { app, options } = deployment
-  const earlier = options.rebuild ? null : await store.imageOf(app, inputs.key)
+  const { buildkit, registry, store, inputs, tags, emit, signal } = job
+  const { app } = job.deployment
+  const earlier = job.rebuild ? null : await store.imageOf(app, inputs.key)
   if (!earlier?.image || !buildkit.pinsAreCurrent(app, earlier.bases)) return null
 
   const note = (text: string) => emit({ type: 'note', text })
@@ -62,10 +95,7 @@ async function reuseImage(job: BuildJob): Promise<Built | null> {
 async function newImage(job: BuildJob): Promise<Built> {
   const { deployment, registry, inputs, tags, emit, signal } = job
   const from = performance.now()
-  const images: PlatformImage[] = []
-  for (const platform of inputs.platforms) images.push(await platformImage(job, platform))
-
-  const manifest = images.length > 1 ? await pushIndex(job, images) : images[0]!.manifest
+  const { images, manifest } = await pushImages(job)
   const others = tags.slice(1)
   await Promise.all(others.map((name) => registry.tag(deployment.app, name, manifest, signal)))
 
@@ -86,6 +116,13 @@ async function newImage(job: BuildJob): Promise<Built> {
   }
 }
 
+/** Builds for every platform, and pushes under the first tag. */
+async function pushImages(job: BuildJob) {
+  const images: PlatformImage[] = []
+  for (const platform of job.inputs.platforms) images.push(await platformImage(job, platform))
+  const manifest = images.length > 1 ? await pushIndex(job, images) : images[0]!.manifest
+  return { images, manifest }
+}
 /** The push of one image, or of the images of several platforms, which never use the mirror. */
 const pushOf = (images: PlatformImage[]): PushFacts => ({
   ...images[0]!.push,

@@ -6,6 +6,8 @@ export type BuildJob = BuildDeps &
   Pick<BuildSettings, 'registryCache'> &
   BuildRequest & {
     inputs: ImageInputs
+    /** Run every step again, whatever is cached. */
+    rebuild: boolean
     /** `host/app` */
     repository: string
     /** The first one is the deployment's own. */

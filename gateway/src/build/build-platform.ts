@@ -32,7 +32,8 @@ export async function buildPlatform(job: BuildJob, platform: string, tag: string
   const missing = needs.secrets.filter((name) => !inputs.values.has(name))
   if (missing.length > 0) throw secretsMissing(missing)
 
-  const builtAt = new Date()
+  // Not the present time: the same deployment gives the same image, also when it is built again.
+  const builtAt = new Date(deployment.createdAt)
   let isFirst = true
   const compile = async (rebuild: boolean): Promise<Build> => {
     const { notes, ...compiled } = await onPlan.compile(plan.planText, {
@@ -58,7 +59,7 @@ function solve(
   tag: string,
 ): Promise<Pushed> {
   return pushImage(job, async (target) => {
-    const rebuild = job.deployment.options.rebuild && target.rebuild
+    const rebuild = job.rebuild && target.rebuild
     return solveOnce(job, await compile(rebuild), { ...target, rebuild, tag })
   })
 }
@@ -71,6 +72,7 @@ function solveOnce(job: BuildJob, build: Build, target: PushTarget & { tag: stri
     ...more,
     ref: `${id}-${randomUUID()}`,
     app,
+    cacheKey: job.inputs.cacheKey,
     names: [`${repository}:${tag}`],
     labels: labelsOf(deployment),
     annotations,

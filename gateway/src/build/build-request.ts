@@ -36,7 +36,7 @@ export type BuildDeps = {
   buildkit: Buildkit
   registry: Registry
   mirror: Mirror
-  store: Pick<DeploymentStore, 'imageOf' | 'list'>
+  store: Pick<DeploymentStore, 'imageOf' | 'list' | 'caches'>
   disk: DiskWatch
 }
 

@@ -19,7 +19,10 @@ export type ImageInputs = {
   cacheKey: string
 }
 
-/** The inputs of an image. The keys derive from `gatewayKey`, each app's from its name. */
+/**
+ * The inputs of an image. The keys derive from `gatewayKey`, each app's from its name and from how
+ * often its build cache was removed.
+ */
 export function imageInputs(
   {
     deployment: { app, options },
@@ -29,8 +32,10 @@ export function imageInputs(
     flyBuild,
   }: Pick<BuildRequest, 'deployment' | 'tree' | 'secrets' | 'plan' | 'flyBuild'>,
   gatewayKey: Uint8Array,
+  generation = 0,
 ): ImageInputs {
-  const appKey = createHmac('sha256', gatewayKey).update(app).digest()
+  const name = generation === 0 ? app : `${app} ${generation}`
+  const appKey = createHmac('sha256', gatewayKey).update(name).digest()
   const platforms = platformsOf(options)
   const buildArgs = { ...flyBuild.args, ...options.build }
   const target = options.target ?? flyBuild.target ?? null

@@ -35,6 +35,8 @@ export type SolveOptions = {
   /** A unique name: the daemon refuses one that was used before. */
   ref: string
   app: string
+  /** The prefix of the ids of the app's cache mounts, if a graph of ours has any. */
+  cacheKey?: string
   /** Tags to push, as `host/repository:tag`. Empty: the results stay in the cache. */
   names: readonly string[]
   /** A host of those names with a login of its own. Null: the gateway's logins. */

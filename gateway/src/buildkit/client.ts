@@ -5,12 +5,13 @@ import type { SourceTree } from '../deployments/source-tree.ts'
 import { ImageAccess } from '../registry/image-access.ts'
 import { BuildPolicy } from './build-policy.ts'
 import type { Build, SolveOptions, Solved } from './build.ts'
+import { BuildCache, type BuildCacheOptions } from './cache/build-cache.ts'
 import { Connection } from './connection.ts'
 import { ContextServer, type Context } from './context/context-server.ts'
 import { daemonUnavailable, failedStep, solveProblem } from './failures.ts'
 import { followStatus, type Heard } from './follow-status.ts'
 import { ImagePolicy, type ImageRules } from './image-policy.ts'
-import { DiskUsage, ListWorkers, type PolicyQuestion, Prune, Solve, Status } from './messages.ts'
+import { DiskUsage, ListWorkers, type PolicyQuestion, Solve, Status } from './messages.ts'
 import { Progress } from './progress.ts'
 import { Session, type Login } from './session.ts'
 import { requestOf } from './solve-request.ts'
@@ -36,14 +37,18 @@ type BuildkitOptions = {
   plainHttp?: readonly string[]
   /** The root folder of the daemon, if it is on this machine. */
   root?: string
+  /** By default the cache has no limits, and what apps used is forgotten at the end. */
+  cache?: BuildCacheOptions
 }
 
+const noLimits: BuildCacheOptions = { file: null, limits: async () => null, log: null }
 const infoMs = 5000
 
 /**
  * The build daemon. Solves run at the same time. Aborting the signal of a solve stops its steps.
  */
 export class Buildkit {
+  readonly cache: BuildCache
   readonly #connection: Connection
   readonly #contexts: ContextServer
   readonly #loginFor: LoginFor
@@ -53,8 +58,9 @@ export class Buildkit {
   readonly #watch: StepWatch | null
   #solving = 0
 
-  private constructor(contexts: ContextServer, options: BuildkitOptions) {
-    this.#connection = new Connection(options.address)
+  private constructor({ connection, cache, contexts }: Parts, options: BuildkitOptions) {
+    this.#connection = connection
+    this.cache = cache
     this.#contexts = contexts
     this.#loginFor = options.loginFor
     const { loginFor, images, mirrors } = options
@@ -73,7 +79,10 @@ export class Buildkit {
 
   /** Succeeds even if the daemon is unavailable: `info` reports that. */
   static async open(options: BuildkitOptions): Promise<Buildkit> {
-    return new Buildkit(await ContextServer.open(options.contextPort, options.key), options)
+    const connection = new Connection(options.address)
+    const cache = await BuildCache.open(connection, options.cache ?? noLimits)
+    const contexts = await ContextServer.open(options.contextPort, options.key)
+    return new Buildkit({ connection, cache, contexts }, options)
   }
 
   /**
@@ -110,19 +119,21 @@ export class Buildkit {
   }
 
   /** Runs a graph only to fill the cache, so that a later build of the same graph finds it. */
-  async warmCache(definition: Uint8Array, signal: AbortSignal): Promise<void> {
+  async warmCache(app: string, definition: Uint8Array, signal: AbortSignal): Promise<void> {
+    const use = this.cache.enter(app)
     this.#solving++
     try {
       await this.#connection.ask(Solve, { ref: randomUUID(), definition, internal: true }, signal)
     } finally {
       this.#solving--
+      use.end()
     }
   }
 
   /** Builds and pushes. Throws a Problem, or the signal's reason. */
   async solve(build: Build, options: SolveOptions, signal: AbortSignal): Promise<Solved> {
     signal.throwIfAborted()
-    const { ref, app, secrets, emit, pushing } = options
+    const { ref, app, secrets, emit } = options
 
     if ('dockerfile' in build && build.dockerfile.frontend)
       this.#images.checkFrontend(build.dockerfile.frontend)
@@ -131,7 +142,8 @@ export class Buildkit {
     const policy = new BuildPolicy(this.#images, { app, contextUrl, refresh: options.rebuild })
     const plain = (text: string) =>
       policy.withoutDigests(contextUrl ? text.replaceAll(contextUrl, 'source') : text)
-    const progress = new Progress({ emit, pushing, plain })
+    const use = this.cache.enter(app, { ...options, cacheKey: cacheKeyOf(build, options) })
+    const progress = new Progress({ emit, pushing: use.pushing, plain })
     const login: Login = (host) => pushLoginAt(host, options) ?? this.#loginFor(app, host)
     const check = (question: PolicyQuestion) => {
       crashPoint('solve-sent')
@@ -149,11 +161,8 @@ export class Buildkit {
     signal.addEventListener('abort', () => (stopped = progress.running()), { once: true })
 
     try {
-      const { exporterResponse } = await allHeard(this.#connection.ask(Solve, question, signal), {
-        heard,
-        progress,
-        signal,
-      })
+      const solved = this.#connection.ask(Solve, question, signal).finally(use.end)
+      const { exporterResponse } = await allHeard(solved, { heard, progress, signal })
       crashPoint('pushed')
       return {
         digest: exporterResponse['containerimage.digest'] ?? '',
@@ -176,9 +185,15 @@ export class Buildkit {
       if (problem.code === 'image-not-found') policy.forget()
       throw problem
     } finally {
+      use.end()
       this.#solving--
       options.ended?.(progress.stats())
     }
+  }
+
+  /** No build runs now. */
+  get isIdle(): boolean {
+    return this.#solving === 0
   }
 
   /**
@@ -191,21 +206,8 @@ export class Buildkit {
     return records.reduce((sum, { inUse, sizeBytes }) => sum + (inUse ? sizeBytes : 0), 0)
   }
 
-  /**
-   * Removes build caches until this many bytes of the disk are free. It cannot be cancelled: a
-   * removal that stops halfway may cost the other half.
-   */
-  prune(minFreeBytes: number): Promise<void> {
-    const removed = this.#connection.watch(Prune, { all: true, minFreeBytes })
-    return new Promise((resolve, reject) => {
-      removed
-        .on('data', () => {})
-        .on('end', resolve)
-        .on('error', (error) => reject(daemonUnavailable(error)))
-    })
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.cache[Symbol.asyncDispose]()
     this.#connection.close()
     await this.#access[Symbol.asyncDispose]()
     await this.#watch?.[Symbol.asyncDispose]()
@@ -213,6 +215,10 @@ export class Buildkit {
   }
 }
 
+type Parts = { connection: Connection; cache: BuildCache; contexts: ContextServer }
+
+const cacheKeyOf = (build: Build, { cacheKey }: SolveOptions) =>
+  'dockerfile' in build ? build.cacheKey : cacheKey
 const pushLoginAt = (host: string, { pushLogin }: Pick<SolveOptions, 'pushLogin'>) =>
   host === pushLogin?.host ? pushLogin.login : null
 

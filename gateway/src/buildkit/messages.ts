@@ -72,20 +72,27 @@ const control = <Ask, Answer>(
 ): Method<Ask, Answer> => ({ path: `/moby.buildkit.v1.Control/${name}`, ask, answer })
 export const Solve = control('Solve', SolveRequest, SolveResponse)
 export const Status = control('Status', message({ ref: one(1, string) }), StatusResponse)
+/** One part of the build cache. `type` is like `regular` or `exec.cachemount`. */
+export const UsageRecord = message({
+  id: one(1, string),
+  inUse: one(3, bool),
+  sizeBytes: one(4, int),
+  createdAt: one(6, Timestamp),
+  lastUsedAt: one(7, Timestamp),
+  description: one(9, string),
+  type: one(10, string),
+  parents: many(12, string),
+})
 /**
- * Removes unused cache entries, least recently used first, until `minFreeBytes` of the disk are
- * free.
+ * Removes unused cache entries that match one of the filters. With `minFreeBytes`, the least recently
+ * used go first, until so much of the disk is free.
  */
 export const Prune = control(
   'Prune',
-  message({ all: one(2, bool), minFreeBytes: one(6, int) }),
-  message({ id: one(1, string), sizeBytes: one(4, int) }),
+  message({ filters: many(1, string), all: one(2, bool), minFreeBytes: one(6, int) }),
+  UsageRecord,
 )
-export const DiskUsage = control(
-  'DiskUsage',
-  Nothing,
-  message({ records: many(1, message({ inUse: one(3, bool), sizeBytes: one(4, int) })) }),
-)
+export const DiskUsage = control('DiskUsage', Nothing, message({ records: many(1, UsageRecord) }))
 export const ListWorkers = control(
   'ListWorkers',
   Nothing,

@@ -1,11 +1,14 @@
 import { existsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Config } from '../config.ts'
+import { readSpace } from '../host/disk/disk-space.ts'
 import { DiskWatch } from '../host/disk/disk-watch.ts'
 import { askPrivileged, hasPrivileged } from '../host/privileged/ask.ts'
 import { calls } from '../host/privileged/calls.ts'
 import type { Logger } from '../log.ts'
 import { dockerLogin } from '../registry/docker-config.ts'
 import { speaksPlainHttp } from '../registry/image-access.ts'
+import { type CacheBytes, cacheBytes } from './cache/cache-limits.ts'
 import { Buildkit, type LoginFor } from './client.ts'
 import { Daemon } from './daemon/daemon.ts'
 import { stopLargestStep } from './daemon/step-writes.ts'
@@ -42,6 +45,7 @@ export async function openBuildkit(
       plainHttp: config.plainHttp,
       ...(daemon || Object.keys(mirrors).length > 0 ? { mirrors } : {}),
       loginFor: loginsOf(config),
+      cache: { file: join(config.data, 'cache-users.json'), limits: () => limitsOf(config), log },
     }),
   )
 
@@ -57,13 +61,13 @@ export function openBuildDisk(
   const { root } = config.buildkit
   return DiskWatch.open({
     ...config.disk,
-    folder: existsSync(root) ? root : config.data,
-    makeRoom: (freeBytes) => buildkit.prune(freeBytes),
+    folder: folderOf(config),
+    makeRoom: (freeBytes, isUrgent) => buildkit.cache.makeRoom(freeBytes, isUrgent),
     async makeMoreRoom(freeBytes) {
       if (!daemon || (await buildkit.leakedBytes(AbortSignal.timeout(leakMs))) === 0) return false
       log.warn('build daemon holds files of stopped builds; restarting it')
       await daemon.restart()
-      await buildkit.prune(freeBytes)
+      await buildkit.cache.prune({ minFreeBytes: freeBytes })
       return true
     },
     ...(daemon && {
@@ -71,6 +75,15 @@ export function openBuildDisk(
     }),
     log,
   })
+}
+
+/** A folder on the disk of the build cache. */
+const folderOf = ({ buildkit: { root }, data }: Config) => (existsSync(root) ? root : data)
+
+/** The limits of the build cache, for the present size of its disk. */
+async function limitsOf(config: Config): Promise<CacheBytes | null> {
+  const space = await readSpace(folderOf(config))
+  return space && cacheBytes({ ...config.cache, minFree: config.disk.high }, space)
 }
 
 /** The daemon of the privileged process outlives this gateway. */
@@ -81,6 +94,19 @@ async function openDaemon(config: Config, log: Logger): Promise<OwnDaemon> {
     restart: async () => void (await askPrivileged(calls.restartDaemon, null)),
     [Symbol.asyncDispose]: async () => {},
   }
+}
+
+/**
+ * Lets the daemon read its limits again, for the present size of the disk: it reads them only at its
+ * start. Returns false, and does nothing, while a build runs.
+ */
+export async function refreshLimits({
+  buildkit,
+  daemon,
+}: Pick<Opened, 'buildkit' | 'daemon'>): Promise<boolean> {
+  if (!buildkit.isIdle) return false
+  await daemon?.restart()
+  return true
 }
 
 /** Starts the gateway's own build daemon, with its cache on the gateway's volume. */

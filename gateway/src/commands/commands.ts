@@ -6,6 +6,7 @@ import type { DeploymentOptions } from '#api/options.ts'
 import type { DriftReport, Release, ReleaseDiff } from '#api/release.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
 import type { SecretFacts } from '#api/secret.ts'
+import type { CacheStatus, RemovedCache } from '#api/status/cache.ts'
 import type { RestoreFacts } from '#api/status/backup.ts'
 import type { DrainFacts } from '#api/status/drain.ts'
 import type { GatewayStatus } from '#api/status/status.ts'
@@ -83,6 +84,13 @@ export type Commands = {
   drift(caller: Principal, app: string): Promise<DriftReport>
   /** `foreign`: also an app that the gateway did not create. */
   deleteApp(caller: Principal, app: string, foreign: boolean): Promise<void>
+  /** The build cache by app, at most a minute old. */
+  cacheUsage(caller: Principal): Promise<CacheStatus>
+  /**
+   * Removes what one app alone has in the build cache. Its next build uses nothing cached. A build
+   * that runs goes on.
+   */
+  removeCache(caller: Principal, app: string): Promise<RemovedCache>
   settings(caller: Principal, app: string): Promise<OwnSettings>
   changeSettings(caller: Principal, app: string, patch: unknown): Promise<OwnSettings>
 

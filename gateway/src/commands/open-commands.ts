@@ -1,14 +1,16 @@
 import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
+import type { BuildCache } from '../buildkit/cache/build-cache.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import { findRelease } from '../deployments/release-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../log.ts'
+import type { PlanCache } from '../railpack/plan-cache.ts'
 import type { Vault } from '../secrets/vault.ts'
+import { deleteAppAndCache, removeCacheOf } from './app/app-cache.ts'
 import { appSettings } from './app-settings.ts'
 import type { Copies } from '../store/copies/copies.ts'
 import type { Commands } from './commands.ts'
-import { deleteApp } from './delete-app.ts'
 import { findDeployment, findLog } from './deployments.ts'
 import type { Drain } from './drain.ts'
 import { driftOf } from './drift.ts'
@@ -23,6 +25,8 @@ export type CommandDeps = {
   vault: Pick<Vault, 'list' | 'put' | 'remove'>
   fly: MachinesApi
   deployer: Deployer
+  cache: Pick<BuildCache, 'usage' | 'remove'>
+  plans: Pick<PlanCache, 'forget'>
   submissions: Submissions
   rollouts: Rollouts
   drain: Drain
@@ -43,7 +47,7 @@ const deadline = () => AbortSignal.timeout(callTimeoutMs)
 
 /** The commands, over the parts that do the work. */
 export function openCommands(deps: CommandDeps): Commands {
-  const { store, vault, fly, deployer, submissions, rollouts, runner, log, drain, copies } = deps
+  const { store, vault, fly, submissions, rollouts, runner, log, drain, copies } = deps
   const { releases } = store
   const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
     releaseView(await findRelease(releases, app, owner, number))
@@ -74,8 +78,9 @@ export function openCommands(deps: CommandDeps): Commands {
     status: () => gatewayStatus(deps.status),
     doctor: (_caller, request) => deps.doctor(request),
     drift: (_caller, app) => driftOf(app, { fly, store, log }, deadline()),
-    deleteApp: (_caller, app, foreign) =>
-      deleteApp(app, foreign, { store, fly, deployer }, deadline()),
+    deleteApp: (_caller, app, foreign) => deleteAppAndCache(app, foreign, deps, deadline()),
+    cacheUsage: () => deps.cache.usage(),
+    removeCache: (_caller, app) => removeCacheOf(app, deps, deadline()),
     settings: (_caller, app) => appSettings(app, { store, vault, fly }, deadline()),
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),
 

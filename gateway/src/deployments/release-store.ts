@@ -18,6 +18,14 @@ export type NewestRelease = Pick<
   'app' | 'owner' | 'number' | 'deployment' | 'createdAt' | 'crashes'
 >
 
+/** The image that a kept release needs. */
+export type ReleaseImage = {
+  owner: string | null
+  number: number
+  reference: string
+  digest: string
+}
+
 /** How many releases of each target are kept. */
 export const keptReleases = 200
 
@@ -37,6 +45,8 @@ export interface ReleaseStore {
   newest(app: string): Promise<StoredRelease[]>
   /** The same without their configs, which may be large. */
   newestFacts(app: string): Promise<NewestRelease[]>
+  /** The images of all kept releases of an app, newest first. */
+  images(app: string): Promise<ReleaseImage[]>
   /** The apps that have releases. */
   apps(): Promise<string[]>
   /**

@@ -24,6 +24,7 @@ export function networkProbes(parts: DoctorParts): Probe[] {
     { group, name: 'clock', run: (signal) => clock(config.fly.api, signal) },
     { group, name: 'DNS of _api.internal', run: onFly(() => resolves(internal.host)) },
     { group, name: 'Fly’s internal API', run: onFly(internalApi) },
+    { group, name: 'Docker Hub mirror', run: onFly(hubMirror) },
     { group, name: ownApi, run: () => socketApi(parts) },
     { group, name: 'Flycast', run: (signal) => flycast(parts, signal) },
     {
@@ -73,6 +74,14 @@ async function internalApi(): Promise<Found> {
   const url = `http://${internal.host}:${internal.port}/`
   const { status } = await fetch(url, { signal: AbortSignal.timeout(5000) })
   return status === 404 ? ok(url) : warning(`${url} answered ${status}`, 'Expected: 404.')
+}
+
+/** Fly's own builders use it. Whether customers may is not documented. Source: fly.md 5.5. */
+async function hubMirror(): Promise<Found> {
+  const url = 'https://docker-hub-mirror.fly.io/v2/'
+  const answer = await fetch(url, { signal: AbortSignal.timeout(5000) }).catch(errorMessage)
+  if (typeof answer === 'string') return unknown(`${url}: ${answer}`)
+  return ok(`${url} answers ${answer.status}; to use it, set TARMAC_MIRRORS`)
 }
 
 /**

@@ -21,6 +21,7 @@ export function registryProbes(parts: DoctorParts, { app, push }: DoctorChoice):
   return [
     { group, name: 'login', run: (signal) => login(registry, signal) },
     { group, name: 'push', run: inRepository((to, signal) => beginUpload(registry, to, signal)) },
+    { group, name: 'list of tags', run: inRepository((of, signal) => tags(registry, of, signal)) },
     ...(push
       ? [
           {
@@ -60,6 +61,12 @@ async function login({ host, call }: Registry, signal: AbortSignal): Promise<Fou
   if (status === 200) return ok(host)
   if (status !== 401 && status !== 403) return unknown(`${host} answered ${status} to GET /v2/`)
   return failed(`${host} does not take the token (${status})`, 'Correct TARMAC_FLY_TOKEN.')
+}
+
+/** Nothing needs it. Whether Fly's registry has it is not documented. Source: fly.md 12. */
+async function tags({ call }: Registry, of: string, signal: AbortSignal): Promise<Found> {
+  const { status } = await call('GET', `${of}/tags/list`, { signal })
+  return ok(status === 200 ? 'the registry lists tags' : `the registry lists none (${status})`)
 }
 
 /** Begins an upload and cancels it: this needs the right to push, and leaves nothing. */

@@ -8,6 +8,7 @@ import type { Commands } from '../commands/commands.ts'
 import type { ServerDeps } from './deps.ts'
 import { sendProblem } from './problem.ts'
 import { changeApp, readApp } from './routes/apps.ts'
+import { addCacheRoutes } from './routes/cache.ts'
 import { cancelDeployment } from './routes/cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './routes/create-deployment.ts'
 import { deployAndFollow } from './routes/deploy.ts'
@@ -50,6 +51,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   app.post(routes.deployments, createDeployment(commands, server))
   app.get(routes.deployments, listDeployments(commands))
   app.delete(routes.app, removeApp(commands))
+  addCacheRoutes(app, commands)
   app.get(routes.drift, readDrift(commands))
   app.get(routes.releases, listReleases(commands))
   app.get(routes.release, readRelease(commands))

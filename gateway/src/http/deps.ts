@@ -22,6 +22,8 @@ export type ServerDeps = {
   assertAccepting(upload: { announcedBytes: number; arrivedBytes: () => number }): Disposable | void
   /** The gateway's settings for apps without their own. */
   appDefaults: OwnSettings
+  /** What the gateway found out about an app that needs its owner’s attention. */
+  appWarnings?(app: string): string[]
   readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
   /** If empty, every caller is allowed. */
   tokens: readonly string[]

@@ -7,7 +7,7 @@ import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { DiskWatch } from '../host/disk/disk-watch.ts'
 import type { LookupNetwork } from '../isolation/planner-network.ts'
-import { PlanCache } from '../railpack/plan-cache.ts'
+import type { PlanCache } from '../railpack/plan-cache.ts'
 import type { PlannedSource, Planner } from '../railpack/plan-request.ts'
 import type { Mirror } from '../mirror/mirror.ts'
 import type { Registry } from '../registry/registry.ts'
@@ -23,7 +23,7 @@ type StepDeps = {
   buildkit: Buildkit
   registry: Registry
   mirror: Mirror
-  store: Pick<DeploymentStore, 'find' | 'list' | 'imageOf' | 'releases'>
+  store: Pick<DeploymentStore, 'find' | 'list' | 'imageOf' | 'releases' | 'caches'>
   fly: MachinesApi
   deployer: Deployer
   disk: DiskWatch
@@ -33,8 +33,7 @@ type Settings = BuildSettings & {
   /** Throws unless the isolation of build steps is proven. */
   assertIsolated: (signal: AbortSignal) => Promise<void>
   region: string
-  /** Folder of the plan cache. */
-  plansDir: string
+  plans: PlanCache
   /** The network in which the planner looks up versions; null: none. */
   lookups: LookupNetwork | null
   /** What to do with public addresses that an app has after a deploy. */
@@ -44,7 +43,6 @@ type Settings = BuildSettings & {
 /** Makes the steps of a deployment. */
 export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSource> {
   const { vault, sources, disk } = deps
-  const plans = new PlanCache(settings.plansDir, settings.key)
 
   const fetch: Steps['fetch'] = async ({ source }) => {
     if (!source) throw new Problem('internal', 'This deployment has no source.')
@@ -54,7 +52,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
   return {
     secrets: (deployment) => vault.open(deployment),
     fetch,
-    analyze: (input) => analyze(input, { ...deps, ...settings, plans }),
+    analyze: (input) => analyze(input, { ...deps, ...settings }),
 
     async build(input) {
       const { desired, signal } = input

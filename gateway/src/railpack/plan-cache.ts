@@ -42,6 +42,20 @@ export class PlanCache implements PlanStore {
     await this.#evict()
   }
 
+  /** Removes the plans of an app. Returns how many. */
+  async forget(app: string): Promise<number> {
+    const own = (await readdir(this.#dir).catch(() => [])).filter((name) =>
+      name.startsWith(this.#prefixOf(app)),
+    )
+    for (const name of own) await rm(join(this.#dir, name), { force: true })
+    return own.length
+  }
+
+  /** Begins the names of an app's files. */
+  #prefixOf(app: string): string {
+    return `${createHmac('sha256', this.#key).update(app).digest('hex').slice(0, 16)}-`
+  }
+
   /**
    * A keyed hash: the values of variables may be secrets, and a hash without a key could be
    * guessed.
@@ -59,10 +73,8 @@ export class PlanCache implements PlanStore {
       build,
       secrets,
     ]
-    return join(
-      this.#dir,
-      createHmac('sha256', this.#key).update(JSON.stringify(question)).digest('hex'),
-    )
+    const hash = createHmac('sha256', this.#key).update(JSON.stringify(question)).digest('hex')
+    return join(this.#dir, this.#prefixOf(app) + hash)
   }
 
   /** Removes the least recently used plans until the rest is within the limits. */

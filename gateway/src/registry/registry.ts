@@ -74,6 +74,14 @@ export class Registry {
   }
 
   /**
+   * Whether the registry has a manifest. Throws `registry-denied` when it refuses the login: then
+   * nothing is known.
+   */
+  async has(repository: string, reference: string, signal: AbortSignal): Promise<boolean> {
+    return (await this.#request({ method: 'HEAD', repository, reference }, signal)) !== null
+  }
+
+  /**
    * Puts a manifest under a tag. The repository must already have everything that the manifest
    * names.
    */

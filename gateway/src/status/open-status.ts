@@ -1,7 +1,9 @@
+import { retry } from '#api/flow/retry.ts'
 import { guestSize, type GuestSize } from '#api/status/machine.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Awake } from '../awake/awake.ts'
+import type { BuildCache } from '../buildkit/cache/build-cache.ts'
 import type { StatusDeps, StatusReaders } from '../commands/status.ts'
 import type { Config } from '../config.ts'
 import { costReader, rateNow } from './cost.ts'
@@ -10,8 +12,10 @@ import { readSpace } from '../host/disk/disk-space.ts'
 import type { DiskWatch } from '../host/disk/disk-watch.ts'
 import { gatewayVersion } from '../host/gateway-version.ts'
 import { type OwnMachine, ownMachine } from '../host/own-machine.ts'
+import type { ImageWatch } from '../kept-images/image-watch.ts'
 import type { Mirror } from '../mirror/mirror.ts'
 import { sizesStatus } from '../sizes.ts'
+import type { GrowthWatch } from '../volume-growth/growth-watch.ts'
 import type { Versions } from '../versions/versions.ts'
 
 export type StatusParts = {
@@ -21,18 +25,22 @@ export type StatusParts = {
   versions: Pick<Versions, 'facts'>
   awake: Pick<Awake, 'status'>
   mirror: Pick<Mirror, 'status'>
+  buildkit: { cache: Pick<BuildCache, 'usage'> }
+  images: Pick<ImageWatch, 'status'>
+  stopping: AbortSignal
+  growth: Pick<GrowthWatch, 'status'>
 }
 
 /** The parts of `GET /v1/status`. Another part adds a line to `readers`. */
 export function openStatus(parts: StatusParts, config: Config): StatusDeps {
-  const { disk, fly, versions, awake, mirror } = parts
+  const { disk, fly, versions, awake, mirror, buildkit, images, growth } = parts
   const store = parts.store.status
   const own = ownMachine(config.machine)
 
   let size: GuestSize | null = null
   const priced = () => ({ table: config.prices, size, region: config.machine.region })
   const findSize = async () => {
-    size = await sizeOf(own, fly)
+    size = await sizeOf(own, fly, parts.stopping)
     store.useRate(rateNow(priced()))
   }
   findSize().catch(() => null) // the gateway has stopped meanwhile
@@ -48,9 +56,11 @@ export function openStatus(parts: StatusParts, config: Config): StatusDeps {
     async disk() {
       const space = await readSpace(config.buildkit.root)
       const { freeBytes, sizeBytes } = space ?? { freeBytes: 0, sizeBytes: 0 }
-      return { ...disk.state(), freeBytes, sizeBytes }
+      return { ...disk.state(), freeBytes, sizeBytes, growth: growth.status }
     },
     versions: () => versions.facts(),
+    cache: () => buildkit.cache.usage(),
+    images: () => images.status,
     sizes: async () => sizesStatus(config, await readSpace(config.buildkit.root)),
     awake: () => awake.status(),
     mirror: () => mirror.status(),
@@ -60,14 +70,20 @@ export function openStatus(parts: StatusParts, config: Config): StatusDeps {
 }
 
 const sizeMs = 30_000
+const sizePauseMs = 60_000
 
-/** Asks Fly once for the size of the machine: it changes only with a restart. Null: not known. */
+/**
+ * Asks Fly for the size of the machine, until it answers: only a restart changes the size. Null: the
+ * machine is not one of Fly's, or Fly does not say its size.
+ */
 async function sizeOf(
   own: Promise<OwnMachine | null>,
   fly: Pick<MachinesApi, 'machine'>,
+  stopping: AbortSignal,
 ): Promise<GuestSize | null> {
   const machine = await own
-  const found =
-    machine && (await fly.machine(machine, AbortSignal.timeout(sizeMs)).catch(() => null))
-  return guestSize(found?.config?.guest)
+  if (!machine) return null
+  const ask = () => fly.machine(machine, AbortSignal.any([stopping, AbortSignal.timeout(sizeMs)]))
+  const policy = { isRetryable: () => true, pauseMs: () => sizePauseMs }
+  return guestSize((await retry(ask, policy, stopping))?.config?.guest)
 }

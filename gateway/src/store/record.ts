@@ -199,3 +199,5 @@ function readBody(text: string): Body | null {
   const body = found && { ...emptyBody(), ...found }
   return body && isBody(body) ? body : null
 }
+
+export const toFound = (row: Row | null): Deployment | null => row && toDeployment(row)

@@ -26,7 +26,7 @@ import { createDeployment, refuseBusyLane } from './create-deployment.ts'
 import { dropLogs } from './log-retention.ts'
 import { openDatabase } from './open-database.ts'
 import { expireQueued, publishQueuePositions, requestCancel } from './queue.ts'
-import { memberOf, type Row, toDeployment } from './record.ts'
+import { memberOf, type Row, toDeployment, toFound } from './record.ts'
 import { endLife, recoverLeft, startLife } from './recovery.ts'
 import type { Holder } from './rows/deployment-rows.ts'
 import { findByKey, pageOfKey } from './rows/request-keys.ts'
@@ -58,6 +58,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly #tables: Tables
   readonly releases
   readonly rollouts
+  readonly caches
   readonly status
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
@@ -68,6 +69,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.#tables = openTables(db, { time, transaction: this.#transaction })
     this.releases = this.#tables.releases
     this.rollouts = this.#tables.rollouts
+    this.caches = this.#tables.caches
     this.status = openStatusStore(this.#tables)
   }
 
@@ -234,5 +236,3 @@ class SqliteStore implements DeploymentStore, SecretStore {
     })
   }
 }
-
-const toFound = (row: Row | null): Deployment | null => row && toDeployment(row)

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { Notices } from './notices.ts'
 import { AppRows } from './rows/app-rows.ts'
+import { CacheRows } from './rows/cache-rows.ts'
 import { CostRows } from './rows/cost-rows.ts'
 import { CrashRows } from './rows/crash-rows.ts'
 import { DeploymentRows } from './rows/deployment-rows.ts'
@@ -44,5 +45,6 @@ export function openTables(db: DatabaseSync, tools: StoreTools) {
     suspects,
     rollouts,
     sources,
+    caches: new CacheRows(db, tools),
   }
 }

@@ -226,7 +226,7 @@ test('doctor shows both sides, fails when one thing failed, and saves a support 
   expect(first.code).toBe(1)
   expect(first.out).toContain(`  ok         gateway: ${gateway.url} answers in `)
   expect(first.out).toContain('network\n  failed     clock: 3 s ahead\n')
-  expect(first.out).toMatch(/2 ok, 1 failed, 1 not known\n$/)
+  expect(first.out).toMatch(/3 ok, 1 failed, 1 not known\n$/)
   const saved = gunzipSync(readFileSync(file)).toString()
   for (const name of ['doctor.txt', 'client.json', 'client.txt'])
     expect(saved).toContain(`tarmac-support/${name}`)

@@ -1,13 +1,17 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { mkdtempSync, readdirSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { Problem } from '#api/problem.ts'
 import { DeploymentOptions } from '#api/options.ts'
 import { BuilderApi } from '#fly/builder-api.ts'
 import { readConfig } from '../../../gateway/src/config.ts'
+import { askOwnGateway } from '../../../gateway/src/doctor/ask-own-gateway.ts'
+import { readArguments, runDoctor } from '../../../gateway/src/doctor/run-doctor.ts'
+import { authorization, startHttp, token } from '../http/start-http.ts'
 import { bundleFiles } from '../../../gateway/src/doctor/bundle-files.ts'
 import { runProbes } from '#api/doctor/run-probes.ts'
 import type { DoctorParts } from '../../../gateway/src/doctor/doctor-parts.ts'
@@ -98,13 +102,15 @@ test('whether the token may push is tried by an upload that is cancelled', async
     'GET /v2/': [200],
     'POST /v2/shop/blobs/uploads/': [202, { location: '/v2/shop/blobs/uploads/1' }],
     'DELETE /v2/shop/blobs/uploads/1': [204],
+    'GET /v2/shop/tags/list': [200],
   })
   const parts = partsOf(registry.host)
   expect(await linesOf(registryProbes(parts, { app: 'shop', push: false }))).toEqual([
     `login ok: ${registry.host}`,
     `push ok: the token may push to ${registry.host}/shop; an empty upload was begun and cancelled`,
+    'list of tags ok: the registry lists tags',
   ])
-  expect(registry.calls).toHaveLength(3)
+  expect(registry.calls).toHaveLength(4)
   expect(await linesOf(registryProbes(parts, { app: 'blog', push: false }))).toContain(
     `push failed: ${registry.host} has no repository blog (404)`,
   )
@@ -123,6 +129,7 @@ test('a registry that refuses the token', async () => {
   ).toEqual([
     `login failed: ${registry.host} does not take the token (401)`,
     `push failed: the token may not push to ${registry.host}/shop (403)`,
+    'list of tags ok: the registry lists none (404)',
   ])
 })
 
@@ -210,4 +217,51 @@ test('a support bundle holds no secret that was put into settings, logs, records
   expect(JSON.parse(files['settings.json']!)).toMatchObject({
     secrets: { tokens: '1 set', key: 'set', fly: 'set' },
   })
+})
+
+test('tarmac-gateway doctor asks the gateway of its machine, and says so when none answers', async () => {
+  const findings = [
+    { group: 'g', name: 'n', answer: 'ok' as const, detail: 'fine', next: null, ms: 1 },
+  ]
+  const report = { by: 'gateway' as const, version: '1', at: '', findings }
+  const file = join(mkdtempSync(join(tmpdir(), 'tarmac-doctor-')), 'support.tar.gz')
+  await using http = await startHttp({
+    doctor: async (_caller, { bundle }) => ({ report, files: bundle ? { 'a.txt': 'x' } : null }),
+  })
+  const settings = { TARMAC_TOKENS: token, TARMAC_FLY_API: 'http://127.0.0.1:1' }
+  const run = (port: number, ...args: string[]) =>
+    runDoctor(readConfig({ ...settings, TARMAC_PORT: `${port}` }), readArguments(args))
+
+  expect(await run(http.port)).toEqual({ code: 0, text: 'g\n  ok         n: fine\n\n1 ok' })
+  expect(JSON.parse((await run(http.port, '--json')).text)).toEqual(report)
+  expect((await run(http.port, '--bundle', file)).text).toContain(`The support file is ${file}.`)
+  expect(gunzipSync(readFileSync(file)).toString()).toContain('tarmac-support/a.txt')
+  expect(() => readArguments(['--nonsense'])).toThrow('nonsense')
+
+  const none = await askOwnGateway(
+    readConfig({ ...settings, TARMAC_PORT: '1' }),
+    '/v1/status',
+    null,
+  )
+    .then(() => '')
+    .catch((error: Error) => error.message)
+  expect(none).toMatch(/^no gateway answers at http:\/\/127\.0\.0\.1:1\/v1\/status: /)
+})
+
+test('POST /v1/doctor takes its three options, and nothing else', async () => {
+  const asked: unknown[] = []
+  const report = { by: 'gateway' as const, version: '1', at: '', findings: [] }
+  await using http = await startHttp({
+    doctor: async (_caller, request) => (asked.push(request), { report, files: null }),
+  })
+  const post = (body: string, headers = authorization) =>
+    fetch(`${http.url}/v1/doctor`, { method: 'POST', headers, body })
+  expect(await (await post('{}')).json()).toEqual({ report, files: null })
+  expect((await post('{"push":true,"app":"shop"}')).status).toBe(200)
+  expect(asked).toEqual([
+    { app: null, push: false, bundle: false },
+    { app: 'shop', push: true, bundle: false },
+  ])
+  expect(await (await post('{"puhs":true}')).json()).toMatchObject({ code: 'option-invalid' })
+  expect((await post('{}', { Authorization: 'Bearer wrong' })).status).toBe(401)
 })

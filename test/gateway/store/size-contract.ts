@@ -237,7 +237,7 @@ const writers: Record<string, Record<string, Write>> = {
 const storesNoText = Object.entries({
   DeploymentStore:
     'findByIdempotencyKey unfinished countUnfinished refuseBusyLane find list imageOf onQueueChange claim expireQueued publishQueuePositions renew eventsAfter changed sourcesInUse appSettings dropLogs endLife',
-  ReleaseStore: 'find list newest newestFacts apps isOwnApp forget',
+  ReleaseStore: 'find list newest newestFacts apps images isOwnApp forget',
   RolloutStore: 'findByIdempotencyKey find list unfinished begin made end',
   SecretStore: 'removeSecret secretsOf',
 }).flatMap(([store, methods]) => methods.split(' ').map((method) => `${store}.${method}`))

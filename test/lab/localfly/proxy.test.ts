@@ -90,6 +90,19 @@ test('when all machines sleep, a request starts one and waits for it, unless the
   expect(a.state).toBe('stopped')
 })
 
+test('a request that woke a machine waits while it fails its check, until its program listens', async () => {
+  const a = await machine('a', { state: 'stopped' })
+  const failing = { name: 'servicecheck-00-http-80', output: 'refused', updated_at: '' }
+  a.checks = [{ ...failing, status: 'critical' }]
+  const waiting = page()
+  await expect.poll(() => a.state).toBe('started')
+  await sleep(150)
+  a.checks = [{ ...failing, status: 'passing' }]
+  expect(await waiting).toMatchObject({ status: 200, body: 'a' })
+  a.checks = [{ ...failing, status: 'critical' }]
+  expect((await page()).status).toBe(503)
+})
+
 test('a cordoned machine, one with a failing check and one whose host is lost get no requests', async () => {
   const a = await machine('a')
   const b = await machine('b')

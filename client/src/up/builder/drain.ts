@@ -1,13 +1,14 @@
-import { isObject } from '#api/is-object.ts'
 import { pause } from '#api/flow/retry.ts'
+import { routes } from '#api/routes.ts'
+import { DrainFacts, drainLimits } from '#api/status/drain.ts'
 import { configOf, type Machine } from '#fly/machine.ts'
 import { askInside, parsed } from './ask-inside.ts'
 import type { FlyParts } from '../fly-parts.ts'
 import { portIn } from './machine-config.ts'
 
-const path = '/v1/drain'
-/** The gateway itself stops what runs longer. */
-const drainMs = 660_000
+const path = routes.drain
+/** The gateway itself stops what runs longer than its limit. */
+const drainMs = (drainLimits.usual + 60) * 1000
 const lookMs = 2000
 
 /**
@@ -23,12 +24,13 @@ export async function drain(fly: FlyParts, app: string, machine: Machine): Promi
 
   for (;;) {
     const facts = answer && answer.status < 300 ? parsed(answer.body) : null
-    if (!isObject(facts)) return
-    const { state, running } = facts
+    const read = DrainFacts.safeParse(facts)
+    if (!read.success) return
+    const { state, running } = read.data
     if (state === 'drained') return fly.report(`machine ${machine.id}: drained, nothing runs`)
     if (state !== 'draining' || performance.now() > deadline) return
 
-    const text = `draining: ${String(running)} deployments run`
+    const text = `draining: ${running} deployments run`
     if (text !== seen) fly.report(`machine ${machine.id}: ${text}`)
     seen = text
     await pause(lookMs, fly.signal)

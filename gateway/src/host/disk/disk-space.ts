@@ -36,3 +36,17 @@ export function isShortOfFiles(space: DiskSpace, mark: Watermark, part = 1): boo
   if (sizeFiles === 0) return false // the file system does not count files
   return freeFiles < ('bytes' in mark ? mark.bytes / sizeBytes : mark.share) * sizeFiles * part
 }
+
+/**
+ * The share of the disk to free while nothing is refused: below the high mark at any time, below
+ * the soft mark while no work runs. Null: enough is free.
+ */
+export function calmShare(
+  space: DiskSpace,
+  { high, soft }: { high: Watermark; soft?: Watermark },
+  isIdle: boolean,
+): number | null {
+  const share = (mark: Watermark) => bytesOf(mark, space) / space.sizeBytes
+  if (soft && isIdle && isShort(space, soft)) return share(soft)
+  return isShort(space, high) ? share(high) * 1.1 : null
+}

@@ -4,12 +4,14 @@ import type { Logger } from '../../log.ts'
 import { unlessAborted } from '#api/flow/retry.ts'
 import {
   bytesOf,
+  calmShare,
   type DiskSpace,
   isShort,
   isShortOfFiles,
   readSpace,
   type Watermark,
 } from './disk-space.ts'
+import { GrowingPause } from './growing-pause.ts'
 import { type StopLargest, type Stopped, WorkStopper } from './work-stopper.ts'
 
 export type DiskWatchOptions = {
@@ -21,10 +23,18 @@ export type DiskWatchOptions = {
    * disk without a free inode is full as well.
    */
   low: Watermark
-  /** Above this mark, the disk counts as fine again. */
+  /**
+   * Above this mark, the disk counts as fine again. Below it, the gateway frees space although work
+   * runs.
+   */
   high: Watermark
-  /** Frees space until this much is free. It is never interrupted. */
-  makeRoom: (freeBytes: number) => Promise<void>
+  /** Below this mark, the gateway frees space while no work runs. By default it does not. */
+  soft?: Watermark
+  /**
+   * Frees space until this much is free. It is never interrupted. It is urgent while the gateway
+   * refuses new work.
+   */
+  makeRoom: (freeBytes: number, isUrgent: () => boolean) => Promise<unknown>
   /**
    * Frees more when `makeRoom` was not enough. It runs only while no work is inside. True: it did
    * something disruptive, so the next call waits for a pause that grows.
@@ -38,8 +48,8 @@ type Upload = { announcedBytes: number; arrivedBytes: () => number }
 const pollMs = 500
 /** Share of the low mark. Work is stopped while the gateway can still write its own records. */
 const fullShare = 0.25
-/** Pause between two attempts to free space. */
-const restMs = 10_000
+/** Pauses between two attempts to free space. Calm: nothing is refused. */
+const [restMs, calmRestMs] = [10_000, 10 * 60_000]
 const retryAfterSeconds = 30
 const recentMs = 10_000
 /** Pause between two calls of `makeMoreRoom`. */
@@ -56,9 +66,11 @@ export class DiskWatch {
   readonly #announced = new Set<() => number>()
   #lastLow = Number.NEGATIVE_INFINITY
   #lastTry = Number.NEGATIVE_INFINITY
-  #furtherAfter = Number.NEGATIVE_INFINITY
-  #furtherPauseMs = morePauseMs.first
+  /** A build that fills the disk again and again must not restart the daemon each time. */
+  readonly #furtherPause = new GrowingPause(morePauseMs)
   #making: Promise<void> | undefined
+  /** Frees what costs least, before caches go. */
+  #first: (() => Promise<unknown>) | null = null
 
   static async open(options: DiskWatchOptions): Promise<DiskWatch> {
     const watch = new DiskWatch(options)
@@ -70,6 +82,16 @@ export class DiskWatch {
     this.#options = options
     this.#stopper = new WorkStopper(options.stopLargest, options.log)
     this.#timer = setInterval(() => void this.#look(), pollMs)
+  }
+
+  /** Names a job that frees space and costs nobody anything. It runs before caches are removed. */
+  removeFirst(job: () => Promise<unknown>): void {
+    this.#first = job
+  }
+
+  /** The space at the last look. */
+  get space(): DiskSpace {
+    return this.#space
   }
 
   /** Not ok from the moment free space is below the low mark until it is above the high mark. */
@@ -198,36 +220,30 @@ export class DiskWatch {
       )
 
     this.#tight = tight
-    if (tight && !this.#making && performance.now() - this.#lastTry > restMs) void this.makeRoom()
+    if (this.#making) return
+    const restedMs = performance.now() - this.#lastTry
+    if (tight && restedMs > restMs) void this.makeRoom()
+    const wanted =
+      restedMs > calmRestMs ? calmShare(space, this.#options, this.#stopper.isIdle) : null
+    if (!tight && wanted !== null) void this.makeRoom(wanted)
   }
 
   async #makeRoom(wantedBytes: number): Promise<void> {
     const { makeRoom, makeMoreRoom, log } = this.#options
     const before = this.#space.freeBytes
     try {
-      await makeRoom(wantedBytes)
+      if (this.#first)
+        await this.#first().catch((err: unknown) => log.error({ err }, 'sweep failed'))
+      await makeRoom(wantedBytes, () => this.#tight)
       await this.#look()
-      const mayGoFurther = this.#stopper.isIdle && performance.now() >= this.#furtherAfter
+      const mayGoFurther = this.#stopper.isIdle && this.#furtherPause.isOver
       if (this.#tight && mayGoFurther && (await makeMoreRoom(wantedBytes)) === true)
-        this.#pauseFurther()
+        this.#furtherPause.begin()
     } catch (err) {
       log.error({ err }, 'could not free space on the disk')
     }
 
     await this.#look()
     log.info({ freedBytes: this.#space.freeBytes - before }, 'build caches removed')
-  }
-
-  /**
-   * A build that fills the disk again and again must not restart the daemon each time: others build
-   * with it.
-   */
-  #pauseFurther(): void {
-    const now = performance.now()
-    const isQuiet = now - this.#furtherAfter > morePauseMs.longest
-    this.#furtherPauseMs = isQuiet
-      ? morePauseMs.first
-      : Math.min(this.#furtherPauseMs * 2, morePauseMs.longest)
-    this.#furtherAfter = now + this.#furtherPauseMs
   }
 }

@@ -1,21 +1,23 @@
 import type { RequestHandler } from 'express'
-import { describeSettings, type OwnSettings } from '#api/options/app-settings.ts'
+import { describeSettings } from '#api/options/app-settings.ts'
 import type { Commands } from '../../commands/commands.ts'
+import type { ServerDeps } from '../deps.ts'
 import { callerOf } from '../auth.ts'
 import { jsonBody } from '../body/small-body.ts'
 import { appParam } from '../body/upload.ts'
 
-type Defaults = { appDefaults: OwnSettings; bodyMs?: number }
+type Defaults = Pick<ServerDeps, 'appDefaults' | 'appWarnings' | 'bodyMs'>
 
-/** `GET /v1/apps/{app}`: every setting with its value and its origin. */
+/** `GET /v1/apps/{app}`: every setting with its value and its origin, and warnings about the app. */
 export function readApp(
   { settings }: Pick<Commands, 'settings'>,
-  { appDefaults }: Defaults,
+  { appDefaults, appWarnings = () => [] }: Defaults,
 ): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
     const own = await settings(callerOf(request), app)
-    response.json({ app, settings: describeSettings(own, appDefaults) })
+    const warnings = appWarnings(app)
+    response.json({ app, settings: describeSettings(own, appDefaults), warnings })
   }
 }
 

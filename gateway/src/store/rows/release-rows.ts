@@ -20,6 +20,13 @@ import { type CrashRows, crashesColumn, crashesIn, ReleaseFacts } from './crash-
 const Row = ReleaseFacts.extend({ body: z.string() })
 type Row = z.infer<typeof Row>
 
+const ImageRow = z.object({
+  owner: z.string(),
+  number: z.number(),
+  reference: z.string(),
+  digest: z.string(),
+})
+
 /** `desired` is packed. The deploy engine checks it. */
 const Body = z.object({
   image: ImageFacts,
@@ -36,6 +43,7 @@ export class ReleaseRows implements ReleaseStore {
   readonly #prune
   readonly #upTo
   readonly #newest
+  readonly #images
 
   constructor(
     db: DatabaseSync,
@@ -54,6 +62,11 @@ export class ReleaseRows implements ReleaseStore {
     this.#upTo = db.prepare(
       `SELECT r.*, ${crashesColumn} FROM releases AS r
        WHERE app = ? AND owner = ? AND number <= ? ORDER BY number DESC LIMIT ?`,
+    )
+    this.#images = db.prepare(
+      `SELECT owner, number, body ->> '$.image.reference' AS reference, body ->> '$.image.digest' AS digest
+       FROM releases WHERE app = ? AND json_valid(body) AND body ->> '$.image.digest' IS NOT NULL
+       ORDER BY owner, number DESC`,
     )
     this.#newest = db.prepare(
       `SELECT r.*, ${crashesColumn} FROM releases AS r WHERE app = ?
@@ -101,6 +114,11 @@ export class ReleaseRows implements ReleaseStore {
 
   async newestFacts(app: string) {
     return this.#others.crashes.newestOf(app)
+  }
+
+  async images(app: string) {
+    const rows = readRows(ImageRow, this.#images.iterate(app))
+    return Array.from(rows, (row) => ({ ...row, owner: row.owner || null }))
   }
 
   async apps() {

@@ -1,0 +1,116 @@
+import { spawn } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { expect, test } from 'vitest'
+import { readCommandLine } from '../../../client/src/command-line.ts'
+import { knownGateway } from '../../../client/src/up/known-gateway.ts'
+import { askScript } from '../../../client/src/up/builder/ask-inside.ts'
+import { startHttp, token as gatewayToken } from '../../gateway/http/start-http.ts'
+import { image, startFly, token, type TestFly } from './start-fly.ts'
+
+const main = join(import.meta.dirname, '../../../client/src/main.ts')
+
+/** Runs the client as a user does. */
+async function tarmac(fly: TestFly, args: string[], { env = {}, stdin = '' } = {}) {
+  const given = { PATH: process.env['PATH'], ...fly.env, ...env }
+  const child = spawn(process.execPath, [main, ...args], { env: given })
+  child.stdin.end(stdin)
+  const code = new Promise<number | null>((resolve) => child.once('close', resolve))
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)])
+  return { out, err, code: await code }
+}
+
+test('up prints what to set and how to reach it, the secrets only once; down removes it', async () => {
+  await using fly = await startFly()
+  const up = ['up', '--image', image, '--region', 'fra']
+  const first = await tarmac(fly, up, { env: { FLY_API_TOKEN: token } })
+  expect(first.code, first.err).toBe(0)
+  const secrets = fly.state.apps.get('tarmac-personal')!.secrets
+  expect(first.out).toBe(
+    `TARMAC_GATEWAY=http://tarmac-personal.flycast
+TARMAC_TOKEN=${secrets['TARMAC_TOKENS']!.value}
+TARMAC_SECRETS_KEY=${secrets['TARMAC_SECRETS_KEY']!.value}
+`,
+  )
+  for (const words of ['wg-quick up', 'fly proxy 8080:80 --app tarmac-personal', 'from CI'])
+    expect(first.err).toContain(words)
+  expect(first.err).not.toContain(token)
+
+  const again = await tarmac(fly, [...up, '--token', '-', '--json'], { stdin: `${token}\n` })
+  const result = JSON.parse(again.out.trim().split('\n').at(-1)!)
+  expect(result).toMatchObject({
+    type: 'result',
+    exitCode: 0,
+    appName: 'tarmac-personal',
+    port: 80,
+  })
+  expect(again.out).not.toContain(secrets['TARMAC_TOKENS']!.value)
+
+  const kept = await tarmac(fly, ['down'], { env: { FLY_API_TOKEN: token } })
+  expect(kept.err).toContain('the app tarmac-personal stays without machines')
+  expect(fly.inventory()).toMatchObject({ machines: [], volumes: ['fra 50 GB'] })
+  const gone = await tarmac(fly, ['down', '--delete-volume'], { env: { FLY_API_TOKEN: token } })
+  expect(gone.err).toMatch(/destroyed, with volume vol_\w+ \(50 GB\)/)
+  expect(fly.inventory()).toEqual({ apps: [], machines: [], volumes: [] })
+  const none = await tarmac(fly, ['down'], { env: { FLY_API_TOKEN: token } })
+  expect(none).toMatchObject({ code: 0, err: expect.stringContaining('no builder') as string })
+}, 60_000)
+
+test('a missing or wrong token is explained before anything is made', async () => {
+  await using fly = await startFly()
+  const missing = await tarmac(fly, ['up'])
+  expect(missing).toMatchObject({ code: 3, out: '' })
+  expect(missing.err).toContain('export FLY_API_TOKEN="$(fly tokens create org ORG)"')
+
+  const wrong = await tarmac(fly, ['up'], { env: { FLY_API_TOKEN: 'nonsense' } })
+  expect(wrong.code).toBe(69)
+  expect(wrong.err).toContain('Fly does not take the token (Authenticate: token validation error)')
+
+  const env = { FLY_API_TOKEN: token }
+  const other = await tarmac(fly, ['up', '--org', 'acme', '--image', image], { env })
+  expect(other.err).toContain('The token does not reach the organisation acme (unauthorized)')
+  expect(other.err).toContain('Nothing was made.')
+  expect(fly.inventory().apps).toEqual([])
+}, 60_000)
+
+test.each([
+  [['up', '--size', 'huge'], /--size: A size is one of Fly’s/],
+  [['up', '--size', 'performance-2x:1gb'], /performance-2x has 4096 to 16384 MB of memory/],
+  [['up', '--volume', '0'], /--volume is given in GB/],
+  [['up', '--env', 'FLY_REGION=fra'], /Fly sets the names that begin with FLY_/],
+  [['up', '--network', '9'], /--network is given a letter/],
+])('%s is refused', (args, words) => {
+  expect(() => readCommandLine(args, { FLY_API_TOKEN: 'x' })).toThrow(words)
+})
+
+test('other commands use the file of the one builder that this computer knows', async () => {
+  await using fly = await startFly()
+  const folder = join(fly.env.XDG_CONFIG_HOME, 'tarmac')
+  mkdirSync(folder, { recursive: true })
+  const write = (app: string) =>
+    writeFileSync(
+      join(folder, `${app}.env`),
+      `TARMAC_GATEWAY=http://${app}\nTARMAC_TOKEN=t-${app}\n`,
+    )
+  expect(knownGateway({}, fly.env)).toEqual({ gateway: null, token: '' })
+  write('a')
+  expect(knownGateway({}, fly.env)).toEqual({ gateway: 'http://a', token: 't-a' })
+  // The token of a file goes to no other gateway.
+  const set = { ...fly.env, TARMAC_GATEWAY: 'http://other' }
+  expect(knownGateway({}, set)).toEqual({ gateway: 'http://other', token: '' })
+  write('b')
+  expect(() => knownGateway({}, fly.env)).toThrow(/knows a, b/)
+  expect(knownGateway({ app: 'b' }, fly.env)).toEqual({ gateway: 'http://b', token: 't-b' })
+})
+
+test('the question inside a machine finds a real gateway, with a token from the environment alone', async () => {
+  await using http = await startHttp()
+  const script = askScript({ port: Number(new URL(http.url).port), path: '/readyz' })
+  expect(script).not.toContain(gatewayToken)
+  const env = { PATH: process.env['PATH'], TARMAC_TOKENS: gatewayToken }
+  const child = spawn('node', ['-e', script], { env })
+  const said = JSON.parse(await text(child.stdout))
+  expect(said).toMatchObject({ status: 200 })
+  expect(JSON.parse(said.body)).toMatchObject({ ready: true, parts: expect.anything() as object })
+})
