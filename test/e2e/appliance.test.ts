@@ -93,7 +93,8 @@ async function stopsWhenIdle(appliance: Appliance): Promise<void> {
   const exit_event = { exit_code: 0, requested_stop: false, restarting: false }
   expect(end).toMatchObject({ type: 'exit', request: { exit_event } })
 
-  await appliance.set({ TARMAC_IDLE_STOP: 'off' })
+  await appliance.set({ TARMAC_IDLE_STOP: 'off' }) // it stays stopped
+  await appliance.reaches('stopped')
   const { status } = await readPage(lab, app, { timeoutMs: 60_000 })
   expect(status).toBe(401) // it has no token
   await appliance.ready()
