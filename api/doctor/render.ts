@@ -16,9 +16,15 @@ export function renderFindings(findings: readonly Finding[]): string {
 }
 
 function renderFinding({ name, answer, detail, next }: Finding): string[] {
-  const line = `  ${words[answer].padEnd(9)}  ${name}: ${detail.replaceAll(/\s*\n\s*/g, ' ')}`
+  const line = `  ${words[answer].padEnd(9)}  ${name}: ${inOneLine(detail)}`
   return next === null ? [line] : [line, `             next: ${next}`]
 }
+
+const inOneLine = (text: string): string =>
+  text
+    .split('\n')
+    .map((line) => line.trim())
+    .join(' ')
 
 /** `12 ok, 1 warning, 1 failed, 2 not known` */
 export function summary(findings: readonly Finding[]): string {

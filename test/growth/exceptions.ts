@@ -9,7 +9,6 @@ export const exceptions: Record<string, string> = {
   'gateway/src/http/routes/doctor.ts › examineGateway':
     'reads by jsonObject, which has its row, and three fields of it',
   'api/status/prices.ts › PriceTable': 'the operator sets it',
-  'api/status/render.ts › renderStatus': 'renders in the client what the user’s own gateway says',
   'api/doctor/render.ts › renderFindings':
     'renders what our own probes found, by visible, which has its row',
   'gateway/src/settings/': 'the operator sets it',
@@ -20,6 +19,9 @@ export const exceptions: Record<string, string> = {
   'gateway/src/mirror/forward.ts › forward':
     'reads the path and headers of a request of our own build daemon, 16 KiB at most',
   'gateway/src/mirror/mirror-failure.ts › mirrorFailure': 'reads the code of an error of Node',
+  'gateway/src/kept-images/image-watch.ts › ImageWatch':
+    'reads what the gateway itself has written, and answers of the registry by Registry',
+  'gateway/src/privileged/': 'reads what the gateway’s own processes send, by schemas',
   'gateway/src/versions/':
     'reads what programs, npm and files of the image say, not what a stranger says',
   'gateway/src/sbom/': 'reads what dpkg and npm have written on this machine',

@@ -32,8 +32,12 @@ export function installedDebianPackages(): DebianPackage[] {
 
 /** The distribution of this machine as a package URL names it: `debian-13`. */
 export function distribution(): { id: string; name: string } {
-  const release = textOf('/etc/os-release')
-  const field = (key: string) => new RegExp(`^${key}="?([^"\n]*)`, 'm').exec(release)?.[1] ?? ''
+  const lines = textOf('/etc/os-release').split('\n')
+  const field = (key: string) =>
+    lines
+      .find((line) => line.startsWith(`${key}=`))
+      ?.slice(key.length + 1)
+      .replaceAll('"', '') ?? ''
   const id = field('ID') || 'debian'
   return { id, name: [id, field('VERSION_ID')].filter(Boolean).join('-') }
 }

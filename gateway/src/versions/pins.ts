@@ -39,7 +39,7 @@ export function fullName(image: string): string {
   const [first = ''] = image.split('/')
   const hasHost = image.includes('/') && /[.:]|^localhost$/.test(first)
   const named = hasHost ? image : `docker.io/${image.includes('/') ? image : `library/${image}`}`
-  return /:[^/]+$/.test(named) ? named : `${named}:latest`
+  return named.slice(named.lastIndexOf('/')).includes(':') ? named : `${named}:latest`
 }
 
 /** The digest of each pinned image, by its full name. */

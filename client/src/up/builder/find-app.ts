@@ -30,13 +30,20 @@ export async function findApp(fly: FlyParts, choice: AppChoice): Promise<App | n
   if (choice.app) return findNamed(fly, { ...choice, app: choice.app })
 
   const { org, network } = choice
-  const pattern = new RegExp(`^${nameFor(choice)}(-[0-9a-f]{${suffixBytes * 2}})?$`)
+  const base = nameFor(choice)
+  const isOurs = (name: string) => name === base || isSuffixed(name, base)
   const candidates = (await fly.builder.apps(org, fly.signal))
-    .filter((app) => pattern.test(app.name) && networkOf(app) === (network ?? defaultNetwork))
+    .filter((app) => isOurs(app.name) && networkOf(app) === (network ?? defaultNetwork))
     .toSorted((a, b) => a.name.length - b.name.length || a.name.localeCompare(b.name))
   for (const app of candidates) if ((await ownerOf(fly, app.name)) !== 'other') return app
   return null
 }
+
+/** Whether the name is `base` with the suffix of `up`. */
+const isSuffixed = (name: string, base: string): boolean =>
+  name.length === base.length + 1 + suffixBytes * 2 &&
+  name.startsWith(`${base}-`) &&
+  /^[\da-f]+$/.test(name.slice(base.length + 1))
 
 async function findNamed(
   fly: FlyParts,
