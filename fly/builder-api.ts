@@ -33,6 +33,7 @@ const Said = z.object({
   stderr: z.string().nullish(),
 })
 export type Said = z.infer<typeof Said>
+const Extended = z.object({ needs_restart: z.boolean().nullish() })
 const Snapshot = z.object({
   id: z.string(),
   created_at: z.string().nullish(),
@@ -132,10 +133,16 @@ export class BuilderApi {
   }
 
   /** Volumes cannot shrink. */
-  async extendVolume(app: string, id: string, sizeGb: number, signal: AbortSignal): Promise<void> {
+  async extendVolume(
+    app: string,
+    id: string,
+    sizeGb: number,
+    signal: AbortSignal,
+  ): Promise<{ needsRestart: boolean }> {
     const path = `/apps/${app}/volumes/${id}/extend`
-    const call = { method: 'PUT', path, action: 'extend-volume', id, answer: ignored } as const
-    await this.#calls.call({ ...call, body: { size_gb: sizeGb } }, signal)
+    const call = { method: 'PUT', path, action: 'extend-volume', id, answer: Extended } as const
+    const answer = await this.#calls.call({ ...call, body: { size_gb: sizeGb } }, signal)
+    return { needsRestart: answer.needs_restart ?? false }
   }
 
   /** Newest first. */

@@ -12,7 +12,7 @@ const floors = [
   ['privileged'],
   ['gateway'],
   ['status'],
-  ['housekeeping', 'kept-images', 'readiness', 'sizes', 'volume'],
+  ['housekeeping', 'kept-images', 'readiness', 'sizes', 'volume', 'volume-growth'],
   ['http'],
   ['pipeline'],
   ['doctor'],

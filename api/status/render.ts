@@ -68,7 +68,7 @@ export function durationText(seconds: number): string {
 
 function awakeText({ holds, idleSince, idleStopSeconds }: AwakeStatus, at: string): string {
   const named = holds.map(({ name, count }) =>
-    count === 1 ? `1 ${name.replace(/s$/, '')}` : `${count} ${name}`,
+    count === 1 ? `1 ${name.slice(0, -1)}` : `${count} ${name}`,
   )
   const idle = idleSince === null ? null : (Date.parse(at) - Date.parse(idleSince)) / 1000
   const now = [

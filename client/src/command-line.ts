@@ -6,7 +6,7 @@ import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
 import { appName, asOptions, wrongUse } from './option.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
-import { type DownCommand, readUp, type UpCommand } from './up/read-up.ts'
+import { type DownCommand, readUp, type UpCommand, type UpgradeCommand } from './up/read-up.ts'
 import { knownGateway } from './up/known-gateway.ts'
 
 export type FollowCommand = Connection & { name: 'follow'; id: string; show: Show }
@@ -34,6 +34,7 @@ export type Command =
   | UpkeepCommand
   | UpCommand
   | DownCommand
+  | UpgradeCommand
   | { name: 'help' }
   | { name: 'version' }
 
@@ -44,7 +45,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   const [name, ...args] = positionals
   if (values.help || name === undefined || name === 'help') return { name: 'help' }
 
-  if ((name === 'up' || name === 'down') && args.length === 0) return readUp(name, values, env)
+  const isOnFly = name === 'up' || name === 'down' || name === 'upgrade'
+  if (isOnFly && args.length === 0) return readUp(name, values, env)
 
   const connection = readConnection(values, env)
   const { only, step } = values
@@ -86,6 +88,7 @@ const usages: Record<string, string> = {
   restore: 'FILE',
   up: '[OPTIONS]',
   down: '[OPTIONS]',
+  upgrade: '[OPTIONS]',
 }
 
 function readConnection(values: Values, env: NodeJS.ProcessEnv): Connection {

@@ -43,7 +43,7 @@ async function main(argv: string[]): Promise<number> {
 
     if (command.name === 'backup' || command.name === 'restore')
       return await upkeep(command, printer, interrupt.signal)
-    if (command.name === 'up' || command.name === 'down') {
+    if (command.name === 'up' || command.name === 'down' || command.name === 'upgrade') {
       // Loaded only here: no other command needs Fly's API.
       const { onFly } = await import('./up/on-fly.ts')
       return await onFly(command, process.env, printer, interrupt.signal)

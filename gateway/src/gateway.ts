@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Awake } from './awake/awake.ts'
 import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
-import { openBuildDisk, openBuildkit } from './buildkit/open-buildkit.ts'
+import { openBuildDisk, openBuildkit, refreshLimits } from './buildkit/open-buildkit.ts'
 import type { Commands } from './commands/commands.ts'
 import { Drain } from './commands/drain.ts'
 import { openCommands } from './commands/open-commands.ts'
@@ -40,6 +40,7 @@ import { Vault } from './secrets/vault.ts'
 import { openStatus } from './status/open-status.ts'
 import { addAnswers, findVersions } from './versions/at-start.ts'
 import { openRecords, openVolume } from './volume.ts'
+import { openGrowth } from './volume-growth/open-growth.ts'
 
 /** What every part is opened with. `opening` closes them in the opposite order. */
 type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack; awake: Awake }
@@ -102,7 +103,7 @@ function openFly({ config, log, opening }: Opening) {
 /** The build daemon, its disk, and the planner. */
 async function openBuilder(
   { config, log, opening }: Opening,
-  { key, registry }: { key: Uint8Array; registry: Registry },
+  { key, registry, fly }: { key: Uint8Array; registry: Registry; fly: MachinesApi },
 ) {
   const versions = await findVersions(config, miseFolder)
   const mirror = await openMirror(config, registry, log, opening)
@@ -118,7 +119,9 @@ async function openBuilder(
   await addAnswers(versions, { planner: planner(), daemon: daemonAnswer }, log)
   log.info({ sandbox: await sandboxKind() }, 'sandbox of the planner')
   const plans = new PlanCache(join(config.data, 'plans'), key)
-  return { ...mirror, buildkit, daemonId, disk, lookups, planner, plans, versions }
+  const refresh = () => refreshLimits({ buildkit, daemon })
+  const growth = opening.use(openGrowth(config, { fly, refreshLimits: refresh }, log, opening))
+  return { ...mirror, buildkit, daemonId, disk, growth, lookups, planner, plans, versions }
 }
 
 type Parts = Awaited<ReturnType<typeof openVolume>> &

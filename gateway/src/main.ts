@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs'
 import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
+import { problems } from '#api/problem/codes.ts'
 import { routes } from '#api/routes.ts'
 import { visibleJson } from '#api/text/visible-text.ts'
-import { ConfigError, readConfig } from './config.ts'
+import { type Config, ConfigError, readConfig } from './config.ts'
 import { gatewayVersion } from './host/gateway-version.ts'
 import { serveFirst } from './host/priority.ts'
 import { usePrivileged } from './host/privileged/ask.ts'
@@ -23,12 +24,12 @@ tarmac-gateway sbom           print the list of packages in this image (CycloneD
 /** The commands with a file, and without one. Each returns what it prints. */
 const withFile: Record<string, (file: string) => string> = {
   backup(file) {
-    const { data } = readConfig(process.env)
+    const { data } = asGateway()
     backup(data, file)
     return `The records of ${data} are in ${file}.`
   },
   restore(file) {
-    const { previous } = restore(readConfig(process.env).data, file)
+    const { previous } = restore(asGateway().data, file)
     return `The records of ${file} are restored${previous ? `; the previous records are in ${previous}` : ''}.`
   },
 }
@@ -47,7 +48,7 @@ try {
   if (error instanceof ConfigError) end(error.message, 2)
   if (error instanceof Problem) {
     // 2: to start again would change nothing, so `keep-running.sh` does not.
-    const code = error.code === 'version-too-old' ? 2 : 1
+    const code = command === undefined && !problems[error.code].retry ? 2 : 1
     end([error.message, error.cause].filter(Boolean).join('\n'), code)
   }
   throw error
@@ -96,6 +97,16 @@ async function serve(): Promise<never> {
 async function readStatus(): Promise<string> {
   const { askOwnGateway } = await import('./doctor/ask-own-gateway.ts')
   return visibleJson(await askOwnGateway(readConfig(process.env), routes.status, null))
+}
+
+/** Root's files on the volume would be closed to the gateway, so root becomes the gateway's user. */
+function asGateway(): Config {
+  const config = readConfig(process.env)
+  if (config.uid !== 0 && process.getuid?.() === 0) {
+    process.setgid?.(config.uid)
+    process.setuid?.(config.uid)
+  }
+  return config
 }
 
 /** The image has it as a file, which its build made. Elsewhere it is made now. */

@@ -18,9 +18,14 @@ type Opening = Pick<Config, 'data' | 'source'> & { log: Logger; opening: AsyncDi
  * Locks the volume for this gateway, and ends a restore that has begun. Returns the volume's key,
  * and the ballast for when the disk is full.
  */
-export async function openVolume({ data, log, opening }: Omit<Opening, 'source'>) {
+export async function openVolume({
+  data,
+  goBackTo,
+  log,
+  opening,
+}: Omit<Opening, 'source'> & Pick<Config, 'goBackTo'>) {
   await mkdir(data, { recursive: true })
-  const { restored } = opening.use(takeVolume(data))
+  const { restored } = opening.use(takeVolume(data, goBackTo))
   if (restored) log.warn(restored, 'records restored from a backup; the earlier ones are kept')
 
   // Expendable: `spool` holds interrupted uploads, `plans` holds plans that can be made again.

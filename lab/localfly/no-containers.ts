@@ -32,6 +32,8 @@ export class NoContainers implements Containers {
    */
   readonly processes = new Map<string, string>()
   readonly hostAddress = '127.0.0.1'
+  /** Shell commands that were run in machines of a gateway. They do nothing. */
+  readonly commands: string[] = []
   readonly #running = new Map<string, Running>()
   /** Programs that ended: commands may still ask for their exits. */
   readonly #subnet = `127.${64 + (process.pid % 128)}.${made++ % 256}`
@@ -73,6 +75,10 @@ export class NoContainers implements Containers {
       const args = command.slice(1).map((word) => inFolder(word, root))
       const { status, stdout, stderr } = spawnSync(command[0]!, args, { encoding: 'utf8' })
       return { exit_code: status ?? 1, exit_signal: 0, stdout, stderr }
+    }
+    if (command[0] === 'sh' && spec.image.includes('tarmac')) {
+      this.commands.push(command.at(-1)!)
+      return { exit_code: 0, exit_signal: 0, stdout: '', stderr: '' }
     }
     if (command[0] !== 'node')
       return { exit_code: 127, exit_signal: 0, stdout: '', stderr: 'not found' }
@@ -121,9 +127,14 @@ function serve(spec: RunSpec, program: Program): Server {
   const server = createServer((request, response) => {
     const isKnown = request.headers.authorization === `Bearer ${env['TARMAC_TOKENS']}`
     const isReady = program === 'good' && isKnown && Boolean(env['TARMAC_SECRETS_KEY'])
-    const ok = request.url === '/healthz' || (request.url === '/readyz' && isReady)
+    const reads = ['/readyz', '/v1/rollouts', '/v1/status']
+    const ok = request.url === '/healthz' || (reads.includes(request.url ?? '') && isReady)
     response.writeHead(ok ? 200 : request.url === '/readyz' ? 503 : 404)
-    response.end(JSON.stringify(ok ? { ready: true } : { detail: 'fly: Fly refuses the token' }))
+    response.end(
+      JSON.stringify(
+        ok ? { ready: true, version: spec.image } : { detail: 'fly: Fly refuses the token' },
+      ),
+    )
   })
   return server.listen(portOf(spec), address)
 }

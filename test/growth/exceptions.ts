@@ -15,6 +15,11 @@ export const exceptions: Record<string, string> = {
   'gateway/src/settings/': 'the operator sets it',
   'api/flow/crash-point.ts': 'tests set it',
   'gateway/src/store/': 'reads what the gateway itself has written; the writers have their limits',
+  'gateway/src/mirror/answer-text.ts › answerText':
+    'reads 16 KiB of an answer of the mirror at most, by linear expressions',
+  'gateway/src/mirror/forward.ts › forward':
+    'reads the path and headers of a request of our own build daemon, 16 KiB at most',
+  'gateway/src/mirror/mirror-failure.ts › mirrorFailure': 'reads the code of an error of Node',
   'gateway/src/versions/':
     'reads what programs, npm and files of the image say, not what a stranger says',
   'gateway/src/sbom/': 'reads what dpkg and npm have written on this machine',

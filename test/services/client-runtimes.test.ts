@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startSmallFly } from '../../lab/localfly/start-small.ts'
 import { clientRuntimes } from '../../lab/ready.ts'
 import { startHttp, token, toLive } from '../gateway/http/start-http.ts'
 
@@ -66,4 +67,26 @@ test.each([
   await http.store.advance(holder, 'deploying', 'cancelled')
   expect(await asked.code, asked.seen).toBe(130)
   expect(asked.seen).toContain(`Deployment ${id} is cancelled.`)
+})
+
+test.each([
+  ['Node 20', clientRuntimes.path('node20')],
+  ['Bun', clientRuntimes.path('bun')],
+  ['Deno', `${clientRuntimes.path('deno')} run -A`],
+])('the bundle makes and removes a builder on %s', async (_, runtime) => {
+  const dir = mkdtempSync(join(tmpdir(), 'tarmac-up-'))
+  await using fly = await startSmallFly(dir, { token })
+  const image = `registry.fly.io/tarmac@sha256:${'a'.repeat(64)}`
+  const { PATH } = process.env
+  const env = { PATH, HOME: dir, FLY_FLAPS_BASE_URL: fly.flyApi, FLY_API_TOKEN: token }
+  const run = async (args: string) => {
+    const child = spawn('sh', ['-c', `${runtime} ${bundle} ${args}`], { env, stdio: 'ignore' })
+    return await new Promise((resolve) => child.once('close', resolve))
+  }
+
+  expect(await run(`up --region fra --image ${image}`)).toBe(0)
+  expect([...fly.state.machines.values()].map(({ state }) => state)).toEqual(['started'])
+  expect(await run('down --delete-volume')).toBe(0)
+  expect(fly.state.apps.size + fly.state.volumes.size).toBe(0)
+  rmSync(dir, { recursive: true })
 })

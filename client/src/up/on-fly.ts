@@ -1,12 +1,13 @@
 import { Problem } from '#api/problem.ts'
 import type { Printer } from '../print.ts'
 import { down } from './down.ts'
-import type { DownCommand, UpCommand } from './read-up.ts'
+import type { DownCommand, UpCommand, UpgradeCommand } from './read-up.ts'
+import { upgrade } from '../upkeep/upgrade/upgrade.ts'
 import { up } from './up.ts'
 
 /** Runs `tarmac up` or `tarmac down`. Returns the exit code. */
 export async function onFly(
-  command: UpCommand | DownCommand,
+  command: UpCommand | DownCommand | UpgradeCommand,
   env: Record<string, string | undefined>,
   printer: Printer,
   signal: AbortSignal,
@@ -14,6 +15,7 @@ export async function onFly(
   const again = `What was done so far stays. To go on, run tarmac ${command.name} again.`
   try {
     if (command.name === 'up') return await up(command, env, printer, signal)
+    if (command.name === 'upgrade') return await upgrade(command, env, printer, signal)
     return await down(command, env, printer, signal)
   } catch (error) {
     if (signal.aborted) return printer.interrupted({ text: `Stopped. ${again}` })

@@ -16,6 +16,7 @@ export type UpCommand = Which & {
   alwaysOn: boolean | null
   replace: boolean
 }
+export type UpgradeCommand = Which & { name: 'upgrade'; image: string | null }
 export type DownCommand = Which & { name: 'down'; deleteVolume: boolean }
 
 type Values = {
@@ -35,13 +36,18 @@ type Values = {
 type Env = Record<string, string | undefined>
 
 /** Throws a Problem with exit code 2 for a wrong option. */
-export function readUp(name: 'up' | 'down', values: Values, env: Env): UpCommand | DownCommand {
+export function readUp(
+  name: 'up' | 'down' | 'upgrade',
+  values: Values,
+  env: Env,
+): UpCommand | DownCommand | UpgradeCommand {
   const { org = null, network = null, region = null, image = null } = values
   const app = values.app === undefined ? null : appName(values.app)
   if (network !== null && !/^[a-z][a-z0-9-]{0,62}$/i.test(network))
     throw wrong('--network is given a letter, then letters, digits and dashes.')
   const which = { org, app, network, token: tokenSource(values.token, env) }
   if (name === 'down') return { name, ...which, deleteVolume: values['delete-volume'] }
+  if (name === 'upgrade') return { name, ...which, image }
 
   return {
     name,

@@ -4,6 +4,9 @@ export const upkeepFlags = {
   'drain-limit': { type: 'string' },
 } as const
 
-export const upkeepHelp = `Options of restore:
+export const upkeepHelp = `Options of upgrade (--org, --app, --network and --token as for up):
+  --image REF           the gateway's new image; default: built from this checkout by the builder itself
+
+Options of restore:
   --over-newer          replace the builder's records although it holds newer ones
   --drain-limit S       seconds to wait for what runs, before it is stopped to go on later; default 600`

@@ -191,6 +191,11 @@ export class Buildkit {
     }
   }
 
+  /** No build runs now. */
+  get isIdle(): boolean {
+    return this.#solving === 0
+  }
+
   /**
    * The bytes that the daemon holds while no build runs. The daemon keeps the files of a stopped
    * step. No pruning removes them before the daemon restarts.

@@ -96,6 +96,19 @@ async function openDaemon(config: Config, log: Logger): Promise<OwnDaemon> {
   }
 }
 
+/**
+ * Lets the daemon read its limits again, for the present size of the disk: it reads them only at its
+ * start. Returns false, and does nothing, while a build runs.
+ */
+export async function refreshLimits({
+  buildkit,
+  daemon,
+}: Pick<Opened, 'buildkit' | 'daemon'>): Promise<boolean> {
+  if (!buildkit.isIdle) return false
+  await daemon?.restart()
+  return true
+}
+
 /** Starts the gateway's own build daemon, with its cache on the gateway's volume. */
 export function startDaemon(config: Config, log: Logger): Promise<Daemon> {
   const { data, buildkit, buildNetwork, daemon, registry, limits, cache, disk } = config

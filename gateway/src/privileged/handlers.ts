@@ -21,13 +21,20 @@ export function answerCalls(
   const { data, buildkit, buildNetwork, railpack } = config
   const { root } = buildkit
 
-  const daemon = startDaemon(config, log)
-  daemon.catch(() => {}) // each call gets the error
-  opening.defer(async () => (await daemon.catch(() => null))?.[Symbol.asyncDispose]())
+  let daemon: ReturnType<typeof startDaemon> | null = null
+  const running = () => {
+    daemon ??= startDaemon(config, log).catch((error: unknown) => {
+      daemon = null // the next call tries again
+      throw error
+    })
+    return daemon
+  }
+  running().catch(() => {}) // the gateway asks for it soon, and gets the error
+  opening.defer(async () => (await daemon?.catch(() => null))?.[Symbol.asyncDispose]())
   opening.use(new StepWatch(root))
-  on(calls.daemon, async () => (await daemon).address)
+  on(calls.daemon, async () => (await running()).address)
   on(calls.restartDaemon, async () => {
-    await (await daemon).restart()
+    await (await running()).restart()
     return null
   })
   on(calls.stopLargestStep, (by) => stopLargestStep({ command: config.daemon.command, root }, by))

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { countOrNone, text } from './kinds.ts'
+import { count, countOrNone, number, text, whole } from './kinds.ts'
 import { setting } from './setting.ts'
 
 const setByFly = (name: string, about: string) =>
@@ -10,6 +10,18 @@ const setByFly = (name: string, about: string) =>
  * See `ownMachine`.
  */
 export const machine = {
+  /** How the gateway extends its own volume, where Fly does not. See volumes.md. */
+  volume: z.object({
+    limitGb: setting('TARMAC_VOLUME_LIMIT_GB', whole({ min: 0, max: 500 }), 0).describe(
+      'Size in GB up to which the gateway extends its own volume on Fly; 0: never. Where the volume’s mount grows by itself, as tarmac up makes it, Fly does it and this setting is not used.',
+    ),
+    addGb: setting('TARMAC_VOLUME_ADD_GB', count, 10).describe(
+      'GB by which the gateway extends its volume each time.',
+    ),
+    thresholdPercent: setting('TARMAC_VOLUME_THRESHOLD', number({ min: 50, max: 99 }), 80).describe(
+      'Percent of the volume in use at which the gateway extends it.',
+    ),
+  }),
   machine: z.object({
     app: setByFly('FLY_APP_NAME', 'the app of the gateway’s machine'),
     id: setByFly('FLY_MACHINE_ID', 'the id of the gateway’s machine, which is its host name too'),

@@ -37,6 +37,9 @@ export const server = {
   data: setting('TARMAC_DATA', text, '/data').describe(
     'The volume, for uploads, source trees and the database. See volumes.md.',
   ),
+  goBackTo: setting('TARMAC_GO_BACK_TO', text, '').describe(
+    'Only `tarmac upgrade` sets it, after a new image that did not work: a copy of the records on the volume. The gateway takes it once, if the records are of a newer gateway.',
+  ),
   uid: setting('TARMAC_UID', whole({ min: 0, max: 2 ** 31 }), 0).describe(
     'User id of the gateway. Started as root, it runs as this user, and a small process beside it stays root for the build daemon, the firewall and the sandbox. 0: it stays the user that started it.',
   ),

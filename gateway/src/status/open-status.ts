@@ -15,6 +15,7 @@ import { type OwnMachine, ownMachine } from '../host/own-machine.ts'
 import type { ImageWatch } from '../kept-images/image-watch.ts'
 import type { Mirror } from '../mirror/mirror.ts'
 import { sizesStatus } from '../sizes.ts'
+import type { GrowthWatch } from '../volume-growth/growth-watch.ts'
 import type { Versions } from '../versions/versions.ts'
 
 export type StatusParts = {
@@ -24,14 +25,15 @@ export type StatusParts = {
   versions: Pick<Versions, 'facts'>
   awake: Pick<Awake, 'status'>
   mirror: Pick<Mirror, 'status'>
-  stopping: AbortSignal
   buildkit: { cache: Pick<BuildCache, 'usage'> }
   images: Pick<ImageWatch, 'status'>
+  stopping: AbortSignal
+  growth: Pick<GrowthWatch, 'status'>
 }
 
 /** The parts of `GET /v1/status`. Another part adds a line to `readers`. */
 export function openStatus(parts: StatusParts, config: Config): StatusDeps {
-  const { disk, fly, versions, awake, mirror, buildkit, images } = parts
+  const { disk, fly, versions, awake, mirror, buildkit, images, growth } = parts
   const store = parts.store.status
   const own = ownMachine(config.machine)
 
@@ -54,7 +56,7 @@ export function openStatus(parts: StatusParts, config: Config): StatusDeps {
     async disk() {
       const space = await readSpace(config.buildkit.root)
       const { freeBytes, sizeBytes } = space ?? { freeBytes: 0, sizeBytes: 0 }
-      return { ...disk.state(), freeBytes, sizeBytes }
+      return { ...disk.state(), freeBytes, sizeBytes, growth: growth.status }
     },
     versions: () => versions.facts(),
     cache: () => buildkit.cache.usage(),

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Problem } from '#api/problem.ts'
 import { moveInPlace } from './move-in-place.ts'
-import { inspect } from './open-database.ts'
+import { inspect, newestVersion, versionOf } from './open-database.ts'
 import { lockVolume } from './volume-lock.ts'
 
 export const databaseIn = (dir: string): string => join(dir, 'tarmac.db')
@@ -52,6 +52,17 @@ export function restore(dir: string, file: string): { previous: string | null } 
   return { previous: finishRestore(dir)!.previous }
 }
 
+/**
+ * After an upgrade that did not work: when the records are of a newer gateway, stages the copy from
+ * before the upgrade in their place. It is used up: a later start does not find it again.
+ */
+function goBack(dir: string, copy: string): void {
+  if (copy === '' || !existsSync(copy) || !existsSync(databaseIn(dir))) return
+  if (versionOf(databaseIn(dir)) <= newestVersion()) return
+  inspect(copy, undefined, 'whole')
+  stageRestore(dir, copy)
+}
+
 /** The complete records that the next step of a restore puts in place. */
 const stagedIn = (dir: string): string => `${databaseIn(dir)}-restoring`
 
@@ -65,13 +76,15 @@ export function stageRestore(dir: string, checked: string): void {
 
 /**
  * Locks a volume for this gateway, and ends a restore that has begun on it. `restored`: null if none
- * has.
+ * has. `goBackTo`: see `goBack`.
  */
 export function takeVolume(
   dir: string,
+  goBackTo = '',
 ): Disposable & { restored: ReturnType<typeof finishRestore> } {
   const lock = lockVolume(dir)
   try {
+    if (!existsSync(stagedIn(dir))) goBack(dir, goBackTo)
     return { restored: finishRestore(dir), [Symbol.dispose]: () => lock[Symbol.dispose]() }
   } catch (error) {
     lock[Symbol.dispose]()

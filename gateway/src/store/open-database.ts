@@ -61,7 +61,7 @@ function upToDate(path: string, from: URL): DatabaseSync {
  */
 export function inspect(
   path: string,
-  newest = readdirSync(migrations).length,
+  newest = newestVersion(),
   more: 'quick' | 'whole' = 'quick',
 ): void {
   if (existsSync(`${path}-restoring`))
@@ -99,6 +99,19 @@ export function inspect(
     if (found !== null) throw damaged(path, found)
   } catch (error) {
     throw explained(error, path)
+  }
+}
+
+/** The version that this gateway's migrations lead to. */
+export const newestVersion = (): number => readdirSync(migrations).length
+
+/** The version of a database file. 0: it cannot be read. */
+export function versionOf(path: string): number {
+  try {
+    using db = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
+    return readNumber(db, 'user_version')
+  } catch {
+    return 0
   }
 }
 

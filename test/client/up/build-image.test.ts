@@ -56,7 +56,7 @@ test('without --image, a machine builds the image from the checkout, pushes it a
   expect(
     JSON.stringify([...fly.state.machines.values()].map(({ config }) => config)),
   ).not.toContain(token)
-}, 30_000)
+}, 120_000)
 
 test('a build that fails shows its last lines, and leaves no machine', async () => {
   write('echo "#3 ERROR: npm error 404"; exit 7')
@@ -67,7 +67,7 @@ test('a build that fails shows its last lines, and leaves no machine', async () 
     /ended with exit code 7\. Its last lines:\n[^]*added 40 packages\n {2}#3 ERROR: npm error 404\n/,
   )
   expect(fly.inventory().machines).toEqual([])
-}, 30_000)
+}, 120_000)
 
 test('outside a checkout --image is required, and said', async () => {
   await using fly = await startFly()

@@ -55,7 +55,7 @@ TARMAC_SECRETS_KEY=${secrets['TARMAC_SECRETS_KEY']!.value}
   expect(fly.inventory()).toEqual({ apps: [], machines: [], volumes: [] })
   const none = await tarmac(fly, ['down'], { env: { FLY_API_TOKEN: token } })
   expect(none).toMatchObject({ code: 0, err: expect.stringContaining('no builder') as string })
-}, 60_000)
+}, 200_000)
 
 test('a missing or wrong token is explained before anything is made', async () => {
   await using fly = await startFly()
@@ -72,7 +72,7 @@ test('a missing or wrong token is explained before anything is made', async () =
   expect(other.err).toContain('The token does not reach the organisation acme (unauthorized)')
   expect(other.err).toContain('Nothing was made.')
   expect(fly.inventory().apps).toEqual([])
-}, 60_000)
+}, 200_000)
 
 test.each([
   [['up', '--size', 'huge'], /--size: A size is one of Fly’s/],

@@ -32,4 +32,4 @@ test('up makes a builder; up again changes nothing', async () => {
   expect(again.builder).toEqual(builder)
   expect(again.notes).toEqual([`machine ${machine!.id}: ready`])
   expect(fly.breaches).toEqual([])
-})
+}, 60_000)

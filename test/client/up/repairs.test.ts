@@ -17,7 +17,7 @@ const call = async (fly: TestFly, method: string, path: string, body?: object) =
 const waitFor = (fly: TestFly, state: string, id = theMachine(fly).id) =>
   call(fly, 'GET', `/apps/${app}/machines/${id}/wait?state=${state}`)
 
-describe.concurrent('a builder that is there is repaired', { timeout: 60_000 }, () => {
+describe.concurrent('a builder that is there is repaired', { timeout: 200_000 }, () => {
   test('a stopped machine is started', async () => {
     await using fly = await startFly()
     const { builder } = await up(fly)
@@ -122,7 +122,7 @@ describe.concurrent('a builder that is there is repaired', { timeout: 60_000 }, 
   })
 })
 
-describe.concurrent('a new builder', { timeout: 60_000 }, () => {
+describe.concurrent('a new builder', { timeout: 200_000 }, () => {
   test('gets another name where its own is taken on Fly, and finds it again', async () => {
     await using fly = await startFly()
     await call(fly, 'POST', '/apps', { name: app, org_slug: 'elsewhere' })
@@ -201,4 +201,4 @@ test('lost and broken answers make nothing twice', async () => {
     expect(fly.state.machinesOf(`b-${fault}`)).toHaveLength(1)
   }
   expect(fly.state.apps.size).toBe(5)
-}, 60_000)
+}, 200_000)

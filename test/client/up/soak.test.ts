@@ -5,4 +5,4 @@ test('up and down, killed at random calls, leave nothing stray and lose no volum
   const said: string[] = []
   const say = (line: string) => void said.push(line)
   expect(await upAndDown({ times: 3, seed: 14, say })).toEqual([])
-}, 60_000)
+}, 200_000)

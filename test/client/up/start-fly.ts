@@ -68,7 +68,7 @@ export async function up(
 ) {
   const notes: string[] = []
   const report = (text: string) => void notes.push(text)
-  const fly = openFly({ env, token, transport }, { report, signal: AbortSignal.timeout(60_000) })
+  const fly = openFly({ env, token, transport }, { report, signal: AbortSignal.timeout(200_000) })
   const builder = await ensureBuilder(fly, request(more), {
     buildImage: imageMaker(fly, { env, folder }),
     secretsOf: secretsOf({ env, flyToken: token, report }),

@@ -7,11 +7,13 @@ import { DatabaseSync } from 'node:sqlite'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
-import { databaseIn, finishRestore } from '../../../gateway/src/store/backup.ts'
+import { databaseIn, finishRestore, takeVolume } from '../../../gateway/src/store/backup.ts'
 import { Copies } from '../../../gateway/src/store/copies/copies.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
+
+vi.setConfig({ testTimeout: 30_000 }) // each copy and check starts a thread
 
 const run = promisify(execFile)
 const store = join(import.meta.dirname, '../../../gateway/src/store')
@@ -169,6 +171,24 @@ test('a restore that is killed at any step loses neither the earlier records nor
     if (previous !== null) expect(previous).toBe(earlier)
   }
 }, 60_000)
+
+test('a gateway goes back to the copy from before an upgrade, once, and only from newer records', async () => {
+  const dir = await volume('earlier')
+  const copy = join(dir, 'before-upgrade.db')
+  writeFileSync(copy, await backupOf(dir))
+  takeVolume(dir, copy)[Symbol.dispose]()
+  expect([existsSync(copy), idsIn(databaseIn(dir))]).toEqual([true, ['earlier']])
+
+  writeFileSync(databaseIn(dir), withVersion(await backupOf(await volume('newer')), 99))
+  {
+    using held = takeVolume(dir, copy)
+    expect(held.restored).toMatchObject({ previous: expect.stringContaining('before-') })
+  }
+  expect([existsSync(copy), idsIn(databaseIn(dir))]).toEqual([false, ['earlier']])
+  writeFileSync(databaseIn(dir), withVersion(await backupOf(dir), 99))
+  using held = takeVolume(dir, copy)
+  expect(held.restored).toBe(null)
+})
 
 function withVersion(file: Buffer, version: number): Buffer {
   const path = join(newFolder(), 'altered.db')

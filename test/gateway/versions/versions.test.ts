@@ -139,4 +139,4 @@ test('a gateway with an old runc does not start: exit code 2, so that it is not 
     code: 2,
     stderr: expect.stringContaining('The gateway does not start, because runc is too old:'),
   })
-})
+}, 30_000)

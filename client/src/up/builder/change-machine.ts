@@ -1,8 +1,15 @@
 import { Problem } from '#api/problem.ts'
 import type { App } from '#fly/answers.ts'
-import { configOf, crashesOf, type Machine, type MachineRef } from '#fly/machine.ts'
+import {
+  configOf,
+  crashesOf,
+  type Machine,
+  type MachineConfig,
+  type MachineRef,
+} from '#fly/machine.ts'
 import { isNoCapacity, noCapacity } from './capacity.ts'
 import { nextChoice } from './change-app.ts'
+import type { FlyParts } from '../fly-parts.ts'
 import { once } from './once.ts'
 import { isBuilder, mostCrashes, type Step } from './plan.ts'
 import type { Run } from './run.ts'
@@ -79,12 +86,27 @@ export async function updateMachine(
   { machine, config, changes }: Given<'update-machine'>,
 ): Promise<void> {
   const { fly, goal } = run
-  const { signal } = fly
   const ref = { app: name, id: machine.id }
   goal.done.updated = true
-  const onHeld = (holder: string) => fly.report(`machine ${machine.id}: waits for ${holder}`)
-  await using lease = await fly.machines.lease(ref, { description: 'tarmac up', onHeld }, signal)
   fly.report(`machine ${machine.id}: updating ${changes.join(', ')}`)
+  await applyConfig(fly, name, { machine, config, description: 'tarmac up' })
+  await lookAgain(run, ref)
+}
+
+/** Updates a machine under a lease, once, and waits until the update has settled. */
+export async function applyConfig(
+  fly: FlyParts,
+  app: string,
+  {
+    machine,
+    config,
+    description,
+  }: { machine: Machine; config: MachineConfig; description: string },
+): Promise<void> {
+  const { signal } = fly
+  const ref = { app, id: machine.id }
+  const onHeld = (holder: string) => fly.report(`machine ${machine.id}: waits for ${holder}`)
+  await using lease = await fly.machines.lease(ref, { description, onHeld }, signal)
 
   const { instance_id: before } = machine
   const version = await once(
@@ -100,7 +122,7 @@ export async function updateMachine(
 
   const state = ['started', 'stopped', 'failed'] as const
   await fly.machines.wait(ref, { state, version, withinMs: settleMs }, signal)
-  if ((await lookAgain(run, ref))?.instance_id === version) return
+  if ((await fly.machines.machine(ref, signal))?.instance_id === version) return
   // Fly gives an update up without an error (fly.md 3.1).
   throw new Problem(
     'builder-failed',
