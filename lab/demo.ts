@@ -38,7 +38,7 @@ try {
   })
   const work = await mkdtemp(join(tmpdir(), 'tarmac-demo-'))
   try {
-    if (values.appliance) await applianceStory(lab)
+    if (values.appliance) await applianceStory(lab, work)
     else console.log(table(await story(lab, work)))
   } finally {
     await rm(work, { recursive: true })

@@ -4,7 +4,10 @@ import { expect, test } from 'vitest'
 import { calls } from '../../api/calls.ts'
 
 test('the list of calls is what the gateway serves', () => {
-  const app = readFileSync(join(import.meta.dirname, '../../gateway/src/http/app.ts'), 'utf8')
+  const folder = join(import.meta.dirname, '../../gateway/src/http')
+  const app = ['app.ts', 'routes/cache.ts']
+    .map((file) => readFileSync(join(folder, file), 'utf8'))
+    .join('\n')
   const served = [...app.matchAll(/^ {2}app\.(\w+)\(routes\.(\w+),/gm)].map(
     ([, method, route]) => `${method!.toUpperCase()} ${route}`,
   )

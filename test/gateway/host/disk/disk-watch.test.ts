@@ -55,3 +55,16 @@ test('measures beyond removing caches happen once, and never while work is runni
   await busy.makeRoom()
   expect(besides).toBe(1)
 })
+
+test('what costs nobody anything goes before caches, and a failure of it keeps no cache', async () => {
+  const order: string[] = []
+  await using full = await watch({ makeRoom: async () => void order.push('caches') })
+  await full.makeRoom()
+  order.length = 0
+  full.removeFirst(async () => {
+    order.push('sources')
+    throw new Error('a sweep that fails')
+  })
+  await full.makeRoom()
+  expect(order).toEqual(['sources', 'caches'])
+})
