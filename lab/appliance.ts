@@ -10,7 +10,12 @@ import type { Lab } from './start-lab.ts'
 import { askFly, deployPaths } from './use-lab.ts'
 
 type At<Part extends keyof Lab> = Pick<Lab, Part>
-type Machine = { id: string; private_ip: string; events: { status: string }[] }
+type Machine = {
+  id: string
+  private_ip: string
+  events: { status: string }[]
+  config: { env: object; mounts?: { volume: string }[] }
+}
 
 const root = join(import.meta.dirname, '..')
 /** What the Dockerfile copies. */
@@ -51,20 +56,14 @@ export function settingsInLab(lab: At<'inside' | 'flyToken'>): Record<string, st
   }
 }
 
-export type Appliance = Awaited<ReturnType<typeof createAppliance>>
-
-/**
- * Makes the app, the volume and the machine, and waits until the gateway in it is ready. The address
- * `gateway` is the machine's own, as on a private network.
- */
+/** Makes the app, the volume and the machine, and waits until the gateway in it is ready. */
 export async function createAppliance(
   lab: At<'flyApi' | 'flyToken' | 'inside'>,
   { app, image, settings = {} }: { app: string; image: string; settings?: Record<string, string> },
-) {
+): Promise<Appliance> {
   const token = randomBytes(24).toString('base64url')
-  const apps = `/apps/${app}`
   const apply = <T>(method: string, path: string, body?: object) =>
-    askFly<T>(lab, method, apps + path, body)
+    askFly<T>(lab, method, `/apps/${app}${path}`, body)
 
   const volumes = await apply<{ id: string }[]>('GET', '/volumes')
   const volume =
@@ -85,17 +84,34 @@ export async function createAppliance(
     services: [{ protocol: 'tcp', internal_port: port, ports: [{ port: 80, handlers: ['http'] }] }],
     stop_config: { signal: 'SIGTERM', timeout: '60s' },
   }
-  const { id, private_ip } = await apply<Machine>('POST', '/machines', { region, config })
-  const gateway = `http://${private_ip}:${port}`
+  const { id } = await apply<Machine>('POST', '/machines', { region, config })
+  const appliance = await applianceAt(lab, { app, id, token })
+  await appliance.ready()
+  return appliance
+}
+
+export type Appliance = Awaited<ReturnType<typeof applianceAt>>
+
+/**
+ * The machine `id` as an appliance. Its address `gateway` is the machine's own, as on a private
+ * network.
+ */
+export async function applianceAt(
+  lab: At<'flyApi' | 'flyToken'>,
+  { app, id, token }: { app: string; id: string; token: string },
+) {
+  const apply = <T>(method: string, path: string, body?: object) =>
+    askFly<T>(lab, method, `/apps/${app}${path}`, body)
   const machine = `/machines/${id}`
+  const { private_ip, config: first } = await apply<Machine>('GET', machine)
+  const gateway = `http://${private_ip}:${port}`
   const ends = async () =>
     (await apply<Machine>('GET', machine)).events.filter(({ status }) => status === 'stopped')
       .length
 
-  const appliance = {
+  return {
     app,
     id,
-    volume: volume.id,
     gateway,
     token,
 
@@ -146,7 +162,7 @@ export async function createAppliance(
 
     /** Changes settings of the gateway, by a new version of the machine. */
     async set(more: Record<string, string>): Promise<void> {
-      const now = await apply<{ config: { env: object } }>('GET', machine)
+      const now = await apply<Machine>('GET', machine)
       await apply('POST', machine, {
         config: { ...now.config, env: { ...now.config.env, ...more } },
       })
@@ -159,9 +175,7 @@ export async function createAppliance(
     async destroy({ withVolume = false } = {}): Promise<void> {
       await apply('DELETE', `${machine}?force=true`)
       await apply('GET', `${machine}/wait?state=destroyed&timeout=60`)
-      if (withVolume) await apply('DELETE', `/volumes/${volume.id}`)
+      if (withVolume) await apply('DELETE', `/volumes/${first.mounts?.[0]?.volume}`)
     },
   }
-  await appliance.ready()
-  return appliance
 }

@@ -40,7 +40,7 @@ const init = '/usr/bin/catatonit'
  * takes all rights, so only Tarmac's own image gets them. Podman asks for more files and processes
  * than a host may allow for a privileged container.
  */
-const applianceOptions = ['--privileged', '--ulimit=nofile=1024:4096', '--ulimit=nproc=4096:4096']
+const privilegedOptions = ['--privileged', '--ulimit=nofile=1024:4096', '--ulimit=nproc=4096:4096']
 const logBytes = 4 << 20 // podman starts a new file beyond this size
 const exitPollMs = 25
 const quietPollMs = 100
@@ -57,7 +57,7 @@ export class Podman {
   readonly #networks: string
   readonly #conf: string
   readonly #subnet: string
-  readonly #appliances = new Map<string, boolean>()
+  readonly #privileged = new Map<string, boolean>()
 
   constructor(lab: { dir: string; name: string; registry?: string }) {
     const key = createHash('sha256')
@@ -155,7 +155,7 @@ lock_type = "file"
       `--cpus=${Math.min(spec.cpus, cpus().length)}`,
       // As on Fly, the program is not process 1, so a signal that it does not handle ends it.
       ...(existsSync(init) ? ['--init'] : []),
-      ...((await this.#isAppliance(spec.image)) ? applianceOptions : []),
+      ...((await this.#isPrivileged(spec.image)) ? privilegedOptions : []),
       ...Object.entries(env).map(([key, value]) => `--env=${key}=${value}`),
       ...(entrypoint ? [`--entrypoint=${JSON.stringify(entrypoint)}`] : []),
       spec.image,
@@ -195,15 +195,19 @@ lock_type = "file"
     }
   }
 
-  /** Whether the image is Tarmac's own. The label is one of the standard ones of OCI. */
-  async #isAppliance(image: string): Promise<boolean> {
-    const known = this.#appliances.get(image)
+  /**
+   * Whether the program needs a machine's own kernel: in Tarmac's own image, whose label is one of
+   * the standard ones of OCI, and in the lab's stand-in for BuildKit's.
+   */
+  async #isPrivileged(image: string): Promise<boolean> {
+    const known = this.#privileged.get(image)
     if (known !== undefined) return known
-    const format = `{{index .Labels "org.opencontainers.image.title"}}`
+    const labels = ['org.opencontainers.image.title', 'tarmac.privileged']
+    const format = labels.map((label) => `{{index .Labels "${label}"}}`).join()
     const { stdout } = await this.#podman(['image', 'inspect', '--format', format, image])
-    const isAppliance = stdout.trim() === 'tarmac'
-    this.#appliances.set(image, isAppliance)
-    return isAppliance
+    const isPrivileged = ['tarmac,', ',true'].includes(stdout.trim())
+    this.#privileged.set(image, isPrivileged)
+    return isPrivileged
   }
 
   async #commandOf(image: string): Promise<string[]> {

@@ -1,10 +1,14 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { DoctorReport } from '#api/doctor/report.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { fill, routes } from '#api/routes.ts'
 import { findBuilder } from '../../client/src/builder/find-builder.ts'
 import { readBuilder } from '../../client/src/builder/read-status.ts'
-import { type Appliance, buildAppliance, createAppliance } from '../../lab/appliance.ts'
+import { readSideFile } from '../../client/src/up/side-file.ts'
+import { type Appliance, applianceAt, settingsInLab } from '../../lab/appliance.ts'
 import { askFly, deployFolder, readPage } from '../../lab/use-lab.ts'
 import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
@@ -17,63 +21,109 @@ shareLab(
   },
 )
 
-const app = 'tarmac-builder'
-/** The build fetches Debian packages. */
-const buildMs = 600_000
+const root = join(import.meta.dirname, '../..')
+const run = promisify(execFile)
+const app = 'tarmac-personal'
+/** Two builds fetch Debian packages. */
+const loopMs = 900_000
 
 test(
-  'the shipped image is built here, runs as a machine, deploys, survives a kill with a warm cache, and goes',
-  { timeout: buildMs },
+  'up builds and starts the shipped image; it deploys, survives a kill with a warm cache, sleeps, is upgraded, and goes',
+  { timeout: loopMs },
   async () => {
-    const { image } = await buildAppliance(lab, app)
-    const appliance = await createAppliance(lab, { app, image })
+    const settings = Object.entries(settingsInLab(lab))
+      .filter(([name]) => !['TARMAC_FLY_TOKEN', 'TARMAC_FLY_ORG'].includes(name))
+      .flatMap(([name, value]) => ['--env', `${name}=${value}`])
+    const size = ['--region', 'ams', '--size', 'performance-2x:4gb', '--volume', '10']
+    const made = await tarmac({}, 'up', ...size, ...settings)
+    expect(made).toMatchObject({ appName: app, port: 80 })
 
-    // The gateway in it knows that this is a machine of Fly, and not only by its environment.
-    const own = `const { ownMachine } = await import('/tarmac/gateway/src/host/own-machine.ts')
-    const { readConfig } = await import('/tarmac/gateway/src/config.ts')
-    console.log(JSON.stringify(await ownMachine(readConfig(process.env).machine)))`
-    const found = await appliance.exec('node', '--input-type=module', '--eval', own)
-    expect(JSON.parse(found)).toMatchObject({ id: appliance.id, app, memoryMb: 4096 })
+    const { TARMAC_TOKEN: token = '' } = readSideFile(made['file'] as string)!
+    const appliance = await applianceAt(lab, { app, id: made['machineId'] as string, token })
+    // Only the builder's own machine is left: the one that built the image is gone.
+    expect(await askFly(lab, 'GET', `/apps/${app}/machines`)).toMatchObject([{ id: appliance.id }])
 
-    // Only what must be root is root.
-    const users = await appliance.exec('sh', '-c', usersOfProcesses)
-    expect(users.trim().split('\n').toSorted()).toEqual([
-      '0 /usr/local/bin/buildkitd',
-      '0 node',
-      '10001 /usr/local/bin/node',
-    ])
-
-    const first = await deployFolder(appliance, 'page', await lab.source(page('one')))
-    expect(first.state).toBe('live')
-    expect((await readPage(lab, 'page')).body).toBe('one')
-
-    // In a machine of Fly the image goes through the mirror of its host, and its machines say so.
-    expect(first.image?.push).toMatchObject({ via: 'mirror', machine: appliance.id })
-    expect(await askFly(lab, 'GET', '/apps/page/machines')).toMatchObject([
-      { config: { metadata: { fly_builder_id: appliance.id } } },
-    ])
-
-    // Root at a shell of the machine leaves no files that the gateway cannot use.
-    await appliance.exec('tarmac-gateway', 'backup', '/tmp/records.db')
-    expect(await appliance.exec('stat', '--format=%U', '/tmp/records.db')).toBe('tarmac\n')
-
+    await isMachine(appliance)
+    await deploysThroughTheMirror(appliance)
     await examinedFromInside(appliance)
 
     await appliance.kill()
     await appliance.ready()
-
-    const second = await deployFolder(appliance, 'page', await lab.source(page('two')))
-    expect(second.state).toBe('live')
-    expect((await readPage(lab, 'page')).body).toBe('two')
+    const second = await deploy(appliance, 'two')
     expect(await cachedSteps(appliance, second.id)).toContain('[2/3] RUN echo prepared')
 
     await stopsWhenIdle(appliance)
 
-    await appliance.destroy({ withVolume: true })
-    expect(await askFly(lab, 'GET', `/apps/${app}/machines`)).toEqual([])
-    expect(await askFly(lab, 'GET', `/apps/${app}/volumes`)).toEqual([])
+    // The builder builds its own next image.
+    const reach = { TARMAC_GATEWAY: appliance.gateway, TARMAC_TOKEN: token }
+    expect(await tarmac(reach, 'upgrade')).toMatchObject({ changed: true })
+    const third = await deploy(appliance, 'three')
+    expect(third.number).toBe(3)
+
+    await tarmac({}, 'down', '--delete-volume')
+    const { apps } = await askFly<{ apps: { name: string }[] }>(
+      lab,
+      'GET',
+      '/apps?org_slug=personal',
+    )
+    expect(apps.map(({ name }) => name)).toEqual(['page'])
   },
 )
+
+/** Runs the client in this checkout as a user does. Returns its result. */
+async function tarmac(
+  more: Record<string, string>,
+  ...words: string[]
+): Promise<Record<string, unknown>> {
+  const env = {
+    PATH: process.env['PATH'],
+    XDG_CONFIG_HOME: lab.dir,
+    FLY_API_TOKEN: lab.flyToken,
+    FLY_FLAPS_BASE_URL: lab.flyApi,
+    FLY_REGISTRY_HOST: lab.inside.registry,
+    ...more,
+  }
+  const client = join(root, 'client/src/main.ts')
+  const { stdout } = await run(process.execPath, [client, ...words, '--json'], { cwd: root, env })
+  return JSON.parse(stdout.trim().split('\n').at(-1)!) as Record<string, unknown>
+}
+
+async function deploy(appliance: Appliance, text: string) {
+  const files = pageApp(text, 'RUN echo prepared')
+  const deployment = await deployFolder(appliance, 'page', await lab.source(files))
+  expect(deployment.state).toBe('live')
+  expect((await readPage(lab, 'page')).body).toBe(text)
+  return deployment
+}
+
+/** The gateway in it knows that this is a machine of Fly, and only what must be root is root. */
+async function isMachine(appliance: Appliance): Promise<void> {
+  const own = `const { ownMachine } = await import('/tarmac/gateway/src/host/own-machine.ts')
+    const { readConfig } = await import('/tarmac/gateway/src/config.ts')
+    console.log(JSON.stringify(await ownMachine(readConfig(process.env).machine)))`
+  const found = await appliance.exec('node', '--input-type=module', '--eval', own)
+  expect(JSON.parse(found)).toMatchObject({ id: appliance.id, app, memoryMb: 4096 })
+
+  const users = await appliance.exec('sh', '-c', usersOfProcesses)
+  expect(users.trim().split('\n').toSorted()).toEqual([
+    '0 /usr/local/bin/buildkitd',
+    '0 node',
+    '10001 /usr/local/bin/node',
+  ])
+
+  // Root at a shell of the machine leaves no files that the gateway cannot use.
+  await appliance.exec('tarmac-gateway', 'backup', '/tmp/records.db')
+  expect(await appliance.exec('stat', '--format=%U', '/tmp/records.db')).toBe('tarmac\n')
+}
+
+/** The image goes through the mirror of the machine's host, and the app's machines say so. */
+async function deploysThroughTheMirror(appliance: Appliance): Promise<void> {
+  const { image } = await deploy(appliance, 'one')
+  expect(image?.push).toMatchObject({ via: 'mirror', machine: appliance.id })
+  expect(await askFly(lab, 'GET', '/apps/page/machines')).toMatchObject([
+    { config: { metadata: { fly_builder_id: appliance.id } } },
+  ])
+}
 
 /** One line for each process of Node and each build daemon: its user and its program. */
 const usersOfProcesses = String.raw`
@@ -83,8 +133,6 @@ for each in /proc/[0-9]*; do
     echo "$(awk '/^Uid:/ { print $2 }' $each/status) $program" ;;
   esac
 done`
-
-const page = (text: string) => pageApp(text, 'RUN echo prepared')
 
 /** The idle gateway ends its machine by itself. The next request starts it, and waits. */
 async function stopsWhenIdle(appliance: Appliance): Promise<void> {

@@ -23,7 +23,7 @@ build() {
   tar xzf context.tar.gz -C context || return 1
   timeout ${mostSeconds} buildctl-daemonless.sh build --progress=plain --frontend dockerfile.v0 \\
     --local context=context --local dockerfile=context/gateway \\
-    --opt platform=linux/amd64 --metadata-file metadata.json \\
+    --opt platform=linux/amd64 --source-policy-file context/gateway/pins.json --metadata-file metadata.json \\
     --output "type=image,name=$BUILD_IMAGE,push=true,oci-mediatypes=true$BUILD_MORE"
 }
 touch log
