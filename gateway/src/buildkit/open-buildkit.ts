@@ -7,10 +7,10 @@ import { askPrivileged, hasPrivileged } from '../host/privileged/ask.ts'
 import { calls } from '../host/privileged/calls.ts'
 import type { Logger } from '../log.ts'
 import { dockerLogin } from '../registry/docker-config.ts'
-import { speaksPlainHttp } from '../registry/image-access.ts'
 import { type CacheBytes, cacheBytes } from './cache/cache-limits.ts'
 import { Buildkit, type LoginFor } from './client.ts'
-import { Daemon } from './daemon/daemon.ts'
+import type { Daemon } from './daemon/daemon.ts'
+import { startDaemon } from './daemon/start-daemon.ts'
 import { stopLargestStep } from './daemon/step-writes.ts'
 
 type OwnDaemon = Pick<Daemon, 'address' | 'restart' | typeof Symbol.asyncDispose>
@@ -107,31 +107,6 @@ export async function refreshLimits({
   if (!buildkit.isIdle) return false
   await daemon?.restart()
   return true
-}
-
-/** Starts the gateway's own build daemon, with its cache on the gateway's volume. */
-export function startDaemon(config: Config, log: Logger): Promise<Daemon> {
-  const { data, buildkit, buildNetwork, daemon, registry, limits, cache, disk } = config
-  const { root, mirrors } = buildkit
-  const hosts = new Set([registry, ...Object.values(mirrors).flat()])
-  const { subnet, ...settings } = daemon
-  return Daemon.start(
-    {
-      ...settings,
-      dir: data,
-      root,
-      bridge: { name: buildNetwork.bridge || 'tarmac0', subnet },
-      nameservers: buildNetwork.dns,
-      gid: config.uid,
-      mirrors,
-      cache: { ...cache, minFree: disk.high },
-      plainHttp: [...hosts].filter((host) => speaksPlainHttp(host, config.plainHttp)),
-      // The daemon holds this output in memory. It is four times what the log keeps, so that the
-      // log can say how much is missing.
-      stepLogBytes: limits.log.stepBytes * 4,
-    },
-    log,
-  )
 }
 
 /** The gateway's own login for its registry, and the operator's logins for others. */

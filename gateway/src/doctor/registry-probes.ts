@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Found, failed, ok, type Probe, unknown, warning } from '#api/doctor/run-probes.ts'
 import type { Config } from '../config.ts'
-import { speaksPlainHttp } from '../registry/image-access.ts'
+import { speaksPlainHttp } from '../registry/plain-http.ts'
 import type { DoctorChoice, DoctorParts } from './doctor-parts.ts'
 import { digestOf } from '../registry/registry.ts'
 

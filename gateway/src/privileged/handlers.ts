@@ -1,7 +1,7 @@
 import type { BuildNetwork } from '../isolation/firewall.ts'
 import { applyFirewallRules } from '../isolation/firewall.ts'
 import { openLookupNetwork } from '../isolation/planner-network.ts'
-import { startDaemon } from '../buildkit/open-buildkit.ts'
+import { startDaemon } from '../buildkit/daemon/start-daemon.ts'
 import { stopLargestStep } from '../buildkit/daemon/step-writes.ts'
 import { StepWatch } from '../buildkit/steps/step-watch.ts'
 import type { Config } from '../config.ts'

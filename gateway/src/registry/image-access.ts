@@ -2,6 +2,7 @@ import { errorCode } from '#api/error-code.ts'
 import { Recent } from './recent.ts'
 import { Registry } from './registry.ts'
 import { registryAgent } from './transport.ts'
+import { onLoopback, speaksPlainHttp } from './plain-http.ts'
 
 export type AccessSettings = {
   /** An app's login at a registry. Null: the app has none there. */
@@ -135,12 +136,6 @@ function locationsOf(name: string, mirrors: AccessSettings['mirrors']): ImageLoc
   })
   return [...locations, { host, repository, reference }]
 }
-
-/** A registry on loopback speaks plain HTTP, as for docker. Others do so when the operator says so. */
-export const speaksPlainHttp = (host: string, listed: readonly string[] = []): boolean =>
-  onLoopback(host) || listed.includes(host)
-
-const onLoopback = (host: string): boolean => /^(127\.|localhost(:|$)|\[::1\])/.test(host)
 
 /**
  * Normalizes a host: without the default port and the final dot, and with one name for this
