@@ -44,6 +44,7 @@ test(
     expect(await askFly(lab, 'GET', `/apps/${app}/machines`)).toMatchObject([{ id: appliance.id }])
 
     await isMachine(appliance)
+    await startsTheGatewayAgain(appliance)
     await deploysThroughTheMirror(appliance)
     await examinedFromInside(appliance)
 
@@ -115,6 +116,28 @@ async function isMachine(appliance: Appliance): Promise<void> {
   await appliance.exec('tarmac-gateway', 'backup', '/tmp/records.db')
   expect(await appliance.exec('stat', '--format=%U', '/tmp/records.db')).toBe('tarmac\n')
 }
+
+/** A gateway that dies is started again without a new boot of the machine. */
+async function startsTheGatewayAgain(appliance: Appliance): Promise<void> {
+  const killed = await appliance.exec('sh', '-c', killGateway)
+  expect(killed).toBe('1\n')
+  await appliance.ready()
+  expect(await askFly(lab, 'GET', `/apps/${app}/machines`)).toMatchObject([
+    {
+      state: 'started',
+      events: expect.not.arrayContaining([expect.objectContaining({ type: 'exit' })]),
+    },
+  ])
+}
+
+/** Kills the Node processes of the gateway's user, and prints how many. */
+const killGateway = String.raw`
+count=0
+for each in /proc/[0-9]*; do
+  [ "$(awk '/^Uid:/ { print $2 }' $each/status 2>/dev/null)" = 10001 ] || continue
+  case $(tr '\0' ' ' < $each/cmdline) in */node\ *) kill -9 $(basename $each) && count=$((count + 1)) ;; esac
+done
+echo $count`
 
 /** The image goes through the mirror of the machine's host, and the app's machines say so. */
 async function deploysThroughTheMirror(appliance: Appliance): Promise<void> {

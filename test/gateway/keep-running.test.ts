@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -42,11 +41,4 @@ test('a stop signal reaches the gateway, and keep-running waits for its end', as
   child.kill('SIGTERM')
   expect(await exit).toEqual([7, null])
   expect(await count()).toBe(1)
-})
-
-test('the appliance runs the gateway under it', () => {
-  const dockerfile = readFileSync(join(import.meta.dirname, '../../gateway/Dockerfile'), 'utf8')
-  expect(dockerfile).toMatch(
-    /^CMD \["sh", "\/tarmac\/gateway\/keep-running\.sh", "node", .*"gateway\/src\/main\.ts"\]$/m,
-  )
 })
