@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { unmountBelow } from '../parts/mounts.ts'
 import type { ImageRef } from './image-ref.ts'
+import { removeFirewallRules } from './firewall-rules.ts'
 import { closeBridge, releaseBridge } from './inside.ts'
 
 const run = promisify(execFile)
@@ -267,6 +268,7 @@ lock_type = "file"
     await this.#quiet()
     await unmountBelow(this.#root)
     await closeBridge(this.bridge)
+    await removeFirewallRules(this.#subnet)
     rmSync(this.#runRoot, { recursive: true, force: true })
   }
 
