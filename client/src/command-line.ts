@@ -35,7 +35,7 @@ export type Command =
   | UpCommand
   | DownCommand
   | UpgradeCommand
-  | { name: 'help' }
+  | { name: 'help'; of: string | null }
   | { name: 'version' }
 
 /** Parses the command line. Throws a Problem with exit code 2 when it cannot. */
@@ -43,7 +43,9 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   const { values, positionals } = parse(argv)
   if (values.version) return { name: 'version' }
   const [name, ...args] = positionals
-  if (values.help || name === undefined || name === 'help') return { name: 'help' }
+  if (name === undefined || name === 'help') return { name: 'help', of: args[0] ?? null }
+  if (values.help) return { name: 'help', of: name }
+  if (name === 'builder') throw wrongUse('The usage is: tarmac builder status. See tarmac --help.')
 
   const isOnFly = name === 'up' || name === 'down' || name === 'upgrade'
   if (isOnFly && args.length === 0) return readUp(name, values, env)

@@ -44,6 +44,9 @@ Options of deploy:
   --lane POLICY         what happens to others in that queue: latest, cancel-running, fifo or reject
   --detach              return when the gateway has the source
 
+Only the address of the app goes to stdout. A .dockerignore in the folder alone decides what is sent. Without one git
+decides: tracked files are sent, and ignored files and dependency folders (node_modules, .venv, __pycache__) are not.
+
 Options of follow:
   --only TYPES          only these events, as state or state,machine
   --step TEXT           only the build steps whose name contains this text
@@ -62,6 +65,7 @@ Options of cancel:
 ${builderHelp}
 
 ${upkeepHelp}
+
 ${upHelp}
 
 Options of all commands:
@@ -71,10 +75,30 @@ Options of all commands:
   --help, -h            print this
   --version             print the version
 
-Only the address of the app goes to stdout. A .dockerignore in the folder alone decides what is sent. Without one git
-decides: tracked files are sent, and ignored files and dependency folders (node_modules, .venv, __pycache__) are not.
-
 Exit codes:
 ${Object.entries(exitCodes)
   .map(([code, meaning]) => `  ${code.padEnd(4)}${meaning}`)
   .join('\n')}`
+
+/** The help of one command: its usage, its own options and those of all. Of an unknown one: all. */
+export function helpOf(name: string): string {
+  const [usage = '', ...sections] = help.split('\n\n')
+  const lines = usage.split('\n').map((line) => line.replace(/^(?:Usage:| {6}) /, ''))
+  const isOwn = (line: string) => line.startsWith(`tarmac ${name} `)
+  const from = lines.findIndex(isOwn)
+  if (from < 0) return help
+
+  const to = lines.findIndex((line, at) => at > from && line.startsWith('tarmac ') && !isOwn(line))
+  const own = lines.slice(from, to < 0 ? undefined : to)
+  return [`Usage: ${own.join('\n       ')}`, ...sectionsOf(sections, name)].join('\n\n')
+}
+
+/** A section without a title belongs to the one before. */
+function sectionsOf(sections: string[], name: string): string[] {
+  let commands: string[] = []
+  return sections.filter((section) => {
+    const title = /^Options of ([^(:]+)/.exec(section)?.[1]
+    if (title !== undefined) commands = title.trim().split(' and ')
+    return commands.includes('all commands') || commands.some((each) => each.split(' ')[0] === name)
+  })
+}

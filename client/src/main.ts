@@ -15,7 +15,7 @@ import {
 import { deploy } from './deploy/deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
-import { help } from './help.ts'
+import { help, helpOf } from './help.ts'
 import { upkeep } from './upkeep/upkeep.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 
@@ -38,7 +38,7 @@ async function main(argv: string[]): Promise<number> {
       return await operate(argv, process.env, printer, interrupt.signal)
     }
     const command = readCommandLine(argv, process.env)
-    if (command.name === 'help') return show(help)
+    if (command.name === 'help') return show(command.of === null ? help : helpOf(command.of))
     if (command.name === 'version') return show(manifest.version)
 
     if (command.name === 'backup' || command.name === 'restore')
