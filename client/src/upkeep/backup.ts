@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto'
-import { createWriteStream, existsSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { Readable, Transform } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import { Readable } from 'node:stream'
 import { errorMessage } from '#api/error-code.ts'
+import { writeHashed } from '#api/flow/write-hashed.ts'
 import { Problem } from '#api/problem.ts'
 import { inMb } from '#api/text/in-mb.ts'
 import type { Printer } from '../print.ts'
@@ -48,20 +47,11 @@ async function writeChecked(
   part: string,
   { bytes, sha256 }: { bytes: number; sha256: string },
 ): Promise<void> {
-  const hash = createHash('sha256')
-  let arrived = 0
-  const counter = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      arrived += chunk.length
-      hash.update(chunk)
-      done(null, chunk)
-    },
-  })
-  await pipeline(body, counter, createWriteStream(part, { mode: 0o600, flush: true }))
-  if (arrived === bytes && hash.digest('base64') === sha256) return
+  const arrived = await writeHashed(body, part)
+  if (arrived.bytes === bytes && arrived.sha256 === sha256) return
   throw new Problem(
     'body-truncated',
-    `The backup did not arrive whole: ${arrived} of ${bytes} bytes. Nothing was kept. Run the command again.`,
+    `The backup did not arrive whole: ${arrived.bytes} of ${bytes} bytes. Nothing was kept. Run the command again.`,
   )
 }
 

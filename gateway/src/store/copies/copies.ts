@@ -1,12 +1,12 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { createReadStream, createWriteStream } from 'node:fs'
+import { createReadStream } from 'node:fs'
 import { mkdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Readable, Transform } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import type { Readable } from 'node:stream'
 import { Worker } from 'node:worker_threads'
 import type { z } from 'zod'
+import { writeHashed } from '#api/flow/write-hashed.ts'
 import { Problem } from '#api/problem.ts'
 import type { NewerRecords, RestoreFacts } from '#api/status/backup.ts'
 import { inMb } from '#api/text/in-mb.ts'
@@ -121,22 +121,13 @@ async function receive(
   body: Readable,
   { file, bytes, sha256 }: { file: string; bytes: number; sha256: string | null },
 ): Promise<void> {
-  const hash = createHash('sha256')
-  let arrived = 0
-  const counter = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      arrived += chunk.length
-      hash.update(chunk)
-      done(null, chunk)
-    },
-  })
-  await pipeline(body, counter, createWriteStream(file, { mode: 0o600 }))
-  if (arrived !== bytes)
+  const arrived = await writeHashed(body, file)
+  if (arrived.bytes !== bytes)
     throw new Problem(
       'body-truncated',
-      `The backup is not complete: ${arrived} of ${bytes} bytes arrived. Send it again.`,
+      `The backup is not complete: ${arrived.bytes} of ${bytes} bytes arrived. Send it again.`,
     )
-  if (sha256 !== null && hash.digest('base64') !== sha256)
+  if (sha256 !== null && arrived.sha256 !== sha256)
     throw new Problem('digest-mismatch', 'The backup changed on its way. Send it again.')
 }
 
