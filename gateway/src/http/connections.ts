@@ -80,6 +80,8 @@ export class Connections {
     // its own error.
     request.on('error', ignore)
     response.on('error', ignore)
+    // Each part of the way of an answer waits for its end, and a pipeline adds several of its own.
+    response.setMaxListeners(30)
 
     const connection = this.#open.get(socket)
     if (!connection) return answer()
