@@ -2,6 +2,7 @@ import { readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { type CacheRequest, readCacheArgs } from './cache/cache.ts'
 import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
+import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
 import { appName, asOptions, wrongUse } from './option.ts'
@@ -25,6 +26,7 @@ export type RollbackCommand = Connection & {
   query: URLSearchParams
 }
 export type Command =
+  | BuilderCommand
   | (Connection & CacheRequest & { name: 'cache' })
   | DeployCommand
   | FollowCommand
@@ -44,7 +46,10 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (values.version) return { name: 'version' }
   const [name, ...args] = positionals
   if (name === undefined || name === 'help') return { name: 'help', of: args[0] ?? null }
-  if (values.help) return { name: 'help', of: name }
+  if (values.help) return { name: 'help', of: name === 'builder' ? 'builder status' : name }
+
+  const aboutBuilder = readBuilderCommand(positionals, values, env)
+  if (aboutBuilder) return aboutBuilder
   if (name === 'builder') throw wrongUse('The usage is: tarmac builder status. See tarmac --help.')
 
   const isOnFly = name === 'up' || name === 'down' || name === 'upgrade'
@@ -84,6 +89,7 @@ const usages: Record<string, string> = {
   follow: 'DEPLOYMENT',
   retry: 'DEPLOYMENT',
   cancel: 'DEPLOYMENT',
+  doctor: '[OPTIONS]',
   rollback: 'APP',
   cache: '[rm APP]',
   backup: '[FILE]',

@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util'
 import { errorMessage } from '#api/error-code.ts'
+import { builderFlags } from './builder/flags.ts'
+import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
 import { upFlags } from './up/flags.ts'
 import { upkeepFlags } from './upkeep/flags.ts'
@@ -33,6 +35,7 @@ export const flags = {
   'new-volumes': { type: 'boolean', default: false },
   network: { type: 'string' },
   'force-over': { type: 'string' },
+  ...builderFlags,
   ...upkeepFlags,
   ...upFlags,
   owner: { type: 'string' },
@@ -46,11 +49,20 @@ export const flags = {
 
 export type Values = ReturnType<typeof parse>['values']
 
-/** Throws a Problem with exit code 2 for an option that does not exist. */
+/** Throws a Problem with exit code 2 for an option that does not exist, or is not of the command. */
 export function parse(argv: string[]) {
   try {
-    return parseArgs({ args: argv, options: flags, allowPositionals: true })
+    const parsed = parseArgs({ args: argv, options: flags, allowPositionals: true, tokens: true })
+    const name = commandOf(parsed.positionals)
+    const known = helpOf(name).split(/[^\w-]+/)
+    for (const token of parsed.tokens)
+      if (token.kind === 'option' && !known.includes(`--${token.name}`))
+        throw new Error(`--${token.name} is not an option of tarmac ${name}`)
+    return parsed
   } catch (error) {
     throw wrongUse(`${errorMessage(error).split('. ')[0]}. See tarmac --help.`)
   }
 }
+
+const commandOf = ([first = '', second]: string[]): string =>
+  first === 'builder' && second ? `${first} ${second}` : first

@@ -80,7 +80,7 @@ ${Object.entries(exitCodes)
   .map(([code, meaning]) => `  ${code.padEnd(4)}${meaning}`)
   .join('\n')}`
 
-/** The help of one command: its usage, its own options and those of all. Of an unknown one: all. */
+/** The help of one command, as `builder status`: its usage, its own options and those of all. Of an unknown one: all. */
 export function helpOf(name: string): string {
   const [usage = '', ...sections] = help.split('\n\n')
   const lines = usage.split('\n').map((line) => line.replace(/^(?:Usage:| {6}) /, ''))
@@ -99,6 +99,6 @@ function sectionsOf(sections: string[], name: string): string[] {
   return sections.filter((section) => {
     const title = /^Options of ([^(:]+)/.exec(section)?.[1]
     if (title !== undefined) commands = title.trim().split(' and ')
-    return commands.includes('all commands') || commands.some((each) => each.split(' ')[0] === name)
+    return commands.includes('all commands') || commands.some((each) => each === name)
   })
 }

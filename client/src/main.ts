@@ -4,7 +4,7 @@ import { Problem } from '#api/problem.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import type { DeploymentRecord } from './answers.ts'
 import { cache } from './cache/cache.ts'
-import { isAboutBuilder } from './builder/is-about-builder.ts'
+import { operate } from './builder/operate.ts'
 import { cancel } from './cancel.ts'
 import {
   type FollowCommand,
@@ -33,14 +33,11 @@ async function main(argv: string[]): Promise<number> {
     })
 
   try {
-    if (isAboutBuilder(argv)) {
-      const { operate } = await import('./builder/operate.ts')
-      return await operate(argv, process.env, printer, interrupt.signal)
-    }
     const command = readCommandLine(argv, process.env)
     if (command.name === 'help') return show(command.of === null ? help : helpOf(command.of))
     if (command.name === 'version') return show(manifest.version)
 
+    if ('builder' in command) return await operate(command, printer, interrupt.signal)
     if (command.name === 'backup' || command.name === 'restore')
       return await upkeep(command, printer, interrupt.signal)
     if (command.name === 'up' || command.name === 'down' || command.name === 'upgrade') {

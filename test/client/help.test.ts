@@ -13,7 +13,7 @@ test('the help of a command has its usage, its options, those of all commands, a
   expect(helpOf('cache')).toMatch(/^Usage: tarmac cache .*\n {7}tarmac cache rm /)
   expect(helpOf('deploy')).toContain('A .dockerignore in the folder alone decides')
   expect(helpOf('follow')).not.toContain('.dockerignore')
-  expect(helpOf('builder')).toContain('Options of builder status:')
+  expect(helpOf('builder status')).toContain('Options of builder status:')
 })
 
 test('the help of an unknown command is all help', () => {

@@ -1,9 +1,5 @@
-/** The options of the commands about a builder. `help` explains each of them. */
+/** The options of `tarmac builder status` and `tarmac doctor` that no other command has. */
 export const builderFlags = {
-  app: { type: 'string' },
-  gateway: { type: 'string' },
-  token: { type: 'string' },
-  json: { type: 'boolean', default: false },
   wake: { type: 'boolean', default: false },
   push: { type: 'boolean', default: false },
   bundle: { type: 'string' },

@@ -1,55 +1,54 @@
-import { parseArgs } from 'node:util'
-import { errorMessage } from '#api/error-code.ts'
-import { Problem } from '#api/problem.ts'
-import type { Printer } from '../print.ts'
 import { doctor } from '../doctor/doctor.ts'
+import type { Values } from '../flags.ts'
+import { wrongUse } from '../option.ts'
+import type { Printer } from '../print.ts'
 import { builderStatus } from './builder-status.ts'
-import { type CommandName, nameOf } from './is-about-builder.ts'
-import { builderFlags } from './flags.ts'
-import { findBuilder } from './find-builder.ts'
+import { type Builder, findBuilder } from './find-builder.ts'
 
 type Env = Record<string, string | undefined>
 
-/** The commands about a builder itself, with the options that each knows. */
-const commands = {
-  'builder status': ['app', 'gateway', 'token', 'json', 'wake'],
-  doctor: ['app', 'gateway', 'token', 'json', 'wake', 'push', 'bundle', 'live', 'machines'],
-} as const
+export type BuilderCommand = {
+  name: 'builder status' | 'doctor'
+  builder: Builder
+  json: boolean
+  wake: boolean
+  push: boolean
+  live: boolean
+  /** How many machines the live test makes at once. */
+  machines: number
+  bundle: string | null
+}
+
+/** Null: it is no command about a builder. Throws a Problem with exit code 2 for a wrong option. */
+export function readBuilderCommand(
+  [name, ...args]: string[],
+  values: Values,
+  env: Env,
+): BuilderCommand | null {
+  const isStatus = name === 'builder' && args.length === 1 && args[0] === 'status'
+  if (!isStatus && !(name === 'doctor' && args.length === 0)) return null
+  const { json, wake, push, live, bundle = null } = values
+  const machines = readMachines(values.machines)
+  return {
+    name: isStatus ? 'builder status' : 'doctor',
+    builder: findBuilder(values, env),
+    json,
+    wake,
+    push,
+    live: live || machines > 0,
+    machines,
+    bundle,
+  }
+}
 
 /** Runs `tarmac builder status` or `tarmac doctor`. Returns the exit code. */
-export async function operate(
-  argv: readonly string[],
-  env: Env,
+export function operate(
+  { name, builder, ...more }: BuilderCommand,
   printer: Pick<Printer, 'note'>,
   signal: AbortSignal,
 ): Promise<number> {
-  const name = nameOf(argv) ?? 'doctor'
-  const values = parse(name, argv.slice(name.split(' ').length))
-  const builder = findBuilder(values, env)
-  const { json, wake } = values
-  if (name === 'builder status') return builderStatus(builder, { json, wake }, signal)
-
-  const { push, live, bundle = null } = values
-  const machines = readMachines(values.machines)
-  return doctor(
-    builder,
-    { json, wake, push, live: live || machines > 0, machines, bundle },
-    { printer, signal },
-  )
-}
-
-function parse(name: CommandName, args: string[]) {
-  const known: readonly string[] = commands[name]
-  try {
-    const { values } = parseArgs({ args, options: builderFlags })
-    const given = args
-      .map((arg) => /^--([a-z]+)/.exec(arg)?.[1])
-      .find((each) => each && !known.includes(each))
-    if (given) throw new Error(`--${given} is not an option of tarmac ${name}`)
-    return values
-  } catch (error) {
-    throw wrongUse(`${errorMessage(error).split('. ')[0]}. See tarmac --help.`)
-  }
+  if (name === 'builder status') return builderStatus(builder, more, signal)
+  return doctor(builder, more, { printer, signal })
 }
 
 function readMachines(text: string | undefined): number {
@@ -58,5 +57,3 @@ function readMachines(text: string | undefined): number {
   if (Number.isInteger(machines) && machines >= 1 && machines <= 100) return machines
   throw wrongUse(`--machines is given a whole number from 1 to 100, not ${text}.`)
 }
-
-const wrongUse = (detail: string) => new Problem('option-invalid', detail)

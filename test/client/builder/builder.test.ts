@@ -7,8 +7,8 @@ import { expect, test, vi } from 'vitest'
 import type { GatewayStatus } from '#api/status/status.ts'
 import { renderBuilder } from '../../../client/src/builder/builder-status.ts'
 import { findBuilder } from '../../../client/src/builder/find-builder.ts'
-import { isAboutBuilder } from '../../../client/src/builder/is-about-builder.ts'
-import { operate } from '../../../client/src/builder/operate.ts'
+import { type BuilderCommand, operate } from '../../../client/src/builder/operate.ts'
+import { readCommandLine } from '../../../client/src/command-line.ts'
 import { readBuilder } from '../../../client/src/builder/read-status.ts'
 import { percentiles } from '../../../client/src/doctor/load-test.ts'
 import { portOf } from '../../../gateway/src/host/port-of.ts'
@@ -182,7 +182,8 @@ async function run(argv: string[], env: Record<string, string>) {
     out += String(text)
     return true
   })
-  return { code: await operate(argv, env, printer, never), out }
+  const command = readCommandLine(argv, env) as BuilderCommand
+  return { code: await operate(command, printer, never), out }
 }
 
 test('builder status prints JSON, and an option that it does not know is a wrong use', async () => {
@@ -197,7 +198,9 @@ test('builder status prints JSON, and an option that it does not know is a wrong
   expect(code).toBe(0)
   await expect(run(['builder', 'status', '--push'], env)).rejects.toThrow('--push is not an option')
   await expect(run(['doctor', '--machines', '0'], env)).rejects.toThrow('from 1 to 100')
-  expect(isAboutBuilder(['doctor', '--help'])).toBe(false)
+  expect(readCommandLine(['doctor', '--help'], {})).toEqual({ name: 'help', of: 'doctor' })
+  expect(readCommandLine(['--json', 'doctor'], env)).toMatchObject({ name: 'doctor', json: true })
+  expect(() => readCommandLine(['builder'], env)).toThrow('tarmac builder status')
 })
 
 const finding = { group: 'network', name: 'clock', next: null, ms: 1 }
