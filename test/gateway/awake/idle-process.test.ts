@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { request } from 'node:http'
@@ -31,7 +32,7 @@ async function openHost(closing: AsyncDisposableStack): Promise<Host> {
 
 /** Starts the gateway and waits until it listens. */
 async function start({ dir, fly, images }: Host, settings: Record<string, string> = {}) {
-  const log = join(dir, 'gateway.log')
+  const log = join(dir, `gateway-${randomUUID()}.log`) // not one that an earlier gateway has filled
   const child = spawn(
     'sh',
     ['-c', 'exec sh keep-running.sh "$0" src/main.ts > "$LOG" 2>&1', process.execPath],
