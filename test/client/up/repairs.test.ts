@@ -17,6 +17,9 @@ const call = async (fly: TestFly, method: string, path: string, body?: object) =
 const waitFor = (fly: TestFly, state: string, id = theMachine(fly).id) =>
   call(fly, 'GET', `/apps/${app}/machines/${id}/wait?state=${state}`)
 
+const theIps = (fly: TestFly) =>
+  fly.state.apps.get(app)!.ips.flatMap(({ ip }) => (ip.startsWith('fdaa:') ? [] : ip))
+
 describe.concurrent('a builder that is there is repaired', { timeout: 200_000 }, () => {
   test('a stopped machine is started', async () => {
     await using fly = await startFly()
@@ -50,6 +53,17 @@ describe.concurrent('a builder that is there is repaired', { timeout: 200_000 },
       image,
     })
     expect((await up(fly)).notes).toHaveLength(1)
+  })
+
+  test('a public address is named, and stays', async () => {
+    await using fly = await startFly()
+    await up(fly)
+    await call(fly, 'POST', `/apps/${app}/ip_assignments`, { type: 'v6' })
+    const { notes } = await up(fly)
+    const [ip] = theIps(fly)
+    expect(notes[0]).toContain(`has public addresses (${ip})`)
+    expect(notes[0]).toContain(`fly ips release ${ip} --app ${app}`)
+    expect(theIps(fly)).toEqual([ip])
   })
 
   test('a volume without a machine gets one, with what the volume holds', async () => {

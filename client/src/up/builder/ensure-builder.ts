@@ -75,7 +75,9 @@ export async function ensureBuilder(
       fly.report(`app ${run.app.name}: made`)
     } else if (step.do === 'verify') {
       const appName = run.app!.name
-      const address = run.found.addresses.find((ip) => ip.startsWith('fdaa:'))!
+      const address = run.found.addresses.find(isPrivate)!
+      const open = run.found.addresses.filter((ip) => !isPrivate(ip))
+      if (open.length > 0) fly.report(publicWarning(appName, open))
       const { created, updated } = run.goal.done
       await awaitReady(fly, { app: appName, id: step.machine.id }, { isNew: created || updated })
       return { appName, machineId: step.machine.id, address, port: flycastPort }
@@ -86,6 +88,11 @@ export async function ensureBuilder(
     `The builder changed ${mostRounds} times and is still not as wanted. Does somebody else change the app ${run.app?.name}? Run tarmac up again.`,
   )
 }
+
+const isPrivate = (ip: string): boolean => ip.startsWith('fdaa:')
+
+const publicWarning = (app: string, ips: string[]): string =>
+  `warning: app ${app} has public addresses (${ips.join(', ')}), so anybody on the internet reaches the builder's door, which only its token keeps. up does not remove what it has not made: fly ips release ${ips[0]} --app ${app}`
 
 const wantedOf = ({ org, image, size, env, alwaysOn, tokenMark }: BuilderRequest): Wanted => ({
   org,
