@@ -73,8 +73,9 @@ const serviceOn = (port: number): MachineService => ({
       port,
       method: 'GET',
       path: '/healthz',
-      interval: '15s',
-      timeout: '5s',
+      // Soon after a wake: a caller waits until the first check has passed.
+      interval: '5s',
+      timeout: '3s',
       grace_period: '1s',
     },
   ],
