@@ -22,6 +22,7 @@ export const exceptions: Record<string, string> = {
   'gateway/src/kept-images/image-watch.ts › ImageWatch':
     'reads what the gateway itself has written, and answers of the registry by Registry',
   'gateway/src/privileged/': 'reads what the gateway’s own processes send, by schemas',
+  'gateway/src/registry/plain-http.ts': 'reads the name of a registry, 1,024 characters at most',
   'gateway/src/versions/':
     'reads what programs, npm and files of the image say, not what a stranger says',
   'gateway/src/sbom/': 'reads what dpkg and npm have written on this machine',
