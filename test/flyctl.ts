@@ -4,27 +4,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-
-const nowhere = 'http://127.0.0.1:1'
-/** Turns off flyctl's other requests, or sends them nowhere. */
-const quiet = {
-  PATH: process.env['PATH'],
-  FLY_METRICS_BASE_URL: nowhere,
-  FLY_SYNTHETICS_BASE_URL: nowhere,
-  FLY_TRACE_COLLECTOR_URL: '127.0.0.1',
-  FLY_SEND_METRICS: '0',
-  FLY_SYNTHETICS_AGENT: '0',
-  FLY_NO_UPDATE_CHECK: '1',
-  FLY_NO_INCIDENTS_CHECK: '1',
-  HTTPS_PROXY: nowhere,
-  NO_PROXY: '127.0.0.1,localhost',
-  CI: '1',
-}
+import { quietFlyctl } from '../lab/quiet-flyctl.ts'
 
 export const hasFlyctl = (() => {
   try {
     return execFileSync('flyctl', ['version'], {
-      env: { ...quiet, HOME: tmpdir() },
+      env: { ...quietFlyctl, HOME: tmpdir() },
       encoding: 'utf8',
     }).startsWith('fly')
   } catch {
@@ -37,7 +22,7 @@ export const hasFlyctl = (() => {
 export function flyctlAt(url: string, token: string) {
   const cwd = mkdtempSync(join(tmpdir(), 'flyctl-'))
   const urls = { FLY_FLAPS_BASE_URL: url, FLY_API_BASE_URL: url, FLY_UIEX_BASE_URL: url }
-  const env = { ...quiet, ...urls, HOME: cwd, FLY_CONFIG_DIR: cwd, FLY_ACCESS_TOKEN: token }
+  const env = { ...quietFlyctl, ...urls, HOME: cwd, FLY_CONFIG_DIR: cwd, FLY_ACCESS_TOKEN: token }
   const run = async (command: string): Promise<string> => {
     const words = command.match(/(?:\\ |\S)+/g)!.map((word) => word.replaceAll('\\ ', ' '))
     return (await promisify(execFile)('flyctl', words, { env, cwd, timeout: 150_000 })).stdout

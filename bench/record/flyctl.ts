@@ -16,6 +16,7 @@ import type { Podman } from '../../lab/localfly/podman.ts'
 import { FlyState } from '../../lab/localfly/state.ts'
 import { portOf } from '../../gateway/src/host/port-of.ts'
 import { caseOf, type Ended, type FlyTomlRecord } from './flyctl-case.ts'
+import { quietFlyctl } from '../../lab/quiet-flyctl.ts'
 
 const token = 'recorder'
 const org = 'personal'
@@ -144,26 +145,15 @@ async function serve(opening: AsyncDisposableStack, handler: RequestListener): P
   return `127.0.0.1:${portOf(server)}`
 }
 
-/** flyctl speaks only to this Fly, and sends its other requests nowhere. */
+/** flyctl speaks only to this Fly. */
 function quiet(home: string, url: string): Record<string, string | undefined> {
-  const nowhere = 'http://127.0.0.1:1'
   return {
-    PATH: process.env['PATH'],
+    ...quietFlyctl,
     HOME: home,
     FLY_CONFIG_DIR: home,
     FLY_ACCESS_TOKEN: token,
     FLY_FLAPS_BASE_URL: url,
     FLY_API_BASE_URL: url,
     FLY_UIEX_BASE_URL: url,
-    FLY_METRICS_BASE_URL: nowhere,
-    FLY_SYNTHETICS_BASE_URL: nowhere,
-    FLY_TRACE_COLLECTOR_URL: '127.0.0.1',
-    FLY_SEND_METRICS: '0',
-    FLY_SYNTHETICS_AGENT: '0',
-    FLY_NO_UPDATE_CHECK: '1',
-    FLY_NO_INCIDENTS_CHECK: '1',
-    HTTPS_PROXY: nowhere,
-    NO_PROXY: '127.0.0.1,localhost',
-    CI: '1',
   }
 }

@@ -17,7 +17,7 @@ const usage = `npm run conformance -- record [DIR] [--examples DIR] [--only PART
 type Part = (say: (text: string) => void) => Promise<string[]>
 
 /**
- * Records anew what real programs say: digests of images, flyctl's machine configs, and railpack's
+ * Records again what real programs say: digests of images, flyctl's machine configs, and railpack's
  * plans. Says what is missing, and records the rest. Returns the exit code: 1 if anything is missing.
  */
 export async function record(args: string[]): Promise<number> {

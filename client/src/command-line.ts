@@ -5,7 +5,7 @@ import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
-import { appName, asOptions, wrongUse } from './option.ts'
+import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
 import { type DownCommand, readUp, type UpCommand, type UpgradeCommand } from './up/read-up.ts'
 import { knownGateway } from './up/known-gateway.ts'
@@ -111,10 +111,5 @@ function readConnection(values: Values, env: NodeJS.ProcessEnv): Connection {
       'unauthorized',
       `${values.token === undefined ? 'TARMAC_TOKEN' : '--token'} is no token: it has a space, a line feed or another character that no token has.`,
     )
-  return { gateway: readUrl(known.gateway), token }
-}
-
-function readUrl(address: string): URL {
-  if (URL.canParse(address) && /^https?:/.test(address)) return new URL(address)
-  throw wrongUse(`The gateway's address is like http://tarmac:8080, not ${address}.`)
+  return { gateway: gatewayUrl(known.gateway), token }
 }

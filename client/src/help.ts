@@ -13,7 +13,7 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac cache rm <app>           remove what an app has of the build cache; its next build is cold
        tarmac builder status           what the builder is, does and costs; does not wake a stopped one
        tarmac doctor                   try this computer, the ways to the builder, and everything that it needs
-       tarmac upgrade                  bring the builder to a newer version, or leave it as it is
+       tarmac upgrade                  update the builder to another version, or leave it as it is
        tarmac backup [file]            copy the builder's records into a new file on this computer
        tarmac restore <file>           replace the builder's records by such a copy
        tarmac up                       make or repair the builder of an organisation on Fly

@@ -22,3 +22,8 @@ export function asOptions<T>(read: () => T): T {
     throw new Problem(error.code, detail, { cause: error, facts: error.facts })
   }
 }
+
+export function gatewayUrl(address: string): URL {
+  if (URL.canParse(address) && /^https?:/.test(address)) return new URL(address)
+  throw wrongUse(`The gateway's address is like http://tarmac:8080, not ${address}.`)
+}

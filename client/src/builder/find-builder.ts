@@ -1,5 +1,5 @@
-import { AppName, appNameRule } from '#api/app.ts'
 import { Problem } from '#api/problem.ts'
+import { appName, gatewayUrl } from '../option.ts'
 import { type FlyParts, openFly } from '../up/fly-parts.ts'
 import {
   knownBuilders,
@@ -35,8 +35,7 @@ export type Builder = {
  * `tarmac up`, or the one that `--app` names.
  */
 export function findBuilder(given: Given, env: Env): Builder {
-  if (given.app !== undefined && !AppName.safeParse(given.app).success)
-    throw new Problem('app-name-invalid', appNameRule)
+  if (given.app !== undefined) appName(given.app)
   const address = given.gateway ?? env['TARMAC_GATEWAY']
   const app = given.app ?? (address ? null : onlyBuilder(env))
 
@@ -50,7 +49,7 @@ export function findBuilder(given: Given, env: Env): Builder {
   const whole = { report: () => {}, signal: new AbortController().signal }
   return {
     app,
-    gateway: gateway ? asUrl(gateway) : null,
+    gateway: gateway ? gatewayUrl(gateway) : null,
     token: (given.token ?? env['TARMAC_TOKEN'] ?? own ?? '').trim(),
     sideFile: side && path,
     fly: token ? openFly({ env, token }, whole) : null,
@@ -66,13 +65,5 @@ function onlyBuilder(env: Env): string {
     app === undefined
       ? `This computer knows no builder: ${folder} has no file of one. Give --app NAME, or set TARMAC_GATEWAY and TARMAC_TOKEN. To make a builder: tarmac up.`
       : `Name the builder with --app: ${folder} knows ${[app, ...more].join(', ')}.`,
-  )
-}
-
-function asUrl(address: string): URL {
-  if (URL.canParse(address) && /^https?:/.test(address)) return new URL(address)
-  throw new Problem(
-    'option-invalid',
-    `The gateway's address is like http://tarmac:8080, not ${address}.`,
   )
 }

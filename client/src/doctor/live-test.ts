@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { type DeploymentState, isFinal } from '#api/deployment.ts'
+import { DeploymentState, isFinal } from '#api/deployment.ts'
 import { pause } from '#api/flow/retry.ts'
 import { errorMessage } from '#api/error-code.ts'
 import { failed, type Found, ok } from '#api/doctor/run-probes.ts'
@@ -172,13 +172,7 @@ async function remove(
 
 const phaseNames = [
   'upload',
-  'pending',
-  'fetching',
-  'analyzing',
-  'building',
-  'pushing',
-  'deploying',
-  'verifying',
+  ...DeploymentState.options.filter((state) => !isFinal(state)),
   'request',
   'removal',
 ]

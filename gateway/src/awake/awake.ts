@@ -74,7 +74,7 @@ export class Awake {
     }
   }
 
-  /** Asks for a number whenever somebody looks, instead of being told of each begin and end. */
+  /** Asks for a number at each look, instead of a call for each begin and end. */
   count(name: HoldName, counter: () => number | Promise<number>): void {
     this.#counters.set(name, counter)
   }

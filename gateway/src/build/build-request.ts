@@ -6,7 +6,9 @@ import type { DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
 import type { FlyToml } from '../flytoml/read-fly-toml.ts'
 import type { DiskWatch } from '../host/disk/disk-watch.ts'
 import type { Mirror } from '../mirror/mirror.ts'
-import type { PlannedSource } from '../railpack/plan-request.ts'
+import type { LookupNetwork } from '../isolation/planner-network.ts'
+import type { PlanCache } from '../railpack/plan-cache.ts'
+import type { PlannedSource, Planner } from '../railpack/plan-request.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Secrets } from '../secrets/vault.ts'
 
@@ -49,4 +51,15 @@ export type BuildSettings = {
   registryCache: string
   /** Known to this gateway alone. The gateway derives each app's own key from it. */
   key: Uint8Array
+}
+
+/** For a build with its plan before it. */
+export type PlannedBuildSettings = BuildSettings & {
+  planner: () => Promise<Planner>
+  /** Throws unless the isolation of build steps is proven. */
+  assertIsolated: (signal: AbortSignal) => Promise<void>
+  region: string
+  plans: PlanCache
+  /** The network in which the planner looks up versions; null: none. */
+  lookups: LookupNetwork | null
 }

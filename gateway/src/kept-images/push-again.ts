@@ -1,13 +1,10 @@
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import { buildAgain } from '../build/build-image.ts'
-import type { BuildDeps, BuildSettings } from '../build/build-request.ts'
+import type { BuildDeps, PlannedBuildSettings } from '../build/build-request.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
-import type { LookupNetwork } from '../isolation/planner-network.ts'
-import type { PlanCache } from '../railpack/plan-cache.ts'
-import type { Planner } from '../railpack/plan-request.ts'
 import { planSource } from '../railpack/plan-source.ts'
 import type { Vault } from '../secrets/vault.ts'
 import type { Sources } from '../sources/sources.ts'
@@ -16,13 +13,6 @@ type Deps = Omit<BuildDeps, 'store'> & {
   store: BuildDeps['store'] & Pick<DeploymentStore, 'releases'>
   sources: Pick<Sources, 'tree'>
   vault: Pick<Vault, 'open'>
-}
-type Settings = BuildSettings & {
-  planner: () => Promise<Planner>
-  assertIsolated: (signal: AbortSignal) => Promise<void>
-  region: string
-  plans: PlanCache
-  lookups: LookupNetwork | null
 }
 type Lost = { app: string; digest: string }
 
@@ -39,7 +29,7 @@ const maxRecords = 1000
 export async function pushAgain(
   { app, digest }: Lost,
   deps: Deps,
-  settings: Settings,
+  settings: PlannedBuildSettings,
   stop: AbortSignal,
 ): Promise<void> {
   const { store, sources, registry } = deps
@@ -86,7 +76,7 @@ async function makerOf({ app, digest }: Lost, store: Pick<DeploymentStore, 'list
 async function planned(
   { deployment, tree }: { deployment: Deployment; tree: Awaited<ReturnType<Sources['tree']>> },
   { store, vault }: Deps,
-  { planner, region, plans, lookups }: Settings,
+  { planner, region, plans, lookups }: PlannedBuildSettings,
   signal: AbortSignal,
 ) {
   const { app, options } = deployment

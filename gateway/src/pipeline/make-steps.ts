@@ -1,14 +1,12 @@
 import { Problem } from '#api/problem.ts'
 import { buildImage } from '../build/build-image.ts'
-import type { BuildSettings } from '../build/build-request.ts'
+import type { PlannedBuildSettings } from '../build/build-request.ts'
 import type { Buildkit } from '../buildkit/client.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { DiskWatch } from '../host/disk/disk-watch.ts'
-import type { LookupNetwork } from '../isolation/planner-network.ts'
-import type { PlanCache } from '../railpack/plan-cache.ts'
-import type { PlannedSource, Planner } from '../railpack/plan-request.ts'
+import type { PlannedSource } from '../railpack/plan-request.ts'
 import type { Mirror } from '../mirror/mirror.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Vault } from '../secrets/vault.ts'
@@ -28,14 +26,7 @@ type StepDeps = {
   deployer: Deployer
   disk: DiskWatch
 }
-type Settings = BuildSettings & {
-  planner: () => Promise<Planner>
-  /** Throws unless the isolation of build steps is proven. */
-  assertIsolated: (signal: AbortSignal) => Promise<void>
-  region: string
-  plans: PlanCache
-  /** The network in which the planner looks up versions; null: none. */
-  lookups: LookupNetwork | null
+type Settings = PlannedBuildSettings & {
   /** What to do with public addresses that an app has after a deploy. */
   publicIps: 'report' | 'release'
 }

@@ -110,7 +110,7 @@ test.each<[string, string, (file: Buffer) => Buffer, object]>([
   expect(idsIn(databaseIn(dir))).toEqual(['here'])
 })
 
-test('a backup of an older gateway is brought up to date before it replaces anything', async () => {
+test('a backup of an older gateway is migrated before it replaces anything', async () => {
   const old = join(newFolder(), 'old.db')
   const first = readFileSync(join(store, 'migrations/0001-deployments.sql'), 'utf8')
   {

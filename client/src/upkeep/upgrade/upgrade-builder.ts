@@ -18,7 +18,7 @@ const startMs = 300_000
 export type Upgraded = { from: string; to: string; version: string | null; changed: boolean }
 
 /**
- * Brings the builder's machine to an image, on the same volume: copies the records, lets the work
+ * Gives the builder's machine another image, on the same volume: copies the records, lets the work
  * end, updates, and verifies. If the new gateway does not become ready, the machine gets the image
  * and the records before. It may be killed at any time and run again.
  */

@@ -12,7 +12,7 @@ import { upgradeBuilder } from './upgrade-builder.ts'
 
 type Env = Record<string, string | undefined>
 
-/** `tarmac upgrade`: brings the builder to another image. Returns the exit code. */
+/** `tarmac upgrade`: gives the builder another image. Returns the exit code. */
 export async function upgrade(
   command: UpgradeCommand,
   env: Env,
