@@ -103,6 +103,7 @@ async function readStatus(): Promise<string> {
 function asGateway(): Config {
   const config = readConfig(process.env)
   if (config.uid !== 0 && process.getuid?.() === 0) {
+    process.setgroups?.([])
     process.setgid?.(config.uid)
     process.setuid?.(config.uid)
   }

@@ -8,6 +8,7 @@ import { applyFirewallRules, type BuildNetwork } from './firewall.ts'
 import { execTool as run } from '../host/child/exec-tool.ts'
 import { askPrivileged, hasPrivileged } from '../host/privileged/ask.ts'
 import { calls } from '../host/privileged/calls.ts'
+import { writeOwnFile } from '../host/privileged/own-file.ts'
 
 export type LookupNetwork = {
   /** The path of the network namespace. */
@@ -65,7 +66,7 @@ export async function openLookupNetwork(
     for (const command of commands) await run('ip', command.split(' '))
     await writeFile('/proc/sys/net/ipv4/ip_forward', '1')
     const resolvers = join(dir, 'plan-resolv.conf')
-    await writeFile(resolvers, dns.map((address) => `nameserver ${address}\n`).join(''))
+    writeOwnFile(resolvers, dns.map((address) => `nameserver ${address}\n`).join(''))
     const readOnlyMounts = {
       '/etc/resolv.conf': resolvers,
       ...(existsSync(certificates) && { [certificates]: certificates }),

@@ -8,7 +8,8 @@ import type { Config } from '../config.ts'
 import { calls } from '../host/privileged/calls.ts'
 import { runInSandbox, sandboxKind } from '../host/sandbox/sandbox.ts'
 import type { Logger } from '../log.ts'
-import { miseFolder } from '../railpack/prepare.ts'
+import { plannerReads } from '../railpack/plan-variables.ts'
+import { miseFolder, searchPath } from '../railpack/prepare.ts'
 import { assertPlannerCall } from './planner-call.ts'
 import type { Answering } from './serve.ts'
 
@@ -55,7 +56,9 @@ export function answerCalls(
   on(calls.sandbox, async (request, signal) => {
     const network = (await lookups?.catch(() => null)) ?? null
     const mayRead = [data, railpack, miseFolder, ...Object.values(network?.readOnlyMounts ?? {})]
-    assertPlannerCall(request, { railpack, mayRead, namespace: network?.namespace ?? null })
+    const namespace = network?.namespace ?? null
+    const variables = plannerReads
+    assertPlannerCall(request, { railpack, searchPath, variables, mayRead, namespace })
     return runInSandbox(request, signal)
   })
 }

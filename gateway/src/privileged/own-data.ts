@@ -25,4 +25,4 @@ export async function ownData(data: string, uid: number, buildRoot: string): Pro
 }
 
 /** The daemon's settings, sockets and record, and the resolvers of the planner. */
-const rootsFile = /^(buildkitd[-.].*|plan-resolv\.conf)$/
+const rootsFile = /^(buildkitd[-.].*|plan-resolv\.conf(\.new)?)$/

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { chownSync, chmodSync, mkdirSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { dirname } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { errorMessage } from '#api/error-code.ts'
+import { readBody } from '#api/flow/read-body.ts'
 import { Problem } from '#api/problem.ts'
 import type { Call } from '../host/privileged/calls.ts'
 
@@ -37,6 +37,12 @@ export async function serveCalls(socket: string, gid: number) {
   }
 }
 
+/** The values of a planner's variables are the largest part of a call. */
+const maxBytes = 4 * 1024 * 1024
+const argumentOf = async (req: IncomingMessage): Promise<unknown> =>
+  JSON.parse((await readBody(req, maxBytes, tooLarge)).toString())
+const tooLarge = () => new Error(`A call has at most ${maxBytes} bytes.`)
+
 async function answer(
   req: IncomingMessage,
   res: ServerResponse,
@@ -47,7 +53,7 @@ async function answer(
   try {
     const handler = handlers.get(req.url ?? '')
     if (!handler) throw new Error(`There is no call ${req.url}.`)
-    const result = await handler(JSON.parse(await text(req)), gone.signal)
+    const result = await handler(await argumentOf(req), gone.signal)
     res.writeHead(200).end(JSON.stringify(result))
   } catch (error) {
     const body = error instanceof Problem ? error.body() : { error: errorMessage(error) }

@@ -37,5 +37,5 @@ export function planVariables(
  * The variables whose values railpack 0.37 reads. RAILPACK_VERBOSE is left out: it is for the
  * railpack process alone, and would add a secret of its own.
  */
-const plannerReads =
-  /^(RAILPACK_(?!VERBOSE$).*|CGO_ENABLED|DB_CONNECTION|REDIS_HOST|REDIS_URL|CACHE_DRIVER|SESSION_DRIVER|QUEUE_CONNECTION)$/
+export const plannerReads =
+  /^(RAILPACK_(?!VERBOSE$)[\w+-]*|CGO_ENABLED|DB_CONNECTION|REDIS_HOST|REDIS_URL|CACHE_DRIVER|SESSION_DRIVER|QUEUE_CONNECTION)$/

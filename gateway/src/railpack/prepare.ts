@@ -82,7 +82,7 @@ export function emitLogs({ logs }: Info, emit: PrepareRequest['emit']): void {
   }
 }
 
-const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+export const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 /**
  * railpack looks for mise only here. It also keeps mise's caches and locks here, and runs what it

@@ -76,3 +76,12 @@ test('an abort ends the work of the other process', async () => {
   await expect(asked).rejects.toThrow('cancelled')
   await ended.promise
 })
+
+test('a call that is too large is refused', async () => {
+  server.on(calls.sandboxKind, async () => 'bubblewrap')
+  const { name } = calls.sandboxKind
+  const loose = { name, argument: z.string(), answer: z.string() }
+  await expect(askPrivileged(loose, 'x'.repeat(5_000_000))).rejects.toThrow(
+    /at most 4194304 bytes|EPIPE|ECONNRESET/,
+  )
+})

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'smol-toml'
 import { readSpace } from '../../host/disk/disk-space.ts'
+import { writeOwnFile } from '../../host/privileged/own-file.ts'
 import { cacheBytes, type CacheBytes } from '../cache/cache-limits.ts'
 import type { DaemonSettings } from './daemon-settings.ts'
 import { groupOf, runcWithLimits } from './step-limits.ts'
@@ -34,7 +35,7 @@ export async function writeConfig(settings: DaemonSettings): Promise<void> {
   const path = configOf(settings)
   const space = await readSpace(settings.root)
   const text = configText(settings, space && cacheBytes(settings.cache, space))
-  if ((await readFile(path, 'utf8').catch(() => null)) !== text) await writeFile(path, text)
+  if ((await readFile(path, 'utf8').catch(() => null)) !== text) writeOwnFile(path, text)
 }
 
 /** The text of `buildkitd.toml`. Without limits of the cache, the daemon takes its own. */

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { errorCode } from '#api/error-code.ts'
+import { writeOwnFile } from '../privileged/own-file.ts'
 import { endProcess, startTimeOf } from '../process.ts'
 import { spawnChild } from './spawn-child.ts'
 
@@ -84,7 +85,7 @@ async function stop(pid: number, ended: () => Promise<unknown>, graceMs: number)
  */
 function writeRecord(record: string, facts: { pid: number; startTime: string | undefined }): void {
   try {
-    writeFileSync(record, JSON.stringify(facts))
+    writeOwnFile(record, JSON.stringify(facts))
   } catch (error) {
     if (errorCode(error) !== 'ENOSPC') throw error
   }

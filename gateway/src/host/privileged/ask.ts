@@ -27,6 +27,7 @@ export async function askPrivileged<Argument, Answer>(
   signal?.throwIfAborted()
   const to = { ...(socketPath && { socketPath }), path: `/${name}`, method: 'POST' }
   const call = request({ ...to, ...(signal && { signal }) })
+  call.on('error', () => {}) // a second one after the first has no listener else, and would end us
   try {
     call.end(JSON.stringify(argument))
     const [response]: IncomingMessage[] = await once(call, 'response')
