@@ -13,7 +13,10 @@ export const App = z.object({
 })
 export type App = z.infer<typeof App>
 
-export const IpAssignments = z.object({ ips: z.array(z.object({ ip: z.string() })).nullish() })
+const IpAssignment = z.object({ ip: z.string(), created_at: z.string().nullish() })
+export type IpAssignment = z.infer<typeof IpAssignment>
+export const IpAssignments = z.object({ ips: z.array(IpAssignment).nullish() })
+export const NewIpAssignment = IpAssignment.partial().nullish()
 
 export const Volume = z.object({
   id: z.string(),

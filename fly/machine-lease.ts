@@ -8,7 +8,7 @@ import type { Machine, MachineConfig, MachineRef } from './machine.ts'
 
 const ttlSeconds = 13
 const refreshMs = 4000
-const waitMs = 60_000
+const usualWaitMs = 60_000
 const retryMs = 1500
 
 export type LeaseRequest = {
@@ -17,6 +17,8 @@ export type LeaseRequest = {
   nonce?: string | null
   /** Called once with the holder, if another program holds the lease. */
   onHeld?: (holder: string) => void
+  /** How long to wait for another holder. Default: a minute. */
+  waitMs?: number
 }
 type MachineUpdate = {
   config: MachineConfig
@@ -26,7 +28,7 @@ type MachineUpdate = {
 
 /**
  * The right to change one machine, refreshed until it is disposed of. If another program holds it,
- * the gateway waits up to a minute, then throws `machine-leased`. A gateway that dies blocks a
+ * the gateway waits up to a minute (`waitMs`), then throws `machine-leased`. A gateway that dies blocks a
  * machine for at most 13 seconds, or not at all for a caller with the nonce.
  */
 export class MachineLease extends MachineChanges {
@@ -39,7 +41,7 @@ export class MachineLease extends MachineChanges {
   static async acquire(
     calls: FlyCalls,
     machine: MachineRef,
-    { description, nonce, onHeld }: LeaseRequest,
+    { description, nonce, onHeld, waitMs = usualWaitMs }: LeaseRequest,
     signal: AbortSignal,
   ): Promise<MachineLease> {
     const refreshed = nonce && (await refreshLease(calls, machine, nonce, signal).catch(() => null))
@@ -47,9 +49,11 @@ export class MachineLease extends MachineChanges {
     if (refreshed) return new MachineLease(calls, machine, refreshed)
 
     let isReported = false
+    const unavailableUntil = performance.now() + usualWaitMs
     const policy = {
       // After a lost answer we may hold a lease without knowing its nonce. It expires by itself.
-      isRetryable: (error: unknown) => statusOf(error) === 409 || isUnavailable(error),
+      isRetryable: (error: unknown) =>
+        statusOf(error) === 409 || (isUnavailable(error) && performance.now() < unavailableUntil),
       pauseMs: () => retryMs,
       forMs: waitMs,
       onRetry: (error: unknown) => {
@@ -60,7 +64,7 @@ export class MachineLease extends MachineChanges {
     }
     const acquired = retry(() => takeLease(calls, machine, description, signal), policy, signal)
     const fresh = await acquired.catch((error: unknown) => {
-      throw isHeld(error) ? leased(machine, error) : error
+      throw isHeld(error) ? leased(machine, error, waitMs) : error
     })
     return new MachineLease(calls, machine, fresh)
   }
@@ -148,8 +152,8 @@ function nonceOf(answer: Lease): string {
 const isHeld = (error: unknown): error is Problem =>
   error instanceof Problem && statusOf(error) === 409
 
-function leased({ app, id }: MachineRef, cause: Problem): Problem {
-  const detail = `The lease of machine ${id} is held by ${holderIn(cause)}, and was not given back within ${waitMs / 1000} s. Another deploy or command is at work on the machine, or it ended without giving the lease back. Wait for it. If it does not run any more, take the lease away (fly machine leases clear ${id} --app ${app}) and deploy again.`
+function leased({ app, id }: MachineRef, cause: Problem, waitMs: number): Problem {
+  const detail = `The lease of machine ${id} is held by ${holderIn(cause)}, and was not given back within ${waitMs / 1000} s. Another deploy or command is at work on the machine, or it ended without giving the lease back. Wait for it. If it does not run any more, take the lease away (fly machine leases clear ${id} --app ${app}) and try again.`
   return new Problem('machine-leased', detail, {
     cause,
     facts: { machine: id, fly: cause.facts['fly'] },

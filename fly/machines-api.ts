@@ -5,7 +5,9 @@ import { pause, retry } from '#api/flow/retry.ts'
 import {
   App,
   ignored,
+  type IpAssignment,
   IpAssignments,
+  NewIpAssignment,
   logLines,
   machineAnswer,
   Processes,
@@ -33,6 +35,7 @@ import type { Machine, MachineRef, NewMachine } from './machine.ts'
 const windowSeconds = 60 // Fly's limit for one wait
 
 export type NewVolume = { name: string; region: string; size_gb: number; [field: string]: unknown }
+type NewIp = { type: string; network?: string }
 type WaitState = 'settled' | 'started' | 'stopped' | 'failed' | 'destroyed'
 
 /**
@@ -91,20 +94,18 @@ export class MachinesApi {
     await orNull(this.#calls.call({ ...call, method: 'DELETE' }, signal))
   }
 
-  async ipAssignments(app: string, signal: AbortSignal): Promise<{ ip: string }[]> {
+  async ipAssignments(app: string, signal: AbortSignal): Promise<IpAssignment[]> {
     const path = `/apps/${app}/ip_assignments`
     const call = { path, action: 'list-ips', id: app, answer: IpAssignments }
     return (await this.#calls.read(call, signal)).ips ?? []
   }
 
-  async assignIp(
-    app: string,
-    body: { type: string; network?: string },
-    signal: AbortSignal,
-  ): Promise<void> {
+  /** Returns the address. Null: the answer does not say it. */
+  async assignIp(app: string, body: NewIp, signal: AbortSignal): Promise<string | null> {
     const path = `/apps/${app}/ip_assignments`
-    const call = { path, action: 'assign-ip', id: app, answer: ignored }
-    await this.#calls.call({ ...call, method: 'POST', body, repeat: 'no' }, signal)
+    const call = { path, action: 'assign-ip', id: app, answer: NewIpAssignment }
+    const made = await this.#calls.call({ ...call, method: 'POST', body, repeat: 'no' }, signal)
+    return made?.ip ?? null
   }
 
   /** Succeeds if the address is already gone. */
@@ -114,7 +115,6 @@ export class MachinesApi {
     await orNull(this.#calls.call({ ...call, method: 'DELETE' }, signal))
   }
 
-  /** Names and digests. Fly never returns the values. */
   async secrets(app: string, signal: AbortSignal): Promise<SecretVersion[]> {
     const path = `/apps/${app}/secrets`
     const call = { path, action: 'list-secrets', id: app, answer: Secrets }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { isNewEnough } from '../gateway/src/versions/compare.ts'
 import { programs } from '../gateway/src/versions/minimums.ts'
-import { imagesOf } from '../gateway/src/versions/pins.ts'
+import { imagesOf } from '#api/image/pins.ts'
 import { bakedTools, images, npmTarballs } from '../lab/pins.ts'
 import { version as standIn } from '../lab/planner/plan-app.ts'
 

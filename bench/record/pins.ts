@@ -1,14 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorMessage } from '#api/error-code.ts'
+import { fullName, imagesOf, pinnedIn, policyOf, SourcePolicy } from '#api/image/pins.ts'
 import { Registry } from '../../gateway/src/registry/registry.ts'
-import {
-  fullName,
-  imagesOf,
-  pinnedIn,
-  policyOf,
-  SourcePolicy,
-} from '../../gateway/src/versions/pins.ts'
 
 /** Docker Hub answers at another host than its name says. */
 const apiHosts: Record<string, string> = { 'docker.io': 'registry-1.docker.io' }

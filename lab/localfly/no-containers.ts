@@ -32,6 +32,8 @@ export class NoContainers implements Containers {
    */
   readonly processes = new Map<string, string>()
   readonly hostAddress = '127.0.0.1'
+  /** The machines whose gateways are drained, by name. */
+  readonly drained = new Set<string>()
   /** Shell commands that were run in machines of a gateway. They do nothing. */
   readonly commands: string[] = []
   readonly #running = new Map<string, Running>()
@@ -57,7 +59,9 @@ export class NoContainers implements Containers {
       return { id: spec.name, pid: process.pid, command: 'sh' }
     }
     const program = this.programs.get(repository) ?? 'good'
-    const server = program === 'silent' || program === 'crashes' ? null : serve(spec, program)
+    this.drained.delete(spec.name)
+    const isSilent = program === 'silent' || program === 'crashes'
+    const server = isSilent ? null : serve(spec, program, this.drained)
     if (server) await once(server, 'listening')
     this.#running.set(spec.name, { spec, server, root: null, ended, end })
     if (program === 'crashes') setTimeout(end, 100, { code: 1, oomKilled: false })
@@ -82,10 +86,18 @@ export class NoContainers implements Containers {
     }
     if (command[0] !== 'node')
       return { exit_code: 127, exit_signal: 0, stdout: '', stderr: 'not found' }
+    if (!command[2]?.includes('fetch(')) {
+      const args = command.slice(1)
+      const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+        env: spec.env,
+        encoding: 'utf8',
+      })
+      return { exit_code: status ?? 1, exit_signal: 0, stdout, stderr }
+    }
     const path = /127\.0\.0\.1:\d+(\/[\w/]*)/.exec(command[2] ?? '')?.[1] ?? '/'
     const token = spec.env['TARMAC_TOKENS'] ?? ''
     const said = await fetch(`http://${spec.address}:${portOf(spec)}${path}`, {
-      method: command[2]?.includes("'POST'") ? 'POST' : 'GET',
+      method: /method: '(\w+)'/.exec(command[2] ?? '')?.[1] ?? 'GET',
       headers: { authorization: `Bearer ${token}` },
     })
       .then(async (answer) => ({ status: answer.status, body: await answer.text() }))
@@ -122,11 +134,19 @@ export class NoContainers implements Containers {
 
 const portOf = ({ env }: RunSpec): number => Number(env['TARMAC_PORT'] ?? 8080)
 
-function serve(spec: RunSpec, program: Program): Server {
-  const { env, address } = spec
+function serve(spec: RunSpec, program: Program, drained: Set<string>): Server {
+  const { env, address, name } = spec
   const server = createServer((request, response) => {
     const isKnown = request.headers.authorization === `Bearer ${env['TARMAC_TOKENS']}`
     const isReady = program === 'good' && isKnown && Boolean(env['TARMAC_SECRETS_KEY'])
+    if (request.url === '/v1/drain' && isReady) {
+      if (request.method === 'POST') drained.add(name)
+      if (request.method === 'DELETE') drained.delete(name)
+      const state = drained.has(name) ? 'drained' : 'working'
+      const times = { since: null, stopsAt: null, endsAt: null }
+      const facts = { state, ...times, running: 0, uploads: 0, queued: 0 }
+      return void response.end(JSON.stringify(facts))
+    }
     const reads = ['/readyz', '/v1/rollouts', '/v1/status']
     const ok = request.url === '/healthz' || (reads.includes(request.url ?? '') && isReady)
     response.writeHead(ok ? 200 : request.url === '/readyz' ? 503 : 404)

@@ -7,7 +7,7 @@ import { recordFlyToml } from '../../bench/record/flyctl.ts'
 import { caseOf } from '../../bench/record/flyctl-case.ts'
 import { opsOf } from '../../bench/record/llb-ops.ts'
 import { recordPins } from '../../bench/record/pins.ts'
-import { fullName, imagesOf, pinnedIn, SourcePolicy } from '../../gateway/src/versions/pins.ts'
+import { fullName, imagesOf, pinnedIn, SourcePolicy } from '#api/image/pins.ts'
 import { FakeRegistry } from '../fakes/registry.ts'
 import { hasFlyctl } from '../flyctl.ts'
 

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pipeline, Readable, type Transform } from 'node:stream'
+import { pipeline, Readable } from 'node:stream'
 import * as zlib from 'node:zlib'
 import { Problem } from '#api/problem.ts'
 import { tarEnd, tarHeader, tarPadding } from '#api/tar-writer.ts'
@@ -16,16 +16,15 @@ const time = new Date(0)
 /**
  * Packs entries as a compressed tar: zstd, or gzip if this Node has no zstd. No times, no owners,
  * modes 0755 and 0644: the same files give the same bytes. `packed` is called with the bytes of
- * file content added. `compress`: another compressor.
+ * file content added.
  */
 export function packSource(
   folder: string,
   entries: Entry[],
   packed: (bytes: number) => void,
-  compress: Transform = typeof zlib.createZstdCompress === 'function'
-    ? zlib.createZstdCompress()
-    : zlib.createGzip(),
 ): Readable {
+  const compress =
+    typeof zlib.createZstdCompress === 'function' ? zlib.createZstdCompress() : zlib.createGzip()
   return pipeline(Readable.from(gathered(tar(folder, entries, packed))), compress, () => {})
 }
 

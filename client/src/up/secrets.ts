@@ -1,7 +1,17 @@
+import { createHash } from 'node:crypto'
 import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
-import { createHash } from 'node:crypto'
-import { newSecret, newToken, readSideFile, sidePath, writeSideFile } from './side-file.ts'
+import type { MachineRef } from '#fly/machine.ts'
+import { parsed } from './builder/ask-inside.ts'
+import type { FlyParts } from './fly-parts.ts'
+import {
+  newSecret,
+  newToken,
+  readSideFile,
+  type SideFile,
+  sidePath,
+  writeSideFile,
+} from './side-file.ts'
 
 type Keeper = {
   env: Record<string, string | undefined>
@@ -10,11 +20,38 @@ type Keeper = {
   report: (text: string) => void
 }
 
+/**
+ * The program that says, inside the machine, which secrets its gateway has: their digests, which say
+ * nothing else about random values.
+ */
+const digestScript = `const { createHash } = require('node:crypto')
+const of = (text) => createHash('sha256').update(text.trim()).digest('hex')
+const { TARMAC_TOKENS: tokens = '', TARMAC_SECRETS_KEY: key = '' } = process.env
+console.log(JSON.stringify([...tokens.split(',').map(of), of(key)]))`
+
+const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex')
+
+/** Whether the machine works with the token and the key of this file. Null: nobody can say it. */
+export async function areOfMachine(
+  { builder, signal }: FlyParts,
+  ref: MachineRef,
+  { TARMAC_TOKEN, TARMAC_SECRETS_KEY }: SideFile,
+): Promise<boolean | null> {
+  const run = { command: ['node', '-e', digestScript], seconds: 15 }
+  const said = await builder.exec(ref, run, signal).catch((error: unknown) => {
+    signal.throwIfAborted()
+    return error instanceof Problem ? null : Promise.reject(error)
+  })
+  const known: unknown = parsed(said?.stdout ?? '')
+  if (!Array.isArray(known)) return null
+  const own = [TARMAC_TOKEN, TARMAC_SECRETS_KEY].flatMap((text) => text ?? [])
+  return own.every((text) => known.includes(digestOf(text)))
+}
+
 export const gatewayOf = (app: string): string => `http://${app}.flycast`
 
 /** Notices another token: Fly never shows a secret. It is no secret itself. */
-export const markOf = (token: string): string =>
-  createHash('sha256').update(`tarmac ${token}`).digest('hex').slice(0, 16)
+export const markOf = (token: string): string => digestOf(`tarmac ${token}`).slice(0, 16)
 
 /**
  * Gives the values of an app's secrets. A token or key that is new is in the user's file before it

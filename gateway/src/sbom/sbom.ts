@@ -14,8 +14,9 @@ import {
 import { JSON as Json, JsonSerializer } from '@cyclonedx/cyclonedx-library/Serialize'
 import { isSupportedSpdxId } from '@cyclonedx/cyclonedx-library/SPDX'
 import { Spec1dot6 } from '@cyclonedx/cyclonedx-library/Spec'
+import { fullName } from '#api/image/pins.ts'
 import { type NpmPackage, npmPackages } from '../versions/find-packages.ts'
-import { applianceImages, fullName } from '../versions/pins.ts'
+import { applianceImages } from '../versions/pins.ts'
 import { type DebianPackage, distribution, installedDebianPackages } from './debian-packages.ts'
 
 type Parts = {

@@ -1,4 +1,5 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, expect, test } from 'vitest'
@@ -15,6 +16,7 @@ const buildctl = (end: string) => `#!/bin/sh
 echo "$@" >${tools}/asked
 cp "$HOME/.docker/config.json" ${tools}/login
 ls context context/gateway >${tools}/context
+cp context/Dockerfile.pinned ${tools}/pinned
 echo '#1 [internal] load build definition from Dockerfile'
 printf '#2 [packages 1/2] RUN '
 sleep 3
@@ -47,6 +49,8 @@ test('without --image, a machine builds the image from the checkout, pushes it a
   expect(readFileSync(join(tools, 'context'), 'utf8').split('\n')).toEqual(
     expect.arrayContaining(['api', 'fly', 'gateway', 'package.json', 'Dockerfile', 'src']),
   )
+  expect(asked).toMatch(/--local dockerfile=context --opt filename=Dockerfile\.pinned /)
+  expect(readFileSync(join(tools, 'pinned'), 'utf8')).toContain('\nFROM moby/buildkit:v')
   const steps = notes.filter((note) => note.startsWith('#'))
   expect(steps).toEqual([
     '#1 [internal] load build definition from Dockerfile',
@@ -79,4 +83,32 @@ test('the packed checkout is the same each time, and smaller than 1 MiB', async 
   const packed = await packCheckout(root)
   expect(packed.length).toBeLessThan(1024 * 1024)
   expect((await packCheckout(root)).equals(packed)).toBe(true)
+})
+
+test('the Dockerfile to build from has the digests of the pins; the one in the image is the shipped one', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'checkout-'))
+  try {
+    for (const folder of ['api', 'fly', 'gateway']) mkdirSync(join(dir, folder))
+    for (const name of ['package.json', 'package-lock.json']) writeFileSync(join(dir, name), '{}')
+    const shipped = 'FROM node:26-slim AS a\nFROM ghcr.io/x/y:1\nCOPY --from=a /b /c\nFROM a\n'
+    writeFileSync(join(dir, 'gateway/Dockerfile'), shipped)
+    const name = 'docker-image://docker.io/library/node:26-slim'
+    const rule = {
+      action: 'CONVERT',
+      selector: { identifier: name },
+      updates: { identifier: `${name}@${digest}` },
+    }
+    writeFileSync(join(dir, 'gateway/pins.json'), JSON.stringify({ rules: [rule] }))
+    writeFileSync(join(dir, 'packed.tgz'), await packCheckout(dir))
+    const read = (path: string) =>
+      spawnSync('tar', ['xzOf', join(dir, 'packed.tgz'), path], { encoding: 'utf8' }).stdout
+    expect(read('gateway/Dockerfile')).toBe(shipped)
+    expect(read('Dockerfile.pinned')).toBe(
+      `FROM node:26-slim@${digest} AS a\nFROM ghcr.io/x/y:1\nCOPY --from=a /b /c\nFROM a\n`,
+    )
+    writeFileSync(join(dir, 'gateway/pins.json'), '{"rules": 3}')
+    await expect(packCheckout(dir)).rejects.toThrow(/pins\.json holds no source policy/)
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
 })

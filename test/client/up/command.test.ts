@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { readCommandLine } from '../../../client/src/command-line.ts'
 import { knownGateway } from '../../../client/src/up/known-gateway.ts'
+import { readSideFile, writeSideFile } from '../../../client/src/up/side-file.ts'
 import { askScript } from '../../../client/src/up/builder/ask-inside.ts'
 import { startHttp, token as gatewayToken } from '../../gateway/http/start-http.ts'
 import { image, startFly, token, type TestFly } from './start-fly.ts'
@@ -55,6 +56,55 @@ TARMAC_SECRETS_KEY=${secrets['TARMAC_SECRETS_KEY']!.value}
   expect(fly.inventory()).toEqual({ apps: [], machines: [], volumes: [] })
   const none = await tarmac(fly, ['down'], { env: { FLY_API_TOKEN: token } })
   expect(none).toMatchObject({ code: 0, err: expect.stringContaining('no builder') as string })
+}, 200_000)
+
+test('up on two computers at once makes one builder; the one whose secrets do not count is told so', async () => {
+  await using fly = await startFly()
+  const folders = ['one', 'two'].map((name) => join(fly.env.XDG_CONFIG_HOME, name))
+  const runs = await Promise.all(
+    folders.map((folder) =>
+      tarmac(fly, ['up', '--image', image, '--region', 'fra'], {
+        env: { FLY_API_TOKEN: token, XDG_CONFIG_HOME: folder },
+      }),
+    ),
+  )
+  expect(runs.map(({ code }) => code)).toEqual([0, 0])
+  expect(fly.inventory()).toEqual({
+    apps: ['tarmac-personal: 1 addresses'],
+    volumes: ['fra 50 GB'],
+    machines: ['tarmac-builder started fra'],
+  })
+  const [machine] = fly.state.machinesOf('tarmac-personal')
+  const counts = machine!.own.secrets['TARMAC_TOKENS']
+  const files = folders.map((folder) => readSideFile(join(folder, 'tarmac/tarmac-personal.env')))
+  const known = files.flatMap((file) => file?.TARMAC_TOKEN ?? [])
+  expect(known).toEqual([counts])
+  expect(fly.state.apps.get('tarmac-personal')!.secrets['TARMAC_TOKENS']!.value).toBe(counts)
+  for (const [at, { out, err }] of runs.entries())
+    if (files[at] === null) {
+      expect(err).toContain('this computer does not have its token')
+      expect(out).toBe('TARMAC_GATEWAY=http://tarmac-personal.flycast\n')
+    } else expect(out).toContain(`TARMAC_TOKEN=${counts}`)
+}, 200_000)
+
+test('a side file that the builder does not know any more is named; down never loses an earlier key', async () => {
+  await using fly = await startFly()
+  const env = { FLY_API_TOKEN: token }
+  const up = ['up', '--image', image, '--region', 'fra']
+  await tarmac(fly, up, { env })
+  const path = join(fly.env.XDG_CONFIG_HOME, 'tarmac/tarmac-personal.env')
+  const first = readSideFile(path)
+  writeSideFile(path, { ...first, TARMAC_TOKEN: 'another-token-for-the-tests' })
+  expect((await tarmac(fly, up, { env })).err).toContain(
+    `the builder does not work with the token and key in ${path}`,
+  )
+  writeSideFile(path, first!)
+
+  const down = ['down', '--delete-volume']
+  expect((await tarmac(fly, down, { env })).err).toContain(`moved to ${path}.removed:`)
+  await tarmac(fly, up, { env })
+  expect((await tarmac(fly, down, { env })).err).toContain(`moved to ${path}.removed-2:`)
+  expect(readSideFile(`${path}.removed`)).toEqual(first)
 }, 200_000)
 
 test('a missing or wrong token is explained before anything is made', async () => {

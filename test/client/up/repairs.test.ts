@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { destroyBuilder } from '../../../client/src/up/builder/destroy-builder.ts'
+import { openFly } from '../../../client/src/up/fly-parts.ts'
 import { readSize } from '../../../client/src/up/builder/sizes.ts'
-import { image, startFly, type TestFly, up } from './start-fly.ts'
+import { image, startFly, type TestFly, token, up } from './start-fly.ts'
 
 const app = 'tarmac-personal'
 const one = ['tarmac-builder started fra']
@@ -28,6 +30,41 @@ describe.concurrent('a builder that is there is repaired', { timeout: 200_000 },
     const { notes } = await up(fly)
     expect(notes[0]).toBe(`machine ${builder.machineId}: stopped; starting`)
     expect(fly.inventory().machines).toEqual(one)
+  })
+
+  test('a command waits while another one has the lease of the machine, and says so', async () => {
+    await using fly = await startFly()
+    const { builder } = await up(fly)
+    const lease = () =>
+      call(fly, 'POST', `/apps/${app}/machines/${builder.machineId}/lease`, { ttl: 4 })
+    await call(fly, 'POST', `/apps/${app}/machines/${builder.machineId}/stop`)
+    await waitFor(fly, 'stopped')
+    await lease()
+    const { notes } = await up(fly)
+    expect(notes[1]).toMatch(/^machine \w+: another command changes it; waits for .* until /)
+    expect(fly.inventory().machines).toEqual(one)
+
+    await lease()
+    const said: string[] = []
+    const open = {
+      report: (text: string) => void said.push(text),
+      signal: AbortSignal.timeout(60_000),
+    }
+    const which = { org: 'personal', app: null, network: null, deleteVolume: true }
+    await destroyBuilder(openFly({ env: fly.env, token }, open), which)
+    expect(said.join('\n')).toMatch(/another command changes it; waits for /)
+    expect(fly.inventory().machines).toEqual([])
+  })
+
+  test('two runs at once: the second sees what the first has changed, and goes on', async () => {
+    await using fly = await startFly()
+    await up(fly)
+    const changes = [{ TARMAC_LOG_LEVEL: 'debug' }, { TARMAC_WATCH: '5' }]
+    await Promise.all(changes.map((env) => up(fly, { env })))
+    expect(theMachine(fly).config.env).toMatchObject({
+      TARMAC_LOG_LEVEL: 'debug',
+      TARMAC_WATCH: '5',
+    })
   })
 
   test('a wrong size, port or setting is put right in one update, and other settings stay', async () => {

@@ -2,7 +2,8 @@ import { errorMessage } from '#api/error-code.ts'
 import type { App, Volume } from '#fly/answers.ts'
 import { isNoCapacity, noCapacity } from './capacity.ts'
 import { once } from './once.ts'
-import { volumeName, type Step } from './plan.ts'
+import { lookAt } from './look-at.ts'
+import { byAge, volumeName, type Step } from './plan.ts'
 import type { Run } from './run.ts'
 import { defaultVolumeGb } from './sizes.ts'
 
@@ -12,16 +13,22 @@ export async function assignAddress({ fly, found }: Run, { name, network }: App)
   const { machines: api, signal } = fly
   // The address lands on the default network unless the call names another (fly.md 2.4).
   const named = network && network !== 'default' ? { network } : {}
-  const ip = await once(
-    () => api.assignIp(name, { type: 'private_v6', ...named }, signal).then(() => null),
-    async () => {
-      const all = await api.ipAssignments(name, signal)
-      return all.find((each) => each.ip.startsWith('fdaa:'))?.ip ?? null
-    },
+  const privateIps = async () =>
+    (await api.ipAssignments(name, signal))
+      .filter(({ ip }) => ip.startsWith('fdaa:'))
+      .toSorted((a, b) => byAge({ ...a, id: a.ip }, { ...b, id: b.ip }))
+  const made = await once(
+    () => api.assignIp(name, { type: 'private_v6', ...named }, signal),
+    async () => (await privateIps())[0]?.ip ?? null,
     signal,
   )
-  found.addresses.push(ip)
-  fly.report(`address ${ip}: assigned (Flycast, inside the organisation only)`)
+  fly.report(`address ${made}: assigned (Flycast, inside the organisation only)`)
+
+  const first = (await privateIps())[0]?.ip ?? made
+  found.addresses.push(first)
+  if (first === made) return
+  await api.releaseIp(name, made, signal)
+  fly.report(`address ${made}: released again: another tarmac up has made ${first} meanwhile`)
 }
 
 export async function setSecrets(
@@ -29,11 +36,18 @@ export async function setSecrets(
   { name }: App,
   names: string[],
 ): Promise<void> {
-  const values = makers.secretsOf(name, names)
+  // Another run, on another computer, may have set its own a moment ago.
+  const now = await fly.machines.secrets(name, fly.signal)
+  const meanwhile = now.filter((each) => !found.secrets.has(each.name))
+  for (const each of now) found.secrets.add(each.name)
+  const mine = names.filter((each) => !meanwhile.some((other) => other.name === each))
+  if (mine.length === 0) return fly.report('secrets: another tarmac up has set them meanwhile')
+
+  const values = makers.secretsOf(name, mine)
   await fly.builder.setSecrets(name, values, fly.signal)
-  for (const each of names) found.secrets.add(each)
+  for (const each of mine) found.secrets.add(each)
   goal.done.secrets = true
-  fly.report(`secrets ${names.join(', ')}: set`)
+  fly.report(`secrets ${mine.join(', ')}: set`)
 }
 
 export async function createVolume(
@@ -56,19 +70,38 @@ export async function createVolume(
 
   const before = new Set(found.volumes.map(({ id }) => id))
   try {
-    const volume = await once(
-      () => api.createVolume(name, body, signal).then(() => null),
-      async () => {
-        found.volumes = await api.volumes(name, signal)
-        return found.volumes.find(({ id }) => !before.has(id)) ?? null
-      },
+    const added = async () => {
+      found.volumes = await api.volumes(name, signal)
+      return found.volumes
+        .filter((each) => each.name === volumeName && !before.has(each.id))
+        .toSorted(byAge)
+    }
+    /** Only a volume whose answer came is certainly of this run. */
+    let own: string | null = null
+    const id = await once(
+      async () => (own = (await api.createVolume(name, body, signal)).id),
+      async () => (await added())[0]?.id ?? null,
       signal,
     )
-    run.freshVolume = from ? null : volume
-    fly.report(`volume ${volume.id}: made, ${sizeGb} GB in ${choice.region}`)
+    fly.report(`volume ${id}: made, ${sizeGb} GB in ${choice.region}`)
+    const [first] = await added()
+    if (first && own !== null && first.id !== own) return await yieldTo(run, name, { own, first })
+    run.freshVolume = from || own === null ? null : (first ?? null)
   } catch (error) {
     await nextChoice(run, error, name)
   }
+}
+
+/** Another run has made a volume first: the one of this run, which is empty, goes again. */
+async function yieldTo(
+  run: Run,
+  app: string,
+  { own, first }: { own: string; first: Volume },
+): Promise<void> {
+  const { fly } = run
+  await fly.builder.deleteVolume(app, own, fly.signal)
+  fly.report(`volume ${own}: removed again: another tarmac up has made ${first.id} meanwhile`)
+  run.found = await lookAt(fly, run.app)
 }
 
 async function newestSnapshot({ fly }: Run, app: string, { id }: Volume): Promise<string | null> {

@@ -10,6 +10,7 @@ import {
 import { isNoCapacity, noCapacity } from './capacity.ts'
 import { nextChoice } from './change-app.ts'
 import type { FlyParts } from '../fly-parts.ts'
+import { changeOf, leaseOf } from '../leased.ts'
 import { once } from './once.ts'
 import { isBuilder, mostCrashes, type Step } from './plan.ts'
 import type { Run } from './run.ts'
@@ -57,7 +58,7 @@ export async function destroyMachine(
 ): Promise<void> {
   // Its image and settings are those of the machine that replaces it.
   if (isBuilder(machine)) goal.base = configOf(machine)
-  await fly.machines.withoutLease({ app: name, id: machine.id }).destroy(fly.signal)
+  await changeOf(fly, { app: name, id: machine.id }, (changes) => changes.destroy(fly.signal))
   found.machines = found.machines.filter(({ id }) => id !== machine.id)
   found.volumes = await fly.machines.volumes(name, fly.signal)
   fly.report(`machine ${machine.id}: destroyed: ${why}`)
@@ -87,13 +88,15 @@ export async function updateMachine(
 ): Promise<void> {
   const { fly, goal } = run
   const ref = { app: name, id: machine.id }
-  goal.done.updated = true
   fly.report(`machine ${machine.id}: updating ${changes.join(', ')}`)
-  await applyConfig(fly, name, { machine, config, description: 'tarmac up' })
+  goal.done.updated = await applyConfig(fly, name, { machine, config, description: 'tarmac up' })
   await lookAgain(run, ref)
 }
 
-/** Updates a machine under a lease, once, and waits until the update has settled. */
+/**
+ * Updates a machine under a lease, once, and waits until the update has settled. False: somebody else
+ * has changed the machine since it was read, and nothing was done.
+ */
 export async function applyConfig(
   fly: FlyParts,
   app: string,
@@ -102,13 +105,16 @@ export async function applyConfig(
     config,
     description,
   }: { machine: Machine; config: MachineConfig; description: string },
-): Promise<void> {
+): Promise<boolean> {
   const { signal } = fly
   const ref = { app, id: machine.id }
-  const onHeld = (holder: string) => fly.report(`machine ${machine.id}: waits for ${holder}`)
-  await using lease = await fly.machines.lease(ref, { description, onHeld }, signal)
+  await using lease = await leaseOf(fly, ref, description)
 
   const { instance_id: before } = machine
+  if ((await fly.machines.machine(ref, signal))?.instance_id !== before) {
+    fly.report(`machine ${machine.id}: another command has changed it meanwhile; looking again`)
+    return false
+  }
   const version = await once(
     async () => (await lease.update({ config, current_version: before }, signal)).instance_id,
     async () => {
@@ -122,7 +128,7 @@ export async function applyConfig(
 
   const state = ['started', 'stopped', 'failed'] as const
   await fly.machines.wait(ref, { state, version, withinMs: settleMs }, signal)
-  if ((await fly.machines.machine(ref, signal))?.instance_id === version) return
+  if ((await fly.machines.machine(ref, signal))?.instance_id === version) return true
   // Fly gives an update up without an error (fly.md 3.1).
   throw new Problem(
     'builder-failed',
@@ -135,7 +141,7 @@ export async function startMachine(run: Run, { name }: App, machine: Machine): P
   const ref = { app: name, id: machine.id }
   fly.report(`machine ${machine.id}: ${machine.state}; starting`)
   try {
-    await fly.machines.withoutLease(ref).start(fly.signal)
+    await changeOf(fly, ref, (changes) => changes.start(fly.signal))
   } catch (error) {
     throw isNoCapacity(error) ? noCapacity(machine.region, error) : error
   }

@@ -6,6 +6,7 @@ import { findApp, type AppChoice } from './find-app.ts'
 import type { FlyParts } from '../fly-parts.ts'
 import { builderRole, roleKey } from './machine-config.ts'
 import { drain } from './drain.ts'
+import { changeOf } from '../leased.ts'
 
 export type Removed = {
   /** Null: there was no builder. */
@@ -57,11 +58,10 @@ export async function destroyBuilder(
 /** Lets the machine's work end, stops it, and destroys it. */
 async function remove(fly: FlyParts, app: string, machine: Machine): Promise<void> {
   const ref = { app, id: machine.id }
-  const changes = fly.machines.withoutLease(ref)
   if (configOf(machine).metadata?.[roleKey] === builderRole && machine.state === 'started') {
     await drain(fly, app, machine)
     try {
-      await changes.stop(fly.signal)
+      await changeOf(fly, ref, (changes) => changes.stop(fly.signal))
       const state = ['stopped', 'failed'] as const
       await fly.machines.wait(ref, { state, withinMs: stoppedMs }, fly.signal)
     } catch (error) {
@@ -69,6 +69,6 @@ async function remove(fly: FlyParts, app: string, machine: Machine): Promise<voi
       fly.report(`machine ${machine.id}: it could not be stopped first (${errorMessage(error)})`)
     }
   }
-  await changes.destroy(fly.signal)
+  await changeOf(fly, ref, (changes) => changes.destroy(fly.signal))
   fly.report(`machine ${machine.id}: destroyed`)
 }

@@ -10,6 +10,7 @@ const path = routes.drain
 /** The gateway itself stops what runs longer than its limit. */
 const drainMs = (drainLimits.usual + 60) * 1000
 const lookMs = 2000
+const endMs = 20_000
 
 /**
  * Asks the gateway to take no new work, and waits until what runs has ended. A gateway that cannot
@@ -36,4 +37,16 @@ export async function drain(fly: FlyParts, app: string, machine: Machine): Promi
     await pause(lookMs, fly.signal)
     answer = await askInside(fly, ref, { port, path })
   }
+}
+
+/**
+ * Lets a gateway that was drained take work again, also after an interrupt. Never throws: a gateway
+ * that is gone, or was started again, is not drained.
+ */
+export async function endDrain(fly: FlyParts, app: string, machine: Machine): Promise<void> {
+  const now = { ...fly, signal: AbortSignal.timeout(endMs) }
+  const port = portIn(configOf(machine))
+  const ref = { app, id: machine.id }
+  const answer = await askInside(now, ref, { port, path, method: 'DELETE' }).catch(() => null)
+  if (answer?.status === 200) fly.report(`machine ${machine.id}: takes work again`)
 }

@@ -7,6 +7,9 @@ export const imageRole = 'image-build'
 /** A short digest of Fly's token, so that a new token is noticed: Fly never shows a secret. */
 export const tokenKey = 'tarmac_fly_token'
 
+/** The gateway's setting that names a copy of the records to go back to, after a failed upgrade. */
+export const goBackSetting = 'TARMAC_GO_BACK_TO'
+
 export const flycastPort = 80
 const defaultPort = 8080
 /** A growing volume stops here, in GB. Fly's own limit is 500. */
@@ -49,8 +52,12 @@ export function builderConfig(wanted: Wanted, now: MachineConfig, volume: string
   }
 }
 
-function envOf({ org, env, alwaysOn }: Wanted, now: MachineConfig): Record<string, string> {
-  const all = { ...now.env, TARMAC_FLY_ORG: org, ...env }
+function envOf(wanted: Wanted, now: MachineConfig): Record<string, string> {
+  const { org, env, alwaysOn, image } = wanted
+  // The copy is for the image that runs. After another one it would be old.
+  const isReplaced = image !== null && now.image !== undefined && image !== now.image
+  const old = isReplaced ? { [goBackSetting]: '' } : {}
+  const all = { ...now.env, TARMAC_FLY_ORG: org, ...old, ...env }
   const kept = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== ''))
   if (alwaysOn) kept['TARMAC_IDLE_STOP'] = 'off'
   return kept

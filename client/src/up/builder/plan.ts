@@ -187,8 +187,10 @@ function freeName(machines: Machine[]): string {
 
 const isFree = ({ name, state, attached_machine_id: machine }: Volume): boolean =>
   name === volumeName && !machine && !/destroy/.test(state ?? '')
-const byAge = (a: Volume, b: Volume): number =>
-  (a.created_at ?? '').localeCompare(b.created_at ?? '')
+type Made = { id: string; created_at?: string | null | undefined }
+/** The same order for each run that looks. */
+export const byAge = (a: Made, b: Made): number =>
+  (a.created_at ?? '').localeCompare(b.created_at ?? '') || a.id.localeCompare(b.id)
 
 function failedToStart({ id, config, events = [] }: Machine): Problem {
   const error = events.find(({ request }) => request?.error)?.request?.error

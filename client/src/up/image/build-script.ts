@@ -1,3 +1,5 @@
+import { pinnedDockerfile } from './checkout.ts'
+
 /** Where the machine has its files, and keeps what it says about the build. */
 export const work = '/tarmac-build'
 
@@ -22,8 +24,8 @@ umask 022
 build() {
   tar xzf context.tar.gz -C context || return 1
   timeout ${mostSeconds} buildctl-daemonless.sh build --progress=plain --frontend dockerfile.v0 \\
-    --local context=context --local dockerfile=context/gateway \\
-    --opt platform=linux/amd64 --source-policy-file context/gateway/pins.json --metadata-file metadata.json \\
+    --local context=context --local dockerfile=context --opt filename=${pinnedDockerfile} \\
+    --opt platform=linux/amd64 --metadata-file metadata.json \\
     --output "type=image,name=$BUILD_IMAGE,push=true,oci-mediatypes=true$BUILD_MORE"
 }
 touch log

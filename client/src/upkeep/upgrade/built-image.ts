@@ -4,7 +4,7 @@ import { Problem } from '#api/problem.ts'
 import { followToEnd } from '../../follow-deployment.ts'
 import { Gateway } from '../../gateway.ts'
 import type { Printer } from '../../print.ts'
-import { dockerfile, findCheckout, packCheckout } from '../../up/image/checkout.ts'
+import { findCheckout, packCheckout, pinnedDockerfile } from '../../up/image/checkout.ts'
 
 type From = { app: string; gateway: { url: URL; token: string } | null; folder: string }
 
@@ -32,7 +32,7 @@ export async function builtImage(
   printer.note(`building the image of ${root} on the builder itself`)
   const api = new Gateway(gateway.url, gateway.token)
   const body = Readable.from([await packCheckout(root)])
-  const options = { deploy: false, dockerfile }
+  const options = { deploy: false, dockerfile: pinnedDockerfile }
   const request = { app, options, secrets: new Map<string, string>(), key: randomUUID() }
   const deployment = await api.upload(request, body, () => {}, signal)
   await followToEnd(deployment, api, printer, { signal })
