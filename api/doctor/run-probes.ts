@@ -52,12 +52,26 @@ async function runProbe(probe: Probe, signal: AbortSignal): Promise<Finding> {
   const found = await answerOf(probe, AbortSignal.any([signal, late])).catch((error: unknown) => {
     signal.throwIfAborted()
     if (late.aborted) return unknown(`no answer within ${withinMs / 1000} s`)
-    const { message, cause } = asProblem(error)
-    const why = message.startsWith('Something went wrong') && cause instanceof Error
-    return { answer: 'failed' as const, detail: why ? cause.message : message }
+    return answerTo(error)
   })
   const ms = Math.round(performance.now() - begunAt)
   return { group, name, ms, next: null, ...found }
+}
+
+const again =
+  'Try again. If it stays, look at the way from here to it: names, routes and firewalls.'
+
+/** A service that does not answer says nothing about what was asked. */
+function answerTo(error: unknown): Found {
+  const { code, message, cause } = asProblem(error)
+  if (code === 'fly-unavailable' || code === 'registry-unavailable') return unknown(message, again)
+  if (!message.startsWith('Something went wrong') || !(cause instanceof Error))
+    return { answer: 'failed', detail: message }
+  // `fetch` keeps the error of the connection in the cause of its own.
+  const lost = cause.cause instanceof Error ? cause.cause.message : null
+  if (cause.message === 'fetch failed')
+    return failed(`no answer: ${lost ?? 'not known why'}`, again)
+  return { answer: 'failed', detail: cause.message }
 }
 
 /** After an abort, the probe gets a little time to remove what it has made. */

@@ -2,6 +2,7 @@ import { Problem } from '#api/problem.ts'
 import { appName, gatewayUrl } from '../option.ts'
 import { type FlyParts, openFly } from '../up/fly-parts.ts'
 import {
+  damagedFile,
   knownBuilders,
   readSideFile,
   type SideFile,
@@ -41,6 +42,7 @@ export function findBuilder(given: Given, env: Env): Builder {
 
   const path = app === null ? null : sidePath(env, app)
   const side: SideFile | null = path === null ? null : readSideFile(path)
+  if (side && path && !side.TARMAC_GATEWAY && !address) throw damagedFile(path)
   const gateway = address ?? side?.TARMAC_GATEWAY
   // The token of the file is only for the gateway of that file.
   const own = address && address !== side?.TARMAC_GATEWAY ? '' : side?.TARMAC_TOKEN

@@ -1,8 +1,8 @@
-import { writeFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import { bundleTar } from '#api/doctor/bundle-tar.ts'
 import { renderFindings, summary } from '#api/doctor/render.ts'
 import { type BundleFiles, doctorExitCode, type Finding } from '#api/doctor/report.ts'
+import { saveBundle } from '#api/doctor/save-bundle.ts'
 import { visibleJson } from '#api/text/visible-text.ts'
 import type { Builder } from '../builder/find-builder.ts'
 import type { Printer } from '../print.ts'
@@ -32,20 +32,24 @@ export async function doctor(
   const there = await examineThere(builder, here, request, signal)
 
   const findings = [...here.findings, ...there.findings, ...(tried?.findings ?? [])]
-  const exitCode = doctorExitCode(findings)
+  const files = { ...there.files, ...clientFiles(findings) }
+  const flaw = bundle === null ? null : saveBundle(bundle, packed(files))
+  const exitCode = flaw === null ? doctorExitCode(findings) : 1
   const result = { v: 1, type: 'result', exitCode, findings, live: tried?.times ?? null }
-  if (bundle !== null) saveBundle(bundle, { ...there.files, ...clientFiles(findings) })
 
-  if (json) process.stdout.write(`${visibleJson({ ...result, bundle })}\n`)
+  if (json)
+    process.stdout.write(`${visibleJson({ ...result, bundle: flaw === null ? bundle : null })}\n`)
   else {
     const times = tried && here.direct ? renderLive(tried.times) : ''
     process.stdout.write(`${renderFindings(findings)}${times}\n${summary(findings)}\n`)
-    if (bundle !== null && !there.isReached)
+  }
+  if (flaw !== null) printer.note(flaw)
+  else if (bundle !== null && !json) {
+    if (!there.isReached)
       printer.note(
         'the support file lacks the part of the gateway; in its machine run: tarmac-gateway doctor --bundle FILE',
       )
-    if (bundle !== null)
-      printer.note(`the support file is ${bundle}; look through it before you send it`)
+    printer.note(`the support file is ${bundle}; look through it before you send it`)
   }
   return exitCode
 }
@@ -76,6 +80,5 @@ const clientFiles = (findings: Finding[]): BundleFiles => ({
   'client.txt': renderFindings(findings),
 })
 
-function saveBundle(path: string, files: BundleFiles): void {
-  writeFileSync(path, gzipSync(bundleTar(files, 'tarmac-support', new Date())), { mode: 0o600 })
-}
+const packed = (files: BundleFiles): Buffer =>
+  gzipSync(bundleTar(files, 'tarmac-support', new Date()))

@@ -1,5 +1,5 @@
 import { Problem } from '#api/problem.ts'
-import { knownBuilders, readSideFile, sideFolder, sidePath } from './side-file.ts'
+import { damagedFile, knownBuilders, readSideFile, sideFolder, sidePath } from './side-file.ts'
 
 type Given = {
   gateway?: string | undefined
@@ -30,5 +30,6 @@ export function knownGateway(given: Given, env: Env): { gateway: string | null; 
       'option-invalid',
       `This computer knows no builder ${given.app}: there is no ${sidePath(env, given.app)}. It is made by tarmac up. Copy it from the computer where that ran, or set TARMAC_GATEWAY and TARMAC_TOKEN.`,
     )
+  if (file && !file.TARMAC_GATEWAY) throw damagedFile(sidePath(env, app!))
   return { gateway: file?.TARMAC_GATEWAY ?? null, token: token ?? file?.TARMAC_TOKEN ?? '' }
 }

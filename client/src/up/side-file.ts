@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync 
 import { closeSync, fsyncSync, writeSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { errorCode } from '#api/error-code.ts'
+import { errorCode, errorMessage } from '#api/error-code.ts'
+import { Problem } from '#api/problem.ts'
 
 /** What this computer knows of a builder. Only its token and its key are secret. */
 export type SideFile = {
@@ -27,16 +28,27 @@ export function readSideFile(path: string): SideFile | null {
       readFileSync(path, 'utf8')
         .split('\n')
         .flatMap((line) => {
-          const [, name = '', value = ''] = /^([A-Z_]+)=(.*)$/.exec(line.trim()) ?? []
+          const [, name = '', value = ''] = /^([A-Z_]+)="?(.*?)"?$/.exec(line.trim()) ?? []
           return names.some((each) => each === name) ? [[name, value]] : []
         }),
     ) as Record<string, string>
     return Object.fromEntries(names.flatMap((name) => (known[name] ? [[name, known[name]]] : [])))
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return null
-    throw error
+    throw new Problem(
+      'option-invalid',
+      `The file of the builder, ${path}, cannot be read: ${errorMessage(error)}.`,
+      { cause: error },
+    )
   }
 }
+
+/** The problem of a file that does not say where its builder is. */
+export const damagedFile = (path: string): Problem =>
+  new Problem(
+    'option-invalid',
+    `The file of the builder, ${path}, is damaged: it has no line TARMAC_GATEWAY=URL. Copy it again from the computer where tarmac up ran, or set TARMAC_GATEWAY and TARMAC_TOKEN.`,
+  )
 
 /**
  * Writes the file whole or not at all, readable by its owner alone, and waits until the disk has it:

@@ -29,7 +29,7 @@ export async function backup(
 
   const part = `${path}.part`
   try {
-    await writeChecked(Readable.from(body), part, { bytes, sha256 })
+    await writeChecked(Readable.from(arriving(body)), part, { bytes, sha256 })
     await rename(part, path)
     await sync(dirname(path))
   } catch (error) {
@@ -40,6 +40,20 @@ export async function backup(
 
   printer.note(`backup: ${inMb(bytes)} of records, complete (SHA-256 checked). ${whatIsIn}`)
   return printer.result({ file: path, bytes, sha256 }, [path])
+}
+
+/** So that an error of the connection is not taken for one of the disk. */
+async function* arriving(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body
+  } catch (cause) {
+    const why = cause instanceof Error && cause.cause ? cause.cause : cause
+    throw new Problem(
+      'body-truncated',
+      `The backup did not arrive whole: ${errorMessage(why)}. Nothing was kept. Run the command again.`,
+      { cause },
+    )
+  }
 }
 
 async function writeChecked(

@@ -10,6 +10,7 @@ import type { Vault } from '../secrets/vault.ts'
 import type { DoctorParts } from './doctor-parts.ts'
 
 const recordsShown = 20
+const leastHidden = 8
 
 export type BundleParts = Pick<DoctorParts, 'config' | 'status'> & {
   /** Null: no gateway runs. */
@@ -24,7 +25,11 @@ export async function bundleFiles(parts: BundleParts, report: DoctorReport): Pro
   const { config, status, records } = parts
   const deployments = records ? await records.store.status.newest(recordsShown) : []
   const secrets = records ? await secretsOf(deployments, records.vault) : []
-  const redactor = new Redactor([...ownSecrets(config), ...secrets])
+  const redactor = new Redactor([
+    ...ownSecrets(config),
+    ...secrets,
+    ...deployments.flatMap(valuesOf),
+  ])
 
   // Once by value, and once as text, because names of fields can be secret too.
   const json = (value: unknown) =>
@@ -72,6 +77,10 @@ function withoutValues({ options, ...record }: Deployment): object {
   const { env, build } = options
   return { ...record, options: { ...options, env: hidden(env), build: hidden(build) } }
 }
+
+/** A failed step may have printed them. A short one, such as `true`, is in other words too. */
+const valuesOf = ({ options: { env, build } }: Deployment): string[] =>
+  [...Object.values(env), ...Object.values(build)].filter(({ length }) => length >= leastHidden)
 
 const hidden = (values: Record<string, string>) =>
   Object.fromEntries(

@@ -33,7 +33,8 @@ export function machineProbes({ config, own }: DoctorParts): Probe[] {
 }
 
 async function mounted(data: string, isOnFly: boolean): Promise<Found> {
-  const [own, root] = await Promise.all([stat(data), stat('/')])
+  const [own, root] = await Promise.all([stat(data).catch(() => null), stat('/')])
+  if (!own) return failed(`there is no folder ${data}`, 'Mount a volume there: tarmac up.')
   if (own.dev !== root.dev) return ok(`${data} is a file system of its own`)
   const detail = `${data} is on the root file system`
   if (!isOnFly) return ok(detail)
@@ -43,8 +44,9 @@ async function mounted(data: string, isOnFly: boolean): Promise<Found> {
 /** Writes at most 64 MiB for at most 5 s, synced piece by piece, and removes the file. */
 export async function writeSpeed(data: string, signal: AbortSignal): Promise<Found> {
   const space = await readSpace(data)
-  if (!space || space.freeBytes < 8 * speed.bytes)
-    return unknown(`too little free space for a test file: ${inMb(space?.freeBytes ?? 0)}`)
+  if (!space) return unknown(`there is no folder ${data}`)
+  if (space.freeBytes < 8 * speed.bytes)
+    return unknown(`too little free space for a test file: ${inMb(space.freeBytes)}`)
 
   const path = join(data, `doctor-${randomUUID()}`)
   const piece = Buffer.alloc(speed.pieceBytes, 'tarmac')

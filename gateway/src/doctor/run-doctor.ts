@@ -1,10 +1,10 @@
-import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { errorMessage } from '#api/error-code.ts'
 import { bundleTar } from '#api/doctor/bundle-tar.ts'
 import { renderFindings, summary } from '#api/doctor/render.ts'
 import { DoctorAnswer, doctorExitCode, DoctorRequest, type Finding } from '#api/doctor/report.ts'
+import { saveBundle } from '#api/doctor/save-bundle.ts'
 import { routes } from '#api/routes.ts'
 import { visibleJson } from '#api/text/visible-text.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
@@ -38,16 +38,14 @@ export async function runDoctor(
     .then((answer) => DoctorAnswer.parse(answer))
     .catch((error: unknown) => withoutGateway(config, request, errorMessage(error)))
 
-  const time = new Date()
-  if (bundle !== undefined && files)
-    writeFileSync(bundle, gzipSync(bundleTar(files, 'tarmac-support', time)), { mode: 0o600 })
-
+  const packed = gzipSync(bundleTar(files ?? {}, 'tarmac-support', new Date()))
+  const flaw = bundle !== undefined && files ? saveBundle(bundle, packed) : null
   const { findings } = report
-  const saved = bundle === undefined ? '' : `\nThe support file is ${bundle}.`
+  const saved = bundle === undefined ? '' : `\n${flaw ?? `The support file is ${bundle}`}.`
   const text = json
     ? visibleJson(report)
     : `${renderFindings(findings)}\n${summary(findings)}${saved}`
-  return { text, code: doctorExitCode(findings) }
+  return { text, code: flaw === null ? doctorExitCode(findings) : 1 }
 }
 
 async function withoutGateway(

@@ -42,7 +42,8 @@ export function restore(dir: string, file: string): { previous: string | null } 
   mkdirSync(dir, { recursive: true }) // the volume may be new
   using _held = lockVolume(dir)
   const from = resolve(file)
-  if (!existsSync(from)) throw new Problem('database-unusable', `There is no file ${from}.`)
+  if (!statSync(from, { throwIfNoEntry: false })?.isFile())
+    throw new Problem('database-unusable', `There is no file ${from}.`)
 
   inspect(from, undefined, 'whole')
   const part = `${stagedIn(dir)}.part`

@@ -90,7 +90,9 @@ export function inspect(
        FROM sqlite_schema`,
       )
       .get()!
-    if (Number(all) > 0 && (Number(ours) < 2 || version === 0))
+    // A new database is empty. A backup never is.
+    const mayBeNew = Number(all) === 0 && more === 'quick'
+    if (!mayBeNew && (Number(ours) < 2 || version === 0))
       throw new Problem(
         'database-unusable',
         `${path} is a database of another program. Nothing was changed.`,

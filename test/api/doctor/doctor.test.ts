@@ -1,5 +1,16 @@
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { renderFindings, summary } from '#api/doctor/render.ts'
+import { saveBundle } from '#api/doctor/save-bundle.ts'
 import { doctorExitCode } from '#api/doctor/report.ts'
 import { failed, ok, runProbes, unknown, warning } from '#api/doctor/run-probes.ts'
 import { Problem } from '#api/problem.ts'
@@ -102,4 +113,36 @@ test('a probe that measures speed runs when the others have ended', async () => 
   const findings = await runProbes([probe('speed', true), probe('other', false)], never)
   expect(order).toEqual(['other begins', 'other ends', 'speed begins', 'speed ends'])
   expect(findings.map(({ name }) => name)).toEqual(['speed', 'other'])
+})
+
+test('a service that does not answer is named with the reason, and what it would have said is not known', async () => {
+  const findings = await runProbes(
+    [
+      { group: 'a', name: 'lost', run: () => fetch('http://127.0.0.1:1/').then(() => ok('')) },
+      {
+        group: 'a',
+        name: 'Fly',
+        run: () => Promise.reject(new Problem('fly-unavailable', 'Fly did not answer.')),
+      },
+    ],
+    never,
+  )
+  expect(findings).toMatchObject(
+    [
+      { answer: 'failed', detail: expect.stringMatching(/^no answer: /), next: /Try again/ },
+      { answer: 'unknown', detail: 'Fly did not answer.', next: /Try again/ },
+    ].map((finding) => ({ ...finding, next: expect.stringMatching(finding.next) })),
+  )
+})
+
+test('a support file replaces a file, private, and never a link or a device', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'tarmac-bundle-'))
+  const [file, link] = [join(dir, 'file'), join(dir, 'link')]
+  writeFileSync(file, 'earlier', { mode: 0o644 })
+  symlinkSync(file, link)
+  expect(saveBundle(link, Buffer.from('x'))).toContain(`${link} is there, and is no file`)
+  expect(readFileSync(file, 'utf8')).toBe('earlier')
+  expect(saveBundle(file, Buffer.from('x'))).toBe(null)
+  expect(statSync(file).mode % 0o1000).toBe(0o600)
+  expect(readdirSync(dir).toSorted()).toEqual(['file', 'link'])
 })

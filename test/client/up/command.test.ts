@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
+import { findBuilder } from '../../../client/src/builder/find-builder.ts'
 import { readCommandLine } from '../../../client/src/command-line.ts'
 import { knownGateway } from '../../../client/src/up/known-gateway.ts'
 import { readSideFile, writeSideFile } from '../../../client/src/up/side-file.ts'
@@ -152,6 +154,22 @@ test('other commands use the file of the one builder that this computer knows', 
   write('b')
   expect(() => knownGateway({}, fly.env)).toThrow(/knows a, b/)
   expect(knownGateway({ app: 'b' }, fly.env)).toEqual({ gateway: 'http://b', token: 't-b' })
+})
+
+test('a damaged side file is named, with what to do', () => {
+  const env = { XDG_CONFIG_HOME: mkdtempSync(join(tmpdir(), 'tarmac-home-')) }
+  const path = join(env.XDG_CONFIG_HOME, 'tarmac/tarmac-acme.env')
+  mkdirSync(dirname(path))
+  writeFileSync(path, 'TARMAC_GATEWAY="http://b.flycast"\r\nTARMAC_TOKEN="in-quotes"\r\n')
+  expect(knownGateway({}, env)).toEqual({ gateway: 'http://b.flycast', token: 'in-quotes' })
+
+  writeFileSync(path, 'garbage')
+  expect(() => knownGateway({}, env)).toThrow(`${path}, is damaged: it has no line TARMAC_GATEWAY`)
+  expect(() => findBuilder({}, env)).toThrow(`${path}, is damaged`)
+  rmSync(path)
+  mkdirSync(path)
+  expect(() => knownGateway({}, env)).toThrow(`${path}, cannot be read: EISDIR`)
+  expect(() => findBuilder({}, env)).toThrow(`${path}, cannot be read: EISDIR`)
 })
 
 test('the question inside a machine finds a real gateway, with a token from the environment alone', async () => {

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createServer } from 'node:http'
 import {
   existsSync,
   mkdtempSync,
@@ -12,6 +13,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
+import { portOf } from '../../../gateway/src/host/port-of.ts'
 import { freePort } from '../../../lab/parts/ports.ts'
 import { databaseIn } from '../../../gateway/src/store/backup.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
@@ -159,4 +161,24 @@ test('a restored builder works on with the records of the file; kill -9 right af
   expect(existsSync(`${databaseIn(dir)}-restoring`)).toBe(false)
   expect(await ids(dir)).toEqual(['saved'])
   expect(readdirSync(dir).filter((name) => name.startsWith('tarmac.db.before-'))).not.toEqual([])
+})
+
+test('a backup whose answer is cut leaves no file, and is not called a fault of the disk', async () => {
+  const folder = newFolder()
+  const server = createServer((_request, response) => {
+    response.writeHead(200, {
+      'content-length': 1000,
+      'content-disposition': 'attachment; filename="records.db"',
+      'repr-digest': `sha-256=:${'A'.repeat(43)}=:`,
+    })
+    response.write('half', () => response.destroy())
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const cut = await tarmac(`http://127.0.0.1:${portOf(server)}`, folder, 'backup')
+  server.close()
+  expect(cut.err).toMatch(
+    /The backup did not arrive whole: .*\. Nothing was kept\. Run the command/,
+  )
+  expect(cut.code).not.toBe(0)
+  expect(readdirSync(folder)).toEqual([])
 })

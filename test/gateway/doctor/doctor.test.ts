@@ -182,9 +182,13 @@ test('a support bundle holds no secret that was put into settings, logs, records
     source: null,
     options: DeploymentOptions.parse({ env: { A: planted.env }, build: { B: planted.build } }),
   })
-  const problem = new Problem('build-failed', `npm said ${planted.vault}`, {
-    facts: { lastLines: [planted.github, planted.key], [planted.token]: 'a name' },
-  })
+  const problem = new Problem(
+    'build-failed',
+    `npm said ${planted.vault} ${planted.build} ${planted.env}`,
+    {
+      facts: { lastLines: [planted.github, planted.key], [planted.token]: 'a name' },
+    },
+  )
   await store.giveUp('d1', problem.body())
 
   const status = {
@@ -236,6 +240,9 @@ test('tarmac-gateway doctor asks the gateway of its machine, and says so when no
   expect(JSON.parse((await run(http.port, '--json')).text)).toEqual(report)
   expect((await run(http.port, '--bundle', file)).text).toContain(`The support file is ${file}.`)
   expect(gunzipSync(readFileSync(file)).toString()).toContain('tarmac-support/a.txt')
+  const unsaved = await run(http.port, '--bundle', join(file, 'below-a-file'))
+  expect(unsaved).toMatchObject({ code: 1 })
+  expect(unsaved.text).toMatch(/ok {9}n: fine[^]*the support file cannot be written: ENOTDIR/)
   expect(() => readArguments(['--nonsense'])).toThrow('nonsense')
 
   const none = await askOwnGateway(

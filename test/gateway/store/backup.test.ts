@@ -125,6 +125,16 @@ test.each<[string, (file: string, dir: string) => unknown, string]>([
   expect(await ids(dir)).toEqual(['here'])
 })
 
+test('a folder, and a database without records, are no backup', async () => {
+  const dir = await volume('d1')
+  const folder = newFolder()
+  expect(() => restore(dir, folder)).toThrow(`There is no file ${folder}`)
+  const empty = join(folder, 'empty.db')
+  new DatabaseSync(empty).exec('CREATE TABLE a (b); DROP TABLE a')
+  expect(() => restore(dir, empty)).toThrow('is a database of another program')
+  expect(await ids(dir)).toEqual(['d1'])
+})
+
 test('the command backs up, restores, refuses while a gateway holds the volume, and prints its usage', async () => {
   const dir = await volume('d1')
   const file = join(newFolder(), 'copy.db')
