@@ -237,10 +237,8 @@ test('doctor shows both sides, fails when one thing failed, and saves a support 
 
   answer = 'warning'
   const unsaved = await run(['doctor', '--bundle', join(file, 'below-a-file')], env)
-  expect(unsaved).toMatchObject({
-    code: 1,
-    out: first.out.replace('1 failed', '1 warning').replace('failed     clock', 'warning    clock'),
-  })
+  expect(unsaved.code).toBe(1)
+  expect(unsaved.out).toContain('warning    clock: 3 s ahead')
   const second = await run(['doctor', '--json'], env)
   expect(second.code).toBe(0)
   expect(JSON.parse(second.out)).toMatchObject({ exitCode: 0, live: null, bundle: null })
