@@ -119,6 +119,17 @@ test.concurrent('a killed upgrade to an image that does not work ends well with 
   expect(fly.containers.commands).toHaveLength(1)
 }, 90_000)
 
+test.concurrent('an upgrade that finds the machine between two states waits for the end of that', async () => {
+  await using fly = await startFly()
+  await up(fly)
+  fly.be({ fault: 'slow-stop', ms: 2000 })
+  await dies(fly, next, hasImage(fly, next))
+  expect(machineOf(fly).state).not.toBe('started')
+  const { done, notes } = await upgrade(fly, third)
+  expect(done).toMatchObject({ from: next, to: third })
+  expect(notes[0]).toMatch(/^machine \w+: replacing; waits for the end of that$/)
+}, 60_000)
+
 test.concurrent('a killed upgrade to an image that works is the one to go back to', async () => {
   await using fly = await startFly()
   await up(fly)

@@ -18,6 +18,8 @@ import { copyRecords, recordsCopy } from './copy-records.ts'
 const beforeKey = 'tarmac_image_before'
 const description = 'tarmac upgrade'
 const startMs = 300_000
+/** States that end by themselves. `restarting` may come again and again. */
+const passing = new Set(['replacing', 'updating', 'starting', 'stopping'])
 /** Other commands may change the machine at the same time. */
 const mostAttempts = 5
 
@@ -94,9 +96,16 @@ async function replaced(
 
 /** A machine that is stopped has no gateway to drain, and runs no command. */
 async function started(fly: FlyParts, app: string, machine: Machine): Promise<void> {
-  if (!['stopped', 'suspended'].includes(machine.state)) return
   const ref = { app, id: machine.id }
-  fly.report(`machine ${machine.id}: ${machine.state}; starting`)
+  let { state } = machine
+  if (passing.has(state)) {
+    fly.report(`machine ${machine.id}: ${state}; waits for the end of that`)
+    const ends = ['started', 'stopped', 'failed'] as const
+    await fly.machines.wait(ref, { state: ends, withinMs: startMs }, fly.signal)
+    state = (await fly.machines.machine(ref, fly.signal))?.state ?? state
+  }
+  if (!['stopped', 'suspended'].includes(state)) return
+  fly.report(`machine ${machine.id}: ${state}; starting`)
   await changeOf(fly, ref, (changes) => changes.start(fly.signal))
   await fly.machines.wait(ref, { state: ['started'], withinMs: startMs }, fly.signal)
 }
