@@ -18,6 +18,7 @@ export const row = (status: number, fault: Fault, retry: boolean, title: string)
  */
 export const problems = {
   unauthorized: row(401, 'source', false, 'A valid token is needed'),
+  forbidden: row(403, 'source', false, 'The caller lacks the right'),
   'route-not-found': row(404, 'source', false, 'There is nothing at this address'),
   'method-not-allowed': row(405, 'source', false, 'This address does not accept this method'),
   'deployment-not-found': row(404, 'source', false, 'There is no such deployment'),

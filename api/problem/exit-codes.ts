@@ -25,6 +25,7 @@ export type ExitCode = keyof typeof exitCodes
 /** The exit code of every problem. */
 export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   unauthorized: 3,
+  forbidden: 3,
   'route-not-found': 1,
   'method-not-allowed': 1,
   'deployment-not-found': 1,

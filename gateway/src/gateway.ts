@@ -3,6 +3,9 @@ import { join } from 'node:path'
 import { Awake } from './awake/awake.ts'
 import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
 import { openBuildDisk, openBuildkit, refreshLimits } from './buildkit/open-buildkit.ts'
+import { operatorTokens } from './callers/authenticate.ts'
+import { guarded } from './commands/access/guarded.ts'
+import { openGate } from './commands/access/open-gate.ts'
 import type { Commands } from './commands/commands.ts'
 import { Drain } from './commands/drain.ts'
 import { openCommands } from './commands/open-commands.ts'
@@ -198,7 +201,8 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   const status = openStatus({ ...parts, awake }, config)
   const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
   const { cache } = parts.buildkit
-  return openCommands({ ...parts, submissions, rollouts, status, doctor, cache, log })
+  const commands = openCommands({ ...parts, submissions, rollouts, status, doctor, cache, log })
+  return guarded(commands, openGate(parts))
 }
 
 /** Listens for callers, as the last part that opens. */
@@ -208,6 +212,7 @@ async function openServer(
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
   const { commands, images, stopping } = parts
+  const { tokens } = config.secrets
 
   return opening.use(
     await listen(
@@ -231,7 +236,7 @@ async function openServer(
         },
         appWarnings: (app) => images.warningsOf(app),
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
-        tokens: config.secrets.tokens,
+        authenticate: tokens.length > 0 ? operatorTokens(tokens) : null,
         log,
         stopping,
         maxUploadBytes: config.source.uploadBytes,

@@ -14,7 +14,7 @@ import type { PageRequest } from '../deployments/release-store.ts'
 import type { RolloutRequest } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Copy, Incoming } from '../store/copies/copies.ts'
-import type { Principal } from './principal.ts'
+import type { Principal } from '../callers/principal.ts'
 import type { Rollback } from './rollback.ts'
 
 type Target = { app: string; owner: string | null }

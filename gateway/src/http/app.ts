@@ -43,8 +43,8 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   app.get(routes.health, (_request, response) => void response.json({ ok: true }))
   app.get(routes.problem, readProblem)
   app.get(routes.ready, readReadiness(server, authorize))
-  app.use((request, _response, next) => {
-    authorize(request)
+  app.use(async (request, _response, next) => {
+    await authorize(request)
     next()
   })
   app.put(routes.deploy, deployAndFollow(commands, server))
