@@ -36,6 +36,8 @@ export const calls: readonly Call[] = [
   call('GET', 'appCache', 'what an app has of the build cache'),
   call('DELETE', 'appCache', 'remove what an app has of the build cache'),
   call('GET', 'drift', 'what of an app is public, and what differs from its releases'),
+  call('GET', 'machines', 'list the machines of an app'),
+  call('POST', 'machineAction', 'start, stop or restart a machine'),
   call('GET', 'secrets', 'list the names of build secrets'),
   call('PUT', 'secret', 'store a build secret'),
   call('DELETE', 'secret', 'delete a build secret'),

@@ -5,6 +5,7 @@ import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
+import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
 import { type DownCommand, readUp, type UpCommand, type UpgradeCommand } from './up/read-up.ts'
@@ -28,6 +29,7 @@ export type RollbackCommand = Connection & {
 export type Command =
   | BuilderCommand
   | (Connection & CacheRequest & { name: 'cache' })
+  | (Connection & MachinesRequest & { name: 'machines' })
   | DeployCommand
   | FollowCommand
   | CancelCommand
@@ -65,6 +67,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     return { name, id: args[0]!, reuseImage: values['reuse-image'], ...connection }
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
+  const machinesRequest = name === 'machines' ? readMachinesArgs(args, appName) : null
+  if (machinesRequest) return { name: 'machines', ...machinesRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
   if (name === 'rollback' && args.length === 1) {
@@ -92,6 +96,7 @@ const usages: Record<string, string> = {
   doctor: '[OPTIONS]',
   rollback: 'APP',
   cache: '[rm APP]',
+  machines: '[start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',
   up: '[OPTIONS]',

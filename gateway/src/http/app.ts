@@ -17,6 +17,7 @@ import { receiveBackup, sendBackup } from './routes/backup.ts'
 import { endDrain, readDrain, startDrain } from './routes/drain.ts'
 import { readReadiness } from './routes/health.ts'
 import { readProblem } from './routes/problems.ts'
+import { addMachineRoutes } from './routes/machines/machines.ts'
 import { listDeployments, readDeployment } from './routes/read-deployments.ts'
 import {
   readDrift,
@@ -52,6 +53,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   app.get(routes.deployments, listDeployments(commands))
   app.delete(routes.app, removeApp(commands))
   addCacheRoutes(app, commands)
+  addMachineRoutes(app, commands)
   app.get(routes.drift, readDrift(commands))
   app.get(routes.releases, listReleases(commands))
   app.get(routes.release, readRelease(commands))

@@ -75,6 +75,16 @@ export const access: TableOf<Commands> = {
 
   status: read,
   doctor: administer,
+  machines: {
+    list: {
+      ...read,
+      targets: ([app]) => [{ app }],
+      missing: ([app]) => noApp(app),
+      shown: (machines, isSeen, _find, [app]) =>
+        machines.filter(({ owner }) => isSeen({ app, owner })),
+    },
+    change: { ...deploy, ...byApp },
+  },
   drift: { ...read, ...byApp },
   deleteApp: { ...administer, ...byApp },
   cacheUsage: {
