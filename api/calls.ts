@@ -29,6 +29,8 @@ export const calls: readonly Call[] = [
   call('GET', 'rollouts', 'list rollouts'),
   call('GET', 'rollout', 'read a rollout: the state of each target'),
   call('POST', 'cancelRollout', 'cancel a rollout'),
+  call('GET', 'apps', 'list the apps, each with its newest deployment and release'),
+  call('GET', 'allDeployments', 'list the deployments of all apps'),
   call('GET', 'app', 'read the settings of an app'),
   call('PATCH', 'app', 'change the settings of an app'),
   call('DELETE', 'app', 'delete an app, with its machines, releases and build secrets'),

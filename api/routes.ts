@@ -17,6 +17,8 @@ export const routes = {
   cancelRollout: '/v1/rollouts/:id/cancel',
   secrets: '/v1/apps/:app/secrets',
   secret: '/v1/apps/:app/secrets/:name',
+  apps: '/v1/apps',
+  allDeployments: '/v1/deployments',
   deployment: '/v1/deployments/:id',
   events: '/v1/deployments/:id/events',
   log: '/v1/deployments/:id/log',

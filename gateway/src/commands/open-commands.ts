@@ -15,6 +15,7 @@ import { findDeployment, findLog } from './deployments.ts'
 import type { Drain } from './drain.ts'
 import { driftOf } from './drift.ts'
 import { machineCommands } from './machines/machine-commands.ts'
+import { overviewCommands } from './overview/overview-commands.ts'
 import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
@@ -48,7 +49,7 @@ const deadline = () => AbortSignal.timeout(callTimeoutMs)
 
 /** The commands, over the parts that do the work. */
 export function openCommands(deps: CommandDeps): Commands {
-  const { vault, drain, copies, status } = deps
+  const { store, vault, drain, copies, status } = deps
   return {
     ...deploymentCommands(deps),
     ...appCommands(deps),
@@ -56,6 +57,7 @@ export function openCommands(deps: CommandDeps): Commands {
     status: () => gatewayStatus(status),
     doctor: (_caller, request) => deps.doctor(request),
     cacheUsage: () => deps.cache.usage(),
+    overview: overviewCommands(store),
     drain,
     records: {
       backup: (_caller) => copies.make(),

@@ -32,6 +32,16 @@ const rows: Record<string, { args: unknown[]; scopes: Scope[]; wide?: true; filt
   doctor: { args: [{}], scopes: ['admin'], wide: true },
   'machines.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'machines.change': { args: ['shop', 'm1', 'stop'], scopes: ['deploy', 'admin'] },
+  'overview.deployments': {
+    args: [{}, {}],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+    filtered: true,
+  },
+  'overview.apps': {
+    args: [{}, {}],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+    filtered: true,
+  },
   drift: { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   deleteApp: { args: ['shop', false], scopes: ['admin'] },
   cacheUsage: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },

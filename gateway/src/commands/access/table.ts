@@ -85,6 +85,19 @@ export const access: TableOf<Commands> = {
     },
     change: { ...deploy, ...byApp },
   },
+  overview: {
+    deployments: {
+      ...read,
+      shown: ({ deployments, next }, isSeen) => ({ deployments: deployments.filter(isSeen), next }),
+    },
+    apps: {
+      ...read,
+      shown: ({ apps, next }, isSeen) => ({
+        apps: apps.filter(({ app, deployment: { owner } }) => isSeen({ app, owner })),
+        next,
+      }),
+    },
+  },
   drift: { ...read, ...byApp },
   deleteApp: { ...administer, ...byApp },
   cacheUsage: {
