@@ -19,7 +19,7 @@ export async function up(
 ): Promise<number> {
   const flyToken = await readToken(command.token)
   const fly = openFly({ env, token: flyToken }, { report: printer.note, signal })
-  const org = await checkToken(fly, command.org)
+  const org = await checkToken(fly, command)
 
   const before = new Map<string, string>()
   const keep = secretsOf({ env, flyToken, report: printer.note })

@@ -21,7 +21,7 @@ export async function upgrade(
 ): Promise<number> {
   const token = await readToken(command.token)
   const fly = openFly({ env, token }, { report: printer.note, signal })
-  const org = await checkToken(fly, command.org)
+  const org = await checkToken(fly, command)
   const app = await findApp(fly, { ...command, org })
   if (!app)
     throw new Problem('builder-failed', `There is no builder in ${org}. Make one: tarmac up.`)
