@@ -56,8 +56,11 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (aboutBuilder) return aboutBuilder
   if (name === 'builder') throw wrongUse('The usage is: tarmac builder status. See tarmac --help.')
 
+  if (!Object.hasOwn(usages, name))
+    throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
   const isOnFly = name === 'up' || name === 'down' || name === 'upgrade'
   if (isOnFly && args.length === 0) return readUp(name, values, env)
+  if (isOnFly) throw misused(name)
 
   const connection = readConnection(values, env)
   const { only, step } = values
@@ -87,10 +90,11 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
-  if (Object.hasOwn(usages, name))
-    throw wrongUse(`The usage is: tarmac ${name} ${usages[name]}. See tarmac --help.`)
-  throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
+  throw misused(name)
 }
+
+const misused = (name: string): Problem =>
+  wrongUse(`The usage is: tarmac ${name} ${usages[name]}. See tarmac ${name} --help.`)
 
 const usages: Record<string, string> = {
   deploy: '[APP] [FOLDER]',

@@ -22,7 +22,7 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac backup [file]            copy the builder's records into a new file on this computer
        tarmac restore <file>           replace the builder's records by such a copy
        tarmac up                       make or repair the builder of an organisation on Fly
-       tarmac down                     remove it, and keep its volume
+       tarmac down                     remove the builder, and keep its volume
 
 Options of deploy:
   --env NAME=VALUE      environment of the machines; may be repeated; nothing secret
@@ -75,10 +75,13 @@ ${upkeepHelp}
 
 ${upHelp}
 
-Options of all commands:
-  --json                one JSON object per line on stdout; the last has "type": "result"
+Options of commands that ask the gateway:
+  --app NAME            the builder's app, where this computer knows several; default: the only one
   --gateway URL         address of the gateway (or TARMAC_GATEWAY)
   --token TOKEN         its token (better: TARMAC_TOKEN, which no process list shows)
+
+Options of all commands:
+  --json                one JSON object per line on stdout; the last has "type": "result"
   --help, -h            print this
   --version             print the version
 
@@ -100,12 +103,20 @@ export function helpOf(name: string): string {
   return [`Usage: ${own.join('\n       ')}`, ...sectionsOf(sections, name)].join('\n\n')
 }
 
+/** These have a token of Fly, and no gateway. */
+const asksFly = new Set(['up', 'down', 'upgrade'])
+
 /** A section without a title belongs to the one before. */
 function sectionsOf(sections: string[], name: string): string[] {
+  const own = new Set([
+    name,
+    'all commands',
+    ...(asksFly.has(name) ? [] : ['commands that ask the gateway']),
+  ])
   let commands: string[] = []
   return sections.filter((section) => {
-    const title = /^Options of ([^(:]+)/.exec(section)?.[1]
-    if (title !== undefined) commands = title.trim().split(' and ')
-    return commands.includes('all commands') || commands.some((each) => each === name)
+    const title = /^Options of ([^:]+)/.exec(section)?.[1]
+    if (title !== undefined) commands = title.split(/, | and /)
+    return commands.some((each) => own.has(each))
   })
 }
