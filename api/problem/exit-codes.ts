@@ -25,6 +25,7 @@ export type ExitCode = keyof typeof exitCodes
 /** The exit code of every problem. */
 export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   unauthorized: 3,
+  forbidden: 3,
   'route-not-found': 1,
   'method-not-allowed': 1,
   'deployment-not-found': 1,
@@ -87,6 +88,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'fly-refused': 13,
   'builder-failed': 69,
   'app-name-taken': 2,
+  'machine-not-found': 1,
   'machine-leased': 69,
   'deploy-failed': 13,
   'record-outdated': 13,

@@ -18,6 +18,8 @@ type Running = {
 }
 
 let made = 0
+/** What the client's command reads of an answer. */
+const mostRead = 4000
 
 /**
  * Runs the machines of localfly without containers: each is an HTTP server on a loopback address of
@@ -32,7 +34,7 @@ export class NoContainers implements Containers {
    */
   readonly processes = new Map<string, string>()
   readonly hostAddress = '127.0.0.1'
-  /** The machines whose gateways are drained, by name. */
+  /** The gateways that take no new work, by address. */
   readonly drained = new Set<string>()
   /** Shell commands that were run in machines of a gateway. They do nothing. */
   readonly commands: string[] = []
@@ -59,8 +61,8 @@ export class NoContainers implements Containers {
       return { id: spec.name, pid: process.pid, command: 'sh' }
     }
     const program = this.programs.get(repository) ?? 'good'
-    this.drained.delete(spec.name)
     const isSilent = program === 'silent' || program === 'crashes'
+    this.drained.delete(spec.address)
     const server = isSilent ? null : serve(spec, program, this.drained)
     if (server) await once(server, 'listening')
     this.#running.set(spec.name, { spec, server, root: null, ended, end })
@@ -100,7 +102,10 @@ export class NoContainers implements Containers {
       method: /method: '(\w+)'/.exec(command[2] ?? '')?.[1] ?? 'GET',
       headers: { authorization: `Bearer ${token}` },
     })
-      .then(async (answer) => ({ status: answer.status, body: await answer.text() }))
+      .then(async (answer) => ({
+        status: answer.status,
+        body: (await answer.text()).slice(0, mostRead),
+      }))
       .catch(() => ({ status: 0, body: 'ECONNREFUSED' }))
     return { exit_code: 0, exit_signal: 0, stdout: `${JSON.stringify(said)}\n`, stderr: '' }
   }
@@ -135,29 +140,40 @@ export class NoContainers implements Containers {
 const portOf = ({ env }: RunSpec): number => Number(env['TARMAC_PORT'] ?? 8080)
 
 function serve(spec: RunSpec, program: Program, drained: Set<string>): Server {
-  const { env, address, name } = spec
+  const { env, address } = spec
   const server = createServer((request, response) => {
     const isKnown = request.headers.authorization === `Bearer ${env['TARMAC_TOKENS']}`
     const isReady = program === 'good' && isKnown && Boolean(env['TARMAC_SECRETS_KEY'])
-    if (request.url === '/v1/drain' && isReady) {
-      if (request.method === 'POST') drained.add(name)
-      if (request.method === 'DELETE') drained.delete(name)
-      const state = drained.has(name) ? 'drained' : 'working'
-      const times = { since: null, stopsAt: null, endsAt: null }
-      const facts = { state, ...times, running: 0, uploads: 0, queued: 0 }
-      return void response.end(JSON.stringify(facts))
-    }
     const reads = ['/readyz', '/v1/rollouts', '/v1/status']
+    if (request.url === '/v1/drain' && isReady) {
+      if (request.method === 'POST') drained.add(address)
+      if (request.method === 'DELETE') drained.delete(address)
+      response.end(JSON.stringify(drainFacts(drained.has(address))))
+      return
+    }
     const ok = request.url === '/healthz' || (reads.includes(request.url ?? '') && isReady)
     response.writeHead(ok ? 200 : request.url === '/readyz' ? 503 : 404)
     response.end(
       JSON.stringify(
-        ok ? { ready: true, version: spec.image } : { detail: 'fly: Fly refuses the token' },
+        // A whole status is long.
+        ok
+          ? { ready: true, version: spec.image, more: '.'.repeat(mostRead) }
+          : { detail: 'fly: Fly refuses the token' },
       ),
     )
   })
   return server.listen(portOf(spec), address)
 }
+
+const drainFacts = (isDrained: boolean) => ({
+  state: isDrained ? 'drained' : 'working',
+  since: null,
+  stopsAt: null,
+  endsAt: null,
+  running: 0,
+  uploads: 0,
+  queued: 0,
+})
 
 const inFolder = (text: string, root: string): string => text.replaceAll('/tarmac-build', root)
 

@@ -138,10 +138,10 @@ export async function startMachines({
       // Nothing is built here: a submitted source waits until the test builds it.
       ownKeys: () => Object.keys(open()).filter((name) => name !== 'submit'),
       getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }),
-      get:
-        (_, name: keyof Commands) =>
-        (...asked: never[]) =>
-          (open()[name] as (...asked: never[]) => unknown)(...asked),
+      get(_, name: keyof Commands) {
+        if (typeof open()[name] === 'object') return open()[name]
+        return (...asked: never[]) => (open()[name] as (...asked: never[]) => unknown)(...asked)
+      },
     })
   }
   const stop = async () => {

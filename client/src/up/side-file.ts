@@ -71,9 +71,9 @@ export function writeSideFile(path: string, content: SideFile): void {
 
 /** Moves the file of a builder that is gone aside: its backups can be read only with its key. */
 export function setSideFileAside(path: string): string | null {
-  // Never over that of an earlier builder.
-  const names = ['.removed', ...Array.from({ length: 99 }, (_, at) => `.removed-${at + 2}`)]
-  const kept = path + (names.find((name) => !existsSync(path + name)) ?? `.removed-${Date.now()}`)
+  // The builder before may have had the same name, and another key.
+  let kept = `${path}.removed`
+  for (let number = 2; existsSync(kept); number++) kept = `${path}.removed-${number}`
   try {
     renameSync(path, kept)
     return kept

@@ -8,7 +8,7 @@ import { fromImage, type ExistingImageDeps } from './existing-image.ts'
 import { retryOf } from './retry.ts'
 import type { Vault } from '../secrets/vault.ts'
 import { findDeployment } from './deployments.ts'
-import type { Principal } from './principal.ts'
+import type { Principal } from '../callers/principal.ts'
 
 type SubmissionsDeps = ExistingImageDeps & {
   store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>

@@ -77,10 +77,10 @@ export async function listen(
  * authorization, access log and problems.
  */
 function handlers(commands: Commands, deps: ServerDeps, connections: Connections) {
-  const pass = authorizer(deps.tokens)
+  const pass = authorizer(deps.authenticate)
   const held = new HeldRequests(deps.awake)
-  const authorize: Authorize = (request) => {
-    pass(request)
+  const authorize: Authorize = async (request) => {
+    await pass(request)
     connections.trust(request.socket)
     held.authorized(request)
   }

@@ -8,10 +8,13 @@ import { Problem } from '../../../api/problem.ts'
 import type { DeploymentPatch } from '../../../gateway/src/deployments/store.ts'
 import type { ConnectionLimits } from '../../../gateway/src/http/connections.ts'
 import { listen } from '../../../gateway/src/http/listen.ts'
+import { guarded } from '../../../gateway/src/commands/access/guarded.ts'
+import { openGate } from '../../../gateway/src/commands/access/open-gate.ts'
 import type { Commands } from '../../../gateway/src/commands/commands.ts'
 import { Drain } from '../../../gateway/src/commands/drain.ts'
 import { type CommandDeps, openCommands } from '../../../gateway/src/commands/open-commands.ts'
-import { operator } from '../../../gateway/src/commands/principal.ts'
+import { operatorTokens } from '../../../gateway/src/callers/authenticate.ts'
+import { operator } from '../../../gateway/src/callers/principal.ts'
 import { Awake } from '../../../gateway/src/awake/awake.ts'
 import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
 import { openLog } from '../../../gateway/src/log.ts'
@@ -85,14 +88,14 @@ export async function startHttp(
     appDefaults: { region: 'ams', builds: 4 },
     readiness: () =>
       Promise.resolve({ ready: true, parts: { buildkit: { ok: true, detail: 'answers' } } }),
-    tokens: [token, 'another-token-of-tests'],
+    authenticate: operatorTokens([token, 'another-token-of-tests']),
     log: openLog('info', { write: (line: string) => void logged.push(line) }),
     stopping: stop.signal,
     maxUploadBytes: 100 * 2 ** 20,
     ...own,
   }
   const options = { host: '127.0.0.1', port: 0, graceMs: 500, limits }
-  const server = await listen(commands, deps, options)
+  const server = await listen(guarded(commands, openGate({ store })), deps, options)
 
   /** Claims the oldest pending deployment and applies these moves and events to it. */
   async function play(moves: (NewEvent | [DeploymentState, DeploymentPatch?])[]) {

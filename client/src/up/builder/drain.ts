@@ -40,13 +40,24 @@ export async function drain(fly: FlyParts, app: string, machine: Machine): Promi
 }
 
 /**
- * Lets a gateway that was drained take work again, also after an interrupt. Never throws: a gateway
- * that is gone, or was started again, is not drained.
+ * Lets a gateway that an earlier command has drained take work again. Also after an interrupt: a
+ * builder that stays drained does no work.
  */
 export async function endDrain(fly: FlyParts, app: string, machine: Machine): Promise<void> {
-  const now = { ...fly, signal: AbortSignal.timeout(endMs) }
-  const port = portIn(configOf(machine))
   const ref = { app, id: machine.id }
-  const answer = await askInside(now, ref, { port, path, method: 'DELETE' }).catch(() => null)
-  if (answer?.status === 200) fly.report(`machine ${machine.id}: takes work again`)
+  const port = portIn(configOf(machine))
+  const ending = { ...fly, signal: AbortSignal.timeout(endMs) }
+  const ask = async (method: 'GET' | 'DELETE') => {
+    const answer = await askInside(ending, ref, { port, path, method }).catch(() => null)
+    return DrainFacts.safeParse(answer && parsed(answer.body)).data
+  }
+
+  const facts = await ask('GET')
+  if (!facts || facts.state === 'working') return
+  const ended = await ask('DELETE')
+  fly.report(
+    ended
+      ? `machine ${machine.id}: takes work again`
+      : `machine ${machine.id}: takes work again at ${facts.endsAt ?? 'its next start'}: its drain could not be ended`,
+  )
 }

@@ -1,8 +1,7 @@
 import { errorMessage } from '#api/error-code.ts'
-import { isObject } from '#api/is-object.ts'
 import { Problem } from '#api/problem.ts'
 import { configOf, type Machine } from '#fly/machine.ts'
-import { askInside, parsed } from '../../up/builder/ask-inside.ts'
+import { askInside } from '../../up/builder/ask-inside.ts'
 import { awaitReady } from '../../up/builder/await-ready.ts'
 import { applyConfig } from '../../up/builder/change-machine.ts'
 import { drain, endDrain } from '../../up/builder/drain.ts'
@@ -84,7 +83,7 @@ async function replaced(
 
     const { [goBackSetting]: _old, ...env } = config.env ?? {}
     const metadata = { ...config.metadata, [beforeKey]: from }
-    fly.report(`machine ${machine.id}: updating to ${image}`)
+    fly.report(`machine ${machine.id}: updating to ${image}; Fly pulls it, for at most 5 minutes`)
     const next = { ...config, image, env, metadata }
     const current = { machine, config: next, description }
     return (await applyConfig(fly, app, current)) ? from : null
@@ -167,9 +166,9 @@ async function verified(fly: FlyParts, app: string, machine: Machine): Promise<s
 async function versionOf(fly: FlyParts, app: string, machine: Machine): Promise<string | null> {
   const port = portIn(configOf(machine))
   const answer = await askInside(fly, { app, id: machine.id }, { port, path: '/v1/status' })
-  const status = answer?.status === 200 ? parsed(answer.body) : null
-  const version = isObject(status) ? status['version'] : null
-  return typeof version === 'string' ? version : null
+  // The whole status is longer than what `askInside` reads.
+  const found = answer?.status === 200 && /"version":"([^"]+)"/.exec(answer.body)
+  return found ? (found[1] ?? null) : null
 }
 
 /** Restores the image and the records before. Returns the problem to end with. */

@@ -36,7 +36,7 @@ export type OpenReader = (
 
 export function readerGate({ logOf }: Pick<Commands, 'logOf'>, authorize: Authorize): OpenReader {
   return async (request) => {
-    authorize(request)
+    await authorize(request)
     const id = address.exec(pathOf(request))?.[1]
     if (id === undefined) throw new Problem('route-not-found', 'There is no log at this address.')
     const deployment = await logOf(callerOf(request), id)
