@@ -21,7 +21,7 @@ export type CheckDeps = {
   registryHost: string
   /** Pushes an image again, from the build cache. Throws a Problem that says why it cannot. */
   pushAgain: (image: KeptImage, signal: AbortSignal) => Promise<void>
-  /** False: Fly has no such app, so its releases can go nowhere. */
+  /** False: Fly has no such app, or another organisation has it, so its releases can go nowhere. */
   appExists: (app: string, signal: AbortSignal) => Promise<boolean>
   /** Between two questions to the registry. */
   pauseMs: number
@@ -35,8 +35,8 @@ export type Found = {
 
 /**
  * Asks the registry for the image of every kept release, and pushes those again that are gone.
- * Throws a Problem as soon as the registry does not answer, or refuses the login: then nothing is
- * known about the images.
+ * Throws a Problem as soon as the registry does not answer, or refuses the login for an app of ours:
+ * then nothing is known about the images.
  */
 export async function checkImages(deps: CheckDeps, signal: AbortSignal): Promise<Found> {
   const found: Found = { checked: 0, restored: [], missing: [] }
@@ -45,7 +45,12 @@ export async function checkImages(deps: CheckDeps, signal: AbortSignal): Promise
     found.checked += 1
     await pause(deps.pauseMs, signal)
     // Asked twice: one wrong answer of a registry with many servers costs a build.
-    if ((await isThere()) || (await isThere())) continue
+    try {
+      if ((await isThere()) || (await isThere())) continue
+    } catch (error) {
+      if (errorCode(error) !== 'registry-denied' || (await deps.appExists(image.app, signal)))
+        throw error
+    }
     if (!(await deps.appExists(image.app, signal))) continue
     try {
       await deps.pushAgain(image, signal)

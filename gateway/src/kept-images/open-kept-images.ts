@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { statusOf } from '#fly/fly-calls.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Config } from '../config.ts'
 import type { ReleaseStore } from '../deployments/release-store.ts'
@@ -27,9 +28,19 @@ export function openKeptImages(
     registry: deps.registry,
     registryHost,
     pushAgain: (image, signal) => pushAgain(image, deps, settings, signal),
-    appExists: async (app, signal) => (await deps.fly.app(app, signal)) !== null,
+    appExists: (app, signal) => isOurs(deps.fly, app, signal),
     pauseMs,
     file: join(data, 'image-check.json'),
     log,
   })
+}
+
+/** Names of apps are free again once an app is deleted: another organisation may have it now. */
+async function isOurs(fly: MachinesApi, app: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    return (await fly.app(app, signal)) !== null
+  } catch (error) {
+    if (statusOf(error) === 403) return false
+    throw error
+  }
 }

@@ -105,6 +105,15 @@ test('the images of an app that Fly no longer has are nobody’s', async () => {
   expect(pushes).toEqual([])
 })
 
+test('the repository of an app that another organisation has now does not end the check', async () => {
+  const denied = new Problem('registry-denied', 'HEAD /web/manifests/sha256:b: 403')
+  answer = () => Promise.reject(denied)
+  apps = ['shop']
+  expect(await checkImages(deps(), never)).toEqual({ checked: 2, restored: [], missing: [] })
+  apps = ['web', 'shop']
+  await expect(checkImages(deps(), never)).rejects.toBe(denied)
+})
+
 test('an image that cannot be made again is a warning in the log, the status and the app’s record', async () => {
   there.delete('sha256:a')
   push = () => Promise.reject(new Problem('image-gone', 'its source is no longer kept.'))
