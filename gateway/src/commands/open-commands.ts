@@ -18,7 +18,7 @@ import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
 import { gatewayStatus, type StatusDeps } from './status.ts'
-import type { Submissions } from './submissions.ts'
+import { assertLinkOpen, type Submissions } from './submissions.ts'
 
 export type CommandDeps = {
   store: DeploymentStore
@@ -29,6 +29,7 @@ export type CommandDeps = {
   plans: Pick<PlanCache, 'forget'>
   submissions: Submissions
   rollouts: Rollouts
+  tokens: Commands['tokens']
   drain: Drain
   copies: Copies
   status: StatusDeps
@@ -47,7 +48,7 @@ const deadline = () => AbortSignal.timeout(callTimeoutMs)
 
 /** The commands, over the parts that do the work. */
 export function openCommands(deps: CommandDeps): Commands {
-  const { store, vault, fly, submissions, rollouts, runner, log, drain, copies } = deps
+  const { store, vault, fly, submissions, runner, log, drain, copies } = deps
   const { releases } = store
   const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
     releaseView(await findRelease(releases, app, owner, number))
@@ -62,7 +63,10 @@ export function openCommands(deps: CommandDeps): Commands {
     ),
     retry: drain.whileOpen((caller, id, more) => submissions.retry(caller, id, more)),
     cancel: (_caller, id, request) => runner.cancel(id, request),
-    refuseBusyLane: (_caller, announced) => store.refuseBusyLane(announced),
+    async refuseBusyLane(caller, announced) {
+      await assertLinkOpen(caller, announced, store)
+      await store.refuseBusyLane(announced)
+    },
     deployment: (_caller, id) => findDeployment(store, id),
     logOf: (_caller, id) => findLog(store, id),
     deployments: (_caller, app, page) => store.list(app, page),
@@ -84,6 +88,7 @@ export function openCommands(deps: CommandDeps): Commands {
     settings: (_caller, app) => appSettings(app, { store, vault, fly }, deadline()),
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),
 
+    tokens: deps.tokens,
     drain,
     records: {
       backup: (_caller) => copies.make(),
@@ -98,11 +103,18 @@ export function openCommands(deps: CommandDeps): Commands {
     putSecret: (_caller, app, name, value) => vault.put(app, name, value),
     deleteSecret: (_caller, app, name) => vault.remove(app, name),
 
+    ...rolloutCommands(deps),
+  }
+}
+
+const rolloutCommands = ({ rollouts, drain }: CommandDeps) =>
+  ({
+    // The right itself is checked before each command runs.
+    assertMayRollOut: async () => {},
     createRollout: drain.whileOpen((caller, rollout, build, request) =>
       rollouts.create(caller, rollout, build, request),
     ),
     rollout: (_caller, id) => rollouts.find(id),
     rollouts: (_caller, page) => rollouts.list(page),
     cancelRollout: (_caller, id, request) => rollouts.cancel(id, request),
-  }
-}
+  }) satisfies Partial<Commands>

@@ -9,6 +9,7 @@ import type { ServerDeps } from './deps.ts'
 import { sendProblem } from './problem.ts'
 import { changeApp, readApp } from './routes/apps.ts'
 import { addCacheRoutes } from './routes/cache.ts'
+import { addTokenRoutes } from './routes/callers/tokens.ts'
 import { cancelDeployment } from './routes/cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './routes/create-deployment.ts'
 import { deployAndFollow } from './routes/deploy.ts'
@@ -70,6 +71,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   app.get(routes.log, downloadLog(commands, server))
   app.post(routes.retry, retryDeployment(commands))
   app.post(routes.cancel, cancelDeployment(commands))
+  addTokenRoutes(app, commands, server)
   operatorRoutes(app, commands, server)
 
   for (const path of Object.values(routes))

@@ -59,6 +59,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly releases
   readonly rollouts
   readonly caches
+  readonly tokens
   readonly status
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
@@ -70,6 +71,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.releases = this.#tables.releases
     this.rollouts = this.#tables.rollouts
     this.caches = this.#tables.caches
+    this.tokens = this.#tables.tokens
     this.status = openStatusStore(this.#tables)
   }
 
