@@ -7,6 +7,7 @@ import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
+import { readTokenArgs, type TokenCommand } from './token/read-token.ts'
 import { type DownCommand, readUp, type UpCommand, type UpgradeCommand } from './up/read-up.ts'
 import { knownGateway } from './up/known-gateway.ts'
 
@@ -33,6 +34,7 @@ export type Command =
   | CancelCommand
   | RetryCommand
   | RollbackCommand
+  | TokenCommand
   | UpkeepCommand
   | UpCommand
   | DownCommand
@@ -67,6 +69,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
+  const tokenRequest = name === 'token' ? readTokenArgs(args, values) : null
+  if (tokenRequest) return { name: 'token', request: tokenRequest, ...connection }
   if (name === 'rollback' && args.length === 1) {
     const { release = '', owner = '' } = values
     asOptions(() => readOptions([['owner', owner]]))
@@ -92,6 +96,7 @@ const usages: Record<string, string> = {
   doctor: '[OPTIONS]',
   rollback: 'APP',
   cache: '[rm APP]',
+  token: 'create|list|revoke|rotate [NAME]',
   backup: '[FILE]',
   restore: 'FILE',
   up: '[OPTIONS]',

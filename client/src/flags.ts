@@ -4,6 +4,7 @@ import { builderFlags } from './builder/flags.ts'
 import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
 import { upFlags } from './up/flags.ts'
+import { tokenFlags } from './token/flags.ts'
 import { upkeepFlags } from './upkeep/flags.ts'
 
 /** Every option. `help` explains each of them. */
@@ -38,6 +39,7 @@ export const flags = {
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,
+  ...tokenFlags,
   owner: { type: 'string' },
   lane: { type: 'string' },
   gateway: { type: 'string' },

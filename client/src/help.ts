@@ -1,5 +1,6 @@
 import { builderHelp } from './builder/flags.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
+import { tokenHelp } from './token/flags.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
 import { upHelp } from './up/flags.ts'
 
@@ -11,6 +12,10 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac cancel <deployment>      stop a deployment that has not changed machines
        tarmac cache                    list the build cache by app
        tarmac cache rm <app>           remove what an app has of the build cache; its next build is cold
+       tarmac token create [name]      make a token: what it may do, on which apps, and until when
+       tarmac token list               list the tokens
+       tarmac token revoke <token>     end a token, by its name, its id, or itself
+       tarmac token rotate <token>     give a token a new secret
        tarmac builder status           what the builder is, does and costs; does not wake a stopped one
        tarmac doctor                   try this computer, the ways to the builder, and everything that it needs
        tarmac upgrade                  update the builder to another version, or leave it as it is
@@ -63,6 +68,8 @@ Options of cancel:
   --why TEXT            the reason, for the record
 
 ${builderHelp}
+
+${tokenHelp}
 
 ${upkeepHelp}
 

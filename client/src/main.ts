@@ -16,6 +16,7 @@ import { deploy } from './deploy/deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
 import { help, helpOf } from './help.ts'
+import { token } from './token/token.ts'
 import { upkeep } from './upkeep/upkeep.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 
@@ -46,6 +47,7 @@ async function main(argv: string[]): Promise<number> {
       return await onFly(command, process.env, printer, interrupt.signal)
     }
 
+    if (command.name === 'token') return await token(command, printer, interrupt.signal)
     const gateway = new Gateway(command.gateway, command.token)
     const { signal } = interrupt
     if (command.name === 'deploy') return await deploy(command, gateway, printer, signal)

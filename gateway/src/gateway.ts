@@ -29,7 +29,7 @@ import { openKeptImages } from './kept-images/open-kept-images.ts'
 import { NetworkGuard } from './isolation/guard.ts'
 import { openLookupNetwork } from './isolation/planner-network.ts'
 import { verifyIsolation } from './isolation/probe.ts'
-import { openLog, type Logger } from './log.ts'
+import type { Logger } from './log.ts'
 import { openMirror } from './mirror/open-mirror.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
@@ -39,6 +39,7 @@ import { miseFolder } from './railpack/prepare.ts'
 import { probeMs, readiness } from './readiness.ts'
 import { speaksPlainHttp } from './registry/plain-http.ts'
 import { Registry } from './registry/registry.ts'
+import { redactedLog } from './secrets/redaction/redacted-log.ts'
 import { Vault } from './secrets/vault.ts'
 import { openStatus } from './status/open-status.ts'
 import { addAnswers, findVersions } from './versions/at-start.ts'
@@ -52,7 +53,7 @@ type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack; awa
 const looksAfter = 3
 
 /** Opens the parts, lowest first. */
-export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
+export async function startGateway(config: Config, log: Logger = redactedLog(config.logLevel)) {
   obeyCrashOrders(config.crashFile)
   await using opening = new AsyncDisposableStack() // closes the opened parts if one fails to open
   const awake = new Awake()

@@ -4,7 +4,6 @@ import type { Authenticator } from '../callers/authenticate.ts'
 import { operator, type Principal } from '../callers/principal.ts'
 import { isLoopbackHost } from './loopback-host.ts'
 import { SlowGuesses } from './slow-guesses.ts'
-import { refuseTokenInAddress } from './token-in-address.ts'
 
 /** Rejects if a request is not authorized. After it, `callerOf` knows the caller. */
 export type Authorize = (request: IncomingMessage) => Promise<void>
@@ -39,7 +38,6 @@ export function authorizer(
   guesses = new SlowGuesses(),
 ): Authorize {
   return async (request) => {
-    refuseTokenInAddress(request)
     assertOwnPage(request, authenticate === null)
     callers.set(request, await callerOrProblem(request, authenticate, guesses))
   }

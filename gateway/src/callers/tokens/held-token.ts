@@ -26,8 +26,8 @@ export class HeldToken {
   /** The secret with this hash, whether or not it still works. Compares in constant time. */
   secretOf(hash: Uint8Array): HeldSecret | null {
     // Compare with both, also after a match, so that the time reveals nothing.
-    const [found] = this.#secrets.filter((secret) => timingSafeEqual(secret.hash, hash))
-    return found ?? null
+    const isIt = this.#secrets.map((secret) => timingSafeEqual(secret.hash, hash))
+    return this.#secrets[isIt.indexOf(true)] ?? null
   }
 
   /** Takes over what was stored. Ends what no longer holds. */

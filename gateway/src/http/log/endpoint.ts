@@ -5,6 +5,7 @@ import { routes } from '#api/routes.ts'
 import type { Commands } from '../../commands/commands.ts'
 import { type Authorize, callerOf, rightEndsOf } from '../auth.ts'
 import { afterOf } from '../routes/read-deployments.ts'
+import { refuseTokenInAddress } from '../token-in-address.ts'
 import { isWebSocket } from '../upgrades.ts'
 import { filterOf, type LogFilter } from './filter.ts'
 import { type LogType, logTypes } from './formats.ts'
@@ -39,6 +40,7 @@ export type OpenReader = (request: IncomingMessage) => Promise<{
 
 export function readerGate({ logOf }: Pick<Commands, 'logOf'>, authorize: Authorize): OpenReader {
   return async (request) => {
+    refuseTokenInAddress(request) // a handshake comes here first
     await authorize(request)
     const id = address.exec(pathOf(request))?.[1]
     if (id === undefined) throw new Problem('route-not-found', 'There is no log at this address.')
