@@ -139,6 +139,7 @@ export async function startHttp(
     store,
     awake,
     vault,
+    submissions,
     logged,
     received,
     play,

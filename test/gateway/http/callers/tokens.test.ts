@@ -4,6 +4,8 @@ import { type IncomingMessage, request } from 'node:http'
 import { expect, test } from 'vitest'
 import type { MadeToken, TokenPage } from '../../../../api/callers/token.ts'
 import type { Deployment } from '../../../../api/deployment.ts'
+import { Problem } from '../../../../api/problem.ts'
+import { operator } from '../../../../gateway/src/callers/principal.ts'
 import { authorization, startHttp, toLive } from '../start-http.ts'
 
 type Http = Awaited<ReturnType<typeof startHttp>>
@@ -351,4 +353,33 @@ test('a caller without the right to an app is refused before its source is read'
     asked.on('error', () => {}).destroy()
   }
   expect(http.received).toEqual([])
+})
+
+test('a right that ends while a source is resolved makes nothing, nor does a used link', async () => {
+  await using http = await startHttp()
+  const submissions = http.submissions
+  const deployment = await http.create()
+  const source = { deployment: deployment.id }
+  const target = { app: 'shop', options: deployment.options, idempotencyKey: 'k1', requestBody: 1 }
+  const link = (made: string | null) => ({ id: 'l1', deployment: made, noteUse: () => {} })
+  const by = (made: string | null) => ({ ...operator, link: link(made) })
+  await expect(submissions.deployExisting(by('d9'), source, target)).rejects.toMatchObject({
+    code: 'token-used',
+  })
+  const proof = {
+    ended: () => AbortSignal.abort(),
+    assertHolds: () => {
+      throw new Problem('token-revoked', 'It was revoked.')
+    },
+  }
+  const submission = {
+    app: 'shop',
+    options: deployment.options,
+    source: null,
+    idempotencyKey: null,
+  }
+  await expect(submissions.submit({ ...operator, proof }, submission)).rejects.toMatchObject({
+    code: 'token-revoked',
+  })
+  expect((await http.store.list('shop', { limit: 9, before: null })).deployments).toHaveLength(1)
 })
