@@ -5,6 +5,7 @@ import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
 import { overviewFlags } from './overview/flags.ts'
 import { upFlags } from './up/flags.ts'
+import { tokenFlags } from './token/flags.ts'
 import { upkeepFlags } from './upkeep/flags.ts'
 
 /** Every option. `help` explains each of them. */
@@ -40,6 +41,7 @@ export const flags = {
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,
+  ...tokenFlags,
   owner: { type: 'string' },
   lane: { type: 'string' },
   gateway: { type: 'string' },

@@ -20,7 +20,7 @@ import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
 import { gatewayStatus, type StatusDeps } from './status.ts'
-import type { Submissions } from './submissions.ts'
+import { assertLinkOpen, type Submissions } from './submissions.ts'
 
 export type CommandDeps = {
   store: DeploymentStore
@@ -31,6 +31,7 @@ export type CommandDeps = {
   plans: Pick<PlanCache, 'forget'>
   submissions: Submissions
   rollouts: Rollouts
+  tokens: Commands['tokens']
   drain: Drain
   copies: Copies
   status: StatusDeps
@@ -58,6 +59,7 @@ export function openCommands(deps: CommandDeps): Commands {
     doctor: (_caller, request) => deps.doctor(request),
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(store),
+    tokens: deps.tokens,
     drain,
     records: {
       backup: (_caller) => copies.make(),
@@ -87,11 +89,16 @@ function deploymentCommands({ store, submissions, rollouts, runner, drain }: Com
     ),
     retry: drain.whileOpen((caller, id, more) => submissions.retry(caller, id, more)),
     cancel: (_caller, id, request) => runner.cancel(id, request),
-    refuseBusyLane: (_caller, announced) => store.refuseBusyLane(announced),
+    async refuseBusyLane(caller, announced) {
+      await assertLinkOpen(caller, announced, store)
+      await store.refuseBusyLane(announced)
+    },
     deployment: (_caller, id) => findDeployment(store, id),
     logOf: (_caller, id) => findLog(store, id),
     deployments: (_caller, app, page) => store.list(app, page),
 
+    // The right itself is checked before each command runs.
+    assertMayRollOut: async () => {},
     createRollout: drain.whileOpen((caller, rollout, build, request) =>
       rollouts.create(caller, rollout, build, request),
     ),
