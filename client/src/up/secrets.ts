@@ -44,7 +44,7 @@ export async function areOfMachine(
   })
   const known: unknown = parsed(said?.stdout ?? '')
   if (!Array.isArray(known)) return null
-  const own = [TARMAC_TOKEN, TARMAC_SECRETS_KEY].flatMap((text) => text ?? [])
+  const own = [TARMAC_TOKEN, TARMAC_SECRETS_KEY].flatMap((text) => text || [])
   return own.every((text) => known.includes(digestOf(text)))
 }
 

@@ -102,9 +102,9 @@ test('a side file that the builder does not know any more is named; down never l
   await tarmac(fly, up, { env })
   const path = join(fly.env.XDG_CONFIG_HOME, 'tarmac/tarmac-personal.env')
   const first = readSideFile(path)
-  writeSideFile(path, { ...first, TARMAC_TOKEN: 'another-token-for-the-tests' })
+  writeSideFile(path, { ...first, TARMAC_SECRETS_KEY: 'another-key-for-the-tests' })
   expect((await tarmac(fly, up, { env })).err).toContain(
-    `the builder does not work with the token and key in ${path}`,
+    `the builder does not work with the key in ${path}`,
   )
   writeSideFile(path, first!)
 
