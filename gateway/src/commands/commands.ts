@@ -4,6 +4,7 @@ import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { DriftReport, Release, ReleaseDiff } from '#api/release.ts'
+import type { BuildSecretsAnswer } from '#api/runtime/secrets.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
 import type { SecretFacts } from '#api/secret.ts'
 import type { CacheStatus, RemovedCache } from '#api/status/cache.ts'
@@ -16,6 +17,7 @@ import type { DeploymentStore } from '../deployments/store.ts'
 import type { Copy, Incoming } from '../store/copies/copies.ts'
 import type { Principal } from '../callers/principal.ts'
 import type { Rollback } from './rollback.ts'
+import type { RuntimeCommands } from './runtime/runtime-commands.ts'
 
 type Target = { app: string; owner: string | null }
 
@@ -99,6 +101,16 @@ export type Commands = {
   putSecret(caller: Principal, app: string, name: string, value: Uint8Array): Promise<SecretFacts>
   /** Throws a Problem if the app has no secret of that name. */
   deleteSecret(caller: Principal, app: string, name: string): Promise<void>
+
+  /** Several build secrets at once: all of the change, or none of it. */
+  changeBuildSecrets(
+    caller: Principal,
+    app: string,
+    values: ReadonlyMap<string, string | null>,
+  ): Promise<BuildSecretsAnswer>
+
+  /** Secrets and variables of the app's machines. */
+  runtime: RuntimeCommands
 
   /** Empties the gateway before it is replaced. While it drains, commands that make work refuse. */
   drain: {

@@ -18,11 +18,12 @@ import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
 import { gatewayStatus, type StatusDeps } from './status.ts'
+import { openRuntime } from './runtime/open-runtime.ts'
 import type { Submissions } from './submissions.ts'
 
 export type CommandDeps = {
   store: DeploymentStore
-  vault: Pick<Vault, 'list' | 'put' | 'remove'>
+  vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove'>
   fly: MachinesApi
   deployer: Deployer
   cache: Pick<BuildCache, 'usage' | 'remove'>
@@ -85,18 +86,15 @@ export function openCommands(deps: CommandDeps): Commands {
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),
 
     drain,
-    records: {
-      backup: (_caller) => copies.make(),
-      assertDrained: async () => drain.assertDrained(),
-      async restore(_caller, incoming) {
-        drain.assertDrained()
-        return copies.restore(incoming)
-      },
-    },
+    records: recordCommands(drain, copies),
 
     secrets: (_caller, app) => vault.list(app),
     putSecret: (_caller, app, name, value) => vault.put(app, name, value),
     deleteSecret: (_caller, app, name) => vault.remove(app, name),
+
+    changeBuildSecrets: (_caller, app, values) => vault.change(app, values),
+
+    runtime: openRuntime(deps),
 
     createRollout: drain.whileOpen((caller, rollout, build, request) =>
       rollouts.create(caller, rollout, build, request),
@@ -106,3 +104,12 @@ export function openCommands(deps: CommandDeps): Commands {
     cancelRollout: (_caller, id, request) => rollouts.cancel(id, request),
   }
 }
+
+const recordCommands = (drain: Drain, copies: Copies): Commands['records'] => ({
+  backup: (_caller) => copies.make(),
+  assertDrained: async () => drain.assertDrained(),
+  async restore(_caller, incoming) {
+    drain.assertDrained()
+    return copies.restore(incoming)
+  },
+})

@@ -14,6 +14,7 @@ import type { CacheStore } from './app/cache-store.ts'
 import type { QueueLimits } from './queue.ts'
 import type { NewRelease, PageRequest, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'
+import type { RuntimeSecretStore } from './runtime/runtime-secret-store.ts'
 import type { SealedSecret } from './secret-store.ts'
 import type { StatusStore } from './status/status-store.ts'
 
@@ -47,7 +48,7 @@ export type NewDeployment = {
 
 /** What a move or a step may write in addition to the state. */
 export type DeploymentPatch = Partial<
-  Pick<Deployment, 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem'>
+  Pick<Deployment, 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'warnings'>
 > & {
   /** The deploy engine's progress (previous configs, intents). Kept until the end, never shown. */
   rollout?: unknown
@@ -107,6 +108,7 @@ export interface DeploymentStore {
   readonly releases: ReleaseStore
   readonly rollouts: RolloutStore
   readonly caches: CacheStore
+  readonly runtimeSecrets: RuntimeSecretStore
   readonly status: StatusStore
   /**
    * Writes the record and its first event (`pending`), with the app's settings as defaults of the

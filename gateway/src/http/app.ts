@@ -28,6 +28,7 @@ import {
 } from './routes/releases.ts'
 import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from './routes/rollouts.ts'
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
+import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
 import { readStatus } from './routes/status.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
@@ -66,6 +67,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   app.get(routes.secrets, listSecrets(commands))
   app.put(routes.secret, putSecret(commands, server))
   app.delete(routes.secret, deleteSecret(commands))
+  addRuntimeRoutes(app, commands, server)
   app.get(routes.deployment, readDeployment(commands))
   app.get(routes.log, downloadLog(commands, server))
   app.post(routes.retry, retryDeployment(commands))

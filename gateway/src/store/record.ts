@@ -53,6 +53,7 @@ export type Body = Pick<
   | 'release'
   | 'crashes'
   | 'cost'
+  | 'warnings'
 >
 export type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededBy'>>
 
@@ -69,6 +70,7 @@ const emptyBody = (): Omit<Body, 'options'> => ({
   release: null,
   crashes: [],
   cost: null,
+  warnings: [],
   problem: null,
   cancel: null,
   supersededBy: null,

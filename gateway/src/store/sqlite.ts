@@ -59,6 +59,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly releases
   readonly rollouts
   readonly caches
+  readonly runtimeSecrets
   readonly status
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
@@ -70,6 +71,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.releases = this.#tables.releases
     this.rollouts = this.#tables.rollouts
     this.caches = this.#tables.caches
+    this.runtimeSecrets = this.#tables.runtimeSecrets
     this.status = openStatusStore(this.#tables)
   }
 
@@ -213,6 +215,12 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   async putSecret(owner: SecretOwner, secret: SealedSecret) {
     return this.#transaction(() => this.#tables.secrets.put(owner, secret, this.#rows.time()))
+  }
+
+  async changeSecrets(owner: SecretOwner, put: SealedSecret[], remove: string[]) {
+    return this.#transaction(() =>
+      this.#tables.secrets.change(owner, { put, remove }, this.#rows.time()),
+    )
   }
 
   async removeSecret(owner: SecretOwner, name: string) {
