@@ -7,6 +7,7 @@ import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
+import { readRuntime, type RuntimeCommand } from './runtime/read-runtime.ts'
 import { type DownCommand, readUp, type UpCommand, type UpgradeCommand } from './up/read-up.ts'
 import { knownGateway } from './up/known-gateway.ts'
 
@@ -33,6 +34,7 @@ export type Command =
   | CancelCommand
   | RetryCommand
   | RollbackCommand
+  | RuntimeCommand
   | UpkeepCommand
   | UpCommand
   | DownCommand
@@ -77,6 +79,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
       ...connection,
     }
   }
+  const runtime = readRuntime(name, args, values)
+  if (runtime) return { ...runtime, ...connection }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
   if (Object.hasOwn(usages, name))
@@ -92,6 +96,8 @@ const usages: Record<string, string> = {
   doctor: '[OPTIONS]',
   rollback: 'APP',
   cache: '[rm APP]',
+  secrets: 'set|unset|list|deploy APP [NAME…]',
+  env: 'set|unset|list APP [NAME…]',
   backup: '[FILE]',
   restore: 'FILE',
   up: '[OPTIONS]',

@@ -16,6 +16,7 @@ import { deploy } from './deploy/deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
 import { help, helpOf } from './help.ts'
+import { runRuntime } from './runtime/run-runtime.ts'
 import { upkeep } from './upkeep/upkeep.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 
@@ -50,6 +51,7 @@ async function main(argv: string[]): Promise<number> {
     const { signal } = interrupt
     if (command.name === 'deploy') return await deploy(command, gateway, printer, signal)
     if (command.name === 'cancel') return await cancel(command, gateway, printer, signal)
+    if ('verb' in command) return await runRuntime(command, { gateway, printer, signal })
     if (command.name === 'cache') return await cache(command, gateway, printer, signal)
     const options = { signal, ...(command.name === 'follow' && { show: command.show }) }
     return await followToEnd(await start(command, gateway, signal), gateway, printer, options)
