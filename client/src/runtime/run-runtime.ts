@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { isFinal } from '#api/deployment.ts'
+import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import { EnvAnswer, EnvList } from '#api/runtime/env.ts'
@@ -129,9 +130,8 @@ async function listSecrets(app: string, { gateway, printer, signal }: Tools): Pr
     ask(routes.secrets).then((answer) => read(BuildSecrets, answer).secrets),
   ])
   if (runtime.status === 'rejected' && build.status === 'rejected') throw runtime.reason
-  for (const { status, ...rest } of [runtime, build])
-    if (status === 'rejected' && 'reason' in rest)
-      printer.note(String((rest.reason as Error).message))
+  for (const settled of [runtime, build])
+    if (settled.status === 'rejected') printer.note(errorMessage(settled.reason))
   const known = runtime.status === 'fulfilled' ? runtime.value : null
   const kept = build.status === 'fulfilled' ? build.value : null
   for (const text of known?.warnings ?? []) printer.note(`warning: ${text}`)

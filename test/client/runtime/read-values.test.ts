@@ -3,16 +3,16 @@ import { expect, test } from 'vitest'
 import { type Inputs, readValues } from '../../../client/src/runtime/read-values.ts'
 
 /** A terminal on which somebody types `typed`, and files. */
-function inputs({
-  typed = null as string | null,
-  stdin = '',
-  files = {} as Record<string, string>,
-} = {}): Inputs & { shown: string[]; raw: boolean[] } {
+type Given = { typed?: string; stdin?: string; files?: Record<string, string> }
+function inputs({ typed, stdin = '', files = {} }: Given = {}): Inputs & {
+  shown: string[]
+  raw: boolean[]
+} {
   const shown: string[] = []
   const raw: boolean[] = []
   const events = new EventEmitter()
   const input = Object.assign(events, {
-    isTTY: typed !== null,
+    isTTY: typed !== undefined,
     setRawMode: (isRaw: boolean) => void raw.push(isRaw),
     pause: () => {},
     resume: () => void setImmediate(() => events.emit('data', Buffer.from(typed ?? ''))),
