@@ -1,4 +1,4 @@
-import { optionInvalid } from '#api/options/variables.ts'
+import { optionInvalid, variableName } from '#api/options/variables.ts'
 import { Problem } from '#api/problem.ts'
 import type { EnvAnswer, EnvEntry, EnvList } from '#api/runtime/env.ts'
 import { someOf } from '#api/text/some-of.ts'
@@ -35,7 +35,10 @@ export function entriesOf(
 ): EnvEntry[] {
   const groups = readDesired(desired).groups.map(({ name, config }) => ({
     name,
-    env: config.env ?? {},
+    // Fly's own, and the gateway's marks for it.
+    env: Object.fromEntries(
+      Object.entries(config.env ?? {}).filter(([key]) => !key.startsWith('FLY_')),
+    ),
   }))
   const names = new Set(groups.flatMap(({ env }) => Object.keys(env)))
   return [...names].flatMap((name) => {
@@ -69,6 +72,12 @@ export async function changeEnv(
   deps: RuntimeDeps,
 ): Promise<EnvAnswer> {
   if (values.size === 0) throw new Problem('option-invalid', 'The change names no variable.')
+  const wrong = [...values.keys()].find((name) => !variableName.test(name))
+  if (wrong !== undefined)
+    throw optionInvalid(
+      `env.${wrong.slice(0, 100)}`,
+      'needs a variable’s name: letters, digits and _, at most 128, not beginning with a digit',
+    )
   const reserved = [...values].find(([name, value]) => value !== null && name.startsWith('FLY_'))
   // Source: fly.md 6.2. Fly sets these itself.
   if (reserved)

@@ -10,6 +10,14 @@ import { readAs, type StoreTools } from '../store-tools.ts'
 const Row = z.object({ fly_id: z.string().nullable(), version: z.number(), own: z.string() })
 const Own = z.record(z.string(), z.string().nullable())
 
+/** How many names are remembered per app: those that changed last. */
+const maxNames = 2000
+
+function newest(before: SecretMark['own'], own: SecretMark['own']): SecretMark['own'] {
+  const others = Object.entries(before).filter(([name]) => !Object.hasOwn(own, name))
+  return Object.fromEntries([...others, ...Object.entries(own)].slice(-maxNames))
+}
+
 /** The table of what Tarmac has done to secrets in Fly's store. */
 export class RuntimeSecretRows implements RuntimeSecretStore {
   readonly #transaction: StoreTools['transaction']
@@ -35,7 +43,7 @@ export class RuntimeSecretRows implements RuntimeSecretStore {
       this.#write(app, {
         flyId: flyId ?? before?.flyId ?? null,
         version: Math.max(version, before?.version ?? 0),
-        own: { ...before?.own, ...own },
+        own: newest({ ...before?.own }, own),
       })
     })
   }
