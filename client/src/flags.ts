@@ -4,6 +4,7 @@ import { builderFlags } from './builder/flags.ts'
 import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
 import { runtimeFlags } from './runtime/flags.ts'
+import { overviewFlags } from './overview/flags.ts'
 import { upFlags } from './up/flags.ts'
 import { upkeepFlags } from './upkeep/flags.ts'
 
@@ -37,6 +38,7 @@ export const flags = {
   network: { type: 'string' },
   'force-over': { type: 'string' },
   ...runtimeFlags,
+  ...overviewFlags,
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,
