@@ -75,11 +75,13 @@ type ExitEvent = {
 }
 
 /** The body of a call that creates a machine. */
+export type NewIp = { type: string; network?: string }
 export type NewMachine = {
   name: string
   region: string
   config: MachineConfig
   skip_launch?: boolean
+  min_secrets_version?: number
   /** The machine starts cordoned. */
   skip_service_registration?: boolean
 }

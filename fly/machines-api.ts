@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { SecretVersion } from '#api/release.ts'
+import { changeSecrets, listSecrets, type SecretChange } from './app-secrets.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
 import { pause, retry } from '#api/flow/retry.ts'
 import {
@@ -12,8 +12,8 @@ import {
   machineAnswer,
   Processes,
   Regions,
-  Secrets,
   Volume,
+  Volumes,
   type LogLine,
   type Process,
 } from './answers.ts'
@@ -30,12 +30,11 @@ import {
 import { listOrgMachines } from './list-org-machines.ts'
 import { MachineChanges } from './machine-changes.ts'
 import { MachineLease, type LeaseRequest } from './machine-lease.ts'
-import type { Machine, MachineRef, NewMachine } from './machine.ts'
+import type { Machine, MachineRef, NewIp, NewMachine } from './machine.ts'
 
 const windowSeconds = 60 // Fly's limit for one wait
 
 export type NewVolume = { name: string; region: string; size_gb: number; [field: string]: unknown }
-type NewIp = { type: string; network?: string }
 type WaitState = 'settled' | 'started' | 'stopped' | 'failed' | 'destroyed'
 
 /**
@@ -115,16 +114,17 @@ export class MachinesApi {
     await orNull(this.#calls.call({ ...call, method: 'DELETE' }, signal))
   }
 
-  async secrets(app: string, signal: AbortSignal): Promise<SecretVersion[]> {
-    const path = `/apps/${app}/secrets`
-    const call = { path, action: 'list-secrets', id: app, answer: Secrets }
-    return (await this.#calls.read(call, signal)).secrets ?? []
+  secrets(app: string, signal: AbortSignal, minVersion = 0) {
+    return listSecrets(this.#calls, { app, minVersion }, signal)
+  }
+
+  changeSecrets(app: string, change: SecretChange, signal: AbortSignal) {
+    return changeSecrets(this.#calls, { app, change }, signal)
   }
 
   async volumes(app: string, signal: AbortSignal): Promise<Volume[]> {
-    const answer = z.array(Volume).nullable()
-    const call = { path: `/apps/${app}/volumes`, action: 'list-volumes', id: app, answer }
-    return (await this.#calls.read(call, signal)) ?? []
+    const call = { path: `/apps/${app}/volumes`, action: 'list-volumes', id: app }
+    return (await this.#calls.read({ ...call, answer: Volumes }, signal)) ?? []
   }
 
   /** Never creates two. If the answer is lost or unclear, the caller must look for the volume. */
