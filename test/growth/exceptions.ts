@@ -25,6 +25,9 @@ export const exceptions: Record<string, string> = {
   'gateway/src/registry/plain-http.ts': 'reads the name of a registry, 1,024 characters at most',
   'gateway/src/versions/':
     'reads what programs, npm and files of the image say, not what a stranger says',
+  'api/image/pins.ts': 'reads the Dockerfile and the pins of this repository',
+  'gateway/src/railpack/plan-variables.ts › plannerReads':
+    'the expression of planVariables, which has its row',
   'gateway/src/sbom/': 'reads what dpkg and npm have written on this machine',
   'gateway/src/deployments/packed-json.ts › unpackJson':
     'reads what the gateway itself has written',
