@@ -30,7 +30,7 @@ export class HeldToken {
   secretOf(hash: Uint8Array): HeldSecret | null {
     // Compare with both, also after a match, so that the time reveals nothing.
     const isIt = this.#secrets.map((secret) => timingSafeEqual(secret.hash, hash))
-    return this.#secrets[isIt.indexOf(true)] ?? null
+    return this.#secrets.find((_, at) => isIt[at]) ?? null
   }
 
   /** Takes over what was stored. Ends what no longer holds. */
