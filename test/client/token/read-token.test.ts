@@ -14,7 +14,10 @@ test('tarmac token create reads its lists and leaves out what is not given', () 
   expect(
     requestOf(
       ...'create ci --scope read,deploy --scope secrets --owner ada --team acme'.split(' '),
-      ...['--app', 'web, pr-*', '--expires', '12h'],
+      '--app',
+      'web, pr-*',
+      '--expires',
+      '12h',
     ),
   ).toEqual({
     verb: 'create',
