@@ -97,3 +97,16 @@ const strangeAnswer = (url: URL, what: string, answer: string) =>
     'not-ready',
     `${url.origin} does not answer like a gateway (${what}): ${answer.slice(0, 200)}`,
   )
+
+/** The answer of a gateway. Throws a Problem if it is another program's, or a newer gateway's. */
+export function readAnswer<T>(
+  schema: { safeParse: (answer: unknown) => { data?: T | undefined } },
+  answer: unknown,
+): T {
+  const { data } = schema.safeParse(answer)
+  if (data !== undefined) return data
+  throw new Problem(
+    'internal',
+    'The answer could not be read. Is it a gateway, and of the version of this client?',
+  )
+}

@@ -5,6 +5,8 @@ import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
+import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
+import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
 import { type DownCommand, readUp, type UpCommand, type UpgradeCommand } from './up/read-up.ts'
@@ -28,6 +30,8 @@ export type RollbackCommand = Connection & {
 export type Command =
   | BuilderCommand
   | (Connection & CacheRequest & { name: 'cache' })
+  | (Connection & MachinesRequest & { name: 'machines' })
+  | (Connection & OverviewRequest & { name: 'overview' })
   | DeployCommand
   | FollowCommand
   | CancelCommand
@@ -68,6 +72,10 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     return { name, id: args[0]!, reuseImage: values['reuse-image'], ...connection }
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
+  const machinesRequest = name === 'machines' ? readMachinesArgs(args, appName) : null
+  if (machinesRequest) return { name: 'machines', ...machinesRequest, ...connection }
+  const overviewRequest = readOverviewArgs(name, args, values)
+  if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
   if (name === 'rollback' && args.length === 1) {
@@ -95,7 +103,10 @@ const usages: Record<string, string> = {
   cancel: 'DEPLOYMENT',
   doctor: '[OPTIONS]',
   rollback: 'APP',
+  apps: '[APP]',
+  deployments: '[APP]',
   cache: '[rm APP]',
+  machines: '[start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',
   up: '[OPTIONS]',

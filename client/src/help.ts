@@ -1,5 +1,6 @@
 import { builderHelp } from './builder/flags.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
+import { overviewHelp } from './overview/flags.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
 import { upHelp } from './up/flags.ts'
 
@@ -11,6 +12,10 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac cancel <deployment>      stop a deployment that has not changed machines
        tarmac cache                    list the build cache by app
        tarmac cache rm <app>           remove what an app has of the build cache; its next build is cold
+       tarmac apps [app]               list the apps; 'pr-*': all whose names begin so
+       tarmac deployments [app]        list the deployments of all apps, or of these, newest first
+       tarmac machines <app>           list the machines of an app
+       tarmac machines stop <app> [machine]...   stop them, or start or restart them; without a name all
        tarmac builder status           what the builder is, does and costs; does not wake a stopped one
        tarmac doctor                   try this computer, the ways to the builder, and everything that it needs
        tarmac upgrade                  update the builder to another version, or leave it as it is
@@ -61,6 +66,8 @@ Options of rollback:
 Options of cancel:
   --abort               also when machines have changed: they are rolled back
   --why TEXT            the reason, for the record
+
+${overviewHelp}
 
 ${builderHelp}
 

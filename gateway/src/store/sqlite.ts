@@ -30,6 +30,7 @@ import { memberOf, type Row, toDeployment, toFound } from './record.ts'
 import { endLife, recoverLeft, startLife } from './recovery.ts'
 import type { Holder } from './rows/deployment-rows.ts'
 import { findByKey, pageOfKey } from './rows/request-keys.ts'
+import { openOverviewStore } from './overview/open-overview-store.ts'
 import { openStatusStore } from './rows/open-status-store.ts'
 import type { StoreSettings, StoreTools } from './store-tools.ts'
 import { openTables, type Tables } from './tables.ts'
@@ -60,6 +61,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly rollouts
   readonly caches
   readonly status
+  readonly overview
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
     this.#db = db
@@ -71,6 +73,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.rollouts = this.#tables.rollouts
     this.caches = this.#tables.caches
     this.status = openStatusStore(this.#tables)
+    this.overview = openOverviewStore(this.#tables.deployments)
   }
 
   get #rows() {

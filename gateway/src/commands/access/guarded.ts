@@ -69,7 +69,7 @@ function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCo
     const result = await gate.around({ command, caller, changes, targets, args }, () =>
       run(caller, ...args),
     )
-    return shown && isLimited(caller) ? shown(result, isSeen, gate.find) : result
+    return shown && isLimited(caller) ? shown(result, isSeen, gate.find, args) : result
   }
 }
 
