@@ -156,7 +156,7 @@ test('other commands use the file of the one builder that this computer knows', 
     })
   // Of a token it names apps.
   const one = { ...fly.env, TARMAC_GATEWAY: 'http://b' }
-  const made = readCommandLine(['token', 'create', '--app', 'shop'], one)
+  const made = readCommandLine(['token', 'create', 'ci', '--app', 'shop'], one)
   expect(made).toMatchObject({ name: 'token', token: 't-b' })
   const unknown = () => readCommandLine(['deploy', '--app', 'shop'], fly.env)
   expect(unknown).toThrow('tarmac deploy APP')
