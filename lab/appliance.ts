@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Deployment } from '#api/deployment.ts'
 import { poll } from '#api/flow/retry.ts'
+import { settingsInLab } from './parts/up-in-lab.ts'
 import type { Lab } from './start-lab.ts'
 import { askFly, deployPaths } from './use-lab.ts'
 
@@ -37,23 +38,6 @@ export async function buildAppliance(
       `the appliance was not built: ${deployment.problem?.detail ?? deployment.state}`,
     )
   return { image: deployment.image.reference, deployment }
-}
-
-/** The settings with which an appliance in a machine of localfly reaches the lab. */
-export function settingsInLab(lab: At<'inside' | 'flyToken'>): Record<string, string> {
-  const { api, registry, images, network } = lab.inside
-  return {
-    ...network,
-    TARMAC_FLY_API: api,
-    TARMAC_FLY_WEB_API: api,
-    TARMAC_FLY_TOKEN: lab.flyToken,
-    TARMAC_FLY_ORG: 'personal',
-    TARMAC_REGISTRY: registry,
-    TARMAC_PLAIN_HTTP: `${registry},${images}`,
-    TARMAC_MIRRORS: ['docker.io', 'ghcr.io'].map((host) => `${host}=${images}`).join(','),
-    TARMAC_WATCH: '1',
-    TARMAC_PROXY_PAUSE: '1',
-  }
 }
 
 /** Makes the app, the volume and the machine, and waits until the gateway in it is ready. */

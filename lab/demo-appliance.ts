@@ -1,32 +1,34 @@
 /**
- * `npm run demo -- --appliance`: the whole loop of the appliance as a story. Its image is built from
- * `gateway/Dockerfile`, runs as a machine, deploys an app, dies, and goes on with a warm cache.
+ * `npm run demo -- --appliance`: the whole loop of the appliance as a story. `tarmac up` makes it as
+ * on Fly, with an image of `gateway/Dockerfile`; it deploys an app, dies, and goes on with a warm
+ * cache; `tarmac down` removes it.
  */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { fill, routes } from '#api/routes.ts'
-import { type Appliance, buildAppliance, createAppliance } from './appliance.ts'
+import { type Appliance, applianceAt } from './appliance.ts'
+import { labBuilder, upInLab } from './parts/up-in-lab.ts'
 import type { Lab } from './start-lab.ts'
-import { deployFolder, readPage } from './use-lab.ts'
+import { askFly, deployFolder, readPage } from './use-lab.ts'
 
-const builder = 'tarmac-builder'
 const app = 'hello-node'
-const examples = join(import.meta.dirname, '../examples')
+const root = join(import.meta.dirname, '..')
 
 /** `work` is an empty folder. */
 export async function applianceStory(lab: Lab, work: string): Promise<void> {
   const source = join(work, app)
-  await cp(join(examples, app), source, { recursive: true })
+  await cp(join(root, 'examples', app), source, { recursive: true })
 
-  say('The image: gateway/Dockerfile, built by the gateway of the lab')
-  const { image, deployment } = await buildAppliance(lab, builder)
-  console.log(`${image}, ${took(deployment)}`)
+  say('tarmac up: from nothing to a builder. The options after --volume are only for the lab')
+  await tarmac(lab, 'up', ...upInLab(lab).options)
+  const appliance = await builderOf(lab)
 
-  say('The machine: a private one with a volume for records and cache')
-  const appliance = await createAppliance(lab, { app: builder, image })
-  console.log(`machine ${appliance.id} of ${builder} is ready: ${appliance.gateway}`)
+  say('tarmac builder status: here asked by a command inside the machine')
+  await tarmac(lab, 'builder', 'status')
 
   say(`${app}: built inside the machine, live on Fly's other machines`)
   await deploy(lab, appliance, source)
@@ -41,9 +43,28 @@ export async function applianceStory(lab: Lab, work: string): Promise<void> {
   await writeFile(server, (await readFile(server, 'utf8')).replaceAll('Hello', 'Hello again'))
   await deploy(lab, appliance, source)
 
-  say('The machine and its volume are removed; the app runs on')
-  await appliance.destroy({ withVolume: true })
+  say('tarmac down --delete-volume: the builder goes; the app runs on')
+  await tarmac(lab, 'down', '--delete-volume')
   console.log((await readPage(lab, app)).body.trim())
+}
+
+/** Runs the client of this checkout as a user does. */
+async function tarmac(lab: Lab, ...words: string[]): Promise<void> {
+  console.log(`$ tarmac ${words.join(' ')}`)
+  const env = { PATH: process.env['PATH'], ...upInLab(lab).env }
+  const client = join(root, 'client/src/main.ts')
+  const child = spawn(process.execPath, [client, ...words], { env, stdio: 'inherit' })
+  const [code]: unknown[] = await once(child, 'exit')
+  if (code !== 0) throw new Error(`tarmac ${words[0]} ended with exit code ${String(code)}`)
+}
+
+async function builderOf(lab: Lab): Promise<Appliance> {
+  const path = `/apps/${labBuilder}/machines`
+  const [machine] = await askFly<{ id: string }[]>(lab, 'GET', path)
+  const file = join(upInLab(lab).env.XDG_CONFIG_HOME, 'tarmac', `${labBuilder}.env`)
+  const token = /^TARMAC_TOKEN=(.*)$/m.exec(await readFile(file, 'utf8'))?.[1]
+  if (!machine || !token) throw new Error(`tarmac up has made no machine, or no ${file}`)
+  return applianceAt(lab, { app: labBuilder, id: machine.id, token })
 }
 
 async function deploy(lab: Lab, appliance: Appliance, source: string): Promise<void> {

@@ -10,6 +10,7 @@ import { startBuildkitd } from './parts/buildkitd.ts'
 import { startGatewayProcess } from './parts/gateway.ts'
 import { claimFolder, killRecorded } from './parts/process.ts'
 import { freePort, isFree } from './parts/ports.ts'
+import { upInLab } from './parts/up-in-lab.ts'
 import { startRegistry } from './parts/registry.ts'
 import { findPlanner } from './planner/find.ts'
 import { tools } from './ready.ts'
@@ -130,6 +131,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     `gateway    http://127.0.0.1:${port}, planner: ${planner.version}${planner.standIn ? ' (a stand-in)' : ''}`,
   )
 
+  const inside = { ...localfly.inside, network: await networkSettings }
   const addresses = {
     gateway: `http://127.0.0.1:${port}`,
     token,
@@ -142,7 +144,8 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     mirror: localfly.mirror,
   }
   const file = join(dir, 'lab.json')
-  await writeFile(file, `${JSON.stringify(addresses, null, 2)}\n`, { mode: 0o600 })
+  const up = upInLab({ ...addresses, inside, dir })
+  await writeFile(file, `${JSON.stringify({ ...addresses, up }, null, 2)}\n`, { mode: 0o600 })
   opening.defer(() => rm(file, { force: true }))
   const parts = { registry: registryPart, buildkitd: buildkitdPart, gateway: gatewayPart }
   const open = opening.move()
@@ -150,7 +153,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     ...addresses,
     fly: localfly.fly,
     /** Where machines reach Fly and the package registries: the settings of an appliance. */
-    inside: { ...localfly.inside, network: await networkSettings },
+    inside,
     dir,
     planner,
     bridge: buildkitd.bridge,

@@ -66,7 +66,9 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (isOnFly && args.length === 0) return readUp(name, values, env)
   if (isOnFly) throw misused(name)
 
-  const connection = readConnection(values, env)
+  // The apps of a token, and not the builder's.
+  const { app: _apps, ...others } = values
+  const connection = readConnection(name === 'token' ? others : values, env)
   const { only, step } = values
   if (only && step) throw wrongUse('Give --only or --step, not both.')
   if (name === 'deploy' && args.length <= 2) return readDeploy(values, args, connection, env)
@@ -125,7 +127,7 @@ const usages: Record<string, string> = {
   upgrade: '[OPTIONS]',
 }
 
-function readConnection(values: Values, env: NodeJS.ProcessEnv): Connection {
+function readConnection(values: Partial<Values>, env: NodeJS.ProcessEnv): Connection {
   const known = knownGateway(values, env)
   if (!known.gateway)
     throw wrongUse(

@@ -93,7 +93,7 @@ ${upkeepHelp}
 ${upHelp}
 
 Options of commands that ask the gateway:
-  --app NAME            the builder's app, where this computer knows several; default: the only one
+  --app NAME            the builder's app, where this computer knows several (not with token: see there)
   --gateway URL         address of the gateway (or TARMAC_GATEWAY)
   --token TOKEN         its token (better: TARMAC_TOKEN, which no process list shows)
 

@@ -8,7 +8,8 @@ import { fill, routes } from '#api/routes.ts'
 import { findBuilder } from '../../client/src/builder/find-builder.ts'
 import { readBuilder } from '../../client/src/builder/read-status.ts'
 import { readSideFile } from '../../client/src/up/side-file.ts'
-import { type Appliance, applianceAt, settingsInLab } from '../../lab/appliance.ts'
+import { type Appliance, applianceAt } from '../../lab/appliance.ts'
+import { labBuilder, upInLab } from '../../lab/parts/up-in-lab.ts'
 import { askFly, deployFolder, readPage } from '../../lab/use-lab.ts'
 import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
@@ -23,7 +24,7 @@ shareLab(
 
 const root = join(import.meta.dirname, '../..')
 const run = promisify(execFile)
-const app = 'tarmac-personal'
+const app = labBuilder
 /** Two builds fetch Debian packages. */
 const loopMs = 900_000
 
@@ -31,11 +32,7 @@ test(
   'up builds and starts the shipped image; it deploys, survives a kill with a warm cache, sleeps, is upgraded, and goes',
   { timeout: loopMs },
   async () => {
-    const settings = Object.entries(settingsInLab(lab))
-      .filter(([name]) => !['TARMAC_FLY_TOKEN', 'TARMAC_FLY_ORG'].includes(name))
-      .flatMap(([name, value]) => ['--env', `${name}=${value}`])
-    const size = ['--region', 'ams', '--size', 'performance-2x:4gb', '--volume', '10']
-    const made = await tarmac({}, 'up', ...size, ...settings)
+    const made = await tarmac({}, 'up', ...upInLab(lab).options)
     expect(made).toMatchObject({ appName: app, port: 80 })
 
     const { TARMAC_TOKEN: token = '' } = readSideFile(made['file'] as string)!
@@ -76,14 +73,7 @@ async function tarmac(
   more: Record<string, string>,
   ...words: string[]
 ): Promise<Record<string, unknown>> {
-  const env = {
-    PATH: process.env['PATH'],
-    XDG_CONFIG_HOME: lab.dir,
-    FLY_API_TOKEN: lab.flyToken,
-    FLY_FLAPS_BASE_URL: lab.flyApi,
-    FLY_REGISTRY_HOST: lab.inside.registry,
-    ...more,
-  }
+  const env = { PATH: process.env['PATH'], ...upInLab(lab).env, ...more }
   const client = join(root, 'client/src/main.ts')
   const { stdout } = await run(process.execPath, [client, ...words, '--json'], { cwd: root, env })
   return JSON.parse(stdout.trim().split('\n').at(-1)!) as Record<string, unknown>

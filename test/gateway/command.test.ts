@@ -11,21 +11,29 @@ const gateway = (...args: string[]) => {
   return spawnSync(process.execPath, [main, ...args], { cwd, env, encoding: 'utf8' })
 }
 
-test('tarmac-gateway prints its help and its version where it is asked for them', () => {
-  for (const words of [['--help'], ['help'], ['backup', '--help'], ['doctor', '-h']])
-    expect(gateway(...words)).toMatchObject({
-      status: 0,
-      stderr: '',
-      stdout: expect.stringContaining('tarmac-gateway restore FILE'),
-    })
-  expect(gateway('--version')).toMatchObject({ status: 0, stdout: '0.1.0\n' })
-  expect(gateway('bogus')).toMatchObject({ status: 2, stdout: '' })
-})
+test(
+  'tarmac-gateway prints its help and its version where it is asked for them',
+  { timeout: 60_000 },
+  () => {
+    for (const words of [['--help'], ['help'], ['backup', '--help'], ['doctor', '-h']])
+      expect(gateway(...words)).toMatchObject({
+        status: 0,
+        stderr: '',
+        stdout: expect.stringContaining('tarmac-gateway restore FILE'),
+      })
+    expect(gateway('--version')).toMatchObject({ status: 0, stdout: '0.1.0\n' })
+    expect(gateway('bogus')).toMatchObject({ status: 2, stdout: '' })
+  },
+)
 
-test('tarmac-gateway takes no option for a file, and fails in one line', () => {
-  expect(gateway('backup', '--force')).toMatchObject({ status: 2 })
-  expect(existsSync(join(cwd, '--force'))).toBe(false)
-  const failed = gateway('status')
-  expect(failed.status).toBe(1)
-  expect(failed.stderr).not.toContain('    at ')
-})
+test(
+  'tarmac-gateway takes no option for a file, and fails in one line',
+  { timeout: 60_000 },
+  () => {
+    expect(gateway('backup', '--force')).toMatchObject({ status: 2 })
+    expect(existsSync(join(cwd, '--force'))).toBe(false)
+    const failed = gateway('status')
+    expect(failed.status).toBe(1)
+    expect(failed.stderr).not.toContain('    at ')
+  },
+)

@@ -205,6 +205,10 @@ test('other commands use the file of the one builder that this computer knows', 
       gateway: new URL('http://b'),
       token: 't-b',
     })
+  // Of a token it names apps.
+  const one = { ...fly.env, TARMAC_GATEWAY: 'http://b' }
+  const made = readCommandLine(['token', 'create', 'ci', '--app', 'shop'], one)
+  expect(made).toMatchObject({ name: 'token', token: 't-b' })
   const unknown = () => readCommandLine(['deploy', '--app', 'shop'], fly.env)
   expect(unknown).toThrow('tarmac deploy APP')
   const tunnel = { ...fly.env, TARMAC_GATEWAY: 'http://127.0.0.1:8080' }
