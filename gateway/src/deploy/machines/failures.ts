@@ -69,6 +69,20 @@ const isDenied = /permission denied/i
 const denied = 'Its file is not executable: chmod +x sets that'
 
 /**
+ * Says that a volume hides a file of the image which the program did not find, as its last lines
+ * say. Empty if they do not.
+ */
+export function hiddenByVolume(machine: Machine, lines: string[]): string {
+  const missing = lines.filter((line) => isNotFoundFile.test(line))
+  const paths = (configOf(machine).mounts ?? []).flatMap(({ path }) => path ?? [])
+  const hides = paths.find((path) => missing.some((line) => line.includes(`${path}/`)))
+  return hides === undefined
+    ? ''
+    : `A volume is mounted at ${hides} and hides what the image has there. If the program needs that, choose another destination in [mounts]`
+}
+const isNotFoundFile = /not find|not found|no such file|ENOENT/i
+
+/**
  * Says what a sender needs to know beside the program's own words, where the machine shows it: its
  * memory, the command that its config gives it, and what a check expects. Fly passes a check on 2xx
  * alone.
