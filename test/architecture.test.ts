@@ -11,12 +11,13 @@ const floors = [
   ['main'],
   ['privileged'],
   ['gateway'],
-  ['status'],
+  ['status', 'builder'],
   ['housekeeping', 'kept-images', 'readiness', 'sizes', 'volume', 'volume-growth'],
   ['http'],
   ['pipeline'],
   ['doctor'],
   ['commands'],
+  ['callers'],
   ['build', 'deploy'],
   ['railpack', 'sbom'],
   ['isolation', 'sources'],
@@ -202,7 +203,7 @@ const ground = floors.slice(-3).flat()
 
 /** For each room here: the only other rooms that it may import. */
 const narrow: Record<string, string[]> = {
-  http: ['commands', 'deployments', 'awake', 'log', 'time-slice'],
+  http: ['callers', 'commands', 'deployments', 'awake', 'log', 'time-slice'],
   store: ['deployments', 'host', ...ground],
 }
 

@@ -5,8 +5,11 @@ import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
+import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
+import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
+import { readTokenArgs, type TokenCommand } from './token/read-token.ts'
 import { type DownCommand, readUp, type UpCommand, type UpgradeCommand } from './up/read-up.ts'
 import { knownGateway } from './up/known-gateway.ts'
 
@@ -28,11 +31,14 @@ export type RollbackCommand = Connection & {
 export type Command =
   | BuilderCommand
   | (Connection & CacheRequest & { name: 'cache' })
+  | (Connection & MachinesRequest & { name: 'machines' })
+  | (Connection & OverviewRequest & { name: 'overview' })
   | DeployCommand
   | FollowCommand
   | CancelCommand
   | RetryCommand
   | RollbackCommand
+  | TokenCommand
   | UpkeepCommand
   | UpCommand
   | DownCommand
@@ -52,8 +58,11 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (aboutBuilder) return aboutBuilder
   if (name === 'builder') throw wrongUse('The usage is: tarmac builder status. See tarmac --help.')
 
+  if (!Object.hasOwn(usages, name))
+    throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
   const isOnFly = name === 'up' || name === 'down' || name === 'upgrade'
   if (isOnFly && args.length === 0) return readUp(name, values, env)
+  if (isOnFly) throw misused(name)
 
   const connection = readConnection(values, env)
   const { only, step } = values
@@ -65,8 +74,14 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     return { name, id: args[0]!, reuseImage: values['reuse-image'], ...connection }
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
+  const machinesRequest = name === 'machines' ? readMachinesArgs(args, appName) : null
+  if (machinesRequest) return { name: 'machines', ...machinesRequest, ...connection }
+  const overviewRequest = readOverviewArgs(name, args, values)
+  if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
+  const tokenRequest = name === 'token' ? readTokenArgs(args, values) : null
+  if (tokenRequest) return { name: 'token', request: tokenRequest, ...connection }
   if (name === 'rollback' && args.length === 1) {
     const { release = '', owner = '' } = values
     asOptions(() => readOptions([['owner', owner]]))
@@ -79,10 +94,11 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
-  if (Object.hasOwn(usages, name))
-    throw wrongUse(`The usage is: tarmac ${name} ${usages[name]}. See tarmac --help.`)
-  throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
+  throw misused(name)
 }
+
+const misused = (name: string): Problem =>
+  wrongUse(`The usage is: tarmac ${name} ${usages[name]}. See tarmac ${name} --help.`)
 
 const usages: Record<string, string> = {
   deploy: '[APP] [FOLDER]',
@@ -91,7 +107,11 @@ const usages: Record<string, string> = {
   cancel: 'DEPLOYMENT',
   doctor: '[OPTIONS]',
   rollback: 'APP',
+  apps: '[APP]',
+  deployments: '[APP]',
   cache: '[rm APP]',
+  token: 'create|list|revoke|rotate [NAME]',
+  machines: '[start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',
   up: '[OPTIONS]',

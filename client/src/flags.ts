@@ -3,7 +3,9 @@ import { errorMessage } from '#api/error-code.ts'
 import { builderFlags } from './builder/flags.ts'
 import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
+import { overviewFlags } from './overview/flags.ts'
 import { upFlags } from './up/flags.ts'
+import { tokenFlags } from './token/flags.ts'
 import { upkeepFlags } from './upkeep/flags.ts'
 
 /** Every option. `help` explains each of them. */
@@ -35,9 +37,11 @@ export const flags = {
   'new-volumes': { type: 'boolean', default: false },
   network: { type: 'string' },
   'force-over': { type: 'string' },
+  ...overviewFlags,
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,
+  ...tokenFlags,
   owner: { type: 'string' },
   lane: { type: 'string' },
   gateway: { type: 'string' },

@@ -134,7 +134,11 @@ export class Gateway {
   }
 
   /** The JSON that the gateway answers. It may take long: a removal waits for the disk. */
-  async ask(method: 'GET' | 'DELETE', path: string, signal: AbortSignal): Promise<unknown> {
+  async ask(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    signal: AbortSignal,
+  ): Promise<unknown> {
     const url = this.#url(path, new URLSearchParams())
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(askMs)])
     return (await this.#fetch(url, { method, signal: deadline })).json()
@@ -198,7 +202,7 @@ export class Gateway {
     if (problem.code !== 'unauthorized') return problem
     const detail =
       'Authorization' in this.#headers
-        ? `The gateway at ${url.origin} does not accept this token. Set TARMAC_TOKEN (or --token) to one of the tokens in its setting TARMAC_TOKENS.`
+        ? `The gateway at ${url.origin} does not accept this token. Set TARMAC_TOKEN (or --token) to a token that works there: one of its setting TARMAC_TOKENS, or one made by tarmac token create.`
         : `The gateway at ${url.origin} needs a token. Set TARMAC_TOKEN, or give --token TOKEN.`
     return new Problem('unauthorized', detail)
   }

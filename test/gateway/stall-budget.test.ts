@@ -140,9 +140,10 @@ test('the download of a log of 16 MiB, by a reader that takes all at once', asyn
     url: '/',
     headers: { host: 'localhost' },
     headersDistinct: {},
+    socket: {},
     acceptsEncodings: () => 'identity',
   }
-  authorizer([])(request as never)
+  await authorizer(null)(request as never)
   const hold = await longestHold(
     () =>
       downloadLog({ logOf: (_caller, id) => findLog(store, id) }, { store })(

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Request } from 'express'
+import { operatorTokens } from '../../gateway/src/callers/authenticate.ts'
 import { authorizer } from '../../gateway/src/http/auth.ts'
 import { readCancelRequest } from '../../gateway/src/http/routes/cancel-deployment.ts'
 import { idempotencyKeyOf } from '../../gateway/src/http/routes/create-deployment.ts'
@@ -9,13 +10,26 @@ import { isLoopbackHost } from '../../gateway/src/http/loopback-host.ts'
 import { booleanQuery, knownQuery, pageQuery, wholeNumber } from '../../gateway/src/http/query.ts'
 import { readImageSource } from '../../gateway/src/http/body/read-image-source.ts'
 import { appParam } from '../../gateway/src/http/body/upload.ts'
+import { NewToken } from '../../api/callers/token.ts'
+import { readToken } from '../../gateway/src/callers/tokens/token-text.ts'
+import { readTokenRequest } from '../../gateway/src/http/routes/callers/read-token-request.ts'
+import { SlowGuesses } from '../../gateway/src/http/slow-guesses.ts'
+import { refuseTokenInAddress } from '../../gateway/src/http/token-in-address.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const withHeaders = (headers: Record<string, string>) =>
-  ({ headers, headersDistinct: {} }) as IncomingMessage
+  ({ headers, headersDistinct: {}, socket: {} }) as IncomingMessage
 const withQuery = (query: Record<string, string>) =>
   ({ url: `/?${new URLSearchParams(query).toString()}`, headers: {} }) as Request
-const authorize = authorizer(['a'])
+const refused = (run: () => unknown) => {
+  try {
+    run()
+  } catch {
+    // the answer does not matter here
+  }
+}
+const authorize = (headers: Record<string, string>) =>
+  void authorizer(operatorTokens(['a']))(withHeaders(headers)).catch(() => {})
 
 // Node accepts at most 16 KiB of request line and headers. Their parsers are linear without that
 // limit.
@@ -28,12 +42,30 @@ export const http: Record<string, Shapes> = {
       return () => parseJson(text)
     },
   },
+  'gateway/src/http/routes/callers/read-token-request.ts › readTokenRequest': {
+    ...hostileTexts((text) => refused(() => readTokenRequest(NewToken, { name: text }))),
+    ...hostileTexts((text) => refused(() => readTokenRequest(NewToken, { scopes: [text] }))),
+  },
+  'gateway/src/callers/tokens/token-text.ts › readToken': {
+    ...hostileTexts(readToken),
+    ...hostileTexts((text) => readToken(`tmc_${text}`)),
+  },
+  'gateway/src/http/token-in-address.ts › refuseTokenInAddress': {
+    ...hostileTexts((text) => refused(() => refuseTokenInAddress({ url: `/?a=${text}` }))),
+    'beginnings of tokens': (size) => {
+      const url = `/?${repeated('tmc_', size)}`
+      return () => refused(() => refuseTokenInAddress({ url }))
+    },
+  },
+  'gateway/src/http/slow-guesses.ts › SlowGuesses': hostileTexts(
+    (text) => void new SlowGuesses().delay(text),
+  ),
   'gateway/src/http/body/json.ts › asObject': hostileTexts(asObject),
   'gateway/src/http/loopback-host.ts › isLoopbackHost': hostileTexts(isLoopbackHost),
   'gateway/src/http/auth.ts › authorizer': {
-    ...hostileTexts((text) => authorize(withHeaders({ authorization: text }))),
-    ...hostileTexts((text) => authorize(withHeaders({ authorization: `Bearer ${text}` }))),
-    ...hostileTexts((text) => authorize(withHeaders({ origin: text, host: text }))),
+    ...hostileTexts((text) => authorize({ authorization: text })),
+    ...hostileTexts((text) => authorize({ authorization: `Bearer ${text}` })),
+    ...hostileTexts((text) => authorize({ origin: text, host: text })),
   },
   'gateway/src/http/query.ts › wholeNumber': hostileTexts((text) => wholeNumber('a', text)),
   'gateway/src/http/query.ts › pageQuery': hostileTexts((text) =>

@@ -9,10 +9,12 @@ export async function findDeployment(
   id: string,
 ): Promise<Deployment> {
   const deployment = await store.find(id)
-  if (!deployment)
-    throw new Problem('deployment-not-found', `There is no deployment ${id.slice(0, 100)}.`)
+  if (!deployment) throw noDeployment(id)
   return deployment
 }
+
+export const noDeployment = (id: string) =>
+  new Problem('deployment-not-found', `There is no deployment ${id.slice(0, 100)}.`)
 
 /** Finds a deployment whose log is kept. Throws `log-dropped` when it is not. */
 export async function findLog(

@@ -2,7 +2,7 @@ import { Problem } from '#api/problem.ts'
 import type { DrainFacts } from '#api/status/drain.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
-import type { Principal } from './principal.ts'
+import type { Principal } from '../callers/principal.ts'
 
 type DrainDeps = {
   store: Pick<DeploymentStore, 'countUnfinished'>

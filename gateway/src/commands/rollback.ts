@@ -1,7 +1,7 @@
 import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ReleaseStore } from '../deployments/release-store.ts'
-import type { Principal } from './principal.ts'
+import type { Principal } from '../callers/principal.ts'
 import { previousRelease } from './releases.ts'
 import type { Submissions } from './submissions.ts'
 

@@ -7,7 +7,7 @@ import { ownRollout } from '../deployments/stop.ts'
 import type { StoredRollout } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import { TimeSlice } from '../time-slice.ts'
-import { operator } from './principal.ts'
+import { operator } from '../callers/principal.ts'
 import type { Submissions } from './submissions.ts'
 
 export type RolloutRunDeps = {

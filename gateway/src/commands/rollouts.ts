@@ -8,7 +8,7 @@ import { cancelled } from '../deployments/stop.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 import { TimeSlice } from '../time-slice.ts'
-import type { Principal } from './principal.ts'
+import type { Principal } from '../callers/principal.ts'
 import { cancelIfMade, RolloutRun, sliceMs, type RolloutRunDeps } from './rollout-run.ts'
 
 type RolloutsDeps = RolloutRunDeps & { log: Logger }
@@ -94,7 +94,7 @@ export class Rollouts {
 
   async #stored(id: string): Promise<StoredRollout> {
     const stored = await this.#deps.store.rollouts.find(id)
-    if (!stored) throw new Problem('rollout-not-found', `There is no rollout ${id.slice(0, 100)}.`)
+    if (!stored) throw noRollout(id)
     return stored
   }
 
@@ -119,6 +119,9 @@ export class Rollouts {
     await Promise.all([...this.#running.values()].map(({ ended }) => ended))
   }
 }
+
+export const noRollout = (id: string) =>
+  new Problem('rollout-not-found', `There is no rollout ${id.slice(0, 100)}.`)
 
 /** A rollout as the API returns it, with the state of each target. */
 async function viewOf(

@@ -1,11 +1,12 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Problem } from '#api/problem.ts'
-import { operator, type Principal } from '../commands/principal.ts'
+import type { Authenticator } from '../callers/authenticate.ts'
+import { operator, type Principal } from '../callers/principal.ts'
 import { isLoopbackHost } from './loopback-host.ts'
+import { SlowGuesses } from './slow-guesses.ts'
 
-/** Throws if a request is not authorized. After it, `callerOf` knows the caller. */
-export type Authorize = (request: IncomingMessage) => void
+/** Rejects if a request is not authorized. After it, `callerOf` knows the caller. */
+export type Authorize = (request: IncomingMessage) => Promise<void>
 
 const callers = new WeakMap<IncomingMessage, Principal>()
 
@@ -16,21 +17,38 @@ export function callerOf(request: IncomingMessage): Principal {
   return caller
 }
 
-/** Throws if a request has none of the tokens. A missing and a wrong token get the same answer. */
-export function authorizer(tokens: readonly string[]): Authorize {
-  const known = tokens.map(digest)
-  return (request) => {
-    assertToken(request, known)
-    callers.set(request, operator)
+/** Fires when the proof of a request's caller stops being valid. Null: it never does. */
+export const rightEndsOf = (request: IncomingMessage): AbortSignal | null =>
+  callerOf(request).proof?.ended() ?? null
+
+/** Cuts a long answer when the proof of its caller stops being valid. */
+export function cutWithRight(request: IncomingMessage, response: ServerResponse): void {
+  const ended = rightEndsOf(request)
+  const cut = () => response.destroy()
+  ended?.addEventListener('abort', cut, { once: true })
+  response.once('close', () => ended?.removeEventListener('abort', cut))
+}
+
+/**
+ * Rejects a request that proves no caller. A missing and a wrong token get the same answer. Null: the
+ * gateway has no tokens, and serves loopback alone.
+ */
+export function authorizer(
+  authenticate: Authenticator | null,
+  guesses = new SlowGuesses(),
+): Authorize {
+  return async (request) => {
+    assertOwnPage(request, authenticate === null)
+    callers.set(request, await callerOrProblem(request, authenticate, guesses))
   }
 }
 
-function assertToken({ headers, headersDistinct }: IncomingMessage, known: Buffer[]): void {
+function assertOwnPage({ headers, headersDistinct }: IncomingMessage, isOpen: boolean): void {
   const hosts = headersDistinct['host'] ?? []
   if (hosts.length > 1)
     throw new Problem('request-invalid', 'The request names two hosts; send one Host header.')
   // If the request line has an absolute URL, `checkForm` puts its host in `headers` only.
-  if (known.length === 0) for (const host of [...hosts, headers.host]) refuseOtherHost(host)
+  if (isOpen) for (const host of [...hosts, headers.host]) refuseOtherHost(host)
 
   // Without tokens the gateway serves loopback. Any web page open on this machine can reach that
   // too.
@@ -39,12 +57,20 @@ function assertToken({ headers, headersDistinct }: IncomingMessage, known: Buffe
     URL.parse(headers.origin)?.host !== headers.host?.toLowerCase()
   )
     throw new Problem('unauthorized', 'The gateway accepts no calls from other web pages.')
+}
 
-  if (known.length === 0) return
-  const sent = digest(/^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '')
-  // Compare every token, also after a match, so that the time reveals nothing.
-  if (known.filter((token) => timingSafeEqual(token, sent)).length === 0)
-    throw new Problem('unauthorized', 'Send a token of the gateway: Authorization: Bearer <token>.')
+async function callerOrProblem(
+  { headers, socket }: IncomingMessage,
+  authenticate: Authenticator | null,
+  guesses: SlowGuesses,
+): Promise<Principal> {
+  const address = socket.remoteAddress ?? ''
+  if (!authenticate) return { ...operator, address }
+  const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? null
+  const caller = await authenticate({ bearer, headers, address })
+  if (caller) return caller
+  if (bearer !== null) await guesses.delay(address)
+  throw new Problem('unauthorized', 'Send a token of the gateway: Authorization: Bearer <token>.')
 }
 
 /** Refuses DNS rebinding: a page whose name resolves to loopback still sends that name as host. */
@@ -59,5 +85,3 @@ function refuseOtherHost(host: string | undefined): void {
     `${problemText}. Without tokens the gateway answers only to localhost, 127.0.0.1 and [::1]. Use one of these, or set TARMAC_TOKENS.`,
   )
 }
-
-const digest = (token: string) => createHash('sha256').update(token).digest()

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { OwnSettings } from '#api/options/app-settings.ts'
 import type { SourceFacts } from '#api/deployment.ts'
+import type { Authenticator } from '../callers/authenticate.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Awake } from '../awake/awake.ts'
 import type { Logger } from '../log.ts'
@@ -25,8 +26,8 @@ export type ServerDeps = {
   /** What the gateway found out about an app that needs its owner’s attention. */
   appWarnings?(app: string): string[]
   readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
-  /** If empty, every caller is allowed. */
-  tokens: readonly string[]
+  /** Null: every caller is the operator. */
+  authenticate: Authenticator | null
   log: Logger
   /** Fires when the gateway begins to stop: it refuses uploads and disconnects log readers. */
   stopping: AbortSignal
@@ -41,4 +42,7 @@ export type ServerDeps = {
 export type UploadDeps = Pick<
   ServerDeps,
   'receive' | 'assertAccepting' | 'stopping' | 'maxUploadBytes' | 'bodyMs'
->
+> & {
+  /** Checks the fields of a form that come before its file. The file is not read if it throws. */
+  beforeFile?: (fields: [string, string][]) => Promise<void>
+}

@@ -14,6 +14,7 @@ import { EventsSocket } from './log/websocket.ts'
 import type { Commands } from '../commands/commands.ts'
 import type { ServerDeps } from './deps.ts'
 import { sendProblem } from './problem.ts'
+import { refuseTokenInAddress } from './token-in-address.ts'
 import { answerUnreadable } from './unreadable.ts'
 import { isWebSocket, Upgrades } from './upgrades.ts'
 
@@ -77,10 +78,10 @@ export async function listen(
  * authorization, access log and problems.
  */
 function handlers(commands: Commands, deps: ServerDeps, connections: Connections) {
-  const pass = authorizer(deps.tokens)
+  const pass = authorizer(deps.authenticate)
   const held = new HeldRequests(deps.awake)
-  const authorize: Authorize = (request) => {
-    pass(request)
+  const authorize: Authorize = async (request) => {
+    await pass(request)
     connections.trust(request.socket)
     held.authorized(request)
   }
@@ -95,6 +96,7 @@ function handlers(commands: Commands, deps: ServerDeps, connections: Connections
         checkForm(request)
         noteAccess(request, response)
         held.begin(request, response)
+        refuseTokenInAddress(request)
         if (!isForEvents(request)) return void app(request, response)
       } catch (error) {
         response.shouldKeepAlive = false

@@ -30,6 +30,7 @@ import { memberOf, type Row, toDeployment, toFound } from './record.ts'
 import { endLife, recoverLeft, startLife } from './recovery.ts'
 import type { Holder } from './rows/deployment-rows.ts'
 import { findByKey, pageOfKey } from './rows/request-keys.ts'
+import { openOverviewStore } from './overview/open-overview-store.ts'
 import { openStatusStore } from './rows/open-status-store.ts'
 import type { StoreSettings, StoreTools } from './store-tools.ts'
 import { openTables, type Tables } from './tables.ts'
@@ -59,7 +60,9 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly releases
   readonly rollouts
   readonly caches
+  readonly tokens
   readonly status
+  readonly overview
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
     this.#db = db
@@ -70,7 +73,9 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.releases = this.#tables.releases
     this.rollouts = this.#tables.rollouts
     this.caches = this.#tables.caches
+    this.tokens = this.#tables.tokens
     this.status = openStatusStore(this.#tables)
+    this.overview = openOverviewStore(this.#tables.deployments)
   }
 
   get #rows() {

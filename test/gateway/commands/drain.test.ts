@@ -2,7 +2,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { expect, test, vi } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
 import { Drain } from '../../../gateway/src/commands/drain.ts'
-import { operator } from '../../../gateway/src/commands/principal.ts'
+import { operator } from '../../../gateway/src/callers/principal.ts'
 import { openLog } from '../../../gateway/src/log.ts'
 import { Runner } from '../../../gateway/src/pipeline/runner.ts'
 import type { Steps } from '../../../gateway/src/pipeline/steps.ts'

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
 import { openLog } from '../../../gateway/src/log.ts'
-import { operator } from '../../../gateway/src/commands/principal.ts'
+import { operator } from '../../../gateway/src/callers/principal.ts'
 import { Rollouts } from '../../../gateway/src/commands/rollouts.ts'
 import { Submissions } from '../../../gateway/src/commands/submissions.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'

@@ -49,7 +49,7 @@ test('a missing and a wrong token get the same answer, and every token of the li
 })
 
 test('without tokens every call is allowed, except from another web page', async () => {
-  await using http = await startHttp({ tokens: [] })
+  await using http = await startHttp({ authenticate: null })
   expect((await fetch(`${http.url}/v1/apps/shop/deployments`)).status).toBe(200)
   const headers = { Origin: 'http://evil.example' }
   expect((await fetch(`${http.url}/v1/apps/shop/deployments`, { headers })).status).toBe(401)

@@ -47,7 +47,7 @@ const socket =
 const close = 'Connection: close\r\n'
 
 test('without tokens a page whose name points at loopback is refused on every address, and told how tokens are set', async () => {
-  await using http = await startHttp({ tokens: [] })
+  await using http = await startHttp({ authenticate: null })
   const refused = async (request: string) => {
     const answer = await http.raw(request)
     expect([request, answer]).toEqual([

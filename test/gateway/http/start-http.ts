@@ -8,10 +8,14 @@ import { Problem } from '../../../api/problem.ts'
 import type { DeploymentPatch } from '../../../gateway/src/deployments/store.ts'
 import type { ConnectionLimits } from '../../../gateway/src/http/connections.ts'
 import { listen } from '../../../gateway/src/http/listen.ts'
+import { guarded } from '../../../gateway/src/commands/access/guarded.ts'
+import { openGate } from '../../../gateway/src/commands/access/open-gate.ts'
 import type { Commands } from '../../../gateway/src/commands/commands.ts'
+import { Submissions, type SubmissionsDeps } from '../../../gateway/src/commands/submissions.ts'
 import { Drain } from '../../../gateway/src/commands/drain.ts'
 import { type CommandDeps, openCommands } from '../../../gateway/src/commands/open-commands.ts'
-import { operator } from '../../../gateway/src/commands/principal.ts'
+import { openCallers } from '../../../gateway/src/callers/open-callers.ts'
+import { operator } from '../../../gateway/src/callers/principal.ts'
 import { Awake } from '../../../gateway/src/awake/awake.ts'
 import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
 import { openLog } from '../../../gateway/src/log.ts'
@@ -37,18 +41,21 @@ export async function startHttp(
   const logged: string[] = []
   const received: { sizeBytes: number; contentDigest?: string }[] = []
   const runner = { running: () => 0, pause() {}, stopRunning() {}, resume: async () => {} }
+  const callers = await openCallers([token, 'another-token-of-tests'], {
+    store,
+    log: openLog('silent'),
+  })
+  const submissions = new Submissions({ store, vault } as unknown as SubmissionsDeps)
   const drain = new Drain({ store, runner, log: openLog('silent') })
   const commands: Commands = {
     ...openCommands({
       store,
       vault,
       drain,
+      tokens: callers.tokens,
       fly: { app: async () => null },
     } as unknown as CommandDeps),
-    submit(_caller, { secrets, ...asked }) {
-      const id = randomUUID()
-      return store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
-    },
+    submit: (caller, submission) => submissions.submit(caller, submission),
     deployExisting: absent,
     rollback: absent,
     createRollout: absent,
@@ -85,14 +92,14 @@ export async function startHttp(
     appDefaults: { region: 'ams', builds: 4 },
     readiness: () =>
       Promise.resolve({ ready: true, parts: { buildkit: { ok: true, detail: 'answers' } } }),
-    tokens: [token, 'another-token-of-tests'],
+    authenticate: callers.authenticate,
     log: openLog('info', { write: (line: string) => void logged.push(line) }),
     stopping: stop.signal,
     maxUploadBytes: 100 * 2 ** 20,
     ...own,
   }
   const options = { host: '127.0.0.1', port: 0, graceMs: 500, limits }
-  const server = await listen(commands, deps, options)
+  const server = await listen(guarded(commands, openGate({ store })), deps, options)
 
   /** Claims the oldest pending deployment and applies these moves and events to it. */
   async function play(moves: (NewEvent | [DeploymentState, DeploymentPatch?])[]) {
@@ -132,6 +139,7 @@ export async function startHttp(
     store,
     awake,
     vault,
+    submissions,
     logged,
     received,
     play,

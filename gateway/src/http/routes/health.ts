@@ -26,7 +26,7 @@ export function readReadiness(
       response.status(ready ? 200 : 503).json({ ready })
     }
 
-    const isKnown = passes(authorize, request)
+    const isKnown = await passes(authorize, request)
     if (stopping.aborted) {
       if (isKnown) throw new Problem('stopping', 'The gateway is stopping.')
       return toStranger(false)
@@ -43,11 +43,8 @@ export function readReadiness(
   }
 }
 
-function passes(authorize: Authorize, request: Parameters<Authorize>[0]): boolean {
-  try {
-    authorize(request)
-    return true
-  } catch {
-    return false
-  }
-}
+const passes = (authorize: Authorize, request: Parameters<Authorize>[0]): Promise<boolean> =>
+  authorize(request).then(
+    () => true,
+    () => false,
+  )

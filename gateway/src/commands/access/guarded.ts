@@ -1,0 +1,99 @@
+import { allows } from '#api/callers/scope.ts'
+import { Problem } from '#api/problem.ts'
+import { isLimited, type Principal, sees, type Target } from '../../callers/principal.ts'
+import type { Commands } from '../commands.ts'
+import type { Lookups, Reached, Row } from './row.ts'
+import { access } from './table.ts'
+
+/** One call of a command, after the caller was found to have the right. */
+export type Call = {
+  /** As in `access`: `submit`, `drain.start`. */
+  command: string
+  caller: Principal
+  changes: boolean
+  targets: Target[]
+  args: readonly unknown[]
+}
+
+/** What stands between every caller and the commands. */
+export type Gate = {
+  find: Lookups
+  /** The team that an app belongs to. */
+  teamOf: (app: string) => string
+  /** Runs an allowed call: where quotas refuse it, and where the audit trail records it. */
+  around<R>(call: Call, run: () => Promise<R>): Promise<R>
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- the table gives each row the types of its command
+type AnyRow = Row<any, any>
+type AnyCommand = (caller: Principal, ...args: unknown[]) => Promise<unknown>
+type Group = { [name: string]: AnyCommand | Group }
+type Rows = { [name: string]: AnyRow | Rows }
+
+/**
+ * The same commands, each of which first checks the right of its caller. Throws `forbidden` when a
+ * scope is missing, and the problem of something that does not exist for what the caller may not see.
+ */
+export function guarded(commands: Commands, gate: Gate): Commands {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the table has the same groups and names (`TableOf`)
+  return guardedGroup(commands as unknown as Group, access, gate) as unknown as Commands
+}
+
+function guardedGroup(group: Group, rows: Rows, gate: Gate, prefix = ''): Group {
+  const checked = Object.entries(rows).map(([name, row]) => {
+    const member = group[name]
+    if (!isRow(row)) {
+      if (typeof member !== 'object') throw new Error(`There are no commands ${prefix}${name}.`)
+      return [name, guardedGroup(member, row, gate, `${prefix}${name}.`)]
+    }
+    if (typeof member !== 'function') throw new Error(`There is no command ${prefix}${name}.`)
+    const command = `${prefix}${name}`
+    return [
+      name,
+      guard(command, (caller, ...args) => member.call(group, caller, ...args), row, gate),
+    ]
+  })
+  return Object.fromEntries(checked)
+}
+
+function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCommand {
+  const { scope, changes, missing, shown } = row
+  return async (caller, ...args) => {
+    caller.proof?.assertHolds()
+    const isSeen = (target: Target) => sees(caller, target, gate.teamOf)
+    const targets: Reached[] = (await row.targets?.(args, gate.find)) ?? []
+    if (!targets.every(isSeen)) throw missing?.(args) ?? forbidden(caller, scope)
+    for (const { scope: other } of [{ scope }, ...targets])
+      if (!allows(caller.scopes, other ?? scope)) throw forbidden(caller, other ?? scope)
+    if (caller.link && !row.ofLink) throw notOfLink(caller)
+    if (caller.link && !row.ofLink?.(args, caller.link.deployment))
+      throw missing?.(args) ?? notOfLink(caller)
+    if (isLimited(caller) && !row.targets && !shown) throw tooWide(caller)
+
+    const result = await gate.around({ command, caller, changes, targets, args }, () =>
+      run(caller, ...args),
+    )
+    return shown && isLimited(caller) ? shown(result, isSeen, gate.find, args) : result
+  }
+}
+
+const isRow = (row: AnyRow | Rows): row is AnyRow => typeof row['changes'] === 'boolean'
+
+const forbidden = ({ name, scopes }: Principal, scope: string) =>
+  new Problem(
+    'forbidden',
+    `This needs the scope ${scope}; ${name} has ${scopes.join(', ') || 'none'}.`,
+    { facts: { scope } },
+  )
+
+const notOfLink = ({ name }: Principal) =>
+  new Problem(
+    'forbidden',
+    `${name} is a deploy link. It makes one deployment, and reads the record and the log of that one. Use a token for this.`,
+  )
+
+const tooWide = ({ name }: Principal) =>
+  new Problem(
+    'forbidden',
+    `This is about the gateway as a whole; ${name} is limited to some apps. Use a caller without this limit.`,
+  )

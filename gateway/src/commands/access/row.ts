@@ -1,0 +1,46 @@
+import type { Scope } from '#api/callers/scope.ts'
+import type { Problem } from '#api/problem.ts'
+import type { Principal, Target } from '../../callers/principal.ts'
+
+/** Finds what an id names. Null: nothing has this id. */
+export type Lookups = {
+  deployment(id: string): Promise<Target | null>
+  rollout(id: string): Promise<Target[] | null>
+}
+
+export type IsSeen = (target: Target) => boolean
+
+/** A target, and the scope that the caller needs there if it is not the row's. */
+export type Reached = Target & { scope?: Scope }
+
+/** What a command needs of its caller. */
+export type Row<A extends unknown[], R> = {
+  scope: Scope
+  /** Whether the command changes something: then it is in the audit trail. */
+  changes: boolean
+  /**
+   * What the call concerns. A target that the caller may not see is answered as one that does not exist.
+   * Absent: the gateway as a whole, or what `shown` leaves of it.
+   */
+  targets?: (args: A, find: Lookups) => Reached[] | Promise<Reached[]>
+  /** The answer for what does not exist, or may not be seen. */
+  missing?: (args: A) => Problem
+  /**
+   * Whether the holder of a deploy link may make this call. `deployment`: the one that the link made.
+   * Absent: never.
+   */
+  ofLink?: (args: A, deployment: string | null) => boolean
+  /** What a limited caller sees of the result. Without it and without targets, only unlimited callers may call. */
+  shown?: (result: R, isSeen: IsSeen, find: Lookups, args: A) => R | Promise<R>
+}
+
+type AnyCommand = (caller: Principal, ...args: never[]) => Promise<unknown>
+
+/** One row for each command, in the same groups. */
+export type TableOf<C> = {
+  [Name in keyof C]: C[Name] extends (caller: Principal, ...args: infer A) => Promise<infer R>
+    ? Row<A, R>
+    : C[Name] extends AnyCommand
+      ? never
+      : TableOf<C[Name]>
+}

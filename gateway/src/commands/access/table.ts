@@ -1,0 +1,182 @@
+import { Problem } from '#api/problem.ts'
+import type { ImageSource } from '#api/image-source.ts'
+import { noDeployment } from '../deployments.ts'
+import { noRollout } from '../rollouts.ts'
+import type { Commands } from '../commands.ts'
+import type { Lookups, Reached, TableOf } from './row.ts'
+
+/** The answer for an app that the caller may not see. The name may still be taken on Fly. */
+export const noApp = (app: string) =>
+  new Problem('app-not-found', `There is no app ${app.slice(0, 100)} that the caller may use.`)
+
+const read = { scope: 'read', changes: false } as const
+const deploy = { scope: 'deploy', changes: true } as const
+const secrets = { scope: 'secrets', changes: false } as const
+const changeSecrets = { scope: 'secrets', changes: true } as const
+const administer = { scope: 'admin', changes: true } as const
+/** For commands that make the one deployment of a deploy link. */
+const makes = { ofLink: () => true }
+
+/** For commands whose first argument is an app's name. */
+const byApp = {
+  targets: ([app]: [string, ...unknown[]]) => [{ app, owner: null }],
+  missing: ([app]: [string, ...unknown[]]) => noApp(app),
+}
+/** For commands whose first argument has the app and the owner. */
+const byTarget = {
+  targets: ([target]: [Reached, ...unknown[]]) => [target],
+  missing: ([{ app }]: [Reached, ...unknown[]]) => noApp(app),
+}
+/** For commands whose first argument has the app, and the owner in its options. */
+const bySubmission = {
+  targets: ([{ app, options }]: [Submission]) => [{ app, owner: options.owner }],
+  missing: ([{ app }]: [Submission]) => noApp(app),
+}
+type Submission = { app: string; options: { owner: string | null } }
+/** For commands whose first argument is the id of a deployment. */
+const byDeployment = {
+  targets: async ([id]: [string, ...unknown[]], find: Lookups) => listOf(await find.deployment(id)),
+  missing: ([id]: [string, ...unknown[]]) => noDeployment(id),
+}
+/** For commands that read a deployment: a deploy link reads the one that it made. */
+const reads = {
+  ...byDeployment,
+  ofLink: ([id]: [string, ...unknown[]], own: string | null) => id === own,
+}
+/** For commands whose first argument is the id of a rollout: the caller must see all its targets. */
+const byRollout = {
+  targets: async ([id]: [string, ...unknown[]], find: Lookups) => (await find.rollout(id)) ?? [],
+  missing: ([id]: [string, ...unknown[]]) => noRollout(id),
+}
+
+/**
+ * What each command needs of its caller. A command without a row does not compile;
+ * test/gateway/commands/access.test.ts holds each answer.
+ */
+export const access: TableOf<Commands> = {
+  submit: { ...deploy, ...bySubmission, ...makes },
+  deployExisting: {
+    ...deploy,
+    ...makes,
+    targets: async ([source, { app, options }], find) => [
+      { app, owner: options.owner },
+      ...(await readsOf(source, app, find)),
+    ],
+    missing: ([_source, { app }]) => noApp(app),
+  },
+  rollback: { ...deploy, ...bySubmission },
+  retry: { ...deploy, ...byDeployment },
+  cancel: { ...deploy, ...byDeployment },
+  refuseBusyLane: { ...deploy, changes: false, ...bySubmission, ...makes },
+  deployment: { ...read, ...reads },
+  logOf: { ...read, ...reads },
+  deployments: {
+    ...read,
+    targets: ([app]) => [{ app }],
+    missing: ([app]) => noApp(app),
+    shown: ({ deployments, next }, isSeen) => ({ deployments: deployments.filter(isSeen), next }),
+  },
+
+  releases: { ...read, ...byTarget },
+  release: { ...read, ...byTarget },
+  releaseDiff: { ...read, ...byTarget },
+
+  status: read,
+  doctor: administer,
+  machines: {
+    list: {
+      ...read,
+      targets: ([app]) => [{ app }],
+      missing: ([app]) => noApp(app),
+      shown: (machines, isSeen, _find, [app]) =>
+        machines.filter(({ owner }) => isSeen({ app, owner })),
+    },
+    change: { ...deploy, ...byApp },
+  },
+  overview: {
+    deployments: {
+      ...read,
+      shown: ({ deployments, next }, isSeen) => ({ deployments: deployments.filter(isSeen), next }),
+    },
+    apps: {
+      ...read,
+      shown: ({ apps, next }, isSeen) => ({
+        apps: apps.filter(({ app, deployment: { owner } }) => isSeen({ app, owner })),
+        next,
+      }),
+    },
+  },
+  drift: { ...read, ...byApp },
+  deleteApp: { ...administer, ...byApp },
+  cacheUsage: {
+    ...read,
+    shown: ({ apps, ...usage }, isSeen) => ({
+      ...usage,
+      apps: apps.filter(({ app }) => app !== null && isSeen({ app })),
+    }),
+  },
+  removeCache: { ...deploy, ...byApp },
+  settings: { ...read, ...byApp },
+  changeSettings: { ...deploy, ...byApp },
+
+  secrets: { ...secrets, ...byApp },
+  putSecret: { ...changeSecrets, ...byApp },
+  deleteSecret: { ...changeSecrets, ...byApp },
+
+  // What a caller may make and see of tokens depends on its own limits: see `Tokens`.
+  tokens: {
+    create: { ...administer, targets: () => [] },
+    createLink: { ...deploy, ...byTarget },
+    find: { ...administer, changes: false, targets: () => [] },
+    list: { ...administer, changes: false, targets: () => [] },
+    revoke: { ...administer, targets: () => [] },
+    rotate: { ...administer, targets: () => [] },
+  },
+
+  drain: { start: administer, status: read, end: administer },
+  records: {
+    backup: administer,
+    assertDrained: { ...administer, changes: false },
+    restore: administer,
+  },
+
+  assertMayRollOut: {
+    ...deploy,
+    changes: false,
+    targets: ([targets]) => targets.map(({ app, options: { owner } }) => ({ app, owner })),
+    missing: ([targets]) => noApp(targets.map(({ app }) => app).join(', ')),
+  },
+  createRollout: {
+    ...deploy,
+    targets: async ([{ source, targets }, build], find) => [
+      ...targets.map(({ app, options }) => ({ app, owner: options.owner })),
+      ...(source ? await readsOf(source, targets[0]!.app, find) : []),
+      ...(build === null ? [] : listOf(await find.deployment(build))),
+    ],
+    missing: ([{ targets }]) => noApp(targets.map(({ app }) => app).join(', ')),
+  },
+  rollout: { ...read, ...byRollout },
+  rollouts: {
+    ...read,
+    shown: async ({ rollouts, next }, isSeen, find) => {
+      const isOpen = async ({ id }: { id: string }) =>
+        (await find.rollout(id))?.every(isSeen) ?? false
+      const open = await Promise.all(rollouts.map(isOpen))
+      return { rollouts: rollouts.filter((_, at) => open[at]), next }
+    },
+  },
+  cancelRollout: { ...deploy, ...byRollout },
+}
+
+/** What a deployment of an existing image reads of other apps. */
+async function readsOf(source: ImageSource, app: string, find: Lookups): Promise<Reached[]> {
+  const found =
+    'deployment' in source
+      ? await find.deployment(source.deployment)
+      : 'release' in source && source.app !== undefined
+        ? { app: source.app, owner: source.owner ?? null }
+        : null
+  return found && found.app !== app ? [{ ...found, scope: 'read' }] : []
+}
+
+const listOf = <T>(value: T | null): T[] => (value === null ? [] : [value])
