@@ -10,6 +10,7 @@ import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
 import { readTokenArgs, type TokenCommand } from './token/read-token.ts'
+import { readRuntime, type RuntimeCommand } from './runtime/read-runtime.ts'
 import { type DownCommand, readUp, type UpCommand, type UpgradeCommand } from './up/read-up.ts'
 import { knownGateway } from './up/known-gateway.ts'
 
@@ -39,6 +40,7 @@ export type Command =
   | RetryCommand
   | RollbackCommand
   | TokenCommand
+  | RuntimeCommand
   | UpkeepCommand
   | UpCommand
   | DownCommand
@@ -92,6 +94,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
       ...connection,
     }
   }
+  const runtime = readRuntime(name, args, values)
+  if (runtime) return { ...runtime, ...connection }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
   throw misused(name)
@@ -111,6 +115,8 @@ const usages: Record<string, string> = {
   deployments: '[APP]',
   cache: '[rm APP]',
   token: 'create|list|revoke|rotate [NAME]',
+  secrets: 'set|unset|list|deploy APP [NAME…]',
+  env: 'set|unset|list APP [NAME…]',
   machines: '[start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',

@@ -20,11 +20,12 @@ import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
 import { gatewayStatus, type StatusDeps } from './status.ts'
+import { openRuntime } from './runtime/open-runtime.ts'
 import { assertLinkOpen, type Submissions } from './submissions.ts'
 
 export type CommandDeps = {
   store: DeploymentStore
-  vault: Pick<Vault, 'list' | 'put' | 'remove'>
+  vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove'>
   fly: MachinesApi
   deployer: Deployer
   cache: Pick<BuildCache, 'usage' | 'remove'>
@@ -73,6 +74,8 @@ export function openCommands(deps: CommandDeps): Commands {
     secrets: (_caller, app) => vault.list(app),
     putSecret: (_caller, app, name, value) => vault.put(app, name, value),
     deleteSecret: (_caller, app, name) => vault.remove(app, name),
+    changeBuildSecrets: (_caller, app, values) => vault.change(app, values),
+    runtime: openRuntime(deps),
   }
 }
 

@@ -61,6 +61,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly rollouts
   readonly caches
   readonly tokens
+  readonly runtimeSecrets
   readonly status
   readonly overview
 
@@ -74,6 +75,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.rollouts = this.#tables.rollouts
     this.caches = this.#tables.caches
     this.tokens = this.#tables.tokens
+    this.runtimeSecrets = this.#tables.runtimeSecrets
     this.status = openStatusStore(this.#tables)
     this.overview = openOverviewStore(this.#tables.deployments)
   }
@@ -218,6 +220,12 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   async putSecret(owner: SecretOwner, secret: SealedSecret) {
     return this.#transaction(() => this.#tables.secrets.put(owner, secret, this.#rows.time()))
+  }
+
+  async changeSecrets(owner: SecretOwner, put: SealedSecret[], remove: string[]) {
+    return this.#transaction(() =>
+      this.#tables.secrets.change(owner, { put, remove }, this.#rows.time()),
+    )
   }
 
   async removeSecret(owner: SecretOwner, name: string) {
