@@ -130,12 +130,6 @@ export const isMachine = (it: unknown): it is Machine => machineFields.safeParse
 export const configOf = (machine: Machine): MachineConfig =>
   machine.config ?? machine.incomplete_config ?? {}
 
-/** The command that the config gives the machine's program. Empty: the image's own. */
-export const commandOf = (machine: Machine): string =>
-  wordsOf(configOf(machine).init ?? {}).join(' ')
-const wordsOf = ({ exec, entrypoint, cmd }: NonNullable<MachineConfig['init']>): string[] =>
-  exec ?? [...(entrypoint ?? []), ...(cmd ?? [])]
-
 /** The TCP ports to which Fly's proxy connects. */
 export const servedPorts = ({ services = [] }: MachineConfig): number[] => [
   ...new Set(

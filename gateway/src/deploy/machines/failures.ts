@@ -1,5 +1,6 @@
 import { Problem } from '#api/problem.ts'
-import { commandOf, configOf, crashesOf, exitsOf, imageOf, type Machine } from '#fly/machine.ts'
+import { commandOf } from '#fly/machine-command.ts'
+import { configOf, crashesOf, exitsOf, imageOf, type Machine } from '#fly/machine.ts'
 import { groupOf } from '../managed.ts'
 import { failingChecks } from './checks.ts'
 
