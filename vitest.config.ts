@@ -18,7 +18,7 @@ export default defineConfig({
           include: ['test/services/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          maxWorkers: 2, // each file has its own ports, bridges and folders
+          fileParallelism: false, // many measure time
           sequence: { groupOrder: 2 },
         },
       },

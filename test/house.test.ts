@@ -65,7 +65,7 @@ test(`the files of a folder of the product have at most ${maxFolderLines} lines 
   expect(sizes.filter(([, lines]) => lines > maxFolderLines)).toEqual([])
 })
 
-test('files of test/services, of which two run at once, have no port of this machine in common', () => {
+test('no two files of test/services use the same port of this machine', () => {
   const files = readdirSync(join(root, 'test/services')).filter((file) => file.endsWith('.test.ts'))
   const users = new Map<string, Set<string>>()
   for (const file of files)
