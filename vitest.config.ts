@@ -18,7 +18,7 @@ export default defineConfig({
           include: ['test/services/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          fileParallelism: false, // many measure time
           sequence: { groupOrder: 2 },
         },
       },
@@ -28,7 +28,7 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: process.env['TARMAC_LONG'] ? 3_600_000 : 300_000,
           hookTimeout: 300_000,
-          maxWorkers: 2, // most of the time they wait
+          maxWorkers: 3, // most of the time they wait: a file needs about a third of one core
           sequence: { groupOrder: 3 },
         },
       },

@@ -30,7 +30,7 @@ export type MachineConfig = {
   image?: string
   env?: Record<string, string>
   metadata?: Record<string, string>
-  init?: { cmd?: string[]; [field: string]: unknown }
+  init?: { [word in 'exec' | 'entrypoint' | 'cmd']?: string[] } & Record<string, unknown>
   guest?: Record<string, unknown>
   services?: MachineService[]
   checks?: Record<string, MachineCheck>
@@ -90,13 +90,14 @@ export type NewMachine = {
 export type MachineRef = { app: string; id: string }
 
 const text = z.string().nullish()
+const words = z.array(z.string()).nullish()
 const textByName = z.record(z.string(), z.string()).nullish()
 const record = z.record(z.string(), z.unknown())
 const configFields = z.looseObject({
   image: text,
   env: textByName,
   metadata: textByName,
-  init: z.looseObject({ cmd: z.array(z.string()).nullish() }).nullish(),
+  init: z.looseObject({ exec: words, entrypoint: words, cmd: words }).nullish(),
   guest: record.nullish(),
   services: z.array(record).nullish(),
   checks: z.record(z.string(), record).nullish(),
@@ -124,15 +125,11 @@ export const isMachineConfig = (value: unknown): value is MachineConfig =>
   configFields.safeParse(value).success
 
 /** Whether an answer of Fly can be used as a machine. */
-export const isMachine = (value: unknown): value is Machine =>
-  machineFields.safeParse(value).success
+export const isMachine = (it: unknown): it is Machine => machineFields.safeParse(it).success
 
 /** A machine's config, even while its host is unreachable. */
 export const configOf = (machine: Machine): MachineConfig =>
   machine.config ?? machine.incomplete_config ?? {}
-
-/** The command of the machine's program. */
-export const commandOf = (machine: Machine): string => configOf(machine).init?.cmd?.join(' ') ?? ''
 
 /** The TCP ports to which Fly's proxy connects. */
 export const servedPorts = ({ services = [] }: MachineConfig): number[] => [

@@ -6,7 +6,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { isRight, tryIsolation, type Row } from './canary/canary.ts'
+import { isRight, tryIsolation } from './canary/canary.ts'
+import type { Row } from './canary/targets.ts'
 import { errorMessage } from '#api/error-code.ts'
 
 const { values } = parseArgs({ options: { port: { type: 'string', default: '8500' } } })

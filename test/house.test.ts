@@ -65,6 +65,18 @@ test(`the files of a folder of the product have at most ${maxFolderLines} lines 
   expect(sizes.filter(([, lines]) => lines > maxFolderLines)).toEqual([])
 })
 
+test('no two files of test/services use the same port of this machine', () => {
+  const files = readdirSync(join(root, 'test/services')).filter((file) => file.endsWith('.test.ts'))
+  const users = new Map<string, Set<string>>()
+  for (const file of files)
+    for (const line of textOf(join('test/services', file)).split('\n'))
+      for (const [port] of /port/i.test(line) ? line.matchAll(/\b\d{4,5}\b/g) : [])
+        users.set(port, (users.get(port) ?? new Set()).add(file))
+  const insideMachines = new Set(['8080'])
+  const shared = [...users].filter(([port, by]) => by.size > 1 && !insideMachines.has(port))
+  expect(shared.map(([port, by]) => `${port}: ${[...by].join(', ')}`)).toEqual([])
+})
+
 /** Every name in the code of a file, and those of its own types. */
 function namesIn(text: string): string[] {
   const code = stripTypeScriptTypes(text.replace(/^#!.*/, ''))

@@ -12,7 +12,7 @@ import { Flyd } from '../../lab/localfly/flyd.ts'
 import { Hostile } from '../../lab/localfly/hostile.ts'
 import { RequestLimits } from '../../lab/localfly/limits.ts'
 import { machinesApi } from '../../lab/localfly/machines-api.ts'
-import type { Podman } from '../../lab/localfly/podman.ts'
+import type { Containers } from '../../lab/localfly/containers.ts'
 import { FlyState } from '../../lab/localfly/state.ts'
 import { portOf } from '../../gateway/src/host/port-of.ts'
 import { caseOf, type Ended, type FlyTomlRecord } from './flyctl-case.ts'
@@ -112,27 +112,25 @@ async function startRecorder() {
 }
 
 /** Machines of localfly that are started at once and run nothing. Release commands succeed. */
-function noContainers(): Podman {
+function noContainers(): Containers {
   const jobs = new Set<string>()
   const never = new Promise<never>(() => {})
-  const containers = {
+  return {
+    hostAddress: '127.99.1.1',
     addresses: () => Array.from({ length: 200 }, (_, index) => `127.99.1.${index + 2}`),
     pull: async () => image,
-    run: async ({ name, env }: { name: string; env: Record<string, string> }) => {
+    run: async ({ name, env }) => {
       if (env['RELEASE_COMMAND']) jobs.add(name)
       return { id: name, pid: process.pid, command: '' }
     },
-    exited: async ({ id }: { id: string }) =>
-      jobs.has(id) ? sleep(jobMs, { code: 0, oomKilled: false }) : never,
+    exited: async ({ id }) => (jobs.has(id) ? sleep(jobMs, { code: 0, oomKilled: false }) : never),
     status: async () => 'running',
     exec: async () => null,
-    kill: async () => {},
+    kill: async () => true,
     pause: async () => {},
     unpause: async () => {},
     remove: async () => {},
   }
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only what localfly calls
-  return containers as unknown as Podman
 }
 
 async function serve(opening: AsyncDisposableStack, handler: RequestListener): Promise<string> {

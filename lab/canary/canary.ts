@@ -4,33 +4,18 @@
  */
 import { execFile } from 'node:child_process'
 import { cp, mkdir, writeFile } from 'node:fs/promises'
-import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { cacheDir } from '../ready.ts'
 import { withLock } from '../make/lock.ts'
 import { startLab, type Lab } from '../start-lab.ts'
 import { traceSocketOf } from '../parts/buildkitd.ts'
-import { kernelTargets, listenAt, listenWithoutPath } from './kernel-targets.ts'
+import { listenAt, listenWithoutPath } from './kernel-targets.ts'
 import { startNameServer } from './name-server.ts'
-import { beyond, isReached, linkLocalOf, onThisMachine, openPlaces } from './places.ts'
+import { beyond, onThisMachine, openPlaces } from './places.ts'
+import { listTargets, type Row, type Target } from './targets.ts'
 
 const run = promisify(execFile)
-
-export type Row = {
-  what: string
-  /** An address and a port, or a path. */
-  place: string
-  /**
-   * Who shows that something listens there: the same step without isolation, or this machine when a
-   * step cannot reach it at all.
-   */
-  control: 'step' | 'host'
-  /** Whether the isolation lets it through. Two rows show that it does not close everything. */
-  open: boolean
-  controlReached: boolean
-  reached: boolean
-}
 
 /** Whether this row has the expected result. */
 export const isRight = ({ open, controlReached, reached }: Row): boolean =>
@@ -77,10 +62,7 @@ async function tryIsolationAlone({
   await using places = await openPlaces(lab.bridge, listenPort)
   using _names = await startNameServer(onThisMachine.resolver, names)
   await using _nameless = await listenWithoutPath()
-  const targets = [
-    ...targetsOf(lab, await outsideLink(), places.neighbour, listenPort),
-    ...(await thingsOf(lab)),
-  ]
+  const targets = await listTargets(lab, places.neighbour, listenPort)
 
   say('without isolation')
   const table = `tarmac_${lab.bridge.name.replaceAll(/\W/g, '_')}`
@@ -101,127 +83,6 @@ async function tryIsolationAlone({
       return { ...target, reached: within.has(at), controlReached }
     }),
   )
-}
-
-const portOf = (address: string) => Number(/:(\d+)\/?$/.exec(address)?.[1])
-
-type Target = Pick<Row, 'what' | 'place' | 'control' | 'open'> & {
-  /** The line for `try.py`. */
-  line: string
-  fromHost?: () => Promise<boolean>
-}
-
-/**
- * The trace socket is tried without isolation too. This machine reaches the other targets; steps
- * never do.
- */
-async function thingsOf(lab: Lab): Promise<Target[]> {
-  const trace = '/dev/otel-grpc.sock'
-  return [
-    {
-      what: 'socket: the build daemon’s for traces',
-      place: trace,
-      line: `unix ${trace}`,
-      control: 'step',
-      open: false,
-    },
-    ...(await kernelTargets(lab.buildkit.replace('unix://', ''))).map(
-      ({ what, way, place, device }): Target => ({
-        what,
-        place,
-        line: [way, place, device].filter(Boolean).join(' '),
-        control: 'host',
-        open: false,
-        // a target is listed only when this machine reaches it
-        fromHost: () => Promise.resolve(true),
-      }),
-    ),
-  ]
-}
-
-function targetsOf(lab: Lab, outside: string, neighbour: string, port: number): Target[] {
-  const step = (what: string, host: string, at = port, open = false): Target => ({
-    what,
-    place: `${host} ${at}`,
-    line: `tcp ${host} ${at}`,
-    control: 'step',
-    open,
-  })
-  const host = (what: string, address: string, at = port, fromHost = address): Target => ({
-    what,
-    place: `${address} ${at}`,
-    line: `tcp ${address} ${at}`,
-    control: 'host',
-    open: false,
-    fromHost: () => isReached(fromHost, at),
-  })
-  const bridge = lab.bridge.subnet.replace('0/24', '1')
-  const own = networkInterfaces()[outside] ?? []
-  const own4 = own.filter(({ family }) => family === 'IPv4')
-  const own6 = own.filter(({ family }) => family === 'IPv6')
-  const link = linkLocalOf(lab.bridge.name)
-  const gatewayPort = portOf(lab.gateway)
-  return [
-    host('loopback', '127.0.0.1'),
-    host('loopback, another address', '127.77.77.77'),
-    host('gateway, on loopback', '127.0.0.1', gatewayPort),
-    host('context listener', '127.0.0.1', lab.contextPort),
-    host('localfly: Machines API', '127.0.0.1', portOf(lab.flyApi)),
-    host('localfly: apps', '127.0.0.1', portOf(lab.apps)),
-    host('registry', '127.0.0.1', portOf(lab.registry)),
-    step('the bridge’s own address', bridge),
-    step('gateway, on the bridge', bridge, gatewayPort),
-    ...own4.map(({ address }) => step('this machine', address)),
-    ...own4.map(({ address }) => step('gateway, on this machine', address, gatewayPort)),
-    step('this machine, private address', onThisMachine.tenth),
-    step('the resolver, but not for names', onThisMachine.resolver),
-    step('a step of another build', neighbour),
-    step('metadata service', beyond.metadata),
-    step('link-local', beyond.linkLocal),
-    step('private 10/8', beyond.tenth),
-    step('private 172.16/12', beyond.private172),
-    step('private 192.168/16', beyond.private192),
-    step('shared 100.64/10', beyond.shared),
-    step('protocols 192.0.0/24', beyond.protocols),
-    step('test 192.0.2/24', beyond.test1),
-    step('test 198.51.100/24', beyond.test2),
-    step('test 203.0.113/24', beyond.test3),
-    step('relay 192.88.99/24', beyond.relay),
-    step('benchmark 198.18/15', beyond.benchmark),
-    step('reserved 240/4', beyond.reserved),
-    step('IPv4 in IPv6: this machine', `::ffff:${onThisMachine.tenth}`),
-    step('IPv4 in IPv6: metadata', `::ffff:${beyond.metadata}`),
-    step('IPv4 in IPv6: private', `::ffff:${beyond.private192}`),
-    host('IPv4 in IPv6: loopback', '::ffff:127.0.0.1'),
-    host('IPv6 loopback', '::1'),
-    ...own6
-      .filter(({ scopeid }) => !scopeid)
-      .map(({ address }) => host('IPv6 of this machine', address)),
-    ...(link ? [step('IPv6 link-local of the bridge', `${link.address}%eth0`)] : []),
-    host('6PN', onThisMachine.sixPn),
-    host('IPv6 unique local', onThisMachine.uniqueLocal),
-    host('IPv6 metadata service', onThisMachine.metadata6),
-    host('IPv6 test', onThisMachine.test6),
-    host('NAT64 of the metadata service', onThisMachine.nat64),
-    host('name: _api.internal', '_api.internal', port, onThisMachine.sixPn),
-    host(
-      'name of an IPv6 unique local address',
-      'six.canary.test',
-      port,
-      onThisMachine.uniqueLocal,
-    ),
-    step('name of the metadata service', 'metadata.canary.test'),
-    step('name of a private address', 'private.canary.test'),
-    step('name of this machine', 'machine.canary.test'),
-    step('open: an address allowed by setting', beyond.allowed, port, true),
-    step('open: the public network (its stand-in)', beyond.open, port, true),
-  ]
-}
-
-/** The link that leads outside. Its addresses belong to this machine. */
-async function outsideLink(): Promise<string> {
-  const { stdout } = await run('ip', ['-json', 'route', 'show', 'default'])
-  return (JSON.parse(stdout || '[]') as { dev: string }[])[0]?.dev ?? 'lo'
 }
 
 /**

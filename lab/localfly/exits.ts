@@ -1,5 +1,5 @@
 import type { MachineConfig } from './machine-config.ts'
-import type { Exit } from './podman.ts'
+import type { Exit } from './containers.ts'
 
 const defaultRetries = 10
 

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { InternalNames } from './names.ts'
 import { ownApiFolder } from './own-api.ts'
-import type { Mount } from './podman.ts'
+import type { Mount } from './containers.ts'
 import type { FlyState, Machine } from './state.ts'
 
 const defaultMode = 0o644

@@ -3,11 +3,15 @@ import { z } from 'zod'
 import { appRoutes, atLeast } from './apps-api.ts'
 import { FlyError } from './fly-error.ts'
 import type { FlySchema } from './fly-schema.ts'
-import type { Flyd, Stop } from './flyd.ts'
-import { acquireLease, currentLease, releaseLease } from './leases.ts'
+import type { Flyd } from './flyd.ts'
+import { leaseRoutes } from './lease-routes.ts'
+import { acquireLease } from './leases.ts'
 import type { RequestLimits } from './limits.ts'
+import type { Stop } from './machine-actions.ts'
 import { readLog } from './machine-log.ts'
 import { Launch, withoutNulls } from './machine-config.ts'
+import { isListed, overview, showMachine, summary } from './machine-shapes.ts'
+import { metadataRoutes } from './metadata-routes.ts'
 import { expectOrg, isOf, pageOf } from './org-pages.ts'
 import { expectRegion } from './regions.ts'
 import { machinePath, ok, parse, Routes } from './routes.ts'
@@ -33,6 +37,8 @@ export function machinesApi(parts: Parts) {
   const routes = new Routes(parts)
   appRoutes(routes, parts)
   machineRoutes(routes, parts)
+  leaseRoutes(routes, parts.state)
+  metadataRoutes(routes, parts.state)
   volumeRoutes(routes, parts.state)
   webRoutes(routes.api, parts)
   routes.end()
@@ -139,54 +145,6 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
       throw new FlyError(400, 'invalid_argument: limit must be between 1 and 50')
     return machine.events.slice(0, limit)
   })
-
-  on('get', `${machinePath}/lease`, ({ machine }) => {
-    const lease = currentLease(machine)
-    if (!lease) throw new FlyError(404, 'not_found: lease not found')
-    const { nonce: _secret, ...shown } = lease
-    return { status: 'success', data: shown }
-  })
-  on('post', `${machinePath}/lease`, ({ machine, query, body, nonce }) => {
-    const ttlSeconds = Number(query.get('ttl') ?? body['ttl'] ?? 30)
-    if (!(ttlSeconds >= 1)) throw new FlyError(400, 'invalid_argument: ttl must be at least 1')
-    const { description } = body
-    const request = { ttlSeconds, ...(typeof description === 'string' && { description }) }
-    const lease = acquireLease(machine, request, nonce)
-    state.save()
-    return { status: 'success', data: lease }
-  })
-  on('delete', `${machinePath}/lease`, ({ machine, nonce }) => {
-    releaseLease(machine, nonce)
-    state.save()
-    return { status: 'success', data: { ok: true } }
-  })
-
-  on('get', `${machinePath}/metadata`, ({ machine }) => machine.config.metadata ?? {})
-  for (const method of ['put', 'patch'] as const)
-    on(method, `${machinePath}/metadata`, ({ machine, body }) => {
-      const request = parse(NewMetadata, body)
-      if (request.machine_version && request.machine_version !== machine.instance_id)
-        throw new FlyError(412, `failed_precondition: machine version is ${machine.instance_id}`)
-      writeMetadata(
-        state,
-        machine,
-        method === 'put' ? {} : machine.config.metadata,
-        request.metadata,
-      )
-    })
-  on('get', `${machinePath}/metadata/:key`, ({ machine, params }) => {
-    const value = machine.config.metadata?.[params['key']!]
-    if (value === undefined) throw new FlyError(404, 'not_found: metadata key not found')
-    return { value }
-  })
-  on('post', `${machinePath}/metadata/:key`, ({ machine, params, body }) => {
-    writeMetadata(state, machine, machine.config.metadata, {
-      [params['key']!]: parse(MetadataValue, body).value,
-    })
-  })
-  on('delete', `${machinePath}/metadata/:key`, ({ machine, params }) => {
-    writeMetadata(state, machine, machine.config.metadata, { [params['key']!]: null })
-  })
 }
 
 const defaultRegion = 'lab'
@@ -196,11 +154,6 @@ const Exec = z.object({
   command: z.array(z.string()).optional(),
   timeout: z.number().optional(),
 })
-const NewMetadata = z.object({
-  metadata: z.record(z.string(), z.string().nullable()),
-  machine_version: z.string().optional(),
-})
-const MetadataValue = z.object({ value: z.string() })
 
 function readStop(signal: unknown, timeout: unknown): Stop {
   const isDuration = typeof timeout === 'string' || typeof timeout === 'number'
@@ -230,81 +183,4 @@ function readSignal(signal: unknown): string {
   const name = allowed.find((each) => each === signal || constants.signals[each] === Number(signal))
   if (!name) throw new FlyError(400, `invalid_argument: invalid signal: ${String(signal)}`)
   return name
-}
-
-const eventsShown = 20
-
-function showMachine(machine: Machine) {
-  const { own: _own, ...shown } = machine
-  return { ...shown, version: machine.instance_id, events: machine.events.slice(0, eventsShown) }
-}
-
-function summary({
-  config: _config,
-  checks: _checks,
-  events: _events,
-  own: _own,
-  host_status: _host,
-  ...rest
-}: Machine) {
-  return rest
-}
-
-function overview({
-  own,
-  config,
-  id,
-  name,
-  region,
-  state,
-  instance_id,
-  private_ip,
-  created_at,
-  updated_at,
-}: Machine) {
-  const { image, guest, metadata } = config
-  const facts = {
-    id,
-    name,
-    region,
-    state,
-    instance_id,
-    version: instance_id,
-    private_ip,
-    created_at,
-    updated_at,
-  }
-  return { app_name: own.app, config: { image, guest, metadata: metadata ?? {} }, ...facts }
-}
-
-function isListed(machine: Machine, query: URLSearchParams): boolean {
-  const states = query.get('state')?.split(',')
-  const region = query.get('region')
-  if (
-    states
-      ? !states.includes(machine.state)
-      : machine.state === 'destroyed' && query.get('include_deleted') !== 'true'
-  ) {
-    return false
-  }
-  if (region && region !== machine.region) return false
-  return [...query].every(
-    ([name, value]) =>
-      !name.startsWith('metadata.') ||
-      machine.config.metadata?.[name.slice('metadata.'.length)] === value,
-  )
-}
-
-/** Null and "" remove a key. */
-function writeMetadata(
-  state: FlyState,
-  machine: Machine,
-  old: Record<string, string> | null | undefined,
-  more: Record<string, string | null>,
-): void {
-  const entries = Object.entries({ ...old, ...more }).filter((entry): entry is [string, string] =>
-    Boolean(entry[1]),
-  )
-  machine.config = { ...machine.config, metadata: Object.fromEntries(entries) }
-  state.save(machine)
 }

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { once } from 'node:events'
-import type { Container, Containers, Exit, RunSpec, Said } from './podman.ts'
+import type { Container, Containers, Exit, RunSpec, Said } from './containers.ts'
 
 /** What the program of an image does. */
 export type Program = 'good' | 'not-ready' | 'crashes' | 'silent'

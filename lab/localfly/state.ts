@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from 'node:path'
 import type { ImageRef } from './image-ref.ts'
 import type { MachineConfig } from './machine-config.ts'
-import type { Container } from './podman.ts'
+import type { Container } from './containers.ts'
 import { ulid } from './ulid.ts'
 
 export type IpAssignment = {

@@ -100,6 +100,59 @@ test('a case holds what flyctl translates, without what its deploy adds', () => 
   })
 })
 
+test.each([
+  [
+    'a file that it cannot read',
+    'Validating /tmp/x/fly.toml\n\n   ✘invalid autostop string value "sometimes"\n',
+    'invalid autostop string value "sometimes"',
+  ],
+  [
+    'a file with a wrong value',
+    "Validating /tmp/x/fly.toml\nunsupported deployment strategy 'yolo'\n\n   ✘invalid app configuration\n",
+    "App configuration is not valid: Validating fly.toml\nunsupported deployment strategy 'yolo'\n\n   ✘invalid app configuration",
+  ],
+])('a case holds the reason why flyctl refuses %s', (_, findings, error) => {
+  // As flyctl of 2026-11-30 prints it: the findings on stdout, then its last words on stderr.
+  const output = `${findings}==> Verifying app config\nError: App configuration is not valid\n`
+  const ended = { ok: false, output }
+  const sent = { toml: '', version: '2', created: [], definition: {}, ended }
+  expect(caseOf(sent)).toMatchObject({ ok: false, error })
+})
+
+test('a case holds a container’s image, a host dedication and headers as the file has them', () => {
+  const created = [
+    {
+      image: 'registry.fly.io/a@sha256:1',
+      containers: [{ name: 'app', image: 'registry.fly.io/a@sha256:1' }, { image: 'nginx' }],
+      guest: { cpus: 1, host_dedication_id: 'of-the-app' },
+      services: [{ checks: [{ headers: [{ name: 'b' }, { name: 'a' }] }] }],
+    },
+  ]
+  const definition = {
+    host_dedication_id: 'of-the-app',
+    vm: [{ processes: ['app'], host_dedication_id: 'specific' }],
+  }
+  const ended = { ok: true, output: '' }
+  expect(caseOf({ toml: '', version: '2', created, definition, ended }).groups['app']).toEqual({
+    containers: [{ name: 'app', image: '.' }, { image: 'nginx' }],
+    guest: { cpus: 1, host_dedication_id: 'specific' },
+    services: [{ checks: [{ headers: [{ name: 'a' }, { name: 'b' }] }] }],
+    env: {},
+    metadata: { fly_flyctl_version: 'FLYCTL_VERSION' },
+  })
+})
+
+test('a size that machine_config gives is the file’s own', () => {
+  const created = [{ guest: { cpus: 1 } }]
+  const ended = { ok: true, output: '' }
+  const groupOf = (machine_config: string) => {
+    const sent = { toml: '', version: '2', created, definition: { machine_config }, ended }
+    return caseOf(sent).groups['app']
+  }
+  expect(groupOf('{"guest": {"cpus": 1}}')).toMatchObject({ guest: { cpus: 1 } })
+  for (const other of ['{}', 'a-file.json']) expect(groupOf(other)).not.toHaveProperty('guest')
+})
+
 // As `buildctl debug dump-llb` of BuildKit 0.32.2 prints it.
 const dump = [
   {

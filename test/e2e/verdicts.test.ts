@@ -64,10 +64,11 @@ test('422 for a source without a builder, with what was looked for, and without 
   expect((await lab.holdings()).apps).toEqual(before)
 })
 
-const checked = (text: string, path: string): Files => ({
-  ...pageApp(text),
-  'fly.toml': quicklyChecked(path),
-})
+/** An app with a check that passes at `/`, and fails within seconds at any other path. */
+const checked = (text: string, path: string, release = ''): Files => {
+  const wait = path === '/' ? '' : 'wait_timeout = "5s"\n'
+  return { ...pageApp(text), 'fly.toml': `${quicklyChecked(path)}[deploy]\n${wait}${release}` }
+}
 
 test('502 for a version whose check fails; the previous version answers again on the same machine', async () => {
   const first = await lab.held('checked', checked('first version', '/'))
@@ -93,11 +94,8 @@ test('502 for a version whose check fails; the previous version answers again on
 })
 
 test('bluegreen adds two new machines and removes the old ones, or leaves the old ones unchanged', async () => {
-  const release = (command: string) => `\n[deploy]\nrelease_command = "${command}"\n`
-  const source = (text: string, path: string, command: string): Files => {
-    const files = checked(text, path)
-    return { ...files, 'fly.toml': files['fly.toml'] + release(command) }
-  }
+  const source = (text: string, path: string, command: string): Files =>
+    checked(text, path, `release_command = "${command}"\n`)
   const first = await lab.held('pair', source('blue', '/', 'true'), 'ha=true')
   const ids = first.record.machines.map(({ id }) => id)
   expect([first.status, ids.length]).toEqual([200, 2])
@@ -187,8 +185,9 @@ test('409 for a deployment that a newer one supersedes', async () => {
 })
 
 test('504 for a build beyond its time', async () => {
-  await using short = await startTestLab({ TARMAC_BUILD_TIMEOUT: '3' })
-  const answer = await short.put('slow', 'wait=true', pageApp('slow', 'RUN sleep 60'))
+  await lab.stop('gateway')
+  await lab.start('gateway', { TARMAC_BUILD_TIMEOUT: '3' })
+  const answer = await lab.put('slow', 'wait=true', pageApp('slow', 'RUN sleep 60'))
   expect([answer.status, await answer.text()]).toEqual([
     504,
     expect.stringContaining('The build took longer than 3 s'),

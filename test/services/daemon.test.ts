@@ -58,6 +58,7 @@ function startDaemon() {
     limits,
     stepLogBytes: 8 * 2 ** 20,
     cache: cacheLimits,
+    look: { everyMs: 1000, answerMs: 6000, misses: 3 },
   }
   return Daemon.start({ ...settings, ...more }, openLog('silent'))
 }

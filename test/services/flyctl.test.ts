@@ -138,7 +138,10 @@ describe.skipIf(!hasFlyctl)('a real flyctl accepts localfly as Fly', { timeout: 
     await flyctl(`machine update ${id} -a quick --image ${image}:two -y`)
     expect(await page('quick')).toBe('two')
     await flyctl(`machine destroy ${id} -a quick --force`)
-    expect(await flyctl('machine list -a quick')).toContain('No machines are available')
+    // Fly answers before the machine is gone.
+    await expect
+      .poll(() => flyctl('machine list -a quick'), { timeout: 30_000 })
+      .toContain('No machines are available')
 
     writeFileSync(
       join(fly.cwd, 'fly.toml'),

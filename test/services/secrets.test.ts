@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { freePort } from '../../lab/parts/ports.ts'
-import { imagesDir } from '../../lab/ready.ts'
+import { applianceImagesDir, imagesDir } from '../../lab/ready.ts'
 import { type Lab, startLab } from '../../lab/start-lab.ts'
 
 const run = promisify(execFile)
@@ -233,7 +233,8 @@ async function found(patterns: string[]): Promise<string[]> {
     return error
   })
   const blobs = 'docker/registry/v2/blobs/sha256'
-  const known = new Set(await digests(join(imagesDir, blobs)))
+  const kept = [imagesDir, applianceImagesDir].map((images) => digests(join(images, blobs)))
+  const known = new Set((await Promise.all(kept)).flat())
   const fresh = (await digests(join(lab.dir, 'registry', blobs))).filter(
     (digest) => !known.has(digest),
   )

@@ -13,7 +13,7 @@ import { startRegistry } from '../../lab/parts/registry.ts'
 import { tools } from '../../lab/ready.ts'
 import { cacheLimits, logText, problemOf, stepBuilds } from './step-source.ts'
 
-const registryPort = 6541
+const registryPort = 6571
 const limits = {
   memory: { bytes: 256 * 2 ** 20 },
   memoryOfAll: { bytes: 300 * 2 ** 20 },

@@ -1,4 +1,4 @@
-import { configOf, hasFinished, isScheduled, type Machine } from '#fly/machine.ts'
+import { configOf, hasFinished, isScheduled, type Machine, servedPorts } from '#fly/machine.ts'
 import type { Execution } from './execution.ts'
 import { askReach, unprovenPorts } from './machines/reachability.ts'
 import { isStandby } from './config/merge-config.ts'
@@ -10,19 +10,18 @@ const mostAsked = 8
 
 /**
  * Says what is wrong although the release is live: a port that users cannot reach, and a group in
- * which nothing runs. Writes it to the log and to the machines of the record.
+ * which nothing runs or all machines are cordoned. Writes it to the log and to the machines of the record.
  */
 export async function warnOfTheLive(
   execution: Execution,
   machines: Map<string, Machine>,
 ): Promise<void> {
   const steps = appliedSteps(execution.progress)
-  for (const { name } of execution.progress.desired.groups)
-    warnOfRest(
-      execution,
-      steps.filter(({ group }) => group === name),
-      machines,
-    )
+  for (const { name } of execution.progress.desired.groups) {
+    const own = steps.filter(({ group }) => group === name)
+    warnOfRest(execution, own, machines)
+    warnOfCordon(execution, own, machines)
+  }
   // One deadline for all: an app that does not listen does so on each of its machines.
   const deadline = performance.now() + execution.listenMs
   await execution.forEachLimit(steps, mostAsked, async (step) => {
@@ -60,6 +59,24 @@ function warnOfRest(
     ? 'it was stopped before the deploy, and is stopped again after its test'
     : 'it does not run at the end of the deploy'
   warn(execution, down, `No machine of group ${group} runs: ${why}. To start it: ${start}`)
+}
+
+/** Warns when Fly's proxy sends no machine of a group with services any request. */
+function warnOfCordon(
+  execution: Execution,
+  steps: MachineStep[],
+  machines: Map<string, Machine>,
+): void {
+  const served = steps.filter(({ machine }) => {
+    const found = machines.get(machine ?? '')
+    return found !== undefined && servedPorts(configOf(found)).length > 0
+  })
+  if (!served.every(({ machine }) => machines.get(machine ?? '')?.cordoned)) return
+  for (const step of served) {
+    const undo = `fly machine uncordon ${step.machine} --app ${execution.job.app}`
+    const why = 'the machine was cordoned before the deploy, so Fly’s proxy sends it no requests'
+    warn(execution, step, `Users cannot reach it: ${why}. To undo it: ${undo}`)
+  }
 }
 
 const isFinishedJob = (machine: Machine | undefined): boolean =>

@@ -92,6 +92,25 @@ test('a port that a passing check connects to is not asked for', async () => {
   expect(fly.calls.filter((call) => call.endsWith('/ps'))).toEqual([])
 })
 
+test('a group whose machines are all cordoned is a warning: users do not reach the new version', async () => {
+  await using fly = await FakeFly.start()
+  const flyToml = `${unchecked}[[http_service.checks]]\npath = "/"\n`
+  const first = await live(fly, { flyToml, options: { count: 2 } })
+  expect(first.warnings).toEqual([])
+
+  const [one, other] = fly.machines('web')
+  if (!one || !other) throw new Error('no machines')
+  one.cordoned = true
+  const half = await live(fly, { number: 2, flyToml })
+  expect(half.warnings).toEqual([])
+
+  other.cordoned = true
+  const { warnings } = await live(fly, { number: 3, flyToml })
+  const text = (id: string) =>
+    `Users cannot reach it: the machine was cordoned before the deploy, so Fly’s proxy sends it no requests. To undo it: fly machine uncordon ${id} --app web.`
+  expect(warnings.toSorted()).toEqual([one.id, other.id].map(text).toSorted())
+})
+
 test('a job that ends with exit code 0 is live, also before the watch, and runs again at the next deploy', async () => {
   await using fly = await FakeFly.start()
   fly.natures.set(digest(1), 'finishes')

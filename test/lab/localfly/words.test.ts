@@ -5,7 +5,7 @@ import { mayRestart, exitText } from '../../../lab/localfly/exits.ts'
 import { parseImage } from '../../../lab/localfly/image-ref.ts'
 import { withoutNulls } from '../../../lab/localfly/machine-config.ts'
 import { scopeOf } from '../../../lab/localfly/tokens.ts'
-import { rootFields } from '../../../lab/localfly/web-api.ts'
+import { rootFields } from '../../../lab/localfly/root-fields.ts'
 
 test('durations are Go strings or nanoseconds', () => {
   const read = ['1m30s', '500ms', '1.5s', 2_000_000_000, undefined, '', 'soon', '45'].map((each) =>

@@ -28,4 +28,6 @@ export type DaemonSettings = {
    * end is kept.
    */
   stepLogBytes: number
+  /** How often the daemon is asked whether it hangs. Only tests set it. */
+  look?: { everyMs: number; answerMs: number; misses: number }
 }

@@ -31,7 +31,7 @@ const readyMs = 60_000
 const stopMs = 20_000
 const restartMs = 5000
 /** The daemon hangs if it does not answer this many questions in a row. */
-const look = { everyMs: 5000, answerMs: 10_000, misses: 3 }
+const usualLook = { everyMs: 5000, answerMs: 10_000, misses: 3 }
 const pauseMs = { first: 250, longest: 15_000, steadyAfter: 60_000 }
 
 /**
@@ -124,7 +124,7 @@ export class Daemon {
 
   async #markWhenRoom(): Promise<void> {
     const mark = () => markCache(this.#settings.root).catch(() => false)
-    const retries = { everyMs: look.everyMs, forMs: Infinity }
+    const retries = { everyMs: usualLook.everyMs, forMs: Infinity }
     await poll(async () => (await mark()) || null, retries, this.#stopping.signal).catch(() => {})
   }
 
@@ -153,6 +153,7 @@ export class Daemon {
 
   async #endHung(): Promise<void> {
     const { signal } = this.#stopping
+    const look = this.#settings.look ?? usualLook
     const connection = new Connection(this.address)
     let probed: SupervisedProcess | null = null
 

@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { servedPorts } from '#fly/machine.ts'
 import { graceMs } from '../machines/checks.ts'
 import type { DesiredApp, DesiredGroup } from './desired-app.ts'
@@ -24,3 +25,17 @@ export const graceWarnings = ({ groups }: DesiredApp, waitMs: number): string[] 
       `A check of group ${name} has a grace_period of ${longestMs / 1000} s, and the gateway waits ${waitMs / 1000} s for its result: the deploy will fail. Make grace_period shorter, or [deploy] wait_timeout longer.`,
     ]
   })
+
+/** As Fly's OpenAPI document lists them (`fly.StopConfig`). */
+const signals = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGKILL', 'SIGUSR1', 'SIGUSR2', 'SIGTERM']
+
+/** Warnings about groups whose stop signal Fly does not take. */
+export const signalWarnings = (groups: Pick<DesiredGroup, 'name' | 'config'>[]): string[] =>
+  groups.flatMap(({ name, config }) => {
+    const { signal } = StopConfig.parse(config['stop_config'])
+    if (signal === undefined || signals.includes(signal)) return []
+    return [
+      `kill_signal of group ${name} is ${signal.slice(0, 100)}, which Fly does not take: it will refuse the machines. Fly takes ${signals.join(', ')}.`,
+    ]
+  })
+const StopConfig = z.object({ signal: z.string().optional() }).catch({})

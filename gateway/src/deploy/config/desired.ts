@@ -9,7 +9,7 @@ import type { ReadSource } from '../../host/read-source-file.ts'
 import { definitionOf, withEnv } from './definition.ts'
 import type { DesiredApp, DesiredGroup } from './desired-app.ts'
 import { refuseLargeConfigs } from './desired-size.ts'
-import { portWarnings } from './contradictions.ts'
+import { portWarnings, signalWarnings } from './contradictions.ts'
 
 /** Fly's limit, in characters. */
 const maxVolumeName = 30
@@ -67,7 +67,7 @@ export function desiredApp(input: {
     groups.map(({ config }) => portOf(config)).find((port) => port !== null) ?? null
   if (internalPort === null)
     warnings.push(`${path} names no service, so nothing outside can reach the app.`)
-  warnings.push(...portWarnings(groups))
+  warnings.push(...portWarnings(groups), ...signalWarnings(groups))
   const strategy = options.strategy ?? file.strategy ?? 'rolling'
   refuseNotApplicable(strategy, groups)
 
@@ -202,16 +202,19 @@ function refuseNotApplicable(strategy: Strategy, groups: DesiredGroup[]): void {
   if (strategy === 'bluegreen' && !groups.some(isChecked))
     throw notApplicable(
       strategy,
-      'there is no check that says when the new machines are ready. Add one to a service',
+      'there is no check that says when the new machines are ready',
+      'Add one to a service, or use strategy=rolling',
     )
 }
 
-export const notApplicable = (strategy: Strategy, why: string): Problem =>
-  new Problem(
-    'strategy-not-applicable',
-    `Strategy ${strategy} cannot be used: ${why}, or use strategy=rolling.`,
-    { facts: { strategy } },
-  )
+export const notApplicable = (
+  strategy: Strategy,
+  why: string,
+  next = 'Use strategy=rolling',
+): Problem =>
+  new Problem('strategy-not-applicable', `Strategy ${strategy} cannot be used: ${why}. ${next}.`, {
+    facts: { strategy },
+  })
 
 const isChecked = ({ config }: DesiredGroup): boolean =>
   Object.keys(config.checks ?? {}).length > 0 ||

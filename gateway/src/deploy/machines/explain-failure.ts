@@ -2,7 +2,7 @@ import { Problem } from '#api/problem.ts'
 import { crashesOf, type Machine } from '#fly/machine.ts'
 import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
-import { explainMachine, isReverted, spawnError } from './failures.ts'
+import { explainMachine, hiddenByVolume, isReverted, spawnError } from './failures.ts'
 import { lastOf, outputOf } from './program-output.ts'
 import { listeningNow } from './reachability.ts'
 
@@ -42,9 +42,12 @@ async function explained(
   const logCommand = logCommandOf(execution, machine.id)
   const sentences = [
     reason.message,
-    ...[spawnError(lastLines), ...explainMachine(machine), listening].flatMap((text) =>
-      text ? [`${text}.`] : [],
-    ),
+    ...[
+      spawnError(lastLines),
+      hiddenByVolume(machine, lastLines),
+      ...explainMachine(machine),
+      listening,
+    ].flatMap((text) => (text ? [`${text}.`] : [])),
     outputText(printed, waitMs, logCommand),
   ]
   const facts = { ...reason.facts, logCommand, ...(lastLines.length > 0 && { lastLines }) }

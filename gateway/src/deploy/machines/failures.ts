@@ -1,5 +1,6 @@
 import { Problem } from '#api/problem.ts'
-import { commandOf, configOf, crashesOf, exitsOf, imageOf, type Machine } from '#fly/machine.ts'
+import { commandOf } from '#fly/machine-command.ts'
+import { configOf, crashesOf, exitsOf, imageOf, type Machine } from '#fly/machine.ts'
 import { groupOf } from '../managed.ts'
 import { failingChecks } from './checks.ts'
 
@@ -67,6 +68,20 @@ export function spawnError(lines: string[]): string {
 const isSpawnError = /failed to (?:spawn command|exec pid1)\b/i
 const isDenied = /permission denied/i
 const denied = 'Its file is not executable: chmod +x sets that'
+
+/**
+ * Says that a volume hides a file of the image which the program did not find, as its last lines
+ * say. Empty if they do not.
+ */
+export function hiddenByVolume(machine: Machine, lines: string[]): string {
+  const missing = lines.filter((line) => isNotFoundFile.test(line))
+  const paths = (configOf(machine).mounts ?? []).flatMap(({ path }) => path ?? [])
+  const hides = paths.find((path) => missing.some((line) => line.includes(`${path}/`)))
+  return hides === undefined
+    ? ''
+    : `A volume is mounted at ${hides} and hides what the image has there. If the program needs that, choose another destination in [mounts]`
+}
+const isNotFoundFile = /not find|not found|no such file|ENOENT/i
 
 /**
  * Says what a sender needs to know beside the program's own words, where the machine shows it: its

@@ -1,5 +1,6 @@
 import { Problem } from '#api/problem.ts'
-import { commandOf, eventsOf, exitCodeOf, exitsOf, exitWords, type Machine } from '#fly/machine.ts'
+import { commandOf } from '#fly/machine-command.ts'
+import { eventsOf, exitCodeOf, exitsOf, exitWords, type Machine } from '#fly/machine.ts'
 import type { Execution } from '../execution.ts'
 import { create } from '../machines/apply.ts'
 import { destroyMachine } from '../machines/destroy.ts'

@@ -33,3 +33,10 @@ test('a grace period as long as the wait is a warning before the build', () => {
   expect(graceWarnings(check('59s'), 60_000)).toEqual([])
   expect(graceWarnings(desired(service), 60_000)).toEqual([])
 })
+
+test('a kill_signal that Fly does not take is a warning before the build', () => {
+  expect(desired(`kill_signal = "SIGFOO"\n${service}`).warnings).toEqual([
+    'kill_signal of group app is SIGFOO, which Fly does not take: it will refuse the machines. Fly takes SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGUSR1, SIGUSR2, SIGTERM.',
+  ])
+  expect(desired(`kill_signal = "SIGTERM"\n${service}`).warnings).toEqual([])
+})

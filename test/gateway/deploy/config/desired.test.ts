@@ -129,8 +129,11 @@ test('the strategy comes from the option, then fly.toml, then rolling; one that 
   expect(notApplicable(`${mounts}\n[checks.up]\ntype = "tcp"\nport = 1`, 'bluegreen')).toThrow(
     refusal,
   )
+  expect(notApplicable(mounts, 'bluegreen')).toThrow(
+    'Strategy bluegreen cannot be used: group app mounts a volume, and a volume is on one machine only. Use strategy=rolling.',
+  )
   expect(notApplicable('[http_service]\ninternal_port = 1', 'bluegreen')).toThrow(
-    'there is no check',
+    'cannot be used: there is no check that says when the new machines are ready. Add one to a service, or use strategy=rolling.',
   )
   expect(notApplicable(null, 'bluegreen')).not.toThrow()
 })

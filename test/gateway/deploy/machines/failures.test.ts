@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { failingChecks } from '../../../../gateway/src/deploy/machines/checks.ts'
 import {
   explainMachine,
+  hiddenByVolume,
   spawnError,
   startError,
 } from '../../../../gateway/src/deploy/machines/failures.ts'
@@ -57,6 +58,15 @@ test('a machine that failed says its memory, its group’s command, and what a c
       },
     }),
   ).toEqual(['The command of its process group web is: node a.js'])
+  expect(
+    explainMachine({
+      ...exit({}),
+      config: {
+        init: { entrypoint: ['sh -c'], cmd: ['node', 'a.js'] },
+        metadata: { fly_process_group: 'web' },
+      },
+    }),
+  ).toEqual(['The command of its process group web is: sh -c node a.js'])
 
   const output = 'HTTP GET http://172.19.2.2:8080/up: 404 Not Found Output: "<!doctype html>\nx'
   const checked: Machine = {
@@ -70,6 +80,17 @@ test('a machine that failed says its memory, its group’s command, and what a c
     'check up is critical: HTTP GET http://172.19.2.2:8080/up: 404 Not Found',
   ])
   expect(explainMachine({ ...base, events: [] })).toEqual([])
+})
+
+test('a volume that hides the program’s files is named', () => {
+  const machine = { ...failed(''), config: { mounts: [{ volume: 'vol_1', path: '/app' }] } }
+  const missing = "Error: Cannot find module '/app/server.mjs'"
+  expect(hiddenByVolume(machine, ['hello', missing])).toBe(
+    'A volume is mounted at /app and hides what the image has there. If the program needs that, choose another destination in [mounts]',
+  )
+  for (const other of ["Error: Cannot find module '/application/a'", 'wrote /app/a.db'])
+    expect(hiddenByVolume(machine, [other])).toBe('')
+  expect(hiddenByVolume({ ...machine, config: {} }, [missing])).toBe('')
 })
 
 test('exit code 127 is explained', () => {
