@@ -28,7 +28,7 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: process.env['TARMAC_LONG'] ? 3_600_000 : 300_000,
           hookTimeout: 300_000,
-          maxWorkers: 3, // most of the time they wait: a file needs about a third of one core
+          maxWorkers: 2, // most of the time they wait
           sequence: { groupOrder: 3 },
         },
       },
