@@ -21,7 +21,10 @@ function keeper() {
     accepted: ({ app }: { app: string }) => void out.push(`accepted ${app}`),
     event: (event: { type: string; text?: string }) =>
       void (event.type === 'warning' && out.push(`warning ${event.text}`)),
-    verdict: ({ state }: { state: string }) => (out.push(state), state === 'live' ? 0 : 22),
+    verdict: ({ state }: { state: string }, hint: string | null) => (
+      out.push(state, ...(hint ? [hint] : [])),
+      state === 'live' ? 0 : 22
+    ),
     result: (_facts: object, lines: string[]) => (out.push(...lines), 0),
     failed: ({ code }: { code: string }) => (out.push(`failed ${code}`), 2),
     interrupted: () => 130,

@@ -104,14 +104,15 @@ async function releaseStaged(
   deps: RuntimeDeps,
 ) {
   const { releases } = deps.store
-  const { targets, others } = await targetsOf(app, { fly: deps.fly, releases }, deps.signal)
+  const found = await targetsOf(app, { fly: deps.fly, releases }, deps.signal)
+  const { targets, others, mounted } = found
   const lacking = targets.filter(
     (release) => !release.secrets || changesSince(release.secrets, secrets, {}).length > 0,
   )
   const optionsOf = (release: StoredRelease) => ({
     trigger: 'secrets',
     message: messageOf(release, secrets),
-    ...(isCanaryPossible(release) && { strategy: 'canary' as const }),
+    ...(isCanaryPossible(release, mounted) && { strategy: 'canary' as const }),
   })
   const again = await releaseAgain(caller, { targets: lacking, optionsOf }, { ...deps, releases })
   return { ...again, notes: notesOf(app, { targets, lacking, others }) }
@@ -121,9 +122,10 @@ async function releaseStaged(
  * Fly gives a machine that is rolled back the new values too, because it keeps no old ones. An extra
  * machine tries them first, where the app's own machines would be the first to have them.
  */
-function isCanaryPossible({ desired }: StoredRelease): boolean {
+function isCanaryPossible({ desired, owner }: StoredRelease, mounted: Set<string | null>): boolean {
   const { strategy, groups } = readDesired(desired)
-  return strategy === 'rolling' && groups.every(({ config }) => !config.mounts?.length)
+  const mounts = groups.some(({ config }) => config.mounts?.length) || mounted.has(owner)
+  return strategy === 'rolling' && !mounts
 }
 
 function messageOf({ secrets }: StoredRelease, now: SecretVersion[]): string {

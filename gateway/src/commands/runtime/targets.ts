@@ -1,17 +1,19 @@
 import { statusOf } from '#fly/fly-calls.ts'
+import { configOf } from '#fly/machine.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import { isManaged, ownerOf } from '../../deploy/managed.ts'
 import type { ReleaseStore, StoredRelease } from '../../deployments/release-store.ts'
 
 /**
  * The newest release of each target that has machines: of the app itself, and of each owner.
- * `others`: how many machines no release of this gateway knows.
+ * `others`: how many machines no release of this gateway knows. `mounted`: the owners whose machines
+ * have volumes.
  */
 export async function targetsOf(
   app: string,
   { fly, releases }: { fly: Pick<MachinesApi, 'machines'>; releases: Pick<ReleaseStore, 'newest'> },
   signal: AbortSignal,
-): Promise<{ targets: StoredRelease[]; others: number }> {
+): Promise<{ targets: StoredRelease[]; others: number; mounted: Set<string | null> }> {
   const [all, newest] = await Promise.all([
     fly.machines(app, signal).catch(noneYet),
     releases.newest(app),
@@ -20,7 +22,9 @@ export async function targetsOf(
   const owners = new Set(machines.map(ownerOf))
   const targets = newest.filter(({ owner }) => owners.has(owner))
   const known = new Set(targets.map(({ owner }) => owner))
-  return { targets, others: machines.filter((machine) => !known.has(ownerOf(machine))).length }
+  const others = machines.filter((machine) => !known.has(ownerOf(machine))).length
+  const mounted = machines.filter((machine) => configOf(machine).mounts?.length)
+  return { targets, others, mounted: new Set(mounted.map(ownerOf)) }
 }
 
 /** The app is not there, or not in reach. */
