@@ -30,6 +30,7 @@ describe('secrets on localfly', { timeout: 300_000 }, () => {
   type OpenDeps = Parameters<typeof openRuntime>[0]
   const runtime = openRuntime({
     fly,
+    deployer: { machineOwners: async () => [] },
     store,
     submissions: { deployExisting: absent },
     drain: { whileOpen: (command: unknown) => command },
