@@ -79,6 +79,7 @@ const types = new Set<unknown>([
   'end',
   'stopping',
   'too-slow',
+  'unauthorized',
 ])
 
 /** Whether the client knows messages of this type. A newer gateway may send others too. */

@@ -9,6 +9,7 @@ import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
+import { readTokenArgs, type TokenCommand } from './token/read-token.ts'
 import { readRuntime, type RuntimeCommand } from './runtime/read-runtime.ts'
 import { type DownCommand, readUp, type UpCommand, type UpgradeCommand } from './up/read-up.ts'
 import { knownGateway } from './up/known-gateway.ts'
@@ -38,6 +39,7 @@ export type Command =
   | CancelCommand
   | RetryCommand
   | RollbackCommand
+  | TokenCommand
   | RuntimeCommand
   | UpkeepCommand
   | UpCommand
@@ -80,6 +82,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
+  const tokenRequest = name === 'token' ? readTokenArgs(args, values) : null
+  if (tokenRequest) return { name: 'token', request: tokenRequest, ...connection }
   if (name === 'rollback' && args.length === 1) {
     const { release = '', owner = '' } = values
     asOptions(() => readOptions([['owner', owner]]))
@@ -110,6 +114,7 @@ const usages: Record<string, string> = {
   apps: '[APP]',
   deployments: '[APP]',
   cache: '[rm APP]',
+  token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',
   machines: '[start|stop|restart] APP [MACHINE]...',

@@ -6,6 +6,7 @@ import { wrongUse } from './option.ts'
 import { runtimeFlags } from './runtime/flags.ts'
 import { overviewFlags } from './overview/flags.ts'
 import { upFlags } from './up/flags.ts'
+import { tokenFlags } from './token/flags.ts'
 import { upkeepFlags } from './upkeep/flags.ts'
 
 /** Every option. `help` explains each of them. */
@@ -42,6 +43,7 @@ export const flags = {
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,
+  ...tokenFlags,
   owner: { type: 'string' },
   lane: { type: 'string' },
   gateway: { type: 'string' },

@@ -200,7 +200,7 @@ export class Gateway {
     if (problem.code !== 'unauthorized') return problem
     const detail =
       'Authorization' in this.#headers
-        ? `The gateway at ${url.origin} does not accept this token. Set TARMAC_TOKEN (or --token) to one of the tokens in its setting TARMAC_TOKENS.`
+        ? `The gateway at ${url.origin} does not accept this token. Set TARMAC_TOKEN (or --token) to a token that works there: one of its setting TARMAC_TOKENS, or one made by tarmac token create.`
         : `The gateway at ${url.origin} needs a token. Set TARMAC_TOKEN, or give --token TOKEN.`
     return new Problem('unauthorized', detail)
   }

@@ -1,5 +1,6 @@
 import { builderHelp } from './builder/flags.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
+import { tokenHelp } from './token/flags.ts'
 import { runtimeHelp } from './runtime/flags.ts'
 import { overviewHelp } from './overview/flags.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
@@ -20,6 +21,10 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac env list <app>           list the variables of the machines, and where each comes from
        tarmac cache                    list the build cache by app
        tarmac cache rm <app>           remove what an app has of the build cache; its next build is cold
+       tarmac token create [name]      make a token: what it may do, on which apps, and until when
+       tarmac token list               list the tokens
+       tarmac token revoke <token>     end a token, by its name, its id, or itself
+       tarmac token rotate <token>     give a token a new secret
        tarmac apps [app]               list the apps; 'pr-*': all whose names begin so
        tarmac deployments [app]        list the deployments of all apps, or of these, newest first
        tarmac machines <app>           list the machines of an app
@@ -80,6 +85,8 @@ ${runtimeHelp}
 ${overviewHelp}
 
 ${builderHelp}
+
+${tokenHelp}
 
 ${upkeepHelp}
 

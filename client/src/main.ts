@@ -18,6 +18,7 @@ import { Gateway } from './gateway.ts'
 import { machines } from './machines/machines.ts'
 import { overview } from './overview/overview.ts'
 import { help, helpOf } from './help.ts'
+import { token } from './token/token.ts'
 import { runRuntime } from './runtime/run-runtime.ts'
 import { upkeep } from './upkeep/upkeep.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
@@ -49,6 +50,7 @@ async function main(argv: string[]): Promise<number> {
       return await onFly(command, process.env, printer, interrupt.signal)
     }
 
+    if (command.name === 'token') return await token(command, printer, interrupt.signal)
     const gateway = new Gateway(command.gateway, command.token)
     const { signal } = interrupt
     if (command.name === 'deploy') return await deploy(command, gateway, printer, signal)

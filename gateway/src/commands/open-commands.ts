@@ -21,7 +21,7 @@ import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
 import { gatewayStatus, type StatusDeps } from './status.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
-import type { Submissions } from './submissions.ts'
+import { assertLinkOpen, type Submissions } from './submissions.ts'
 
 export type CommandDeps = {
   store: DeploymentStore
@@ -32,6 +32,7 @@ export type CommandDeps = {
   plans: Pick<PlanCache, 'forget'>
   submissions: Submissions
   rollouts: Rollouts
+  tokens: Commands['tokens']
   drain: Drain
   copies: Copies
   status: StatusDeps
@@ -59,6 +60,7 @@ export function openCommands(deps: CommandDeps): Commands {
     doctor: (_caller, request) => deps.doctor(request),
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(store),
+    tokens: deps.tokens,
     drain,
     records: {
       backup: (_caller) => copies.make(),
@@ -90,11 +92,16 @@ function deploymentCommands({ store, submissions, rollouts, runner, drain }: Com
     ),
     retry: drain.whileOpen((caller, id, more) => submissions.retry(caller, id, more)),
     cancel: (_caller, id, request) => runner.cancel(id, request),
-    refuseBusyLane: (_caller, announced) => store.refuseBusyLane(announced),
+    async refuseBusyLane(caller, announced) {
+      await assertLinkOpen(caller, announced, store)
+      await store.refuseBusyLane(announced)
+    },
     deployment: (_caller, id) => findDeployment(store, id),
     logOf: (_caller, id) => findLog(store, id),
     deployments: (_caller, app, page) => store.list(app, page),
 
+    // The right itself is checked before each command runs.
+    assertMayRollOut: async () => {},
     createRollout: drain.whileOpen((caller, rollout, build, request) =>
       rollouts.create(caller, rollout, build, request),
     ),

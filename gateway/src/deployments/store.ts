@@ -11,6 +11,7 @@ import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { CacheStore } from './app/cache-store.ts'
+import type { TokenStore } from './callers/token-store.ts'
 import type { OverviewStore } from './overview/overview-store.ts'
 import type { QueueLimits } from './queue.ts'
 import type { NewRelease, PageRequest, ReleaseStore } from './release-store.ts'
@@ -45,6 +46,8 @@ export type NewDeployment = {
   resolved?: boolean
   /** The client's key for this request. For 24 h the same key returns the same deployment. */
   idempotencyKey?: string | null
+  /** The id of the deploy link that this deployment uses up. */
+  link?: string | null
 }
 
 /** What a move or a step may write in addition to the state. */
@@ -112,14 +115,15 @@ export interface DeploymentStore {
   readonly releases: ReleaseStore
   readonly rollouts: RolloutStore
   readonly caches: CacheStore
+  readonly tokens: TokenStore
   readonly runtimeSecrets: RuntimeSecretStore
   readonly overview: OverviewStore
   readonly status: StatusStore
   /**
    * Writes the record and its first event (`pending`), with the app's settings as defaults of the
-   * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy` or
-   * `queue-full` without writing. A known idempotency key returns the deployment that it created,
-   * or throws `idempotency-mismatch` if that request differed.
+   * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy`,
+   * `queue-full` or `token-used` without writing. A known idempotency key returns the deployment
+   * that it created, or throws `idempotency-mismatch` if that request differed.
    */
   create(fresh: NewDeployment): Promise<Deployment>
   /**

@@ -9,6 +9,7 @@ import type { ServerDeps } from './deps.ts'
 import { sendProblem } from './problem.ts'
 import { changeApp, readApp } from './routes/apps.ts'
 import { addCacheRoutes } from './routes/cache.ts'
+import { addTokenRoutes } from './routes/callers/tokens.ts'
 import { cancelDeployment } from './routes/cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './routes/create-deployment.ts'
 import { deployAndFollow } from './routes/deploy.ts'
@@ -52,6 +53,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   })
   deploymentRoutes(app, commands, server)
   appRoutes(app, commands, server)
+  addTokenRoutes(app, commands, server)
   operatorRoutes(app, commands, server)
   refuseOthers(app)
   const onError: ErrorRequestHandler = (error, request, response, _next) =>

@@ -60,6 +60,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly releases
   readonly rollouts
   readonly caches
+  readonly tokens
   readonly runtimeSecrets
   readonly status
   readonly overview
@@ -73,6 +74,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.releases = this.#tables.releases
     this.rollouts = this.#tables.rollouts
     this.caches = this.#tables.caches
+    this.tokens = this.#tables.tokens
     this.runtimeSecrets = this.#tables.runtimeSecrets
     this.status = openStatusStore(this.#tables)
     this.overview = openOverviewStore(this.#tables.deployments)
