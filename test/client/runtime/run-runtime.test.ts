@@ -33,8 +33,13 @@ function keeper() {
 }
 
 /** Runs `tarmac …` against the gateway. */
-async function tarmac(machines: Machines, ...argv: string[]) {
-  const { out, printer } = keeper()
+const tarmac = (machines: Machines, ...argv: string[]) => runWith(keeper(), machines, argv)
+
+async function runWith(
+  { out, printer }: ReturnType<typeof keeper>,
+  machines: Machines,
+  argv: string[],
+) {
   const address = ['--gateway', machines.url, '--token', token]
   const command = readCommandLine([...argv, ...address], {}) as RuntimeCommand
   const gateway = new Gateway(new URL(machines.url), token)
@@ -81,9 +86,9 @@ test('a change waits for another deployment of the target, and is deployed after
   await shop(machines)
   const source = new Blob(['a source'])
   const { body } = await machines.form<Deployment>('/v1/apps/shop/deployments', { source })
-  const running = tarmac(machines, 'secrets', 'set', 'shop', 'A=1')
-  const isSet = () => machines.fly.apps.get('shop')!.secrets.length === 1
-  await vi.waitUntil(isSet, { timeout: 20_000 })
+  const kept = keeper()
+  const running = runWith(kept, machines, ['secrets', 'set', 'shop', 'A=1'])
+  await vi.waitUntil(() => kept.out.length === 2, { timeout: 20_000 })
   await machines.build(body.id, null)
   const { code, out } = await running
   expect(out).toEqual([
