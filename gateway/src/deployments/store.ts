@@ -122,9 +122,7 @@ export interface DeploymentStore {
    * that it created, or throws `idempotency-mismatch` if that request differed.
    */
   create(fresh: NewDeployment): Promise<Deployment>
-  /**
-   * The app's deployment that this key created, if any. `idempotency-mismatch` if `requestBody` differed.
-   */
+  /** The app's deployment that this key created, if any. Throws `idempotency-mismatch`. */
   findByIdempotencyKey(
     app: string,
     request: Pick<NewDeployment, 'requestBody' | 'idempotencyKey'>,
@@ -230,9 +228,7 @@ export interface DeploymentStore {
    * database or a poll.
    */
   onQueueChange(listener: () => void): Disposable
-  /**
-   * Digests of the source trees that unfinished deployments use, or that `keep` retains per app.
-   */
+  /** Digests of the source trees that unfinished deployments use, or that `keep` retains. */
   sourcesInUse(keep: KeepSources): Promise<Set<string>>
 
   /** The app's own settings. */

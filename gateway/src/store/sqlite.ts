@@ -44,12 +44,8 @@ export function openSqliteStore(
   path: string,
   settings: Partial<StoreSettings> = {},
 ): DeploymentStore & SecretStore {
-  return new SqliteStore(openDatabase(path), {
-    now: Date.now,
-    alone: true,
-    makeRoom: () => false,
-    ...settings,
-  })
+  const usual = { now: Date.now, alone: true, makeRoom: () => false }
+  return new SqliteStore(openDatabase(path), { ...usual, ...settings })
 }
 
 class SqliteStore implements DeploymentStore, SecretStore {
