@@ -20,7 +20,7 @@ export async function followToEnd(
   deployment: DeploymentRecord,
   gateway: Gateway,
   printer: Printer,
-  { signal, onInterrupt = goesOn, show = {}, hint }: FollowOptions,
+  { signal, onInterrupt = goesOn, show = {}, ...hints }: FollowOptions,
 ): Promise<number> {
   const { id } = deployment
   const isShown = show.step ? ofSteps(show.step) : () => true
@@ -28,7 +28,7 @@ export async function followToEnd(
     const events = followDeployment(id, gateway, printer.note, { signal, only: show.only })
     for (;;) {
       const next = await events.next()
-      if (next.done) return end(next.value, printer, hint)
+      if (next.done) return end(next.value, printer, hints)
       if (isShown(next.value)) printer.event(next.value, deployment)
     }
   } catch (error) {
@@ -44,16 +44,23 @@ type FollowOptions = {
   show?: Show
   /** What a user should know about a failed build with these last words. */
   hint?: (words: string) => string | null
+  /** What a user should know if it deploys and fails. */
+  failedHint?: string
 }
 
 const goesOn = async (id: string): Promise<Interrupted> => ({
   text: `Deployment ${id} continues. To follow it: tarmac follow ${id}`,
 })
 
-function end(deployment: DeploymentRecord, printer: Printer, hint: FollowOptions['hint']): number {
+function end(
+  deployment: DeploymentRecord,
+  printer: Printer,
+  { hint, failedHint }: Pick<FollowOptions, 'hint' | 'failedHint'>,
+): number {
   const { state, problem } = deployment
   const words = JSON.stringify([problem?.detail, problem?.['lastLines']])
-  const found = state === 'build_failed' ? hint?.(words) : null
+  const found =
+    state === 'build_failed' ? hint?.(words) : state === 'deploy_failed' ? failedHint : null
   return printer.verdict(deployment, found ?? null)
 }
 

@@ -9,6 +9,7 @@ import { variableName } from '../../api/options/variables.ts'
 import { renderEvent } from '../../api/text/render-event.ts'
 import { renderRefusal, renderVerdict, shortStep } from '../../api/text/render-verdict.ts'
 import { fill } from '../../api/routes.ts'
+import { checkRuntimeSecrets } from '../../api/runtime/secrets.ts'
 import { SecretName } from '../../api/secret.ts'
 import { nearestOf } from '../../api/text/nearest.ts'
 import { tellingLines } from '../../api/text/telling-lines.ts'
@@ -50,6 +51,10 @@ export const api: Record<string, Shapes> = {
     NewToken.safeParse({ name: text, apps: [text], owners: [text], team: text, expires: text }),
   ),
   'api/secret.ts › SecretName': hostileTexts((text) => SecretName.safeParse(text)),
+  'api/runtime/secrets.ts › checkRuntimeSecrets': {
+    ...hostileTexts((text) => checkRuntimeSecrets(new Map([[text, text]]))),
+    ...hostileTexts((text) => checkRuntimeSecrets(new Map([['A', text]]))),
+  },
   'api/options/variables.ts › variableName': hostileTexts((text) => variableName.test(text)),
   'api/text/telling-lines.ts › tellingLines': {
     ...hostileTexts((text) => tellingLines(text.split('\n'), 6)),

@@ -30,6 +30,7 @@ describe('secrets on localfly', { timeout: 300_000 }, () => {
   type OpenDeps = Parameters<typeof openRuntime>[0]
   const runtime = openRuntime({
     fly,
+    deployer: { machineOwners: async () => [] },
     store,
     submissions: { deployExisting: absent },
     drain: { whileOpen: (command: unknown) => command },
@@ -85,7 +86,7 @@ describe('secrets on localfly', { timeout: 300_000 }, () => {
     const flyctl = flyctlAt(url, token)
     try {
       await set({ OURS: 'a' })
-      expect(await flyctl.run(`secrets list -a ${app}`)).toMatch(/OURS[^]*WORD/)
+      expect(await flyctl.run(`secrets list -a ${app}`)).toMatch(/WORD[^]*OURS/)
       await flyctl.run(`secrets set THEIRS=b WORD=third --stage -a ${app}`)
       expect(await names()).toEqual([
         ['OURS', null],

@@ -85,29 +85,28 @@ async function finish(
   const { printer } = tools
   let answer = first
   let exitCode = 0
+  let isSaid = false
   for (let round = 1; ; round++) {
     for (const text of answer.notes) printer.note(text)
     for (const { id } of answer.deployments) exitCode = (await follow(id, tools)) || exitCode
-    const busy = answer.refused.flatMap(({ problem }) => busyWith(problem) ?? [])
-    const others = answer.refused.filter(({ problem }) => busyWith(problem) === null)
+    const isLast = exitCode !== 0 || round === maxRounds
+    const busy = answer.refused.flatMap(({ problem }) => (isLast ? null : busyWith(problem)) ?? [])
+    const others = answer.refused.filter(({ problem }) => isLast || busyWith(problem) === null)
     for (const { problem } of others) exitCode = printer.failed(Problem.from(problem))
-    if (busy.length === 0 || exitCode !== 0 || round === maxRounds) break
+    isSaid ||= answer.deployments.length + others.length > 0
+    if (busy.length === 0) break
     for (const id of busy) await waitFor(id, tools)
     answer = await again(answer.app, tools)
   }
-  if (first.deployments.length + first.refused.length === 0) return printer.result(first, [])
-  return exitCode
+  return isSaid ? exitCode : printer.result(answer, [])
 }
 
 async function follow(id: string, { gateway, printer, signal }: Tools): Promise<number> {
   const deployment = await gateway.find(id, signal)
   printer.accepted(deployment, gateway.recordUrl(id))
-  const exitCode = await followToEnd(deployment, gateway, printer, { signal })
-  if (exitCode !== 0 && exitCode !== 130)
-    printer.note(
-      'What was changed stays changed: the next deployment gets it. To take it back, set the values from before, or unset what is new.',
-    )
-  return exitCode
+  const failedHint =
+    'What was changed stays changed: the next deployment gets it. To take it back, set the values from before, or unset what is new.'
+  return followToEnd(deployment, gateway, printer, { signal, failedHint })
 }
 
 /** The deployment that keeps a target busy. Null: something else is wrong. */

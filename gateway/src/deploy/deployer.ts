@@ -2,6 +2,7 @@ import type { Strategy } from '#api/options/strategy.ts'
 import type { SecretVersion } from '#api/release.ts'
 import { statusOf } from '#fly/fly-calls.ts'
 import type { App } from '#fly/answers.ts'
+import { configOf } from '#fly/machine.ts'
 import { AppSetup } from './app-setup.ts'
 import { assertKnown } from './assert-known.ts'
 import { cleanUp } from './cleanup.ts'
@@ -12,7 +13,7 @@ import { withLastApplied } from './config/restore-config.ts'
 import { Execution, type Settings } from './execution.ts'
 import { Registrations } from './fly-release/registrations.ts'
 import type { DeployJob } from './job.ts'
-import { isManaged } from './managed.ts'
+import { isManaged, ownerOf } from './managed.ts'
 import { appliedSteps, planRollout } from './plan.ts'
 import { refuseForeignImages } from './preflight/foreign-images.ts'
 import { assertRegion, Regions } from './preflight/regions.ts'
@@ -77,6 +78,21 @@ export class Deployer {
   /** See `AppSetup.ensure`. */
   ensureApp(...about: Parameters<AppSetup['ensure']>): Promise<App | null> {
     return this.#setup.ensure(...about)
+  }
+
+  /**
+   * Whose machines an app has: one entry for each that Fly's own tools count as the app's. None, if the
+   * app is not in reach. `isMounted`: it has a volume.
+   */
+  async machineOwners(
+    app: string,
+    signal: AbortSignal,
+  ): Promise<{ owner: string | null; isMounted: boolean }[]> {
+    const machines = await this.#settings.fly.machines(app, signal).catch(noneYet)
+    return machines.filter(isManaged).map((machine) => ({
+      owner: ownerOf(machine),
+      isMounted: (configOf(machine).mounts ?? []).length > 0,
+    }))
   }
 
   /** Forgets that the app exists, because it may be gone. */

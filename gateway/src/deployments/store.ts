@@ -50,13 +50,9 @@ export type NewDeployment = {
   link?: string | null
 }
 
+type Facts = 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'warnings' | 'buildUsage'
 /** What a move or a step may write in addition to the state. */
-export type DeploymentPatch = Partial<
-  Pick<
-    Deployment,
-    'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'warnings' | 'buildUsage'
-  >
-> & {
+export type DeploymentPatch = Partial<Pick<Deployment, Facts>> & {
   /** The deploy engine's progress (previous configs, intents). Kept until the end, never shown. */
   rollout?: unknown
   /**

@@ -26,7 +26,7 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
   return {
     async deploy(input) {
       const job = await jobOf(input, deps)
-      if (job.rollout) return await deployer.deploy(job)
+      if (job.rollout) return await deployer.deploy(await withKnownVersion(job, deps))
       const { deployment, emit, signal } = input
       // In the record as it was claimed, a plan means that an earlier attempt has ensured the app.
       if (!deployment.plan) await ensureApp(job, Promise.resolve(), deps)
@@ -42,8 +42,7 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
     async verify(input) {
       const found = await jobOf(input, deps)
       const { app, emit, signal } = found
-      const mark = await store.runtimeSecrets.find(app)
-      const job = { ...found, secrets: { version: mark?.version ?? 0, digests: null } }
+      const job = await withKnownVersion(found, deps)
 
       // The calls for addresses run during the watch, which takes longer.
       const verified = deployer.verify(job)
@@ -62,6 +61,12 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
       return { url, release, warnings }
     },
   }
+}
+
+/** For a deploy whose progress already has the digests. */
+async function withKnownVersion<Job extends { app: string }>(job: Job, { store }: DeployDeps) {
+  const mark = await store.runtimeSecrets.find(job.app)
+  return { ...job, secrets: { version: mark?.version ?? 0, digests: null } }
 }
 
 /** What the release lacks of the one before, and what another tool has changed. */

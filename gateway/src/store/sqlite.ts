@@ -219,9 +219,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
   }
 
   async changeSecrets(owner: SecretOwner, put: SealedSecret[], remove: string[]) {
-    return this.#transaction(() =>
-      this.#tables.secrets.change(owner, { put, remove }, this.#rows.time()),
-    )
+    const change = { put, remove }
+    return this.#transaction(() => this.#tables.secrets.change(owner, change, this.#rows.time()))
   }
 
   async removeSecret(owner: SecretOwner, name: string) {

@@ -15,10 +15,9 @@ type Env = Record<string, string>
 
 /** The variables of an app's machines, each with its origin, and those that the next deployment adds. */
 export async function listEnv(app: string, deps: RuntimeDeps): Promise<EnvList> {
-  const { releases } = deps.store
   const [{ env: own = {} }, { targets }] = await Promise.all([
     deps.store.appSettings(app),
-    targetsOf(app, { fly: deps.fly, releases }, deps.signal),
+    targetsOf(app, deps),
   ])
   const running: EnvEntry[] = []
   for (const release of targets) {
@@ -108,7 +107,7 @@ async function releaseWith(
   deps: RuntimeDeps,
 ) {
   const { releases } = deps.store
-  const { targets } = await targetsOf(app, { fly: deps.fly, releases }, deps.signal)
+  const { targets } = await targetsOf(app, deps)
   const lacks = (release: StoredRelease) =>
     [...values].some(([name, value]) => !hasEnv(release, name, value))
   const lacking = targets.filter(lacks)

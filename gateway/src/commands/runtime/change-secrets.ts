@@ -10,6 +10,7 @@ import { someOf } from '#api/text/some-of.ts'
 import { statusOf } from '#fly/fly-calls.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Principal } from '../../callers/principal.ts'
+import type { Deployer } from '../../deploy/deployer.ts'
 import { readDesired } from '../../deploy/config/read-desired.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import type { StoredRelease } from '../../deployments/release-store.ts'
@@ -26,6 +27,7 @@ import { withoutValues } from './without-values.ts'
 export type RuntimeDeps = Omit<ReleaseAgainDeps, 'releases'> & {
   signal: AbortSignal
   fly: MachinesApi
+  deployer: Pick<Deployer, 'machineOwners'>
   store: Pick<
     DeploymentStore,
     'releases' | 'runtimeSecrets' | 'appSettings' | 'changeAppSettings' | 'list' | 'find'
@@ -38,7 +40,7 @@ export async function listSecrets(app: string, deps: RuntimeDeps): Promise<Runti
   await appOnFly(app, deps)
   const [{ secrets, own }, { targets }] = await Promise.all([
     readSecrets(app, deps, deps.signal),
-    targetsOf(app, { fly: deps.fly, releases: deps.store.releases }, deps.signal),
+    targetsOf(app, deps),
   ])
   const releases = targets.map((release) => release.secrets)
   return {
@@ -104,14 +106,15 @@ async function releaseStaged(
   deps: RuntimeDeps,
 ) {
   const { releases } = deps.store
-  const { targets, others } = await targetsOf(app, { fly: deps.fly, releases }, deps.signal)
+  const found = await targetsOf(app, deps)
+  const { targets, others, mounted } = found
   const lacking = targets.filter(
     (release) => !release.secrets || changesSince(release.secrets, secrets, {}).length > 0,
   )
   const optionsOf = (release: StoredRelease) => ({
     trigger: 'secrets',
     message: messageOf(release, secrets),
-    ...(isCanaryPossible(release) && { strategy: 'canary' as const }),
+    ...(isCanaryPossible(release, mounted) && { strategy: 'canary' as const }),
   })
   const again = await releaseAgain(caller, { targets: lacking, optionsOf }, { ...deps, releases })
   return { ...again, notes: notesOf(app, { targets, lacking, others }) }
@@ -121,9 +124,10 @@ async function releaseStaged(
  * Fly gives a machine that is rolled back the new values too, because it keeps no old ones. An extra
  * machine tries them first, where the app's own machines would be the first to have them.
  */
-function isCanaryPossible({ desired }: StoredRelease): boolean {
+function isCanaryPossible({ desired, owner }: StoredRelease, mounted: Set<string | null>): boolean {
   const { strategy, groups } = readDesired(desired)
-  return strategy === 'rolling' && groups.every(({ config }) => !config.mounts?.length)
+  const mounts = groups.some(({ config }) => config.mounts?.length) || mounted.has(owner)
+  return strategy === 'rolling' && !mounts
 }
 
 function messageOf({ secrets }: StoredRelease, now: SecretVersion[]): string {

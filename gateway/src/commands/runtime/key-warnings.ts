@@ -1,9 +1,10 @@
 import type { SecretVersion } from '#api/release.ts'
 import { someOf } from '#api/text/some-of.ts'
-import type { DesiredApp } from '../../deploy/config/desired-app.ts'
 import { readDesired } from '../../deploy/config/read-desired.ts'
 import type { StoredRelease } from '../../deployments/release-store.ts'
 import { foreignChanges } from './foreign-changes.ts'
+
+type DesiredApp = ReturnType<typeof readDesired>
 
 const maxShown = 20
 

@@ -4,7 +4,7 @@ import { changeEnv, listEnv } from './change-env.ts'
 import { changeSecrets, deploySecrets, listSecrets, type RuntimeDeps } from './change-secrets.ts'
 import type { RuntimeCommands } from './runtime-commands.ts'
 
-type OpenDeps = Pick<RuntimeDeps, 'fly' | 'store'> & {
+type OpenDeps = Pick<RuntimeDeps, 'fly' | 'deployer' | 'store'> & {
   submissions: Submissions
   drain: Drain
   runner: { cancel: RuntimeDeps['cancel'] }
@@ -14,10 +14,18 @@ type OpenDeps = Pick<RuntimeDeps, 'fly' | 'store'> & {
 const callTimeoutMs = 120_000
 
 /** The commands about secrets and variables of an app's machines. */
-export function openRuntime({ fly, store, submissions, drain, runner }: OpenDeps): RuntimeCommands {
+export function openRuntime({
+  fly,
+  deployer,
+  store,
+  submissions,
+  drain,
+  runner,
+}: OpenDeps): RuntimeCommands {
   const cancel: RuntimeDeps['cancel'] = (id, request) => runner.cancel(id, request)
   const deps = () => ({
     fly,
+    deployer,
     store,
     submissions,
     cancel,

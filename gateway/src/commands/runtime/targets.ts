@@ -1,30 +1,29 @@
-import { statusOf } from '#fly/fly-calls.ts'
-import type { MachinesApi } from '#fly/machines-api.ts'
-import { isManaged, ownerOf } from '../../deploy/managed.ts'
+import type { Deployer } from '../../deploy/deployer.ts'
 import type { ReleaseStore, StoredRelease } from '../../deployments/release-store.ts'
+
+type TargetDeps = {
+  deployer: Pick<Deployer, 'machineOwners'>
+  store: { releases: Pick<ReleaseStore, 'newest'> }
+  signal: AbortSignal
+}
 
 /**
  * The newest release of each target that has machines: of the app itself, and of each owner.
- * `others`: how many machines no release of this gateway knows.
+ * `others`: how many machines no release of this gateway knows. `mounted`: the owners whose machines
+ * have volumes.
  */
 export async function targetsOf(
   app: string,
-  { fly, releases }: { fly: Pick<MachinesApi, 'machines'>; releases: Pick<ReleaseStore, 'newest'> },
-  signal: AbortSignal,
-): Promise<{ targets: StoredRelease[]; others: number }> {
-  const [all, newest] = await Promise.all([
-    fly.machines(app, signal).catch(noneYet),
-    releases.newest(app),
+  { deployer, store, signal }: TargetDeps,
+): Promise<{ targets: StoredRelease[]; others: number; mounted: Set<string | null> }> {
+  const [machines, newest] = await Promise.all([
+    deployer.machineOwners(app, signal),
+    store.releases.newest(app),
   ])
-  const machines = all.filter(isManaged)
-  const owners = new Set(machines.map(ownerOf))
+  const owners = new Set(machines.map(({ owner }) => owner))
   const targets = newest.filter(({ owner }) => owners.has(owner))
   const known = new Set(targets.map(({ owner }) => owner))
-  return { targets, others: machines.filter((machine) => !known.has(ownerOf(machine))).length }
-}
-
-/** The app is not there, or not in reach. */
-function noneYet(error: unknown): never[] {
-  if (![403, 404].includes(statusOf(error) ?? 0)) throw error
-  return []
+  const others = machines.filter(({ owner }) => !known.has(owner)).length
+  const mounted = machines.filter(({ isMounted }) => isMounted).map(({ owner }) => owner)
+  return { targets, others, mounted: new Set(mounted) }
 }

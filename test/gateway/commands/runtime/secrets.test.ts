@@ -1,4 +1,4 @@
-import { expect, test as sequential } from 'vitest'
+import { expect, test as sequential, vi } from 'vitest'
 import type { Deployment } from '../../../../api/deployment.ts'
 import type { ProblemBody } from '../../../../api/problem/body.ts'
 import type { ReleasePage } from '../../../../api/release.ts'
@@ -76,7 +76,7 @@ test('a deployment waits until Fly has the version, and starts no machine with o
   })
   const lagging = () => fly.calls.filter((call) => call.endsWith('/secrets')).length
   const before = lagging()
-  await expect.poll(lagging, { timeout: 10_000 }).toBeGreaterThan(before + 1)
+  await vi.waitUntil(() => lagging() > before + 1, { timeout: 20_000 })
   expect(fly.minSecretsVersions).toEqual([undefined])
   fly.apps.get('shop')!.secretsVersion = 1
   expect(await gateway.ended(body.id)).toMatchObject({ state: 'live', release: 2 })
@@ -186,7 +186,8 @@ test('secrets that change while machines change count as staged, and the record 
   const { body } = await gateway.call<Deployment>('POST', '/v1/apps/shop/deployments', {
     source: { image: name },
   })
-  await expect.poll(async () => (await gateway.store.find(body.id))!.state).toBe('verifying')
+  const isVerifying = async () => (await gateway.store.find(body.id))!.state === 'verifying'
+  await vi.waitUntil(isVerifying, { timeout: 20_000 })
   fly.apps.get('shop')!.secrets = [{ name: 'LATE', digest: 'l' }]
   const deployment = await gateway.ended(body.id)
   expect(deployment.warnings.join(' ')).toContain(

@@ -1,4 +1,4 @@
-import type { Express, Request, RequestHandler, Response } from 'express'
+import type { Express, Request, Response } from 'express'
 import { routes } from '#api/routes.ts'
 import type { Commands } from '../../../commands/commands.ts'
 import { callerOf } from '../../auth.ts'
@@ -14,14 +14,14 @@ type Server = Pick<ServerDeps, 'bodyMs'>
 /** Secrets and variables of an app's machines, and several build secrets at once. */
 export function addRuntimeRoutes(app: Express, commands: RuntimeCalls, server: Server): void {
   const { runtime } = commands
-  app.get(
-    routes.runtimeSecrets,
-    reads((caller, name) => runtime.secrets(caller, name)),
-  )
-  app.get(
-    routes.env,
-    reads((caller, name) => runtime.env(caller, name)),
-  )
+  app.get(routes.runtimeSecrets, async (request, response) => {
+    knownQuery(request)
+    response.json(await runtime.secrets(callerOf(request), appParam(request)))
+  })
+  app.get(routes.env, async (request, response) => {
+    knownQuery(request)
+    response.json(await runtime.env(callerOf(request), appParam(request)))
+  })
   app.patch(routes.runtimeSecrets, async (request, response) => {
     const { values, deploy } = await changeOf(request, response, server)
     const change = { values, deploy: deploy ?? true }
@@ -46,11 +46,3 @@ export function addRuntimeRoutes(app: Express, commands: RuntimeCalls, server: S
 
 const changeOf = async (request: Request, response: Response, { bodyMs }: Server) =>
   readChange(await jsonObject(request, response, bodyMs), ['values', 'deploy'])
-
-const reads =
-  (read: (caller: ReturnType<typeof callerOf>, app: string) => Promise<object>): RequestHandler =>
-  async (request, response) => {
-    const app = appParam(request)
-    knownQuery(request)
-    response.json(await read(callerOf(request), app))
-  }
