@@ -20,6 +20,8 @@ export const routes = {
   log: '/v1/deployments/:id/log',
   cancel: '/v1/deployments/:id/cancel',
   retry: '/v1/deployments/:id/retry',
+  rules: '/v1/rules',
+  rule: '/v1/rules/:name',
   drain: '/v1/drain',
   backup: '/v1/backup',
   status: '/v1/status',

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { Awake } from './awake/awake.ts'
 import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
 import { openBuildDisk, openBuildkit, refreshLimits } from './buildkit/open-buildkit.ts'
-import { operatorTokens } from './callers/authenticate.ts'
+import { openCallers } from './callers/open-callers.ts'
 import { guarded } from './commands/access/guarded.ts'
 import { openGate } from './commands/access/open-gate.ts'
 import type { Commands } from './commands/commands.ts'
@@ -66,7 +66,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const running = await openRunner(start, opened)
 
   const stopping = new AbortController()
-  const parts = { ...opened, ...running, stopping: stopping.signal }
+  const callers = await openCallers(config, { ...opened, log })
+  const parts = { ...opened, ...running, ...callers, stopping: stopping.signal }
   opening.use(startHousekeeping({ ...parts, awake, log }, config))
   const watched = { ...parts, ...config.deployer, releases: parts.store.releases, log }
   opening.use(ReleaseWatch.start(watched, config.releaseLookMs))
@@ -179,7 +180,8 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   return { vault, network, runner, drain, images }
 }
 
-type Running = Awaited<ReturnType<typeof openRunner>> & { stopping: AbortSignal }
+type Running = Awaited<ReturnType<typeof openRunner>> &
+  Awaited<ReturnType<typeof openCallers>> & { stopping: AbortSignal }
 
 /** What callers may ask of deployments. */
 async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
@@ -211,8 +213,7 @@ async function openServer(
   parts: Parts & Running & { commands: Commands },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
-  const { commands, images, stopping } = parts
-  const { tokens } = config.secrets
+  const { commands, images, stopping, authenticate } = parts
 
   return opening.use(
     await listen(
@@ -236,7 +237,7 @@ async function openServer(
         },
         appWarnings: (app) => images.warningsOf(app),
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
-        authenticate: tokens.length > 0 ? operatorTokens(tokens) : null,
+        authenticate,
         log,
         stopping,
         maxUploadBytes: config.source.uploadBytes,

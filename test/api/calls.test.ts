@@ -5,7 +5,7 @@ import { calls } from '../../api/calls.ts'
 
 test('the list of calls is what the gateway serves', () => {
   const folder = join(import.meta.dirname, '../../gateway/src/http')
-  const app = ['app.ts', 'routes/cache.ts']
+  const app = ['app.ts', 'routes/cache.ts', 'routes/callers/rules.ts']
     .map((file) => readFileSync(join(folder, file), 'utf8'))
     .join('\n')
   const served = [...app.matchAll(/^ {2}app\.(\w+)\(routes\.(\w+),/gm)].map(

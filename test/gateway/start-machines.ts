@@ -14,6 +14,7 @@ import { ReleasesApi } from '#fly/releases-api.ts'
 import { overUndici } from '#fly/undici-transport.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import type { Commands } from '../../gateway/src/commands/commands.ts'
+import { Rules } from '../../gateway/src/callers/rules.ts'
 import { Drain } from '../../gateway/src/commands/drain.ts'
 import { openCommands } from '../../gateway/src/commands/open-commands.ts'
 import { Copies } from '../../gateway/src/store/copies/copies.ts'
@@ -128,11 +129,12 @@ export async function startMachines({
     remove: async () => ({ removedBytes: 0, keptBytes: 0 }),
   }
   const plans = { forget: async () => 0 }
+  const rules = await Rules.open(store.rules, [])
   /** The commands of the gateway that runs now: it may be started again. */
   const commandsOf = (now: () => typeof parts): Commands => {
     const status = { version: 'test', startedAt: new Date(), readers: {} }
     const doctor = () => Promise.reject(new Error('not part of this test'))
-    const none = { cache, plans, status, doctor }
+    const none = { cache, plans, status, doctor, rules }
     const open = () => openCommands({ ...none, store, vault, fly, deployer, log, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it.

@@ -16,6 +16,7 @@ import type { DeploymentStore } from '../deployments/store.ts'
 import type { Copy, Incoming } from '../store/copies/copies.ts'
 import type { Principal } from '../callers/principal.ts'
 import type { Rollback } from './rollback.ts'
+import type { RuleCommands } from './rules/rule-commands.ts'
 
 type Target = { app: string; owner: string | null }
 
@@ -114,6 +115,8 @@ export type Commands = {
     assertDrained(caller: Principal): Promise<void>
     restore(caller: Principal, incoming: Incoming): Promise<RestoreFacts>
   }
+
+  rules: RuleCommands
 
   createRollout(
     caller: Principal,

@@ -18,6 +18,7 @@ import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
 import { gatewayStatus, type StatusDeps } from './status.ts'
+import type { RuleCommands } from './rules/rule-commands.ts'
 import type { Submissions } from './submissions.ts'
 
 export type CommandDeps = {
@@ -31,6 +32,7 @@ export type CommandDeps = {
   rollouts: Rollouts
   drain: Drain
   copies: Copies
+  rules: RuleCommands
   status: StatusDeps
   doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
   log: Logger
@@ -47,7 +49,7 @@ const deadline = () => AbortSignal.timeout(callTimeoutMs)
 
 /** The commands, over the parts that do the work. */
 export function openCommands(deps: CommandDeps): Commands {
-  const { store, vault, fly, submissions, rollouts, runner, log, drain, copies } = deps
+  const { store, vault, fly, submissions, rollouts, runner, log, drain } = deps
   const { releases } = store
   const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
     releaseView(await findRelease(releases, app, owner, number))
@@ -85,14 +87,8 @@ export function openCommands(deps: CommandDeps): Commands {
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),
 
     drain,
-    records: {
-      backup: (_caller) => copies.make(),
-      assertDrained: async () => drain.assertDrained(),
-      async restore(_caller, incoming) {
-        drain.assertDrained()
-        return copies.restore(incoming)
-      },
-    },
+    rules: deps.rules,
+    records: recordCommands(deps),
 
     secrets: (_caller, app) => vault.list(app),
     putSecret: (_caller, app, name, value) => vault.put(app, name, value),
@@ -106,3 +102,12 @@ export function openCommands(deps: CommandDeps): Commands {
     cancelRollout: (_caller, id, request) => rollouts.cancel(id, request),
   }
 }
+
+const recordCommands = ({ copies, drain }: CommandDeps): Commands['records'] => ({
+  backup: (_caller) => copies.make(),
+  assertDrained: async () => drain.assertDrained(),
+  async restore(_caller, incoming) {
+    drain.assertDrained()
+    return copies.restore(incoming)
+  },
+})

@@ -11,6 +11,7 @@ import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { CacheStore } from './app/cache-store.ts'
+import type { RuleStore } from './callers/rule-store.ts'
 import type { QueueLimits } from './queue.ts'
 import type { NewRelease, PageRequest, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'
@@ -108,6 +109,7 @@ export interface DeploymentStore {
   readonly rollouts: RolloutStore
   readonly caches: CacheStore
   readonly status: StatusStore
+  readonly rules: RuleStore
   /**
    * Writes the record and its first event (`pending`), with the app's settings as defaults of the
    * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy` or

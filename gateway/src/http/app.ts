@@ -11,6 +11,7 @@ import { changeApp, readApp } from './routes/apps.ts'
 import { addCacheRoutes } from './routes/cache.ts'
 import { cancelDeployment } from './routes/cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './routes/create-deployment.ts'
+import { addRuleRoutes } from './routes/callers/rules.ts'
 import { deployAndFollow } from './routes/deploy.ts'
 import { examineGateway } from './routes/doctor.ts'
 import { receiveBackup, sendBackup } from './routes/backup.ts'
@@ -70,6 +71,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   app.get(routes.log, downloadLog(commands, server))
   app.post(routes.retry, retryDeployment(commands))
   app.post(routes.cancel, cancelDeployment(commands))
+  addRuleRoutes(app, commands, server)
   operatorRoutes(app, commands, server)
 
   for (const path of Object.values(routes))

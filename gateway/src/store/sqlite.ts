@@ -60,6 +60,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly rollouts
   readonly caches
   readonly status
+  readonly rules
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
     this.#db = db
@@ -71,6 +72,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.rollouts = this.#tables.rollouts
     this.caches = this.#tables.caches
     this.status = openStatusStore(this.#tables)
+    this.rules = this.#tables.rules
   }
 
   get #rows() {

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { RuleRows } from './callers/rule-rows.ts'
 import { Notices } from './notices.ts'
 import { AppRows } from './rows/app-rows.ts'
 import { CacheRows } from './rows/cache-rows.ts'
@@ -45,6 +46,7 @@ export function openTables(db: DatabaseSync, tools: StoreTools) {
     suspects,
     rollouts,
     sources,
+    rules: new RuleRows(db, tools),
     caches: new CacheRows(db, tools),
   }
 }

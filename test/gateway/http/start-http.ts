@@ -15,6 +15,7 @@ import { Drain } from '../../../gateway/src/commands/drain.ts'
 import { type CommandDeps, openCommands } from '../../../gateway/src/commands/open-commands.ts'
 import { operatorTokens } from '../../../gateway/src/callers/authenticate.ts'
 import { operator } from '../../../gateway/src/callers/principal.ts'
+import { Rules } from '../../../gateway/src/callers/rules.ts'
 import { Awake } from '../../../gateway/src/awake/awake.ts'
 import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
 import { openLog } from '../../../gateway/src/log.ts'
@@ -46,6 +47,7 @@ export async function startHttp(
       store,
       vault,
       drain,
+      rules: await Rules.open(store.rules, []),
       fly: { app: async () => null },
     } as unknown as CommandDeps),
     submit(_caller, { secrets, ...asked }) {

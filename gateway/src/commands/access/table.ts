@@ -99,6 +99,8 @@ export const access: TableOf<Commands> = {
     restore: administer,
   },
 
+  rules: { list: { ...administer, changes: false }, add: administer, remove: administer },
+
   createRollout: {
     ...deploy,
     targets: async ([{ source, targets }, build], find) => [
