@@ -60,6 +60,14 @@ export function readProblem(url: URL, status: number, answer: string): Problem {
   return strangeAnswer(url, `status ${status}`, answer)
 }
 
+/** The refusal of a token, or of a request without one, for a user of the client. */
+export function tokenRefused(url: URL, hasToken: boolean): Problem {
+  const detail = hasToken
+    ? `The gateway at ${url.origin} does not accept this token. Set TARMAC_TOKEN (or --token) to one of the tokens in its setting TARMAC_TOKENS.`
+    : `The gateway at ${url.origin} needs a token. Set TARMAC_TOKEN, or give --token TOKEN.`
+  return new Problem('unauthorized', detail)
+}
+
 /** The problem of a connection that failed. */
 export function unreachable(url: URL, error: unknown): Problem {
   const cause = error instanceof Error ? error.cause : undefined

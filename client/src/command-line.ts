@@ -5,7 +5,9 @@ import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
+import { audOf } from './identity/job-identity.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
+import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
 import { type DownCommand, readUp, type UpCommand, type UpgradeCommand } from './up/read-up.ts'
 import { knownGateway } from './up/known-gateway.ts'
@@ -33,6 +35,7 @@ export type Command =
   | CancelCommand
   | RetryCommand
   | RollbackCommand
+  | (Connection & { name: 'rule'; request: RuleRequest })
   | UpkeepCommand
   | UpCommand
   | DownCommand
@@ -46,7 +49,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (values.version) return { name: 'version' }
   const [name, ...args] = positionals
   if (name === undefined || name === 'help') return { name: 'help', of: args[0] ?? null }
-  if (values.help) return { name: 'help', of: name === 'builder' ? 'builder status' : name }
+  if (values.help) return { name: 'help', of: helpFor(positionals) }
 
   const aboutBuilder = readBuilderCommand(positionals, values, env)
   if (aboutBuilder) return aboutBuilder
@@ -77,11 +80,19 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
       ...connection,
     }
   }
+  const request =
+    name === 'rule' ? readRuleArgs(args, values, audOf(connection.gateway, env)) : null
+  if (request) return { name: 'rule', request, ...connection }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
   if (Object.hasOwn(usages, name))
     throw wrongUse(`The usage is: tarmac ${name} ${usages[name]}. See tarmac --help.`)
   throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
+}
+
+function helpFor([name = '', verb]: string[]): string {
+  if (name === 'builder') return 'builder status'
+  return name === 'rule' && verb ? `rule ${verb}` : name
 }
 
 const usages: Record<string, string> = {
@@ -92,6 +103,7 @@ const usages: Record<string, string> = {
   doctor: '[OPTIONS]',
   rollback: 'APP',
   cache: '[rm APP]',
+  rule: ruleUsage,
   backup: '[FILE]',
   restore: 'FILE',
   up: '[OPTIONS]',

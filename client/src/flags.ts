@@ -3,6 +3,7 @@ import { errorMessage } from '#api/error-code.ts'
 import { builderFlags } from './builder/flags.ts'
 import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
+import { ruleFlags } from './rule/flags.ts'
 import { upFlags } from './up/flags.ts'
 import { upkeepFlags } from './upkeep/flags.ts'
 
@@ -38,6 +39,7 @@ export const flags = {
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,
+  ...ruleFlags,
   owner: { type: 'string' },
   lane: { type: 'string' },
   gateway: { type: 'string' },
@@ -65,4 +67,4 @@ export function parse(argv: string[]) {
 }
 
 const commandOf = ([first = '', second]: string[]): string =>
-  first === 'builder' && second ? `${first} ${second}` : first
+  (first === 'builder' || first === 'rule') && second ? `${first} ${second}` : first

@@ -14,8 +14,10 @@ import {
   readProblem,
   readRecord,
   readRecords,
+  tokenRefused,
   unreachable,
 } from './answers.ts'
+import type { TokenSource } from './connection.ts'
 import { uploadForm } from './deploy/upload-form.ts'
 
 const continueMs = 1000
@@ -35,11 +37,12 @@ type NewDeployment = {
 /** The gateway's API as methods. Refusals and connection failures are Problems. */
 export class Gateway {
   readonly #base: string
-  readonly #headers: Record<string, string>
+  readonly #token: string | TokenSource
+  #hasToken = false
 
-  constructor(address: URL, token: string) {
+  constructor(address: URL, token: string | TokenSource) {
     this.#base = address.href.replace(/\/$/, '')
-    this.#headers = token ? { Authorization: `Bearer ${token}` } : {}
+    this.#token = token
   }
 
   recordUrl(id: string): string {
@@ -59,7 +62,7 @@ export class Gateway {
     const { query, type, wrap } = uploadForm(options, secrets)
     const url = this.#url(fill(routes.deployments, { app }), query)
     const headers = {
-      ...this.#headers,
+      ...(await this.#authorization()),
       'Content-Type': type,
       'Idempotency-Key': key,
       Expect: '100-continue',
@@ -196,11 +199,13 @@ export class Gateway {
   #refusal(url: URL, status: number, answer: string): Problem {
     const problem = readProblem(url, status, answer)
     if (problem.code !== 'unauthorized') return problem
-    const detail =
-      'Authorization' in this.#headers
-        ? `The gateway at ${url.origin} does not accept this token. Set TARMAC_TOKEN (or --token) to one of the tokens in its setting TARMAC_TOKENS.`
-        : `The gateway at ${url.origin} needs a token. Set TARMAC_TOKEN, or give --token TOKEN.`
-    return new Problem('unauthorized', detail)
+    return tokenRefused(url, this.#hasToken)
+  }
+
+  async #authorization(): Promise<Record<string, string>> {
+    const token = typeof this.#token === 'string' ? this.#token : await this.#token.token()
+    this.#hasToken = token !== ''
+    return token ? { Authorization: `Bearer ${token}` } : {}
   }
 
   async #fetch(
@@ -209,7 +214,7 @@ export class Gateway {
   ): Promise<Response> {
     const response = await fetch(url, {
       ...init,
-      headers: { ...this.#headers, ...init.headers },
+      headers: { ...(await this.#authorization()), ...init.headers },
     }).catch((error: unknown) => {
       throw unreachable(url, error)
     })

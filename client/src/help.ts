@@ -1,6 +1,7 @@
 import { builderHelp } from './builder/flags.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
+import { ruleHelp } from './rule/flags.ts'
 import { upHelp } from './up/flags.ts'
 
 export const help = `Usage: tarmac deploy [app] [folder]    send a folder (default: this one), and follow it until it is live;
@@ -11,6 +12,9 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac cancel <deployment>      stop a deployment that has not changed machines
        tarmac cache                    list the build cache by app
        tarmac cache rm <app>           remove what an app has of the build cache; its next build is cold
+       tarmac rule list                who may call the gateway without a token of it, and for what
+       tarmac rule add [name]          let jobs of GitHub or GitLab, machines of Fly or people on a tailnet in
+       tarmac rule remove <name>       remove such a rule; it holds at once
        tarmac builder status           what the builder is, does and costs; does not wake a stopped one
        tarmac doctor                   try this computer, the ways to the builder, and everything that it needs
        tarmac upgrade                  update the builder to another version, or leave it as it is
@@ -65,6 +69,8 @@ Options of cancel:
 ${builderHelp}
 
 ${upkeepHelp}
+
+${ruleHelp}
 
 ${upHelp}
 

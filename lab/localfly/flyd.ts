@@ -13,6 +13,7 @@ import { type Launch, withDefaults } from './machine-config.ts'
 import { writeBoot } from './machine-log.ts'
 import { mountsOf, removeFiles } from './machine-mounts.ts'
 import { InternalNames } from './names.ts'
+import type { Issuer } from '../issuer.ts'
 import { OwnApi } from './own-api.ts'
 import type { Container, Containers, Exit, Said } from './podman.ts'
 import { processesOf } from './processes.ts'
@@ -44,7 +45,13 @@ export class Flyd {
   readonly #newest = new Map<string, symbol>()
   readonly #closing = new AbortController()
 
-  constructor(parts: { state: FlyState; podman: Containers; registry: string; hostile: Hostile }) {
+  constructor(parts: {
+    state: FlyState
+    podman: Containers
+    registry: string
+    hostile: Hostile
+    issuer?: Issuer
+  }) {
     this.#state = parts.state
     this.#podman = parts.podman
     this.#registry = parts.registry
@@ -52,7 +59,7 @@ export class Flyd {
     this.#checks = new Checks(parts.state)
     this.#names = new InternalNames(parts.state, parts.podman.hostAddress)
     const suspend = (machine: Machine) => this.suspend(machine)
-    this.#ownApi = new OwnApi({ state: parts.state, suspend })
+    this.#ownApi = new OwnApi({ state: parts.state, suspend, issuer: parts.issuer })
     parts.state.onChange(() => this.#names.update())
   }
 
