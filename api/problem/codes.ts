@@ -18,6 +18,12 @@ export const row = (status: number, fault: Fault, retry: boolean, title: string)
  */
 export const problems = {
   unauthorized: row(401, 'source', false, 'A valid token is needed'),
+  'token-damaged': row(401, 'source', false, 'The token is incomplete or mistyped'),
+  'token-expired': row(401, 'source', false, 'The token has expired'),
+  'token-revoked': row(401, 'source', false, 'The token was revoked or replaced'),
+  'token-used': row(409, 'source', false, 'The deploy link was used'),
+  'token-in-query': row(400, 'source', false, 'A token is in the address of the request'),
+  'too-many-tries': row(429, 'source', true, 'Too many wrong tokens come from this address'),
   forbidden: row(403, 'source', false, 'The caller lacks the right'),
   'oidc-expired': row(401, 'source', true, 'The OIDC token is no longer valid'),
   'oidc-clock': row(401, 'gateway', true, 'The OIDC token is not valid yet'),
@@ -33,6 +39,10 @@ export const problems = {
   'rule-not-found': row(404, 'source', false, 'There is no such rule'),
   'route-not-found': row(404, 'source', false, 'There is nothing at this address'),
   'method-not-allowed': row(405, 'source', false, 'This address does not accept this method'),
+  'scope-unknown': row(422, 'source', false, 'There is no such scope'),
+  'token-not-found': row(404, 'source', false, 'There is no such token'),
+  'token-name-taken': row(409, 'source', false, 'Another token has this name'),
+  'token-limit': row(409, 'source', true, 'There are too many tokens'),
   'deployment-not-found': row(404, 'source', false, 'There is no such deployment'),
   'app-name-invalid': row(422, 'source', false, 'The app name is not valid'),
   'option-unknown': row(422, 'source', false, 'An option is not known'),
@@ -147,6 +157,7 @@ export const problems = {
   'fly-refused': row(502, 'fly', false, 'Fly refused the request'),
   'builder-failed': row(502, 'gateway', false, 'The builder could not be made or repaired'),
   'app-name-taken': row(422, 'source', false, 'The app name is taken'),
+  'machine-not-found': row(404, 'source', false, 'There is no such machine'),
   'machine-leased': row(503, 'gateway', true, 'Another program holds the lease of a machine'),
   'deploy-failed': row(502, 'source', false, 'The new version did not become live'),
   'record-outdated': row(

@@ -6,6 +6,7 @@ import { NewEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
 import { ProblemBody } from '#api/problem/body.ts'
 import { DeploymentCost } from '#api/status/cost.ts'
+import { privateApp, tunnelTo } from './tunnel.ts'
 
 /**
  * What the client reads of a deployment's record. A newer gateway may have more fields, and codes
@@ -63,7 +64,7 @@ export function readProblem(url: URL, status: number, answer: string): Problem {
 /** The refusal of a token, or of a request without one, for a user of the client. */
 export function tokenRefused(url: URL, hasToken: boolean): Problem {
   const detail = hasToken
-    ? `The gateway at ${url.origin} does not accept this token. Set TARMAC_TOKEN (or --token) to one of the tokens in its setting TARMAC_TOKENS.`
+    ? `The gateway at ${url.origin} does not accept this token. Set TARMAC_TOKEN (or --token) to a token that works there: one of its setting TARMAC_TOKENS, or one made by tarmac token create.`
     : `The gateway at ${url.origin} needs a token. Set TARMAC_TOKEN, or give --token TOKEN.`
   return new Problem('unauthorized', detail)
 }
@@ -72,7 +73,11 @@ export function tokenRefused(url: URL, hasToken: boolean): Problem {
 export function unreachable(url: URL, error: unknown): Problem {
   const cause = error instanceof Error ? error.cause : undefined
   const reason = cause instanceof Error ? cause.message || errorCode(cause) : errorMessage(error)
-  const detail = `The gateway at ${url.origin} cannot be reached: ${reason}. Is its address right?`
+  const app = privateApp(url.hostname)
+  const hint = app
+    ? `Only Fly's private network knows this name. From elsewhere: ${tunnelTo(app)}`
+    : 'Is its address right?'
+  const detail = `The gateway at ${url.origin} cannot be reached: ${reason}. ${hint}`
   return new Problem('not-ready', detail, { cause: error })
 }
 
@@ -81,6 +86,7 @@ const types = new Set<unknown>([
   'end',
   'stopping',
   'too-slow',
+  'unauthorized',
 ])
 
 /** Whether the client knows messages of this type. A newer gateway may send others too. */
@@ -100,3 +106,30 @@ const strangeAnswer = (url: URL, what: string, answer: string) =>
     'not-ready',
     `${url.origin} does not answer like a gateway (${what}): ${answer.slice(0, 200)}`,
   )
+
+/** The answer of a gateway. Throws a Problem if it is another program's, or a newer gateway's. */
+export function readAnswer<T>(
+  schema: { safeParse: (answer: unknown) => { data?: T | undefined } },
+  answer: unknown,
+): T {
+  const { data } = schema.safeParse(answer)
+  if (data !== undefined) return data
+  throw new Problem(
+    'internal',
+    'The answer could not be read. Is it a gateway, and of the version of this client?',
+  )
+}
+
+/** Yields whole lines that are not empty. Calls `onChunk` for each chunk. */
+export async function* linesOf(
+  chunks: AsyncIterable<string>,
+  onChunk: () => void,
+): AsyncGenerator<string, void> {
+  let rest = ''
+  for await (const chunk of chunks) {
+    onChunk()
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop()!
+    yield* lines.filter((line) => line !== '')
+  }
+}

@@ -6,9 +6,12 @@ import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
 import { audOf } from './identity/job-identity.ts'
+import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
+import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
+import { readTokenArgs, type TokenCommand } from './token/read-token.ts'
 import { type DownCommand, readUp, type UpCommand, type UpgradeCommand } from './up/read-up.ts'
 import { knownGateway } from './up/known-gateway.ts'
 
@@ -30,12 +33,15 @@ export type RollbackCommand = Connection & {
 export type Command =
   | BuilderCommand
   | (Connection & CacheRequest & { name: 'cache' })
+  | (Connection & MachinesRequest & { name: 'machines' })
+  | (Connection & OverviewRequest & { name: 'overview' })
   | DeployCommand
   | FollowCommand
   | CancelCommand
   | RetryCommand
   | RollbackCommand
   | (Connection & { name: 'rule'; request: RuleRequest })
+  | TokenCommand
   | UpkeepCommand
   | UpCommand
   | DownCommand
@@ -49,16 +55,19 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (values.version) return { name: 'version' }
   const [name, ...args] = positionals
   if (name === undefined || name === 'help') return { name: 'help', of: args[0] ?? null }
-  if (values.help) return { name: 'help', of: helpFor(positionals) }
+  if (values.help) return { name: 'help', of: name === 'builder' ? 'builder status' : name }
 
   const aboutBuilder = readBuilderCommand(positionals, values, env)
   if (aboutBuilder) return aboutBuilder
   if (name === 'builder') throw wrongUse('The usage is: tarmac builder status. See tarmac --help.')
 
+  if (!Object.hasOwn(usages, name))
+    throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
   const isOnFly = name === 'up' || name === 'down' || name === 'upgrade'
   if (isOnFly && args.length === 0) return readUp(name, values, env)
+  if (isOnFly) throw misused(name)
 
-  const connection = readConnection(values, env)
+  const connection = readConnection(name, values, env)
   const { only, step } = values
   if (only && step) throw wrongUse('Give --only or --step, not both.')
   if (name === 'deploy' && args.length <= 2) return readDeploy(values, args, connection, env)
@@ -68,8 +77,14 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     return { name, id: args[0]!, reuseImage: values['reuse-image'], ...connection }
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
+  const machinesRequest = name === 'machines' ? readMachinesArgs(args, appName) : null
+  if (machinesRequest) return { name: 'machines', ...machinesRequest, ...connection }
+  const overviewRequest = readOverviewArgs(name, args, values)
+  if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
+  const tokenRequest = name === 'token' ? readTokenArgs(args, values) : null
+  if (tokenRequest) return { name: 'token', request: tokenRequest, ...connection }
   if (name === 'rollback' && args.length === 1) {
     const { release = '', owner = '' } = values
     asOptions(() => readOptions([['owner', owner]]))
@@ -85,15 +100,11 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (request) return { name: 'rule', request, ...connection }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
-  if (Object.hasOwn(usages, name))
-    throw wrongUse(`The usage is: tarmac ${name} ${usages[name]}. See tarmac --help.`)
-  throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
+  throw misused(name)
 }
 
-function helpFor([name = '', verb]: string[]): string {
-  if (name === 'builder') return 'builder status'
-  return name === 'rule' && verb ? `rule ${verb}` : name
-}
+const misused = (name: string): Problem =>
+  wrongUse(`The usage is: tarmac ${name} ${usages[name]}. See tarmac ${name} --help.`)
 
 const usages: Record<string, string> = {
   deploy: '[APP] [FOLDER]',
@@ -102,8 +113,12 @@ const usages: Record<string, string> = {
   cancel: 'DEPLOYMENT',
   doctor: '[OPTIONS]',
   rollback: 'APP',
+  apps: '[APP]',
+  deployments: '[APP]',
   cache: '[rm APP]',
   rule: ruleUsage,
+  token: 'create|list|revoke|rotate [NAME]',
+  machines: '[start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',
   up: '[OPTIONS]',
@@ -111,8 +126,15 @@ const usages: Record<string, string> = {
   upgrade: '[OPTIONS]',
 }
 
-function readConnection(values: Values, env: NodeJS.ProcessEnv): Connection {
-  const known = knownGateway(values, env)
+/** Their --app is what a caller may use, and not the builder’s app. */
+const namesApps = new Set(['rule', 'token'])
+
+function readConnection(name: string, values: Values, env: NodeJS.ProcessEnv): Connection {
+  const { gateway, token: given, app } = values
+  const known = knownGateway(
+    { gateway, token: given, app: namesApps.has(name) ? undefined : app },
+    env,
+  )
   if (!known.gateway)
     throw wrongUse(
       'The address of the gateway is missing. Set TARMAC_GATEWAY, or give --gateway URL. To make a gateway: tarmac up.',

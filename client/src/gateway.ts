@@ -11,6 +11,7 @@ import { fill, routes } from '#api/routes.ts'
 import {
   type DeploymentRecord,
   isKnownMessage,
+  linesOf,
   readProblem,
   readRecord,
   readRecords,
@@ -137,7 +138,11 @@ export class Gateway {
   }
 
   /** The JSON that the gateway answers. It may take long: a removal waits for the disk. */
-  async ask(method: 'GET' | 'DELETE', path: string, signal: AbortSignal): Promise<unknown> {
+  async ask(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    signal: AbortSignal,
+  ): Promise<unknown> {
     const url = this.#url(path, new URLSearchParams())
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(askMs)])
     return (await this.#fetch(url, { method, signal: deadline })).json()
@@ -234,17 +239,3 @@ const counter = (onBytes: (bytes: number) => void) =>
       done(null, chunk)
     },
   })
-
-/** Yields whole lines that are not empty. Calls `onChunk` for each chunk. */
-async function* linesOf(
-  chunks: AsyncIterable<string>,
-  onChunk: () => void,
-): AsyncGenerator<string, void> {
-  let rest = ''
-  for await (const chunk of chunks) {
-    onChunk()
-    const lines = (rest + chunk).split('\n')
-    rest = lines.pop()!
-    yield* lines.filter((line) => line !== '')
-  }
-}

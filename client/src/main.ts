@@ -16,8 +16,11 @@ import { deploy } from './deploy/deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
 import { audOf, type JobIdentity, jobIdentity } from './identity/job-identity.ts'
-import { help, helpOf } from './help.ts'
 import { rules } from './rule/rule.ts'
+import { machines } from './machines/machines.ts'
+import { overview } from './overview/overview.ts'
+import { help, helpOf } from './help.ts'
+import { token } from './token/token.ts'
 import { upkeep } from './upkeep/upkeep.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 
@@ -54,11 +57,14 @@ async function main(argv: string[]): Promise<number> {
       return await onFly(command, process.env, printer, interrupt.signal)
     }
 
+    if (command.name === 'token') return await token(command, printer, interrupt.signal)
     const gateway = new Gateway(command.gateway, identity ?? command.token)
     const { signal } = interrupt
     if (command.name === 'deploy') return await deploy(command, gateway, printer, signal)
     if (command.name === 'cancel') return await cancel(command, gateway, printer, signal)
     if (command.name === 'cache') return await cache(command, gateway, printer, signal)
+    if (command.name === 'machines') return await machines(command, gateway, printer, signal)
+    if (command.name === 'overview') return await overview(command, gateway, printer, signal)
     const options = { signal, ...(command.name === 'follow' && { show: command.show }) }
     return await followToEnd(await start(command, gateway, signal), gateway, printer, options)
   } catch (error) {

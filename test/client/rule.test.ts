@@ -9,9 +9,6 @@ import { githubIssuer } from '../../api/callers/issuers.ts'
 import { readCommandLine } from '../../client/src/command-line.ts'
 import { lookUpIds } from '../../client/src/rule/look-up-ids.ts'
 import type { RuleRequest } from '../../client/src/rule/read-rule.ts'
-import { openCallers } from '../../gateway/src/callers/open-callers.ts'
-import { openLog } from '../../gateway/src/log.ts'
-import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
 import { startIssuer } from '../../lab/issuer.ts'
 import { startHttp, token } from '../gateway/http/start-http.ts'
 
@@ -31,7 +28,7 @@ const added = (...args: string[]) => {
 }
 
 test('a preset needs no claim by hand', () => {
-  expect(added('--github', 'acme/shop', '--branch', 'main', '--apps', 'shop,pr-*')).toEqual({
+  expect(added('--github', 'acme/shop', '--branch', 'main', '--app', 'shop,pr-*')).toEqual({
     name: 'github:acme/shop@main',
     issuer: githubIssuer,
     aud: 'http://tarmac.flycast',
@@ -54,24 +51,24 @@ test('a preset needs no claim by hand', () => {
     claims: { project_path: ['acme/web/shop'], environment: ['production'] },
     apps: null,
   })
-  expect(added('--fly', 'acme/ci', '--apps', 'shop', '--scopes', 'read,secrets')).toMatchObject({
+  expect(added('--fly', 'acme/ci', '--app', 'shop', '--scope', 'read,secrets')).toMatchObject({
     issuer: 'https://oidc.fly.io/acme',
     claims: { org_name: ['acme'], app_name: ['ci'] },
     scopes: ['read', 'secrets'],
   })
-  expect(added('--tailscale', '@acme.com', '--apps', 'shop')).toMatchObject({
+  expect(added('--tailscale', '@acme.com', '--app', 'shop')).toMatchObject({
     issuer: 'tailscale',
     aud: null,
     claims: { domain: ['acme.com'] },
   })
-  expect(added('--fly-6pn', 'ci', '--apps', 'shop')).toMatchObject({ issuer: 'fly-6pn', aud: null })
+  expect(added('--fly-6pn', 'ci', '--app', 'shop')).toMatchObject({ issuer: 'fly-6pn', aud: null })
   const pulls = added(
     '--github',
     'acme/shop',
     '--pull-requests',
-    '--apps',
+    '--app',
     'pr-*',
-    '--scopes',
+    '--scope',
     'preview',
   )
   expect(pulls.claims['event_name']).toEqual(['pull_request'])
@@ -83,28 +80,28 @@ test('a preset needs no claim by hand', () => {
     'team=web',
     '--aud',
     'x',
-    '--apps',
+    '--app',
     'a1',
   )
   expect(own).toMatchObject({ name: 'ours', aud: 'x', claims: { team: ['web'] } })
 })
 
 test.each([
-  [['--apps', 'shop'], 'Say whom the rule is for'],
+  [['--app', 'shop'], 'Say whom the rule is for'],
   [['--github', 'acme/shop'], 'Say which apps it may use'],
-  [['--github', 'acme', '--apps', 'shop'], 'as OWNER/REPO'],
-  [['--github', 'a/b', '--gitlab', 'a/b', '--apps', 'shop'], 'not both'],
-  [['--github', 'a/b', '--branch', 'x', '--pull-requests', '--apps', 'shop'], 'ref of its own'],
-  [['--fly', 'acme', '--branch', 'x', '--apps', 'shop'], '--branch is for'],
-  [['--github', 'a/b', '--apps', 'shop', '--scopes', 'root'], 'scopes.0'],
-  [['--github', 'a/b', '--apps', 'shop', '--all-apps'], 'not both'],
-  [['--github', 'a/b', '--apps', 'shop', '--claim', 'ref'], 'NAME=VALUE'],
-  [['x', '--issuer', 'http://git.acme.com', '--claim', 'a=b', '--apps', 'shop'], 'https address'],
+  [['--github', 'acme', '--app', 'shop'], 'as OWNER/REPO'],
+  [['--github', 'a/b', '--gitlab', 'a/b', '--app', 'shop'], 'not both'],
+  [['--github', 'a/b', '--branch', 'x', '--pull-requests', '--app', 'shop'], 'ref of its own'],
+  [['--fly', 'acme', '--branch', 'x', '--app', 'shop'], '--branch is for'],
+  [['--github', 'a/b', '--app', 'shop', '--scope', 'root'], 'scopes.0'],
+  [['--github', 'a/b', '--app', 'shop', '--all-apps'], 'not both'],
+  [['--github', 'a/b', '--app', 'shop', '--claim', 'ref'], 'NAME=VALUE'],
+  [['x', '--issuer', 'http://git.acme.com', '--claim', 'a=b', '--app', 'shop'], 'https address'],
   [
-    ['x', '--issuer', githubIssuer, '--claim', 'ref=refs/heads/main', '--apps', 'shop'],
+    ['x', '--issuer', githubIssuer, '--claim', 'ref=refs/heads/main', '--app', 'shop'],
     'name no tenant',
   ],
-  [['--issuer', 'https://id.acme.com', '--claim', 'a=b', '--apps', 'shop'], 'Give the rule a name'],
+  [['--issuer', 'https://id.acme.com', '--claim', 'a=b', '--app', 'shop'], 'Give the rule a name'],
 ])('tarmac rule add %j is refused', (args, reason) => {
   expect(() => request('add', ...args)).toThrow(reason)
 })
@@ -168,16 +165,7 @@ async function tarmac(args: string[], own: Record<string, string>) {
 
 test('an administrator adds a rule, and a job reads its app without any secret', async () => {
   await using issuer = await startIssuer()
-  await using store = openSqliteStore(':memory:')
-  const settings = {
-    oidcRules: [],
-    trustedProxies: [],
-    deployer: { org: 'acme' },
-    secrets: { tokens: [token] },
-  }
-  const fly = { orgMachines: async () => [] }
-  const callers = await openCallers(settings, { store, fly, log: openLog('silent') })
-  await using http = await startHttp({ store, ...callers })
+  await using http = await startHttp()
   const { id } = await http.create()
   const admin = { TARMAC_GATEWAY: http.url, TARMAC_TOKEN: token }
 
@@ -189,7 +177,7 @@ test('an administrator adds a rule, and a job reads its app without any secret',
   }
   const early = await tarmac(['cancel', id], job)
   expect(early).toMatchObject({ code: 3, out: '' })
-  expect(early.err).toContain('tarmac rule add --gitlab acme/shop --apps APP')
+  expect(early.err).toContain('tarmac rule add --gitlab acme/shop --app APP')
 
   const args = [
     'rule',
@@ -199,7 +187,7 @@ test('an administrator adds a rule, and a job reads its app without any secret',
     issuer.url,
     '--claim',
     'project_id=5',
-    '--apps',
+    '--app',
     'shop',
   ]
   expect(await tarmac(args, admin)).toMatchObject({

@@ -62,7 +62,7 @@ function github(env: Env): Provider {
       'GitHub gives this job no OIDC token: the workflow lacks the permission. Add to the job:\n' +
       '  permissions:\n    id-token: write\n    contents: read\n' +
       'A pull request from a fork never has it. Or set TARMAC_TOKEN from a secret.',
-    rule: `tarmac rule add --github ${repository} --apps APP`,
+    rule: `tarmac rule add --github ${repository} --app APP`,
   }
 }
 
@@ -77,7 +77,7 @@ function gitlab(env: Env, aud: string): Provider {
       'This job of GitLab has no OIDC token for the gateway. Add to the job:\n' +
       `  id_tokens:\n    TARMAC_ID_TOKEN:\n      aud: ${aud}\n` +
       'Or set TARMAC_TOKEN as a masked variable.',
-    rule: `tarmac rule add --gitlab ${env['CI_PROJECT_PATH'] ?? 'PROJECT'}${issuer} --apps APP`,
+    rule: `tarmac rule add --gitlab ${env['CI_PROJECT_PATH'] ?? 'PROJECT'}${issuer} --app APP`,
   }
 }
 
@@ -85,7 +85,7 @@ const fly = (app: string, socket: string): Provider => ({
   job: 'this machine of Fly',
   request: (aud) => flyToken(socket, aud),
   missing: '',
-  rule: `tarmac rule add --fly ORG/${app} --apps APP`,
+  rule: `tarmac rule add --fly ORG/${app} --app APP`,
 })
 
 function explained(problem: Problem, { job, request, missing, rule }: Provider, aud: string) {

@@ -42,7 +42,7 @@ export function flyToken(socketPath: string, aud: string): Promise<string> {
     const call = request(
       { socketPath, path: '/v1/tokens/oidc', method: 'POST', signal },
       (response) => {
-        text(response).then(
+        void text(response).then(
           (answer) =>
             response.statusCode === 200
               ? resolve(answer.trim())

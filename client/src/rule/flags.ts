@@ -11,11 +11,7 @@ export const ruleFlags = {
   issuer: { type: 'string' },
   claim: { type: 'string', multiple: true },
   aud: { type: 'string' },
-  scopes: { type: 'string' },
-  apps: { type: 'string' },
   'all-apps': { type: 'boolean', default: false },
-  owners: { type: 'string' },
-  team: { type: 'string' },
   'max-life': { type: 'string' },
 } as const
 
@@ -28,10 +24,10 @@ export const ruleHelp = `Options of rule add:
   --branch NAME         only jobs on this branch
   --environment NAME    only jobs of this environment
   --pull-requests       only jobs of pull or merge requests, instead of those of branches
-  --apps LIST           the apps that it may use, as shop,pr-*
+  --app LIST            the apps that it may use, as shop,pr-*
   --all-apps            all apps of the gateway
-  --scopes LIST         what it may do: read, deploy, secrets, preview, admin; default deploy
-  --owners LIST         only these owners' machines in the apps
+  --scope LIST          what it may do: read, deploy, secrets, preview, admin; default deploy
+  --owner LIST          only these owners' machines in the apps
   --team NAME           only apps of this team
   --issuer URL          another OIDC issuer, or a GitLab or GitHub server of your own
   --claim NAME=VALUE    what the token must say as well; VALUE may end with *; may be repeated

@@ -12,10 +12,10 @@ export type RuleRequest =
 type Values = Parameters<typeof readPreset>[0] & {
   claim?: string[] | undefined
   aud?: string | undefined
-  scopes?: string | undefined
-  apps?: string | undefined
+  scope?: string[] | undefined
+  app?: string | undefined
   'all-apps': boolean
-  owners?: string | undefined
+  owner?: string | undefined
   team?: string | undefined
   'max-life'?: string | undefined
 }
@@ -46,20 +46,20 @@ export function readRuleArgs(
     issuer,
     aud: hasTokens ? (values.aud ?? aud) : (values.aud ?? null),
     claims: { ...preset?.claims, ...readClaims(values.claim ?? []) },
-    scopes: listOf(values.scopes ?? 'deploy'),
+    scopes: listOf(values.scope?.join() ?? 'deploy'),
     apps: readApps(values),
-    owners: values.owners === undefined ? null : listOf(values.owners),
+    owners: values.owner === undefined ? null : listOf(values.owner),
     team: values.team ?? null,
     maxSeconds: values['max-life'] === undefined ? usualSeconds : Number(values['max-life']),
   }
   return { verb, rule: checked(rule), preset }
 }
 
-function readApps({ apps, 'all-apps': all }: Values): string[] | null {
-  if (all && apps !== undefined) throw wrongUse('Give --apps or --all-apps, not both.')
+function readApps({ app: apps, 'all-apps': all }: Values): string[] | null {
+  if (all && apps !== undefined) throw wrongUse('Give --app or --all-apps, not both.')
   if (all) return null
   return listOf(
-    apps ?? missing('Say which apps it may use: --apps shop, --apps shop,pr-* or --all-apps.'),
+    apps ?? missing('Say which apps it may use: --app shop, --app shop,pr-* or --all-apps.'),
   )
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { NewRule, Rule } from '#api/callers/rule.ts'
+import { type NewRule, Rule } from '#api/callers/rule.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import { askGateway } from '../builder/ask-gateway.ts'
@@ -78,7 +78,7 @@ const whereText = ({ apps, owners, team }: Pick<Rule, 'apps' | 'owners' | 'team'
 
 function listText(list: Rule[]): string[] {
   if (list.length === 0)
-    return ['no rules; to add one: tarmac rule add --github OWNER/REPO --apps APP']
+    return ['no rules; to add one: tarmac rule add --github OWNER/REPO --app APP']
   const rows = list.map((rule) => [
     rule.name,
     rule.scopes.join(','),

@@ -1,7 +1,7 @@
 import type { NewRule, Rule } from '#api/callers/rule.ts'
 import { Problem } from '#api/problem.ts'
 import type { RuleStore } from '../deployments/callers/rule-store.ts'
-import type { Principal } from './principal.ts'
+import type { Principal, Proof } from './principal.ts'
 
 const mostRules = 500
 
@@ -57,7 +57,9 @@ export class Rules {
     }
     if (!(await this.#store.remove(name)))
       throw new Problem('rule-not-found', `There is no rule ${name.slice(0, 100)}.`)
-    this.#stored = this.#stored.filter((rule) => rule.name !== name)
+    const [removed] = this.#stored.filter((rule) => rule.name === name)
+    this.#stored = this.#stored.filter((rule) => rule !== removed)
+    if (removed) ends.get(removed)?.abort()
   }
 }
 
@@ -69,12 +71,26 @@ export const matches = (rule: Pick<Rule, 'claims'>, claims: Record<string, unkno
   })
 
 /** What a rule gives to its caller. */
-export const rightsOf = ({ scopes, apps, owners, team }: Rule) => ({
-  scopes,
-  apps,
-  owners,
-  teams: team === null ? null : [team],
-})
+export function rightsOf(rule: Rule) {
+  const { scopes, apps, owners, team } = rule
+  return { scopes, apps, owners, teams: team === null ? null : [team], proof: proofBy(rule) }
+}
+
+/** Fires for the requests that still run when their rule is removed. */
+const ends = new WeakMap<Rule, AbortController>()
+
+function proofBy(rule: Rule): Proof {
+  const end = ends.get(rule) ?? new AbortController()
+  ends.set(rule, end)
+  return {
+    assertHolds() {
+      if (!end.signal.aborted) return
+      const detail = `The rule ${rule.name}, which allowed this request, was removed meanwhile.`
+      throw new Problem('unauthorized', detail)
+    },
+    ended: () => end.signal,
+  }
+}
 
 const isLike = (value: string, pattern: string) =>
   pattern.endsWith('*') ? value.startsWith(pattern.slice(0, -1)) : value === pattern

@@ -4,7 +4,7 @@ import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { DriftReport, Release, ReleaseDiff } from '#api/release.ts'
-import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
+import type { NewRollout, Rollout, RolloutPage, RolloutTarget } from '#api/rollout.ts'
 import type { SecretFacts } from '#api/secret.ts'
 import type { CacheStatus, RemovedCache } from '#api/status/cache.ts'
 import type { RestoreFacts } from '#api/status/backup.ts'
@@ -15,8 +15,11 @@ import type { RolloutRequest } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Copy, Incoming } from '../store/copies/copies.ts'
 import type { Principal } from '../callers/principal.ts'
+import type { MachineCommands } from './machines/machine-commands.ts'
+import type { OverviewCommands } from './overview/overview-commands.ts'
 import type { Rollback } from './rollback.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
+import type { TokenCommands } from './tokens/token-commands.ts'
 
 type Target = { app: string; owner: string | null }
 
@@ -82,6 +85,8 @@ export type Commands = {
   status(caller: Principal): Promise<GatewayStatus>
   /** Tries what only the machine and Fly can settle, and makes the files of a support bundle. */
   doctor(caller: Principal, request: DoctorRequest): Promise<DoctorAnswer>
+  machines: MachineCommands
+  overview: OverviewCommands
   drift(caller: Principal, app: string): Promise<DriftReport>
   /** `foreign`: also an app that the gateway did not create. */
   deleteApp(caller: Principal, app: string, foreign: boolean): Promise<void>
@@ -101,6 +106,8 @@ export type Commands = {
   /** Throws a Problem if the app has no secret of that name. */
   deleteSecret(caller: Principal, app: string, name: string): Promise<void>
 
+  tokens: TokenCommands
+
   /** Empties the gateway before it is replaced. While it drains, commands that make work refuse. */
   drain: {
     start(caller: Principal, limitMs: number): Promise<DrainFacts>
@@ -118,6 +125,8 @@ export type Commands = {
 
   rules: RuleCommands
 
+  /** Throws a Problem unless the caller may deploy to all these targets. */
+  assertMayRollOut(caller: Principal, targets: readonly RolloutTarget[]): Promise<void>
   createRollout(
     caller: Principal,
     rollout: NewRollout,

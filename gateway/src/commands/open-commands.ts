@@ -14,12 +14,14 @@ import type { Commands } from './commands.ts'
 import { findDeployment, findLog } from './deployments.ts'
 import type { Drain } from './drain.ts'
 import { driftOf } from './drift.ts'
+import { machineCommands } from './machines/machine-commands.ts'
+import { overviewCommands } from './overview/overview-commands.ts'
 import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
 import { gatewayStatus, type StatusDeps } from './status.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
-import type { Submissions } from './submissions.ts'
+import { assertLinkOpen, type Submissions } from './submissions.ts'
 
 export type CommandDeps = {
   store: DeploymentStore
@@ -30,6 +32,7 @@ export type CommandDeps = {
   plans: Pick<PlanCache, 'forget'>
   submissions: Submissions
   rollouts: Rollouts
+  tokens: Commands['tokens']
   drain: Drain
   copies: Copies
   rules: RuleCommands
@@ -49,11 +52,29 @@ const deadline = () => AbortSignal.timeout(callTimeoutMs)
 
 /** The commands, over the parts that do the work. */
 export function openCommands(deps: CommandDeps): Commands {
-  const { store, vault, fly, submissions, rollouts, runner, log, drain } = deps
-  const { releases } = store
-  const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
-    releaseView(await findRelease(releases, app, owner, number))
+  const { store, vault, drain, status } = deps
+  return {
+    ...deploymentCommands(deps),
+    ...appCommands(deps),
 
+    status: () => gatewayStatus(status),
+    doctor: (_caller, request) => deps.doctor(request),
+    cacheUsage: () => deps.cache.usage(),
+    overview: overviewCommands(store),
+    tokens: deps.tokens,
+    drain,
+    rules: deps.rules,
+    records: recordCommands(deps),
+
+    secrets: (_caller, app) => vault.list(app),
+    putSecret: (_caller, app, name, value) => vault.put(app, name, value),
+    deleteSecret: (_caller, app, name) => vault.remove(app, name),
+  }
+}
+
+/** Commands that make or change deployments and rollouts, or read their records. */
+function deploymentCommands({ store, submissions, rollouts, runner, drain }: CommandDeps) {
+  const { releases } = store
   return {
     submit: (caller, submission) => submissions.submit(caller, submission),
     deployExisting: drain.whileOpen((caller, source, target) =>
@@ -64,11 +85,33 @@ export function openCommands(deps: CommandDeps): Commands {
     ),
     retry: drain.whileOpen((caller, id, more) => submissions.retry(caller, id, more)),
     cancel: (_caller, id, request) => runner.cancel(id, request),
-    refuseBusyLane: (_caller, announced) => store.refuseBusyLane(announced),
+    async refuseBusyLane(caller, announced) {
+      await assertLinkOpen(caller, announced, store)
+      await store.refuseBusyLane(announced)
+    },
     deployment: (_caller, id) => findDeployment(store, id),
     logOf: (_caller, id) => findLog(store, id),
     deployments: (_caller, app, page) => store.list(app, page),
 
+    // The right itself is checked before each command runs.
+    assertMayRollOut: async () => {},
+    createRollout: drain.whileOpen((caller, rollout, build, request) =>
+      rollouts.create(caller, rollout, build, request),
+    ),
+    rollout: (_caller, id) => rollouts.find(id),
+    rollouts: (_caller, page) => rollouts.list(page),
+    cancelRollout: (_caller, id, request) => rollouts.cancel(id, request),
+  } satisfies Partial<Commands>
+}
+
+/** Commands about an app: its releases, its machines, its settings and its cache. */
+function appCommands(deps: CommandDeps) {
+  const { store, vault, fly, log } = deps
+  const { releases } = store
+  const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
+    releaseView(await findRelease(releases, app, owner, number))
+
+  return {
     async releases(_caller, { app, owner }, page) {
       const found = await releases.list(app, owner, page)
       return { releases: found.releases.map(releaseView), next: found.next }
@@ -77,30 +120,13 @@ export function openCommands(deps: CommandDeps): Commands {
     releaseDiff: async (_caller, target, from, to) =>
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
-    status: () => gatewayStatus(deps.status),
-    doctor: (_caller, request) => deps.doctor(request),
+    machines: machineCommands({ fly, store }),
     drift: (_caller, app) => driftOf(app, { fly, store, log }, deadline()),
     deleteApp: (_caller, app, foreign) => deleteAppAndCache(app, foreign, deps, deadline()),
-    cacheUsage: () => deps.cache.usage(),
     removeCache: (_caller, app) => removeCacheOf(app, deps, deadline()),
     settings: (_caller, app) => appSettings(app, { store, vault, fly }, deadline()),
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),
-
-    drain,
-    rules: deps.rules,
-    records: recordCommands(deps),
-
-    secrets: (_caller, app) => vault.list(app),
-    putSecret: (_caller, app, name, value) => vault.put(app, name, value),
-    deleteSecret: (_caller, app, name) => vault.remove(app, name),
-
-    createRollout: drain.whileOpen((caller, rollout, build, request) =>
-      rollouts.create(caller, rollout, build, request),
-    ),
-    rollout: (_caller, id) => rollouts.find(id),
-    rollouts: (_caller, page) => rollouts.list(page),
-    cancelRollout: (_caller, id, request) => rollouts.cancel(id, request),
-  }
+  } satisfies Partial<Commands>
 }
 
 const recordCommands = ({ copies, drain }: CommandDeps): Commands['records'] => ({

@@ -3,6 +3,7 @@ import type { Deployment } from '#api/deployment.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { RolloutTarget } from '#api/rollout.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
+import { assertLinkFree } from '../deployments/callers/deploy-link.ts'
 import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import { fromImage, type ExistingImageDeps } from './existing-image.ts'
 import { retryOf } from './retry.ts'
@@ -10,7 +11,7 @@ import type { Vault } from '../secrets/vault.ts'
 import { findDeployment } from './deployments.ts'
 import type { Principal } from '../callers/principal.ts'
 
-type SubmissionsDeps = ExistingImageDeps & {
+export type SubmissionsDeps = ExistingImageDeps & {
   store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>
   vault: Vault
   /** Throws a Problem if the gateway accepts no builds now. */
@@ -39,11 +40,15 @@ export class Submissions {
   }
 
   async submit(
-    _caller: Principal,
+    caller: Principal,
     { secrets = new Map(), id = randomUUIDv7(), ...submission }: Submission,
   ): Promise<Deployment> {
     const { store, vault } = this.#deps
-    const deployment = await store.create({ id, ...submission, ...vault.sealFor(id, secrets) })
+    const { proof, link } = caller
+    proof?.assertHolds() // an upload, or a question to the registry, has taken time
+    const sealed = vault.sealFor(id, secrets)
+    const deployment = await store.create({ id, ...submission, ...sealed, link: link?.id ?? null })
+    link?.noteUse(deployment.id)
     crashPoint('record-made')
     return deployment
   }
@@ -55,6 +60,7 @@ export class Submissions {
     { app, options, ...key }: RolloutTarget & RequestKey,
   ): Promise<Deployment> {
     const made = await this.#deps.store.findByIdempotencyKey(app, key)
+    if (caller.link) assertLinkFree(caller.link.deployment, made?.id ?? null)
     if (made) return made
     const found = await this.look(source, { app, options })
     return this.submit(caller, { app, ...found, ...key })
@@ -80,4 +86,16 @@ export class Submissions {
     const submission = await retryOf(previous, reuseImage, this.#deps)
     return this.submit(caller, { ...submission, ...key })
   }
+}
+
+/** Throws `token-used` for a deploy link that made another deployment, before its source arrives. */
+export async function assertLinkOpen(
+  { link }: Principal,
+  { app, idempotencyKey }: Pick<NewDeployment, 'app' | 'idempotencyKey'>,
+  store: Pick<DeploymentStore, 'list'>,
+): Promise<void> {
+  if (!link) return
+  const page = { limit: 1, before: null, key: idempotencyKey ?? null }
+  const made = idempotencyKey ? (await store.list(app, page)).deployments[0] : undefined
+  assertLinkFree(link.deployment, made?.id ?? null)
 }

@@ -12,6 +12,9 @@ import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { CacheStore } from './app/cache-store.ts'
 import type { RuleStore } from './callers/rule-store.ts'
+import type { TokenStore } from './callers/token-store.ts'
+import type { OverviewStore } from './overview/overview-store.ts'
+import type { Life } from './gateway-died.ts'
 import type { QueueLimits } from './queue.ts'
 import type { NewRelease, PageRequest, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'
@@ -44,11 +47,13 @@ export type NewDeployment = {
   resolved?: boolean
   /** The client's key for this request. For 24 h the same key returns the same deployment. */
   idempotencyKey?: string | null
+  /** The id of the deploy link that this deployment uses up. */
+  link?: string | null
 }
 
 /** What a move or a step may write in addition to the state. */
 export type DeploymentPatch = Partial<
-  Pick<Deployment, 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem'>
+  Pick<Deployment, 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'buildUsage'>
 > & {
   /** The deploy engine's progress (previous configs, intents). Kept until the end, never shown. */
   rollout?: unknown
@@ -85,14 +90,6 @@ export type Claim = {
   suspect: boolean
 }
 
-/** One run of the gateway, from start to end. */
-export type Life = {
-  /** The kernel's id of this boot of the machine. */
-  boot: string
-  /** A deployment ends after the gateway has died this often while only that deployment ran. */
-  maxDeaths: number
-}
-
 /**
  * Stores deployments and their logs. A lane is an app and an owner (`options.owner`; null: the app
  * itself). Deployments of a lane run one after another, in order of creation. Lanes run side by
@@ -108,13 +105,15 @@ export interface DeploymentStore {
   readonly releases: ReleaseStore
   readonly rollouts: RolloutStore
   readonly caches: CacheStore
+  readonly tokens: TokenStore
+  readonly overview: OverviewStore
   readonly status: StatusStore
   readonly rules: RuleStore
   /**
    * Writes the record and its first event (`pending`), with the app's settings as defaults of the
-   * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy` or
-   * `queue-full` without writing. A known idempotency key returns the deployment that it created,
-   * or throws `idempotency-mismatch` if that request differed.
+   * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy`,
+   * `queue-full` or `token-used` without writing. A known idempotency key returns the deployment
+   * that it created, or throws `idempotency-mismatch` if that request differed.
    */
   create(fresh: NewDeployment): Promise<Deployment>
   /**

@@ -8,6 +8,7 @@ import {
 } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
+import type { Life } from '../deployments/gateway-died.ts'
 import { crossesFence, mayAdvance } from '../deployments/lanes.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
 import type { PageRequest } from '../deployments/release-store.ts'
@@ -18,7 +19,6 @@ import type {
   DeploymentPatch,
   DeploymentStore,
   KeepSources,
-  Life,
   NewDeployment,
 } from '../deployments/store.ts'
 import { claimNext } from './claims.ts'
@@ -30,6 +30,7 @@ import { memberOf, type Row, toDeployment, toFound } from './record.ts'
 import { endLife, recoverLeft, startLife } from './recovery.ts'
 import type { Holder } from './rows/deployment-rows.ts'
 import { findByKey, pageOfKey } from './rows/request-keys.ts'
+import { openOverviewStore } from './overview/open-overview-store.ts'
 import { openStatusStore } from './rows/open-status-store.ts'
 import type { StoreSettings, StoreTools } from './store-tools.ts'
 import { openTables, type Tables } from './tables.ts'
@@ -59,8 +60,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly releases
   readonly rollouts
   readonly caches
+  readonly tokens
   readonly status
   readonly rules
+  readonly overview
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
     this.#db = db
@@ -71,8 +74,10 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.releases = this.#tables.releases
     this.rollouts = this.#tables.rollouts
     this.caches = this.#tables.caches
+    this.tokens = this.#tables.tokens
     this.status = openStatusStore(this.#tables)
     this.rules = this.#tables.rules
+    this.overview = openOverviewStore(this.#tables.deployments)
   }
 
   get #rows() {

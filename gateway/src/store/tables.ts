@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { RuleRows } from './callers/rule-rows.ts'
+import { TokenRows } from './callers/token-rows.ts'
 import { Notices } from './notices.ts'
 import { AppRows } from './rows/app-rows.ts'
 import { CacheRows } from './rows/cache-rows.ts'
@@ -48,5 +49,6 @@ export function openTables(db: DatabaseSync, tools: StoreTools) {
     sources,
     rules: new RuleRows(db, tools),
     caches: new CacheRows(db, tools),
+    tokens: new TokenRows(db, tools),
   }
 }

@@ -83,10 +83,10 @@ test('a refused job says which rule an administrator adds', async () => {
   const identity = jobIdentity(github.env, aud)!
   const refused = identity.explain(new Problem('unauthorized', 'Send a token.'))
   expect(refused).toMatchObject({ code: 'unauthorized' })
-  expect(refused.message).toContain(`tarmac rule add --github acme/shop --apps APP --aud ${aud}`)
+  expect(refused.message).toContain(`tarmac rule add --github acme/shop --app APP --aud ${aud}`)
   const unmatched = identity.explain(new Problem('oidc-no-rule', 'It says: ref "refs/heads/x".'))
   expect(unmatched.message).toBe(
-    'It says: ref "refs/heads/x".\nFor this job of GitHub Actions: tarmac rule add --github acme/shop --apps APP',
+    'It says: ref "refs/heads/x".\nFor this job of GitHub Actions: tarmac rule add --github acme/shop --app APP',
   )
   const other = new Problem('app-not-found', 'There is no app.')
   expect(identity.explain(other)).toBe(other)
@@ -106,7 +106,7 @@ test('a job of GitLab uses the variable of its id_tokens, and says how to get it
   const identity = jobIdentity({ ...env, TARMAC_ID_TOKEN: 'a.b.c' }, aud)!
   expect(await identity.token()).toBe('a.b.c')
   expect(identity.explain(new Problem('unauthorized', '')).message).toContain(
-    'tarmac rule add --gitlab acme/shop --issuer https://git.acme.com --apps APP',
+    'tarmac rule add --gitlab acme/shop --issuer https://git.acme.com --app APP',
   )
 })
 
@@ -135,5 +135,5 @@ test('a machine of Fly asks its own socket; elsewhere there is no identity', asy
 test('the audience is the address of the gateway, unless TARMAC_AUDIENCE names one', () => {
   const gateway = new URL('http://tarmac.flycast/')
   expect(audOf(gateway, {})).toBe('http://tarmac.flycast')
-  expect(audOf(gateway, { TARMAC_AUDIENCE: 'tarmac' })).toBe('tarmac')
+  expect(audOf(gateway, { ['TARMAC_AUDIENCE']: 'tarmac' })).toBe('tarmac')
 })

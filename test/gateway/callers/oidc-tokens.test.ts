@@ -52,6 +52,7 @@ test('a token of a named issuer becomes a principal with the rights of its rule'
     owners: ['alice'],
     teams: ['acme'],
     address: '10.0.0.9',
+    proof: expect.anything(),
   })
   expect(issuer.asked).toEqual(['/.well-known/openid-configuration', '/.well-known/jwks'])
 })

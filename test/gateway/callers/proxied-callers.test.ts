@@ -78,6 +78,7 @@ test('a person whom tailscale serve names gets the rights of the first rule', as
     owners: null,
     teams: null,
     address: '100.64.0.7',
+    proof: expect.anything(),
   })
   expect(await ask('::ffff:127.0.0.1', login('bob@acme.com'))).toMatchObject({
     name: 'tailscale-user:bob@acme.com',

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { type NewRule, readRule } from '../../../api/callers/rule.ts'
 import { githubIssuer } from '../../../api/callers/issuers.ts'
 import { operator } from '../../../gateway/src/callers/principal.ts'
-import { Rules } from '../../../gateway/src/callers/rules.ts'
+import { rightsOf, Rules } from '../../../gateway/src/callers/rules.ts'
 import { readConfig } from '../../../gateway/src/config.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 
@@ -39,7 +39,11 @@ test('rules are kept, in their order, behind those of the settings', async () =>
       await expect(rules.add(operator, readRule({ ...rule, name }))).rejects.toMatchObject({
         code: 'rule-exists',
       })
+    const { proof } = rightsOf(rules.all().find(({ name }) => name === 'a')!)
+    proof.assertHolds()
     await rules.remove(operator, 'a')
+    expect(proof.ended().aborted).toBe(true)
+    expect(() => proof.assertHolds()).toThrow('was removed meanwhile')
     expect(rules.all()).toHaveLength(2)
     await expect(rules.remove(operator, 'a')).rejects.toMatchObject({ code: 'rule-not-found' })
     await expect(rules.remove(operator, 'fixed')).rejects.toMatchObject({ code: 'rule-fixed' })

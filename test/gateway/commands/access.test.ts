@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { Problem } from '../../../api/problem.ts'
 import { allows, Scope } from '../../../api/callers/scope.ts'
 import { operator, type Principal, sees } from '../../../gateway/src/callers/principal.ts'
 import { type Gate, guarded } from '../../../gateway/src/commands/access/guarded.ts'
@@ -30,6 +31,18 @@ const rows: Record<string, { args: unknown[]; scopes: Scope[]; wide?: true; filt
   },
   status: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], wide: true },
   doctor: { args: [{}], scopes: ['admin'], wide: true },
+  'machines.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'machines.change': { args: ['shop', 'm1', 'stop'], scopes: ['deploy', 'admin'] },
+  'overview.deployments': {
+    args: [{}, {}],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+    filtered: true,
+  },
+  'overview.apps': {
+    args: [{}, {}],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+    filtered: true,
+  },
   drift: { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   deleteApp: { args: ['shop', false], scopes: ['admin'] },
   cacheUsage: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
@@ -39,6 +52,12 @@ const rows: Record<string, { args: unknown[]; scopes: Scope[]; wide?: true; filt
   secrets: { args: ['shop'], scopes: ['secrets', 'admin'] },
   putSecret: { args: ['shop', 'KEY'], scopes: ['secrets', 'admin'] },
   deleteSecret: { args: ['shop', 'KEY'], scopes: ['secrets', 'admin'] },
+  'tokens.create': { args: [{}], scopes: ['admin'], filtered: true },
+  'tokens.createLink': { args: [{ app: 'shop', owner: null }, {}], scopes: ['deploy', 'admin'] },
+  'tokens.find': { args: ['ci'], scopes: ['admin'], filtered: true },
+  'tokens.list': { args: [{}], scopes: ['admin'], filtered: true },
+  'tokens.revoke': { args: ['ci'], scopes: ['admin'], filtered: true },
+  'tokens.rotate': { args: ['ci', {}], scopes: ['admin'], filtered: true },
   'drain.start': { args: [1], scopes: ['admin'], wide: true },
   'drain.status': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], wide: true },
   'drain.end': { args: [], scopes: ['admin'], wide: true },
@@ -48,13 +67,14 @@ const rows: Record<string, { args: unknown[]; scopes: Scope[]; wide?: true; filt
   'rules.list': { args: [], scopes: ['admin'], wide: true },
   'rules.add': { args: [{}], scopes: ['admin'], wide: true },
   'rules.remove': { args: ['ci'], scopes: ['admin'], wide: true },
+  assertMayRollOut: { args: [[app]], scopes: ['deploy', 'admin'] },
   createRollout: { args: [{ source: null, targets: [app] }, null], scopes: ['deploy', 'admin'] },
   rollout: { args: ['of-shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   rollouts: { args: [{}], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   cancelRollout: { args: ['of-shop'], scopes: ['deploy', 'admin'] },
 }
 
-const done = { deployments: [], apps: [], rollouts: [], next: null }
+const done = Object.assign([], { deployments: [], apps: [], rollouts: [], next: null })
 const gate: Gate = {
   find: {
     deployment: async (id) => (id === 'of-shop' ? { app: 'shop', owner: null } : null),
@@ -128,8 +148,41 @@ test.each(names)('%s is closed to callers of other apps, teams and owners', asyn
     )
   const ofOwner = await answer(name, { scopes, owners: ['alice'] })
   expect(ofOwner).toMatch(
-    filtered || name === 'deployments' ? 'ran' : wide ? 'forbidden' : /-not-found$/,
+    filtered || ['deployments', 'machines.list'].includes(name)
+      ? 'ran'
+      : wide
+        ? 'forbidden'
+        : /-not-found$/,
   )
+})
+
+test.each(names)(
+  '%s: a deploy link may only make its deployment and read that one',
+  async (name) => {
+    const caller = (deployment: string | null): Partial<Principal> => ({
+      scopes: ['deploy'],
+      apps: ['shop'],
+      link: { id: 'l1', deployment, noteUse: () => {} },
+    })
+    const makes = ['submit', 'deployExisting', 'refuseBusyLane'].includes(name)
+    const reads = ['deployment', 'logOf'].includes(name)
+    expect(await answer(name, caller('of-shop'))).toBe(makes || reads ? 'ran' : 'forbidden')
+    const other = reads ? 'deployment-not-found' : makes ? 'ran' : 'forbidden'
+    expect([await answer(name, caller(null)), await answer(name, caller('d9'))]).toEqual([
+      other,
+      other,
+    ])
+  },
+)
+
+test.each(names)('%s is closed once the proof of the caller holds no longer', async (name) => {
+  const proof = {
+    ended: () => AbortSignal.abort(),
+    assertHolds: () => {
+      throw new Problem('token-revoked', 'It was revoked.')
+    },
+  }
+  expect(await answer(name, { proof })).toBe('token-revoked')
 })
 
 test('what a caller may not see has the answer of what does not exist', async () => {

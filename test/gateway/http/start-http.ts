@@ -11,11 +11,11 @@ import { listen } from '../../../gateway/src/http/listen.ts'
 import { guarded } from '../../../gateway/src/commands/access/guarded.ts'
 import { openGate } from '../../../gateway/src/commands/access/open-gate.ts'
 import type { Commands } from '../../../gateway/src/commands/commands.ts'
+import { Submissions, type SubmissionsDeps } from '../../../gateway/src/commands/submissions.ts'
 import { Drain } from '../../../gateway/src/commands/drain.ts'
 import { type CommandDeps, openCommands } from '../../../gateway/src/commands/open-commands.ts'
-import { operatorTokens } from '../../../gateway/src/callers/authenticate.ts'
+import { openCallers } from '../../../gateway/src/callers/open-callers.ts'
 import { operator } from '../../../gateway/src/callers/principal.ts'
-import { Rules } from '../../../gateway/src/callers/rules.ts'
 import { Awake } from '../../../gateway/src/awake/awake.ts'
 import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
 import { openLog } from '../../../gateway/src/log.ts'
@@ -24,6 +24,13 @@ import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 
 export const token = 'a-token-for-the-tests'
 export const authorization = { Authorization: `Bearer ${token}` }
+
+/** The callers of a gateway with these tokens in its settings, and no other caller there. */
+export const openTestCallers = (tokens: string[], store: ReturnType<typeof openSqliteStore>) =>
+  openCallers(
+    { oidcRules: [], trustedProxies: [], deployer: { org: 'acme' }, secrets: { tokens } },
+    { store, fly: { orgMachines: async () => [] }, log: openLog('silent') },
+  )
 
 /**
  * The real HTTP server over the real store, on a free port. It counts and hashes bytes instead of
@@ -41,19 +48,19 @@ export async function startHttp(
   const logged: string[] = []
   const received: { sizeBytes: number; contentDigest?: string }[] = []
   const runner = { running: () => 0, pause() {}, stopRunning() {}, resume: async () => {} }
+  const callers = await openTestCallers([token, 'another-token-of-tests'], store)
+  const submissions = new Submissions({ store, vault } as unknown as SubmissionsDeps)
   const drain = new Drain({ store, runner, log: openLog('silent') })
   const commands: Commands = {
     ...openCommands({
       store,
       vault,
       drain,
-      rules: await Rules.open(store.rules, []),
+      rules: callers.rules,
+      tokens: callers.tokens,
       fly: { app: async () => null },
     } as unknown as CommandDeps),
-    submit(_caller, { secrets, ...asked }) {
-      const id = randomUUID()
-      return store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
-    },
+    submit: (caller, submission) => submissions.submit(caller, submission),
     deployExisting: absent,
     rollback: absent,
     createRollout: absent,
@@ -90,7 +97,7 @@ export async function startHttp(
     appDefaults: { region: 'ams', builds: 4 },
     readiness: () =>
       Promise.resolve({ ready: true, parts: { buildkit: { ok: true, detail: 'answers' } } }),
-    authenticate: operatorTokens([token, 'another-token-of-tests']),
+    authenticate: callers.authenticate,
     log: openLog('info', { write: (line: string) => void logged.push(line) }),
     stopping: stop.signal,
     maxUploadBytes: 100 * 2 ** 20,
@@ -137,6 +144,7 @@ export async function startHttp(
     store,
     awake,
     vault,
+    submissions,
     logged,
     received,
     play,

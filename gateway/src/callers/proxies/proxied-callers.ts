@@ -103,5 +103,5 @@ const untrusted = (peer: string) =>
 const noRule = (who: string, flag: string) =>
   new Problem(
     'proxy-no-rule',
-    `${who}, and no rule of this gateway is for it. An administrator can add one: tarmac rule add ${flag} --apps APP.`,
+    `${who}, and no rule of this gateway is for it. An administrator can add one: tarmac rule add ${flag} --app APP.`,
   )

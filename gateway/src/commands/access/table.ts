@@ -14,6 +14,8 @@ const deploy = { scope: 'deploy', changes: true } as const
 const secrets = { scope: 'secrets', changes: false } as const
 const changeSecrets = { scope: 'secrets', changes: true } as const
 const administer = { scope: 'admin', changes: true } as const
+/** For commands that make the one deployment of a deploy link. */
+const makes = { ofLink: () => true }
 
 /** For commands whose first argument is an app's name. */
 const byApp = {
@@ -36,6 +38,11 @@ const byDeployment = {
   targets: async ([id]: [string, ...unknown[]], find: Lookups) => listOf(await find.deployment(id)),
   missing: ([id]: [string, ...unknown[]]) => noDeployment(id),
 }
+/** For commands that read a deployment: a deploy link reads the one that it made. */
+const reads = {
+  ...byDeployment,
+  ofLink: ([id]: [string, ...unknown[]], own: string | null) => id === own,
+}
 /** For commands whose first argument is the id of a rollout: the caller must see all its targets. */
 const byRollout = {
   targets: async ([id]: [string, ...unknown[]], find: Lookups) => (await find.rollout(id)) ?? [],
@@ -47,9 +54,10 @@ const byRollout = {
  * test/gateway/commands/access.test.ts holds each answer.
  */
 export const access: TableOf<Commands> = {
-  submit: { ...deploy, ...bySubmission },
+  submit: { ...deploy, ...bySubmission, ...makes },
   deployExisting: {
     ...deploy,
+    ...makes,
     targets: async ([source, { app, options }], find) => [
       { app, owner: options.owner },
       ...(await readsOf(source, app, find)),
@@ -59,9 +67,9 @@ export const access: TableOf<Commands> = {
   rollback: { ...deploy, ...bySubmission },
   retry: { ...deploy, ...byDeployment },
   cancel: { ...deploy, ...byDeployment },
-  refuseBusyLane: { ...deploy, changes: false, ...bySubmission },
-  deployment: { ...read, ...byDeployment },
-  logOf: { ...read, ...byDeployment },
+  refuseBusyLane: { ...deploy, changes: false, ...bySubmission, ...makes },
+  deployment: { ...read, ...reads },
+  logOf: { ...read, ...reads },
   deployments: {
     ...read,
     targets: ([app]) => [{ app }],
@@ -75,6 +83,29 @@ export const access: TableOf<Commands> = {
 
   status: read,
   doctor: administer,
+  machines: {
+    list: {
+      ...read,
+      targets: ([app]) => [{ app }],
+      missing: ([app]) => noApp(app),
+      shown: (machines, isSeen, _find, [app]) =>
+        machines.filter(({ owner }) => isSeen({ app, owner })),
+    },
+    change: { ...deploy, ...byApp },
+  },
+  overview: {
+    deployments: {
+      ...read,
+      shown: ({ deployments, next }, isSeen) => ({ deployments: deployments.filter(isSeen), next }),
+    },
+    apps: {
+      ...read,
+      shown: ({ apps, next }, isSeen) => ({
+        apps: apps.filter(({ app, deployment: { owner } }) => isSeen({ app, owner })),
+        next,
+      }),
+    },
+  },
   drift: { ...read, ...byApp },
   deleteApp: { ...administer, ...byApp },
   cacheUsage: {
@@ -92,6 +123,16 @@ export const access: TableOf<Commands> = {
   putSecret: { ...changeSecrets, ...byApp },
   deleteSecret: { ...changeSecrets, ...byApp },
 
+  // What a caller may make and see of tokens depends on its own limits: see `Tokens`.
+  tokens: {
+    create: { ...administer, targets: () => [] },
+    createLink: { ...deploy, ...byTarget },
+    find: { ...administer, changes: false, targets: () => [] },
+    list: { ...administer, changes: false, targets: () => [] },
+    revoke: { ...administer, targets: () => [] },
+    rotate: { ...administer, targets: () => [] },
+  },
+
   drain: { start: administer, status: read, end: administer },
   records: {
     backup: administer,
@@ -101,6 +142,12 @@ export const access: TableOf<Commands> = {
 
   rules: { list: { ...administer, changes: false }, add: administer, remove: administer },
 
+  assertMayRollOut: {
+    ...deploy,
+    changes: false,
+    targets: ([targets]) => targets.map(({ app, options: { owner } }) => ({ app, owner })),
+    missing: ([targets]) => noApp(targets.map(({ app }) => app).join(', ')),
+  },
   createRollout: {
     ...deploy,
     targets: async ([{ source, targets }, build], find) => [

@@ -1,7 +1,4 @@
 import { expect, test } from 'vitest'
-import { openCallers } from '../../../../gateway/src/callers/open-callers.ts'
-import { openLog } from '../../../../gateway/src/log.ts'
-import { openSqliteStore } from '../../../../gateway/src/store/sqlite.ts'
 import { startIssuer } from '../../../../lab/issuer.ts'
 import { authorization, startHttp, token } from '../start-http.ts'
 
@@ -9,16 +6,7 @@ import { authorization, startHttp, token } from '../start-http.ts'
 async function startGateway() {
   await using opening = new AsyncDisposableStack()
   const issuer = opening.use(await startIssuer())
-  const store = opening.use(openSqliteStore(':memory:'))
-  const settings = {
-    oidcRules: [],
-    trustedProxies: [],
-    deployer: { org: 'acme' },
-    secrets: { tokens: [token] },
-  }
-  const fly = { orgMachines: async () => [] }
-  const callers = await openCallers(settings, { store, fly, log: openLog('silent') })
-  const http = opening.use(await startHttp({ store, ...callers }))
+  const http = opening.use(await startHttp())
   const open = opening.move()
   const ask = async (path: string, bearer = token, init: RequestInit = {}) => {
     const headers = { ...authorization, Authorization: `Bearer ${bearer}` }
