@@ -26,6 +26,7 @@ const DeploymentRecord = Deployment.pick({
   owner: z.string().nullable().default(null),
   crashes: z.array(Crash).optional(),
   cost: DeploymentCost.nullable().optional(),
+  warnings: z.array(z.string()).optional(),
 })
 export type DeploymentRecord = z.infer<typeof DeploymentRecord>
 

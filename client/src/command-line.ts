@@ -12,6 +12,7 @@ import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
 import { readTokenArgs, type TokenCommand } from './token/read-token.ts'
+import { readRuntime, type RuntimeCommand } from './runtime/read-runtime.ts'
 import { type DownCommand, readUp, type UpCommand, type UpgradeCommand } from './up/read-up.ts'
 import { knownGateway } from './up/known-gateway.ts'
 
@@ -42,6 +43,7 @@ export type Command =
   | RollbackCommand
   | (Connection & { name: 'rule'; request: RuleRequest })
   | TokenCommand
+  | RuntimeCommand
   | UpkeepCommand
   | UpCommand
   | DownCommand
@@ -98,6 +100,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   const request =
     name === 'rule' ? readRuleArgs(args, values, audOf(connection.gateway, env)) : null
   if (request) return { name: 'rule', request, ...connection }
+  const runtime = readRuntime(name, args, values)
+  if (runtime) return { ...runtime, ...connection }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
   throw misused(name)
@@ -118,6 +122,8 @@ const usages: Record<string, string> = {
   cache: '[rm APP]',
   rule: ruleUsage,
   token: 'create|list|revoke|rotate [NAME]',
+  secrets: 'set|unset|list|deploy APP [NAME…]',
+  env: 'set|unset|list APP [NAME…]',
   machines: '[start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',

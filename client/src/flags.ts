@@ -4,6 +4,7 @@ import { builderFlags } from './builder/flags.ts'
 import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
 import { ruleFlags } from './rule/flags.ts'
+import { runtimeFlags } from './runtime/flags.ts'
 import { overviewFlags } from './overview/flags.ts'
 import { upFlags } from './up/flags.ts'
 import { tokenFlags } from './token/flags.ts'
@@ -38,6 +39,7 @@ export const flags = {
   'new-volumes': { type: 'boolean', default: false },
   network: { type: 'string' },
   'force-over': { type: 'string' },
+  ...runtimeFlags,
   ...overviewFlags,
   ...builderFlags,
   ...upkeepFlags,

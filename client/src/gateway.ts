@@ -27,6 +27,7 @@ const askMs = 600_000
 const silenceMs = 45_000 // three heartbeats
 const againMs = 1000
 
+type Method = 'GET' | 'DELETE' | 'PATCH' | 'POST'
 type NewDeployment = {
   app: string
   options: Partial<DeploymentOptions>
@@ -138,14 +139,11 @@ export class Gateway {
   }
 
   /** The JSON that the gateway answers. It may take long: a removal waits for the disk. */
-  async ask(
-    method: 'GET' | 'POST' | 'DELETE',
-    path: string,
-    signal: AbortSignal,
-  ): Promise<unknown> {
+  async ask(method: Method, path: string, signal: AbortSignal, body?: object): Promise<unknown> {
     const url = this.#url(path, new URLSearchParams())
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(askMs)])
-    return (await this.#fetch(url, { method, signal: deadline })).json()
+    const sent = body && { body: JSON.stringify(body) }
+    return (await this.#fetch(url, { method, signal: deadline, ...sent })).json()
   }
 
   /**
@@ -215,7 +213,7 @@ export class Gateway {
 
   async #fetch(
     url: URL,
-    init: { method?: string; headers?: Record<string, string>; signal: AbortSignal },
+    init: { method?: string; headers?: Record<string, string>; body?: string; signal: AbortSignal },
   ): Promise<Response> {
     const response = await fetch(url, {
       ...init,

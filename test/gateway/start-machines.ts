@@ -178,6 +178,7 @@ export async function startMachines({
     return { ...record, log: events }
   }
   return {
+    url: server.url,
     store,
     source,
     fly: fake,

@@ -4,6 +4,7 @@ import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { DriftReport, Release, ReleaseDiff } from '#api/release.ts'
+import type { BuildSecretsAnswer } from '#api/runtime/secrets.ts'
 import type { NewRollout, Rollout, RolloutPage, RolloutTarget } from '#api/rollout.ts'
 import type { SecretFacts } from '#api/secret.ts'
 import type { CacheStatus, RemovedCache } from '#api/status/cache.ts'
@@ -20,6 +21,7 @@ import type { OverviewCommands } from './overview/overview-commands.ts'
 import type { Rollback } from './rollback.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import type { TokenCommands } from './tokens/token-commands.ts'
+import type { RuntimeCommands } from './runtime/runtime-commands.ts'
 
 type Target = { app: string; owner: string | null }
 
@@ -107,6 +109,15 @@ export type Commands = {
   deleteSecret(caller: Principal, app: string, name: string): Promise<void>
 
   tokens: TokenCommands
+  /** Several build secrets at once: all of the change, or none of it. */
+  changeBuildSecrets(
+    caller: Principal,
+    app: string,
+    values: ReadonlyMap<string, string | null>,
+  ): Promise<BuildSecretsAnswer>
+
+  /** Secrets and variables of the app's machines. */
+  runtime: RuntimeCommands
 
   /** Empties the gateway before it is replaced. While it drains, commands that make work refuse. */
   drain: {

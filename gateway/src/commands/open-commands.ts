@@ -21,11 +21,12 @@ import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
 import { gatewayStatus, type StatusDeps } from './status.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
+import { openRuntime } from './runtime/open-runtime.ts'
 import { assertLinkOpen, type Submissions } from './submissions.ts'
 
 export type CommandDeps = {
   store: DeploymentStore
-  vault: Pick<Vault, 'list' | 'put' | 'remove'>
+  vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove'>
   fly: MachinesApi
   deployer: Deployer
   cache: Pick<BuildCache, 'usage' | 'remove'>
@@ -69,6 +70,8 @@ export function openCommands(deps: CommandDeps): Commands {
     secrets: (_caller, app) => vault.list(app),
     putSecret: (_caller, app, name, value) => vault.put(app, name, value),
     deleteSecret: (_caller, app, name) => vault.remove(app, name),
+    changeBuildSecrets: (_caller, app, values) => vault.change(app, values),
+    runtime: openRuntime(deps),
   }
 }
 

@@ -25,6 +25,9 @@ type RequestKey = Pick<NewDeployment, 'requestBody' | 'idempotencyKey' | 'rollba
   id?: string
 }
 
+/** Variables of a release that its new deployment leaves out. */
+type WithoutEnv = { withoutEnv?: string[] }
+
 /** Limit for calls to the registry while an HTTP caller waits. */
 const registryTimeoutMs = 60_000
 
@@ -57,17 +60,17 @@ export class Submissions {
   async deployExisting(
     caller: Principal,
     source: ImageSource,
-    { app, options, ...key }: RolloutTarget & RequestKey,
+    { app, options, withoutEnv, ...key }: RolloutTarget & RequestKey & WithoutEnv,
   ): Promise<Deployment> {
     const made = await this.#deps.store.findByIdempotencyKey(app, key)
     if (caller.link) assertLinkFree(caller.link.deployment, made?.id ?? null)
     if (made) return made
-    const found = await this.look(source, { app, options })
+    const found = await this.look(source, { app, options, ...(withoutEnv && { withoutEnv }) })
     return this.submit(caller, { app, ...found, ...key })
   }
 
   /** Resolves such a source. Throws a Problem if it cannot be deployed. */
-  look(source: ImageSource, target: RolloutTarget): ReturnType<typeof fromImage> {
+  look(source: ImageSource, target: RolloutTarget & WithoutEnv): ReturnType<typeof fromImage> {
     return fromImage(target, source, this.#deps, AbortSignal.timeout(registryTimeoutMs))
   }
 

@@ -18,6 +18,7 @@ import type { Life } from './gateway-died.ts'
 import type { QueueLimits } from './queue.ts'
 import type { NewRelease, PageRequest, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'
+import type { RuntimeSecretStore } from './runtime/runtime-secret-store.ts'
 import type { SealedSecret } from './secret-store.ts'
 import type { StatusStore } from './status/status-store.ts'
 
@@ -53,7 +54,10 @@ export type NewDeployment = {
 
 /** What a move or a step may write in addition to the state. */
 export type DeploymentPatch = Partial<
-  Pick<Deployment, 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'buildUsage'>
+  Pick<
+    Deployment,
+    'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'warnings' | 'buildUsage'
+  >
 > & {
   /** The deploy engine's progress (previous configs, intents). Kept until the end, never shown. */
   rollout?: unknown
@@ -106,6 +110,7 @@ export interface DeploymentStore {
   readonly rollouts: RolloutStore
   readonly caches: CacheStore
   readonly tokens: TokenStore
+  readonly runtimeSecrets: RuntimeSecretStore
   readonly overview: OverviewStore
   readonly status: StatusStore
   readonly rules: RuleStore
@@ -178,9 +183,7 @@ export interface DeploymentStore {
   amend(claim: { id: string; epoch: number }, patch: DeploymentPatch): Promise<boolean>
   /** Appends to the log in this order, numbered without gaps. False: the epoch is outdated. */
   append(claim: { id: string; epoch: number }, events: NewEvent[]): Promise<boolean>
-  /**
-   * Extends a claim by `leaseMs`. False: the epoch is outdated, another runner has the deployment.
-   */
+  /** Extends a claim by `leaseMs`. False: the epoch is outdated, another runner has it. */
   renew(claim: { id: string; epoch: number }): Promise<boolean>
   /**
    * A gateway starts to work on these records. Deployments whose records cannot be read end with

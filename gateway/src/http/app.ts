@@ -32,6 +32,7 @@ import {
 } from './routes/releases.ts'
 import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from './routes/rollouts.ts'
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
+import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
 import { readStatus } from './routes/status.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
@@ -94,6 +95,7 @@ function appRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   app.get(routes.secrets, listSecrets(commands))
   app.put(routes.secret, putSecret(commands, server))
   app.delete(routes.secret, deleteSecret(commands))
+  addRuntimeRoutes(app, commands, server)
 }
 
 /** What an operator asks about the gateway as a whole. */

@@ -53,6 +53,7 @@ export type Body = Pick<
   | 'release'
   | 'crashes'
   | 'cost'
+  | 'warnings'
   | 'stateSince'
   | 'phases'
   | 'buildUsage'
@@ -72,6 +73,7 @@ const emptyBody = (): Omit<Body, 'options'> => ({
   release: null,
   crashes: [],
   cost: null,
+  warnings: [],
   stateSince: null,
   phases: {},
   buildUsage: null,

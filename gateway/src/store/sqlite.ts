@@ -32,12 +32,9 @@ import type { Holder } from './rows/deployment-rows.ts'
 import { findByKey, pageOfKey } from './rows/request-keys.ts'
 import { openOverviewStore } from './overview/open-overview-store.ts'
 import { openStatusStore } from './rows/open-status-store.ts'
-import type { StoreSettings, StoreTools } from './store-tools.ts'
+import { noLimits, type StoreSettings, type StoreTools } from './store-tools.ts'
 import { openTables, type Tables } from './tables.ts'
 import { transactionsOn } from './transactions.ts'
-
-/** The default, for tests that are not about limits. */
-const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: Infinity }
 
 /** The store in one SQLite file (or `:memory:`). */
 export function openSqliteStore(
@@ -61,6 +58,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly rollouts
   readonly caches
   readonly tokens
+  readonly runtimeSecrets
   readonly status
   readonly rules
   readonly overview
@@ -75,6 +73,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.rollouts = this.#tables.rollouts
     this.caches = this.#tables.caches
     this.tokens = this.#tables.tokens
+    this.runtimeSecrets = this.#tables.runtimeSecrets
     this.status = openStatusStore(this.#tables)
     this.rules = this.#tables.rules
     this.overview = openOverviewStore(this.#tables.deployments)
@@ -220,6 +219,12 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   async putSecret(owner: SecretOwner, secret: SealedSecret) {
     return this.#transaction(() => this.#tables.secrets.put(owner, secret, this.#rows.time()))
+  }
+
+  async changeSecrets(owner: SecretOwner, put: SealedSecret[], remove: string[]) {
+    return this.#transaction(() =>
+      this.#tables.secrets.change(owner, { put, remove }, this.#rows.time()),
+    )
   }
 
   async removeSecret(owner: SecretOwner, name: string) {

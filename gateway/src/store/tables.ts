@@ -15,6 +15,7 @@ import { RolloutRows } from './rows/rollout-rows.ts'
 import { SecretRows } from './rows/secret-rows.ts'
 import { SourceRows } from './rows/source-rows.ts'
 import { SuspectRows } from './rows/suspect-rows.ts'
+import { RuntimeSecretRows } from './runtime/runtime-secret-rows.ts'
 import type { StoreTools } from './store-tools.ts'
 
 export type Tables = ReturnType<typeof openTables>
@@ -50,5 +51,6 @@ export function openTables(db: DatabaseSync, tools: StoreTools) {
     rules: new RuleRows(db, tools),
     caches: new CacheRows(db, tools),
     tokens: new TokenRows(db, tools),
+    runtimeSecrets: new RuntimeSecretRows(db, tools),
   }
 }

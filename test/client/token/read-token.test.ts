@@ -13,8 +13,20 @@ test('tarmac token create reads its lists and leaves out what is not given', () 
   expect(requestOf('create', 'ci')).toEqual({ verb: 'create', body: { name: 'ci' } })
   expect(
     requestOf(
-      ...['create', 'ci', '--scope', 'read,deploy', '--scope', 'secrets', '--app', 'web, pr-*'],
-      ...['--owner', 'ada', '--team', 'acme', '--expires', '12h'],
+      'create',
+      'ci',
+      '--scope',
+      'read,deploy',
+      '--scope',
+      'secrets',
+      '--app',
+      'web, pr-*',
+      '--owner',
+      'ada',
+      '--team',
+      'acme',
+      '--expires',
+      '12h',
     ),
   ).toEqual({
     verb: 'create',

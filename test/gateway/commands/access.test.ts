@@ -50,6 +50,12 @@ const rows: Record<string, { args: unknown[]; scopes: Scope[]; wide?: true; filt
   settings: { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   changeSettings: { args: ['shop', {}], scopes: ['deploy', 'admin'] },
   secrets: { args: ['shop'], scopes: ['secrets', 'admin'] },
+  changeBuildSecrets: { args: ['shop', new Map()], scopes: ['secrets', 'admin'] },
+  'runtime.secrets': { args: ['shop'], scopes: ['secrets', 'admin'] },
+  'runtime.changeSecrets': { args: ['shop', { deploy: false }], scopes: ['secrets', 'admin'] },
+  'runtime.deploySecrets': { args: ['shop'], scopes: ['admin'] },
+  'runtime.env': { args: ['shop'], scopes: ['secrets', 'admin'] },
+  'runtime.changeEnv': { args: ['shop', { deploy: false }], scopes: ['secrets', 'admin'] },
   putSecret: { args: ['shop', 'KEY'], scopes: ['secrets', 'admin'] },
   deleteSecret: { args: ['shop', 'KEY'], scopes: ['secrets', 'admin'] },
   'tokens.create': { args: [{}], scopes: ['admin'], filtered: true },
@@ -183,6 +189,22 @@ test.each(names)('%s is closed once the proof of the caller holds no longer', as
     },
   }
   expect(await answer(name, { proof })).toBe('token-revoked')
+})
+
+test('a change that makes releases needs the right to deploy too', async () => {
+  const change = commands['runtime'] as Group
+  const run = (name: string, scopes: Scope[]) =>
+    (change[name] as (...args: unknown[]) => Promise<unknown>)({ ...operator, scopes }, 'shop', {
+      deploy: true,
+    }).then(
+      () => 'ran',
+      (error: { code: string }) => error.code,
+    )
+  for (const name of ['changeSecrets', 'changeEnv', 'deploySecrets']) {
+    expect(await run(name, ['secrets'])).toBe('forbidden')
+    expect(await run(name, ['deploy'])).toBe('forbidden')
+    expect(await run(name, ['secrets', 'deploy'])).toBe('ran')
+  }
 })
 
 test('what a caller may not see has the answer of what does not exist', async () => {

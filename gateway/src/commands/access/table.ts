@@ -119,6 +119,7 @@ export const access: TableOf<Commands> = {
   settings: { ...read, ...byApp },
   changeSettings: { ...deploy, ...byApp },
 
+  changeBuildSecrets: { ...changeSecrets, ...byApp },
   secrets: { ...secrets, ...byApp },
   putSecret: { ...changeSecrets, ...byApp },
   deleteSecret: { ...changeSecrets, ...byApp },
@@ -131,6 +132,21 @@ export const access: TableOf<Commands> = {
     list: { ...administer, changes: false, targets: () => [] },
     revoke: { ...administer, targets: () => [] },
     rotate: { ...administer, targets: () => [] },
+  },
+  runtime: {
+    secrets: { ...secrets, ...byApp },
+    changeSecrets: {
+      ...changeSecrets,
+      ...byApp,
+      targets: ([app, change]) => withDeploy(app, change),
+    },
+    deploySecrets: {
+      ...changeSecrets,
+      ...byApp,
+      targets: ([app]) => withDeploy(app, { deploy: true }),
+    },
+    env: { ...secrets, ...byApp },
+    changeEnv: { ...changeSecrets, ...byApp, targets: ([app, change]) => withDeploy(app, change) },
   },
 
   drain: { start: administer, status: read, end: administer },
@@ -180,5 +196,11 @@ async function readsOf(source: ImageSource, app: string, find: Lookups): Promise
         : null
   return found && found.app !== app ? [{ ...found, scope: 'read' }] : []
 }
+
+/** A change that also makes releases needs the right to deploy. */
+const withDeploy = (app: string, { deploy }: { deploy: boolean }): Reached[] => [
+  { app, owner: null },
+  ...(deploy ? [{ app, owner: null, scope: 'deploy' as const }] : []),
+]
 
 const listOf = <T>(value: T | null): T[] => (value === null ? [] : [value])
