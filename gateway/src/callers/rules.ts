@@ -57,7 +57,7 @@ export class Rules {
     }
     if (!(await this.#store.remove(name)))
       throw new Problem('rule-not-found', `There is no rule ${name.slice(0, 100)}.`)
-    const [removed] = this.#stored.filter((rule) => rule.name === name)
+    const removed = this.#stored.find((rule) => rule.name === name)
     this.#stored = this.#stored.filter((rule) => rule !== removed)
     if (removed) ends.get(removed)?.abort()
   }
