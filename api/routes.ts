@@ -27,6 +27,8 @@ export const routes = {
   log: '/v1/deployments/:id/log',
   cancel: '/v1/deployments/:id/cancel',
   retry: '/v1/deployments/:id/retry',
+  rules: '/v1/rules',
+  rule: '/v1/rules/:name',
   tokens: '/v1/tokens',
   token: '/v1/tokens/:token',
   rotateToken: '/v1/tokens/:token/rotate',

@@ -34,6 +34,8 @@ export const Volumes = z.array(Volume).nullable()
 export const OrgMachine = z.object({
   id: z.string(),
   app_name: z.string(),
+  name: z.string().nullish(),
+  private_ip: z.string().nullish(),
   state: z.string(),
   region: z.string().nullish(),
   updated_at: z.string().nullish(),

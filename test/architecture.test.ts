@@ -40,6 +40,7 @@ const keepers: Record<string, string[]> = {
   'smol-toml': ['buildkit', 'flytoml'],
   yaml: ['flytoml'],
   undici: ['registry'],
+  jose: ['callers'],
   'node:sqlite': ['store'],
   'node:child_process': ['host'],
   pino: ['log'],

@@ -62,6 +62,14 @@ export function readProblem(url: URL, status: number, answer: string): Problem {
   return strangeAnswer(url, `status ${status}`, answer)
 }
 
+/** The refusal of a token, or of a request without one, for a user of the client. */
+export function tokenRefused(url: URL, hasToken: boolean): Problem {
+  const detail = hasToken
+    ? `The gateway at ${url.origin} does not accept this token. Set TARMAC_TOKEN (or --token) to a token that works there: one of its setting TARMAC_TOKENS, or one made by tarmac token create.`
+    : `The gateway at ${url.origin} needs a token. Set TARMAC_TOKEN, or give --token TOKEN.`
+  return new Problem('unauthorized', detail)
+}
+
 /** The problem of a connection that failed. */
 export function unreachable(url: URL, error: unknown): Problem {
   const cause = error instanceof Error ? error.cause : undefined
@@ -111,4 +119,18 @@ export function readAnswer<T>(
     'internal',
     'The answer could not be read. Is it a gateway, and of the version of this client?',
   )
+}
+
+/** Yields whole lines that are not empty. Calls `onChunk` for each chunk. */
+export async function* linesOf(
+  chunks: AsyncIterable<string>,
+  onChunk: () => void,
+): AsyncGenerator<string, void> {
+  let rest = ''
+  for await (const chunk of chunks) {
+    onChunk()
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop()!
+    yield* lines.filter((line) => line !== '')
+  }
 }

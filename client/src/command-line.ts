@@ -5,9 +5,11 @@ import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
+import { audOf } from './identity/job-identity.ts'
 import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
+import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
 import { readTokenArgs, type TokenCommand } from './token/read-token.ts'
 import { readRuntime, type RuntimeCommand } from './runtime/read-runtime.ts'
@@ -39,6 +41,7 @@ export type Command =
   | CancelCommand
   | RetryCommand
   | RollbackCommand
+  | (Connection & { name: 'rule'; request: RuleRequest })
   | TokenCommand
   | RuntimeCommand
   | UpkeepCommand
@@ -66,9 +69,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (isOnFly && args.length === 0) return readUp(name, values, env)
   if (isOnFly) throw misused(name)
 
-  // The apps of a token, and not the builder's.
-  const { app: _apps, ...others } = values
-  const connection = readConnection(name === 'token' ? others : values, env)
+  const connection = readConnection(name, values, env)
   const { only, step } = values
   if (only && step) throw wrongUse('Give --only or --step, not both.')
   if (name === 'deploy' && args.length <= 2) return readDeploy(values, args, connection, env)
@@ -96,6 +97,9 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
       ...connection,
     }
   }
+  const request =
+    name === 'rule' ? readRuleArgs(args, values, audOf(connection.gateway, env)) : null
+  if (request) return { name: 'rule', request, ...connection }
   const runtime = readRuntime(name, args, values)
   if (runtime) return { ...runtime, ...connection }
   const upkeep = readUpkeep(name, args, values, connection)
@@ -116,6 +120,7 @@ const usages: Record<string, string> = {
   apps: '[APP]',
   deployments: '[APP]',
   cache: '[rm APP]',
+  rule: ruleUsage,
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',
@@ -127,8 +132,15 @@ const usages: Record<string, string> = {
   upgrade: '[OPTIONS]',
 }
 
-function readConnection(values: Partial<Values>, env: NodeJS.ProcessEnv): Connection {
-  const known = knownGateway(values, env)
+/** Their --app is what a caller may use, and not the builder’s app. */
+const namesApps = new Set(['rule', 'token'])
+
+function readConnection(name: string, values: Values, env: NodeJS.ProcessEnv): Connection {
+  const { gateway, token: given, app } = values
+  const known = knownGateway(
+    { gateway, token: given, app: namesApps.has(name) ? undefined : app },
+    env,
+  )
   if (!known.gateway)
     throw wrongUse(
       'The address of the gateway is missing. Set TARMAC_GATEWAY, or give --gateway URL. To make a gateway: tarmac up.',

@@ -3,6 +3,7 @@ import { errorMessage } from '#api/error-code.ts'
 import { builderFlags } from './builder/flags.ts'
 import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
+import { ruleFlags } from './rule/flags.ts'
 import { runtimeFlags } from './runtime/flags.ts'
 import { overviewFlags } from './overview/flags.ts'
 import { upFlags } from './up/flags.ts'
@@ -43,6 +44,7 @@ export const flags = {
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,
+  ...ruleFlags,
   ...tokenFlags,
   owner: { type: 'string' },
   lane: { type: 'string' },
@@ -71,4 +73,4 @@ export function parse(argv: string[]) {
 }
 
 const commandOf = ([first = '', second]: string[]): string =>
-  first === 'builder' && second ? `${first} ${second}` : first
+  (first === 'builder' || first === 'rule') && second ? `${first} ${second}` : first

@@ -11,11 +11,14 @@ import { fill, routes } from '#api/routes.ts'
 import {
   type DeploymentRecord,
   isKnownMessage,
+  linesOf,
   readProblem,
   readRecord,
   readRecords,
+  tokenRefused,
   unreachable,
 } from './answers.ts'
+import type { TokenSource } from './connection.ts'
 import { uploadForm } from './deploy/upload-form.ts'
 
 const continueMs = 1000
@@ -36,11 +39,12 @@ type NewDeployment = {
 /** The gateway's API as methods. Refusals and connection failures are Problems. */
 export class Gateway {
   readonly #base: string
-  readonly #headers: Record<string, string>
+  readonly #token: string | TokenSource
+  #hasToken = false
 
-  constructor(address: URL, token: string) {
+  constructor(address: URL, token: string | TokenSource) {
     this.#base = address.href.replace(/\/$/, '')
-    this.#headers = token ? { Authorization: `Bearer ${token}` } : {}
+    this.#token = token
   }
 
   recordUrl(id: string): string {
@@ -60,7 +64,7 @@ export class Gateway {
     const { query, type, wrap } = uploadForm(options, secrets)
     const url = this.#url(fill(routes.deployments, { app }), query)
     const headers = {
-      ...this.#headers,
+      ...(await this.#authorization()),
       'Content-Type': type,
       'Idempotency-Key': key,
       Expect: '100-continue',
@@ -198,11 +202,13 @@ export class Gateway {
   #refusal(url: URL, status: number, answer: string): Problem {
     const problem = readProblem(url, status, answer)
     if (problem.code !== 'unauthorized') return problem
-    const detail =
-      'Authorization' in this.#headers
-        ? `The gateway at ${url.origin} does not accept this token. Set TARMAC_TOKEN (or --token) to a token that works there: one of its setting TARMAC_TOKENS, or one made by tarmac token create.`
-        : `The gateway at ${url.origin} needs a token. Set TARMAC_TOKEN, or give --token TOKEN.`
-    return new Problem('unauthorized', detail)
+    return tokenRefused(url, this.#hasToken)
+  }
+
+  async #authorization(): Promise<Record<string, string>> {
+    const token = typeof this.#token === 'string' ? this.#token : await this.#token.token()
+    this.#hasToken = token !== ''
+    return token ? { Authorization: `Bearer ${token}` } : {}
   }
 
   async #fetch(
@@ -211,7 +217,7 @@ export class Gateway {
   ): Promise<Response> {
     const response = await fetch(url, {
       ...init,
-      headers: { ...this.#headers, ...init.headers },
+      headers: { ...(await this.#authorization()), ...init.headers },
     }).catch((error: unknown) => {
       throw unreachable(url, error)
     })
@@ -231,17 +237,3 @@ const counter = (onBytes: (bytes: number) => void) =>
       done(null, chunk)
     },
   })
-
-/** Yields whole lines that are not empty. Calls `onChunk` for each chunk. */
-async function* linesOf(
-  chunks: AsyncIterable<string>,
-  onChunk: () => void,
-): AsyncGenerator<string, void> {
-  let rest = ''
-  for await (const chunk of chunks) {
-    onChunk()
-    const lines = (rest + chunk).split('\n')
-    rest = lines.pop()!
-    yield* lines.filter((line) => line !== '')
-  }
-}

@@ -4,6 +4,7 @@ import { tokenHelp } from './token/flags.ts'
 import { runtimeHelp } from './runtime/flags.ts'
 import { overviewHelp } from './overview/flags.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
+import { ruleHelp } from './rule/flags.ts'
 import { upHelp } from './up/flags.ts'
 
 export const help = `Usage: tarmac deploy [app] [folder]    send a folder (default: this one), and follow it until it is live;
@@ -21,6 +22,9 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac env list <app>           list the variables of the machines, and where each comes from
        tarmac cache                    list the build cache by app
        tarmac cache rm <app>           remove what an app has of the build cache; its next build is cold
+       tarmac rule list                who may call the gateway without a token of it, and for what
+       tarmac rule add [name]          let jobs of GitHub or GitLab, machines of Fly or people on a tailnet in
+       tarmac rule remove <name>       remove such a rule; it holds at once
        tarmac token create [name]      make a token: what it may do, on which apps, and until when
        tarmac token list               list the tokens
        tarmac token revoke <token>     end a token, by its name, its id, or itself
@@ -90,6 +94,8 @@ ${tokenHelp}
 
 ${upkeepHelp}
 
+${ruleHelp}
+
 ${upHelp}
 
 Options of commands that ask the gateway:
@@ -134,6 +140,6 @@ function sectionsOf(sections: string[], name: string): string[] {
   return sections.filter((section) => {
     const title = /^Options of ([^:]+)/.exec(section)?.[1]
     if (title !== undefined) commands = title.split(/, | and /)
-    return commands.some((each) => own.has(each))
+    return commands.some((each) => own.has(each) || each.startsWith(`${name} `))
   })
 }

@@ -15,6 +15,8 @@ import {
 import { deploy } from './deploy/deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
+import { audOf, type JobIdentity, jobIdentity } from './identity/job-identity.ts'
+import { rules } from './rule/rule.ts'
 import { machines } from './machines/machines.ts'
 import { overview } from './overview/overview.ts'
 import { help, helpOf } from './help.ts'
@@ -36,14 +38,20 @@ async function main(argv: string[]): Promise<number> {
       interrupt.abort(name)
     })
 
+  let identity: JobIdentity | null = null
   try {
     const command = readCommandLine(argv, process.env)
+    if ('gateway' in command && command.token === '') {
+      identity = jobIdentity(process.env, audOf(command.gateway, process.env))
+      command.token = (await identity?.token()) ?? ''
+    }
     if (command.name === 'help') return show(command.of === null ? help : helpOf(command.of))
     if (command.name === 'version') return show(manifest.version)
 
     if ('builder' in command) return await operate(command, printer, interrupt.signal)
     if (command.name === 'backup' || command.name === 'restore')
       return await upkeep(command, printer, interrupt.signal)
+    if (command.name === 'rule') return await rules(command, printer, interrupt.signal)
     if (command.name === 'up' || command.name === 'down' || command.name === 'upgrade') {
       // Loaded only here: no other command needs Fly's API.
       const { onFly } = await import('./up/on-fly.ts')
@@ -51,7 +59,7 @@ async function main(argv: string[]): Promise<number> {
     }
 
     if (command.name === 'token') return await token(command, printer, interrupt.signal)
-    const gateway = new Gateway(command.gateway, command.token)
+    const gateway = new Gateway(command.gateway, identity ?? command.token)
     const { signal } = interrupt
     if (command.name === 'deploy') return await deploy(command, gateway, printer, signal)
     if (command.name === 'cancel') return await cancel(command, gateway, printer, signal)
@@ -65,7 +73,9 @@ async function main(argv: string[]): Promise<number> {
     if (interrupt.signal.aborted) return printer.interrupted({ text: 'Stopped.' })
     const known = error instanceof Problem
     return printer.failed(
-      known ? error : new Problem('internal', `The client failed: ${errorMessage(error)}`),
+      known
+        ? (identity?.explain(error) ?? error)
+        : new Problem('internal', `The client failed: ${errorMessage(error)}`),
     )
   }
 }

@@ -18,7 +18,8 @@ export function readConfig(env: Env, size = machineSize()) {
 
   const host = env['TARMAC_HOST'] ?? '127.0.0.1'
   const hasTokens = itemsOf(env['TARMAC_TOKENS'] ?? '').length > 0
-  if (!hasTokens && !['127.0.0.1', '::1', 'localhost'].includes(host))
+  const hasRules = (parsed.data?.oidcRules ?? []).length > 0
+  if (!hasTokens && !hasRules && !['127.0.0.1', '::1', 'localhost'].includes(host))
     complaints.push(
       `TARMAC_TOKENS: must be set to listen on ${host}; without tokens only loopback (127.0.0.1) is served${env['TARMAC_TOKEN'] ? '. TARMAC_TOKEN, which is set, is read by the client alone' : ''}`,
     )

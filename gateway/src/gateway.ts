@@ -57,7 +57,7 @@ export async function startGateway(config: Config, log: Logger = redactedLog(con
   const running = await openRunner(start, opened)
 
   const stopping = new AbortController()
-  const callers = opening.use(await openCallers(config.secrets.tokens, { ...records, log }))
+  const callers = opening.use(await openCallers(config, { ...opened, log }))
   const parts = { ...opened, ...running, ...callers, stopping: stopping.signal }
   opening.use(startHousekeeping({ ...parts, awake, log }, config))
   const watched = { ...parts, ...config.deployer, releases: parts.store.releases, log }

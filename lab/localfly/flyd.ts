@@ -6,6 +6,7 @@ import type { Hostile } from './hostile.ts'
 import { parseImage } from './image-ref.ts'
 import { MachineActions, type Stop } from './machine-actions.ts'
 import { type Launch, withDefaults } from './machine-config.ts'
+import type { Issuer } from '../issuer.ts'
 import { MachineJobs } from './machine-jobs.ts'
 import { newMachine, secretsFor } from './new-machine.ts'
 import { OwnApi } from './own-api.ts'
@@ -28,12 +29,18 @@ export class Flyd {
   readonly #actions: MachineActions
   readonly #ownApi: OwnApi
 
-  constructor(parts: { state: FlyState; podman: Containers; registry: string; hostile: Hostile }) {
+  constructor(parts: {
+    state: FlyState
+    podman: Containers
+    registry: string
+    hostile: Hostile
+    issuer?: Issuer
+  }) {
     this.#state = parts.state
     this.#podman = parts.podman
     this.#jobs = new MachineJobs(parts.state)
     const suspend = (machine: Machine) => this.suspend(machine)
-    this.#ownApi = new OwnApi({ state: parts.state, suspend })
+    this.#ownApi = new OwnApi({ state: parts.state, suspend, issuer: parts.issuer })
     this.#actions = new MachineActions({ ...parts, jobs: this.#jobs, ownApi: this.#ownApi })
   }
 

@@ -9,6 +9,7 @@ import { Flyd } from './flyd.ts'
 import { hostileApi } from './hostile-api.ts'
 import { controlPort, flyControl } from './hostile-control.ts'
 import { Hostile } from './hostile.ts'
+import { Issuer } from '../issuer.ts'
 import { RequestLimits } from './limits.ts'
 import { macOf } from './machine-network.ts'
 import { machinesApi } from './machines-api.ts'
@@ -16,6 +17,7 @@ import { RegistryMirror } from './mirror.ts'
 import { startFlyNames } from './name-server.ts'
 import { Podman } from './podman.ts'
 import { createProxy } from './proxy.ts'
+import { org_slug } from './org-pages.ts'
 import { insidePorts, openBridge, readOnly } from './inside.ts'
 import { forward, registryFront } from './registry-front.ts'
 import { FlyState } from './state.ts'
@@ -52,7 +54,8 @@ export async function startLocalfly(options: LocalflyOptions) {
   opening.defer(() => podman.sweep())
   await openBridge(podman.bridge, podman.hostAddress, macOf(podman.hostAddress))
   const hostile = new Hostile(state)
-  const flyd = opening.use(new Flyd({ state, podman, registry, hostile }))
+  const issuer = await Issuer.create()
+  const flyd = opening.use(new Flyd({ state, podman, registry, hostile, issuer }))
   hostile.onGone = (machine) => flyd.startStandbys(machine)
   await flyd.adopt()
   const inside = (handler: RequestListener | Server, port: number) =>
@@ -79,7 +82,13 @@ export async function startLocalfly(options: LocalflyOptions) {
   limits.hold = options.limits ?? true
   const api = machinesApi({ state, flyd, token, limits, schema, registry })
   const faultyApi = hostileApi({ api, state, hostile })
-  const apiPort = await listen(faultyApi, options.apiPort, opening)
+  const issuerPath = `/oidc/${org_slug}`
+  const apiPort = await listen(
+    (req, res) => issuer.answer(req, res, issuerPath) || faultyApi(req, res),
+    options.apiPort,
+    opening,
+  )
+  issuer.url = `http://127.0.0.1:${apiPort}${issuerPath}`
   await inside(faultyApi, insidePorts.api)
   const control = await listen(
     controlPort({ hostile, autostop, limits, mirror }),
@@ -90,6 +99,8 @@ export async function startLocalfly(options: LocalflyOptions) {
   return {
     flyApi: `http://127.0.0.1:${apiPort}`,
     apps: `http://localhost:${proxy}`,
+    /** Signs the tokens of machines. On Fly it is `https://oidc.fly.io/ORG`. */
+    oidcIssuer: issuer.url,
     registry: `127.0.0.1:${front}`,
     /** The mirror of the registry, as `http://host:port`. */
     mirror: `http://127.0.0.1:${mirrorPort}`,

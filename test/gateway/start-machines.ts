@@ -15,7 +15,6 @@ import { overUndici } from '#fly/undici-transport.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import type { Commands } from '../../gateway/src/commands/commands.ts'
 import { Drain } from '../../gateway/src/commands/drain.ts'
-import { openCallers } from '../../gateway/src/callers/open-callers.ts'
 import { openCommands } from '../../gateway/src/commands/open-commands.ts'
 import { Copies } from '../../gateway/src/store/copies/copies.ts'
 import { makeSteps } from '../../gateway/src/pipeline/make-steps.ts'
@@ -27,7 +26,7 @@ import { Registry } from '../../gateway/src/registry/registry.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
 import { FakeFly } from '../fakes/machines-api.ts'
 import { FakeRegistry } from '../fakes/registry.ts'
-import { authorization, startHttp } from './http/start-http.ts'
+import { authorization, startHttp, openTestCallers } from './http/start-http.ts'
 
 type Store = ReturnType<typeof openSqliteStore>
 type Answer<T> = { status: number; body: T }
@@ -129,13 +128,13 @@ export async function startMachines({
     remove: async () => ({ removedBytes: 0, keptBytes: 0 }),
   }
   const plans = { forget: async () => 0 }
-  const { tokens } = await openCallers([], { store, log })
+  const { rules, tokens } = await openTestCallers([], store)
   /** The commands of the gateway that runs now: it may be started again. */
   const commandsOf = (now: () => typeof parts): Commands => {
     const status = { version: 'test', startedAt: new Date(), readers: {} }
     const doctor = () => Promise.reject(new Error('not part of this test'))
-    const none = { cache, plans, status, doctor }
-    const open = () => openCommands({ ...none, tokens, store, vault, fly, deployer, log, ...now() })
+    const none = { cache, plans, status, doctor, rules, tokens }
+    const open = () => openCommands({ ...none, store, vault, fly, deployer, log, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it.
       ownKeys: () => Object.keys(open()).filter((name) => name !== 'submit'),

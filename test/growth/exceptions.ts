@@ -9,6 +9,13 @@ export const exceptions: Record<string, string> = {
   'gateway/src/http/routes/doctor.ts › examineGateway':
     'reads by jsonObject, which has its row, and three fields of it',
   'api/status/prices.ts › PriceTable': 'the operator sets it',
+  'api/callers/issuers.ts': 'an administrator names an issuer, 300 characters at most',
+  'api/callers/rule.ts › NewRule': 'reads as readRule, which has its row',
+  'api/callers/rule.ts › Rule': 'reads what the gateway itself has written',
+  'gateway/src/callers/oidc/read-issuer.ts › readIssuer':
+    'reads 256 KiB of an issuer that an administrator names, by JSON.parse',
+  'gateway/src/callers/proxies/trusted-proxies.ts › trustedProxies':
+    'the operator sets the ranges; plainAddress has its row',
   'api/doctor/render.ts › renderFindings':
     'renders what our own probes found, by visible, which has its row',
   'gateway/src/settings/': 'the operator sets it',

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { api } from './api.ts'
 import { bounded } from './bounded.ts'
 import { buildkit } from './buildkit.ts'
+import { callers } from './callers.ts'
 import { exceptionOf, exceptions } from './exceptions.ts'
 import { flyToml } from './fly-toml.ts'
 import { faultOf, type Shapes } from './growth.ts'
@@ -26,6 +27,7 @@ const rows: Record<string, Shapes> = {
   ...pipeline,
   ...http,
   ...machines,
+  ...callers,
 }
 
 test(

@@ -1,22 +1,29 @@
 import type { TokenStore } from '../deployments/callers/token-store.ts'
 import type { Logger } from '../log.ts'
 import { type Authenticator, firstOf, operatorTokens } from './authenticate.ts'
+import { openOutsideCallers, type OutsideParts, type OutsideSettings } from './outside-callers.ts'
 import { TokenTable } from './tokens/token-table.ts'
 import { Tokens } from './tokens/tokens.ts'
 
+type Settings = OutsideSettings & { secrets: { tokens: readonly string[] } }
+type Parts = OutsideParts & { store: { tokens: TokenStore }; log: Logger }
+
 /**
- * Everything that proves callers. `operators`: the tokens of the setting. Without any the gateway
- * serves loopback alone, and every caller is the operator: then there is no `authenticate`.
+ * Everything that proves callers. If the settings know none, the gateway serves loopback alone, and
+ * every caller is the operator: then there is no `authenticate`.
  */
-export async function openCallers(
-  operators: readonly string[],
-  { store, log }: { store: { tokens: TokenStore }; log: Logger },
-) {
+export async function openCallers(settings: Settings, parts: Parts) {
+  const { secrets, oidcRules, trustedProxies } = settings
+  const { store, log } = parts
+  const { rules, authenticators } = await openOutsideCallers(settings, parts)
   const table = await TokenTable.open({ store: store.tokens, log })
-  const authenticate: Authenticator | null =
-    operators.length > 0 ? firstOf([operatorTokens(operators), table.authenticate]) : null
+
+  const isOpen = secrets.tokens.length + oidcRules.length + trustedProxies.length === 0
+  const all = [operatorTokens(secrets.tokens), table.authenticate, ...authenticators]
+  const authenticate: Authenticator | null = isOpen ? null : firstOf(all)
   return {
     authenticate,
+    rules,
     tokens: new Tokens(table),
     [Symbol.asyncDispose]: () => table[Symbol.asyncDispose](),
   }

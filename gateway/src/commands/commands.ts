@@ -19,6 +19,7 @@ import type { Principal } from '../callers/principal.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
 import type { Rollback } from './rollback.ts'
+import type { RuleCommands } from './rules/rule-commands.ts'
 import type { TokenCommands } from './tokens/token-commands.ts'
 import type { RuntimeCommands } from './runtime/runtime-commands.ts'
 
@@ -132,6 +133,8 @@ export type Commands = {
     assertDrained(caller: Principal): Promise<void>
     restore(caller: Principal, incoming: Incoming): Promise<RestoreFacts>
   }
+
+  rules: RuleCommands
 
   /** Throws a Problem unless the caller may deploy to all these targets. */
   assertMayRollOut(caller: Principal, targets: readonly RolloutTarget[]): Promise<void>

@@ -20,6 +20,7 @@ import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
 import { gatewayStatus, type StatusDeps } from './status.ts'
+import type { RuleCommands } from './rules/rule-commands.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
 import { assertLinkOpen, type Submissions } from './submissions.ts'
 
@@ -35,6 +36,7 @@ export type CommandDeps = {
   tokens: Commands['tokens']
   drain: Drain
   copies: Copies
+  rules: RuleCommands
   status: StatusDeps
   doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
   log: Logger
@@ -51,7 +53,7 @@ const deadline = () => AbortSignal.timeout(callTimeoutMs)
 
 /** The commands, over the parts that do the work. */
 export function openCommands(deps: CommandDeps): Commands {
-  const { store, vault, drain, copies, status } = deps
+  const { store, vault, drain, status } = deps
   return {
     ...deploymentCommands(deps),
     ...appCommands(deps),
@@ -62,14 +64,8 @@ export function openCommands(deps: CommandDeps): Commands {
     overview: overviewCommands(store),
     tokens: deps.tokens,
     drain,
-    records: {
-      backup: (_caller) => copies.make(),
-      assertDrained: async () => drain.assertDrained(),
-      async restore(_caller, incoming) {
-        drain.assertDrained()
-        return copies.restore(incoming)
-      },
-    },
+    rules: deps.rules,
+    records: recordCommands(deps),
 
     secrets: (_caller, app) => vault.list(app),
     putSecret: (_caller, app, name, value) => vault.put(app, name, value),
@@ -135,3 +131,12 @@ function appCommands(deps: CommandDeps) {
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),
   } satisfies Partial<Commands>
 }
+
+const recordCommands = ({ copies, drain }: CommandDeps): Commands['records'] => ({
+  backup: (_caller) => copies.make(),
+  assertDrained: async () => drain.assertDrained(),
+  async restore(_caller, incoming) {
+    drain.assertDrained()
+    return copies.restore(incoming)
+  },
+})

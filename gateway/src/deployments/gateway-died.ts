@@ -8,6 +8,14 @@ type Died = Pick<Deployment, 'id' | 'app' | 'state' | 'machines'> & {
   touched: boolean
 }
 
+/** One run of the gateway, from start to end. */
+export type Life = {
+  /** The kernel's id of this boot of the machine. */
+  boot: string
+  /** A deployment ends after the gateway has died this often while only that deployment ran. */
+  maxDeaths: number
+}
+
 /** A death of the gateway. `running`: how many deployments and rollouts ran then. */
 export type Death = { running: number; isSameBoot: boolean; maxDeaths: number }
 

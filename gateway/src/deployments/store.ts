@@ -11,8 +11,10 @@ import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { CacheStore } from './app/cache-store.ts'
+import type { RuleStore } from './callers/rule-store.ts'
 import type { TokenStore } from './callers/token-store.ts'
 import type { OverviewStore } from './overview/overview-store.ts'
+import type { Life } from './gateway-died.ts'
 import type { QueueLimits } from './queue.ts'
 import type { NewRelease, PageRequest, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'
@@ -88,14 +90,6 @@ export type Claim = {
   suspect: boolean
 }
 
-/** One run of the gateway, from start to end. */
-export type Life = {
-  /** The kernel's id of this boot of the machine. */
-  boot: string
-  /** A deployment ends after the gateway has died this often while only that deployment ran. */
-  maxDeaths: number
-}
-
 /**
  * Stores deployments and their logs. A lane is an app and an owner (`options.owner`; null: the app
  * itself). Deployments of a lane run one after another, in order of creation. Lanes run side by
@@ -115,6 +109,7 @@ export interface DeploymentStore {
   readonly runtimeSecrets: RuntimeSecretStore
   readonly overview: OverviewStore
   readonly status: StatusStore
+  readonly rules: RuleStore
   /**
    * Writes the record and its first event (`pending`), with the app's settings as defaults of the
    * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy`,

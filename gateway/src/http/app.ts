@@ -12,6 +12,7 @@ import { addCacheRoutes } from './routes/cache.ts'
 import { addTokenRoutes } from './routes/callers/tokens.ts'
 import { cancelDeployment } from './routes/cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './routes/create-deployment.ts'
+import { addRuleRoutes } from './routes/callers/rules.ts'
 import { deployAndFollow } from './routes/deploy.ts'
 import { examineGateway } from './routes/doctor.ts'
 import { receiveBackup, sendBackup } from './routes/backup.ts'
@@ -54,6 +55,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   deploymentRoutes(app, commands, server)
   appRoutes(app, commands, server)
   addTokenRoutes(app, commands, server)
+  addRuleRoutes(app, commands, server)
   operatorRoutes(app, commands, server)
   refuseOthers(app)
   const onError: ErrorRequestHandler = (error, request, response, _next) =>

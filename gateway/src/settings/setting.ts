@@ -49,7 +49,12 @@ export function nameAt(table: z.ZodObject, [first, ...rest]: PropertyKey[]): str
 }
 
 /** What the client reads. A shell that has them may also start a gateway. */
-const namesOfClient = new Set(['TARMAC_GATEWAY', 'TARMAC_TOKEN'])
+const namesOfClient = new Set([
+  'TARMAC_GATEWAY',
+  'TARMAC_TOKEN',
+  'TARMAC_AUDIENCE',
+  'TARMAC_ID_TOKEN',
+])
 
 /** Complaints about names in the environment that begin like a setting and are none. */
 export function unknownSettings(table: z.ZodObject, env: Env): string[] {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { build } from './build.ts'
+import { callers } from './callers.ts'
 import { fly } from './fly.ts'
 import { images } from './images.ts'
 import { limits } from './limits.ts'
@@ -13,6 +14,7 @@ import { server, testing } from './server.ts'
  */
 export const settings = z.object({
   ...server,
+  ...callers,
   ...machine,
   ...fly,
   ...build,

@@ -8,6 +8,7 @@ import {
 } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
+import type { Life } from '../deployments/gateway-died.ts'
 import { crossesFence, mayAdvance } from '../deployments/lanes.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
 import type { PageRequest } from '../deployments/release-store.ts'
@@ -18,7 +19,6 @@ import type {
   DeploymentPatch,
   DeploymentStore,
   KeepSources,
-  Life,
   NewDeployment,
 } from '../deployments/store.ts'
 import { claimNext } from './claims.ts'
@@ -32,12 +32,9 @@ import type { Holder } from './rows/deployment-rows.ts'
 import { findByKey, pageOfKey } from './rows/request-keys.ts'
 import { openOverviewStore } from './overview/open-overview-store.ts'
 import { openStatusStore } from './rows/open-status-store.ts'
-import type { StoreSettings, StoreTools } from './store-tools.ts'
+import { noLimits, type StoreSettings, type StoreTools } from './store-tools.ts'
 import { openTables, type Tables } from './tables.ts'
 import { transactionsOn } from './transactions.ts'
-
-/** The default, for tests that are not about limits. */
-const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: Infinity }
 
 /** The store in one SQLite file (or `:memory:`). */
 export function openSqliteStore(
@@ -59,6 +56,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly tokens
   readonly runtimeSecrets
   readonly status
+  readonly rules
   readonly overview
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
@@ -73,6 +71,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.tokens = this.#tables.tokens
     this.runtimeSecrets = this.#tables.runtimeSecrets
     this.status = openStatusStore(this.#tables)
+    this.rules = this.#tables.rules
     this.overview = openOverviewStore(this.#tables.deployments)
   }
 

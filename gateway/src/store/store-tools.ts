@@ -2,7 +2,11 @@ import type { z } from 'zod'
 import { isObject } from '#api/is-object.ts'
 import { Problem } from '#api/problem.ts'
 import { unpackJson } from '../deployments/packed-json.ts'
+import type { QueueLimits } from '../deployments/queue.ts'
 import { sizeLimits } from '../deployments/size-limits.ts'
+
+/** The default, for tests that are not about limits. */
+export const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: Infinity }
 
 /** What tables with their own transactions need of the store. */
 export type StoreTools = {

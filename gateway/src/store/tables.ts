@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { RuleRows } from './callers/rule-rows.ts'
 import { TokenRows } from './callers/token-rows.ts'
 import { Notices } from './notices.ts'
 import { AppRows } from './rows/app-rows.ts'
@@ -47,6 +48,7 @@ export function openTables(db: DatabaseSync, tools: StoreTools) {
     suspects,
     rollouts,
     sources,
+    rules: new RuleRows(db, tools),
     caches: new CacheRows(db, tools),
     tokens: new TokenRows(db, tools),
     runtimeSecrets: new RuntimeSecretRows(db, tools),

@@ -25,6 +25,13 @@ import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 export const token = 'a-token-for-the-tests'
 export const authorization = { Authorization: `Bearer ${token}` }
 
+/** The callers of a gateway with these tokens in its settings, and no other caller there. */
+export const openTestCallers = (tokens: string[], store: ReturnType<typeof openSqliteStore>) =>
+  openCallers(
+    { oidcRules: [], trustedProxies: [], deployer: { org: 'acme' }, secrets: { tokens } },
+    { store, fly: { orgMachines: async () => [] }, log: openLog('silent') },
+  )
+
 /**
  * The real HTTP server over the real store, on a free port. It counts and hashes bytes instead of
  * unpacking them. It refuses a body that begins with `refuse` at once. Deployments do not move
@@ -41,10 +48,7 @@ export async function startHttp(
   const logged: string[] = []
   const received: { sizeBytes: number; contentDigest?: string }[] = []
   const runner = { running: () => 0, pause() {}, stopRunning() {}, resume: async () => {} }
-  const callers = await openCallers([token, 'another-token-of-tests'], {
-    store,
-    log: openLog('silent'),
-  })
+  const callers = await openTestCallers([token, 'another-token-of-tests'], store)
   const submissions = new Submissions({ store, vault } as unknown as SubmissionsDeps)
   const drain = new Drain({ store, runner, log: openLog('silent') })
   const commands: Commands = {
@@ -52,6 +56,7 @@ export async function startHttp(
       store,
       vault,
       drain,
+      rules: callers.rules,
       tokens: callers.tokens,
       fly: { app: async () => null },
     } as unknown as CommandDeps),

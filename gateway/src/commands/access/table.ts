@@ -156,6 +156,8 @@ export const access: TableOf<Commands> = {
     restore: administer,
   },
 
+  rules: { list: { ...administer, changes: false }, add: administer, remove: administer },
+
   assertMayRollOut: {
     ...deploy,
     changes: false,

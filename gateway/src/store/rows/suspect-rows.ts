@@ -7,7 +7,7 @@ import {
 } from '../../deployments/gateway-died.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import { failureIn, touchesMachines, workingStates } from '../../deployments/states.ts'
-import type { Life } from '../../deployments/store.ts'
+import type { Life } from '../../deployments/gateway-died.ts'
 import { mayBeMissing } from '../../deployments/lanes.ts'
 import { bodyOf, type Row, touched } from '../record.ts'
 import type { DeploymentRows } from './deployment-rows.ts'

@@ -1,0 +1,76 @@
+import { compactVerify, decodeJwt, decodeProtectedHeader, errors } from 'jose'
+import type { Rule } from '#api/callers/rule.ts'
+import { isObject } from '#api/is-object.ts'
+import type { Authenticator } from '../authenticate.ts'
+import type { Principal } from '../principal.ts'
+import { type Rules, rightsOf } from '../rules.ts'
+import { chooseRule } from './choose-rule.ts'
+import type { IssuerKeys } from './issuer-keys.ts'
+
+/** Signatures by a private key alone: a shared secret (HS256) and `none` prove nothing here. */
+const algorithms = ['RS256', 'PS256', 'ES256', 'EdDSA']
+
+type Claims = Record<string, unknown>
+
+/**
+ * Finds callers by the token of an OIDC issuer. Until the signature is proved, a caller learns nothing
+ * but that its token was not accepted. `now`: milliseconds since 1970.
+ */
+export function oidcTokens({
+  rules,
+  keys,
+  now = Date.now,
+}: {
+  rules: Pick<Rules, 'all'>
+  keys: Pick<IssuerKeys, 'find'>
+  now?: () => number
+}): Authenticator {
+  return async ({ bearer, address }) => {
+    const issuer = bearer === null ? null : issuerOf(bearer)
+    if (bearer === null || issuer === null) return null
+    // Ask no issuer that the operator does not trust.
+    const ofIssuer = rules.all().filter((rule) => rule.issuer === issuer)
+    if (ofIssuer.length === 0) return null
+
+    const claims = await provenClaims(bearer, issuer, keys)
+    return claims && callerBy(chooseRule(ofIssuer, claims, now()), address)
+  }
+}
+
+const callerBy = (rule: Rule, address: string): Principal => ({
+  kind: 'oidc',
+  name: rule.name,
+  tokenId: null,
+  ...rightsOf(rule),
+  address,
+})
+
+/** The issuer that a token claims, of a token that names an algorithm and a key. Null: it is no JWT. */
+function issuerOf(token: string): string | null {
+  if (token.split('.', 4).length !== 3) return null
+  try {
+    const { alg, kid } = decodeProtectedHeader(token)
+    const { iss } = decodeJwt(token)
+    const isUsable = alg !== undefined && algorithms.includes(alg) && kid !== undefined
+    return isUsable && typeof iss === 'string' ? iss : null
+  } catch {
+    return null
+  }
+}
+
+async function provenClaims(
+  token: string,
+  issuer: string,
+  keys: Pick<IssuerKeys, 'find'>,
+): Promise<Claims | null> {
+  const key = await keys.find(issuer, { alg: '', ...decodeProtectedHeader(token) })
+  if (!key) return null
+  try {
+    const { payload } = await compactVerify(token, key, { algorithms })
+    const claims: unknown = JSON.parse(new TextDecoder().decode(payload))
+    return isObject(claims) && claims['iss'] === issuer ? claims : null
+  } catch (error) {
+    if (error instanceof errors.JOSEError || error instanceof SyntaxError) return null
+    throw error
+  }
+}

@@ -1,0 +1,101 @@
+import type { NewRule, Rule } from '#api/callers/rule.ts'
+import { Problem } from '#api/problem.ts'
+import type { RuleStore } from '../deployments/callers/rule-store.ts'
+import type { Principal, Proof } from './principal.ts'
+
+const mostRules = 500
+
+/**
+ * The rules for callers without a secret of the gateway: those of the settings first, then the
+ * stored ones in the order in which they were made. They are in memory, because each request asks.
+ */
+export class Rules {
+  readonly #store: RuleStore
+  readonly #fixed: readonly Rule[]
+  #stored: readonly Rule[]
+
+  private constructor(store: RuleStore, fixed: readonly Rule[], stored: readonly Rule[]) {
+    this.#store = store
+    this.#fixed = fixed
+    this.#stored = stored
+  }
+
+  static async open(store: RuleStore, fixed: readonly NewRule[]): Promise<Rules> {
+    const ofSettings = { origin: 'settings', createdAt: null, createdBy: null } as const
+    const rules = fixed.map((rule): Rule => ({ ...rule, ...ofSettings }))
+    return new Rules(store, rules, await store.list())
+  }
+
+  all(): readonly Rule[] {
+    return [...this.#fixed, ...this.#stored]
+  }
+
+  async list(_caller: Principal): Promise<readonly Rule[]> {
+    return this.all()
+  }
+
+  /** Throws `rule-exists`, or `rule-invalid` when there are too many. */
+  async add({ name: createdBy }: Principal, given: NewRule): Promise<Rule> {
+    const createdAt = new Date().toISOString()
+    const rule: Rule = { ...given, origin: 'stored', createdAt, createdBy }
+    if (this.all().length >= mostRules)
+      throw new Problem('rule-invalid', `The gateway keeps at most ${mostRules} rules.`)
+    const isKnown = this.#fixed.some(({ name }) => name === rule.name)
+    if (isKnown || !(await this.#store.add(rule))) {
+      const detail = `There is a rule ${rule.name} already. Remove it first (tarmac rule remove ${rule.name}), or give the new one another name.`
+      throw new Problem('rule-exists', detail)
+    }
+    this.#stored = [...this.#stored, rule]
+    return rule
+  }
+
+  /** Holds for the next request. Throws `rule-not-found`, or `rule-fixed` for one of the settings. */
+  async remove(_caller: Principal, name: string): Promise<void> {
+    if (this.#fixed.some((rule) => rule.name === name)) {
+      const detail = `The rule ${name} is in the gateway’s setting TARMAC_OIDC_RULES. Remove it there, and restart the gateway.`
+      throw new Problem('rule-fixed', detail)
+    }
+    if (!(await this.#store.remove(name)))
+      throw new Problem('rule-not-found', `There is no rule ${name.slice(0, 100)}.`)
+    const removed = this.#stored.find((rule) => rule.name === name)
+    this.#stored = this.#stored.filter((rule) => rule !== removed)
+    if (removed) ends.get(removed)?.abort()
+  }
+}
+
+/** Whether these claims have what a rule wants. Only texts, numbers and booleans match. */
+export const matches = (rule: Pick<Rule, 'claims'>, claims: Record<string, unknown>): boolean =>
+  Object.entries(rule.claims).every(([name, patterns]) => {
+    const value = textOf(claims[name])
+    return value !== null && patterns.some((pattern) => isLike(value, pattern))
+  })
+
+/** What a rule gives to its caller. */
+export function rightsOf(rule: Rule) {
+  const { scopes, apps, owners, team } = rule
+  return { scopes, apps, owners, teams: team === null ? null : [team], proof: proofBy(rule) }
+}
+
+/** Fires for the requests that still run when their rule is removed. */
+const ends = new WeakMap<Rule, AbortController>()
+
+function proofBy(rule: Rule): Proof {
+  const end = ends.get(rule) ?? new AbortController()
+  ends.set(rule, end)
+  return {
+    assertHolds() {
+      if (!end.signal.aborted) return
+      const detail = `The rule ${rule.name}, which allowed this request, was removed meanwhile.`
+      throw new Problem('unauthorized', detail)
+    },
+    ended: () => end.signal,
+  }
+}
+
+const isLike = (value: string, pattern: string) =>
+  pattern.endsWith('*') ? value.startsWith(pattern.slice(0, -1)) : value === pattern
+
+const textOf = (value: unknown): string | null =>
+  typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+    ? String(value)
+    : null
