@@ -6,6 +6,7 @@ import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
+import { readTeamArgs, type TeamRequest, teamUsage } from './teams/read-teams.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
 import { type DownCommand, readUp, type UpCommand, type UpgradeCommand } from './up/read-up.ts'
 import { knownGateway } from './up/known-gateway.ts'
@@ -33,6 +34,7 @@ export type Command =
   | CancelCommand
   | RetryCommand
   | RollbackCommand
+  | (Connection & TeamRequest & { name: 'team' })
   | UpkeepCommand
   | UpCommand
   | DownCommand
@@ -77,11 +79,18 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
       ...connection,
     }
   }
+  const teamRequest = readTeams(name, args)
+  if (teamRequest) return { name: 'team', ...teamRequest, ...connection }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
   if (Object.hasOwn(usages, name))
     throw wrongUse(`The usage is: tarmac ${name} ${usages[name]}. See tarmac --help.`)
   throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
+}
+
+function readTeams(name: string, args: string[]): TeamRequest | null {
+  if (name === 'limits') return args.length === 0 ? { verb: 'limits' } : null
+  return name === 'team' ? readTeamArgs(args) : null
 }
 
 const usages: Record<string, string> = {
@@ -92,6 +101,8 @@ const usages: Record<string, string> = {
   doctor: '[OPTIONS]',
   rollback: 'APP',
   cache: '[rm APP]',
+  team: teamUsage,
+  limits: '[OPTIONS]',
   backup: '[FILE]',
   restore: 'FILE',
   up: '[OPTIONS]',

@@ -11,6 +11,12 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac cancel <deployment>      stop a deployment that has not changed machines
        tarmac cache                    list the build cache by app
        tarmac cache rm <app>           remove what an app has of the build cache; its next build is cold
+       tarmac limits                   what you may use and have used, and what the gateway accepts
+       tarmac team list                the teams of the gateway
+       tarmac team create <team>       make a team; also show <team>, delete <team>
+       tarmac team add-member <team> <member>         also remove-member; a member is a caller, as token:ci
+       tarmac team add-app <team> <app>               also remove-app; an app belongs to one team
+       tarmac team set-quota <team> <quota>=<number>  also =none and =default; several at once
        tarmac builder status           what the builder is, does and costs; does not wake a stopped one
        tarmac doctor                   try this computer, the ways to the builder, and everything that it needs
        tarmac upgrade                  update the builder to another version, or leave it as it is

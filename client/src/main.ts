@@ -16,6 +16,7 @@ import { deploy } from './deploy/deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
 import { help, helpOf } from './help.ts'
+import { teams } from './teams/teams.ts'
 import { upkeep } from './upkeep/upkeep.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 
@@ -40,6 +41,7 @@ async function main(argv: string[]): Promise<number> {
     if ('builder' in command) return await operate(command, printer, interrupt.signal)
     if (command.name === 'backup' || command.name === 'restore')
       return await upkeep(command, printer, interrupt.signal)
+    if (command.name === 'team') return await teams(command, printer, interrupt.signal)
     if (command.name === 'up' || command.name === 'down' || command.name === 'upgrade') {
       // Loaded only here: no other command needs Fly's API.
       const { onFly } = await import('./up/on-fly.ts')

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { Awake } from './awake/awake.ts'
 import { openBuilder } from './builder.ts'
 import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
+import { Admission } from './callers/admission.ts'
 import { operatorTokens } from './callers/authenticate.ts'
 import { guarded } from './commands/access/guarded.ts'
 import { openGate } from './commands/access/open-gate.ts'
@@ -32,6 +33,7 @@ import { readiness } from './readiness.ts'
 import { speaksPlainHttp } from './registry/plain-http.ts'
 import { Registry } from './registry/registry.ts'
 import { Vault } from './secrets/vault.ts'
+import { gatewayLimits } from './status/gateway-limits.ts'
 import { openStatus } from './status/open-status.ts'
 import { openRecords, openVolume } from './volume.ts'
 
@@ -40,6 +42,9 @@ type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack; awa
 
 /** After the end of a deployment the gateway stays awake for so many looks at its release. */
 const looksAfter = 3
+
+/** For a question to Fly while a caller waits. */
+const askFlyMs = 30_000
 
 /** Opens the parts, lowest first. */
 export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
@@ -56,7 +61,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const running = await openRunner(start, opened)
 
   const stopping = new AbortController()
-  const parts = { ...opened, ...running, stopping: stopping.signal }
+  const admission = new Admission(opened.store)
+  const parts = { ...opened, ...running, admission, stopping: stopping.signal }
   opening.use(startHousekeeping({ ...parts, awake, log }, config))
   const watched = { ...parts, ...config.deployer, releases: parts.store.releases, log }
   opening.use(ReleaseWatch.start(watched, config.releaseLookMs))
@@ -145,13 +151,16 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   return { vault, network, runner, drain, images }
 }
 
-type Running = Awaited<ReturnType<typeof openRunner>> & { stopping: AbortSignal }
+type Running = Awaited<ReturnType<typeof openRunner>> & {
+  stopping: AbortSignal
+  admission: Admission
+}
 
 /** What callers may ask of deployments. */
 async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
-  const { registry, disk, sources, store, vault, runner } = parts
+  const { registry, disk, sources, store, vault, runner, fly, admission } = parts
 
-  const from = { store, vault, sources, registry, registryHost: config.registry }
+  const from = { store, vault, sources, registry, admission, registryHost: config.registry }
   const submissions = new Submissions({ ...from, assertAccepting: () => disk.assertRoom() })
 
   const rollouts = opening.use(
@@ -167,8 +176,16 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   const status = openStatus({ ...parts, awake }, config)
   const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
   const { cache } = parts.buildkit
-  const commands = openCommands({ ...parts, submissions, rollouts, status, doctor, cache, log })
-  return guarded(commands, openGate(parts))
+  cache.shares = {
+    teamOf: (app) => store.teams.teamOf(app),
+    percentOf: (team) => store.quotas.limitOf(team, 'cache-percent'),
+  }
+  const limits = { gatewayLimits: gatewayLimits(config) }
+  const opened = { submissions, rollouts, status, doctor, cache, log, ...limits }
+  const commands = openCommands({ ...parts, ...opened })
+  const isOnFly = async (app: string) =>
+    (await fly.app(app, AbortSignal.timeout(askFlyMs))) !== null
+  return guarded(commands, openGate({ ...parts, isOnFly }))
 }
 
 /** Listens for callers, as the last part that opens. */
@@ -177,7 +194,7 @@ async function openServer(
   parts: Parts & Running & { commands: Commands },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
-  const { commands, images, stopping } = parts
+  const { commands, images, stopping, admission } = parts
   const { tokens } = config.secrets
 
   return opening.use(
@@ -186,6 +203,7 @@ async function openServer(
       {
         store,
         awake,
+        admission,
         receive: (body, more) => awake.during('uploads', () => sources.receive(body, more)),
         assertAccepting(upload) {
           using taking = new DisposableStack()

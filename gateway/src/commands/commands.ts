@@ -15,7 +15,9 @@ import type { RolloutRequest } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Copy, Incoming } from '../store/copies/copies.ts'
 import type { Principal } from '../callers/principal.ts'
+import type { LimitCommands } from './limits/open-limits.ts'
 import type { Rollback } from './rollback.ts'
+import type { TeamCommands } from './teams/team-commands.ts'
 
 type Target = { app: string; owner: string | null }
 
@@ -114,6 +116,9 @@ export type Commands = {
     assertDrained(caller: Principal): Promise<void>
     restore(caller: Principal, incoming: Incoming): Promise<RestoreFacts>
   }
+
+  teams: TeamCommands
+  limits: LimitCommands
 
   createRollout(
     caller: Principal,

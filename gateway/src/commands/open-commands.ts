@@ -1,4 +1,6 @@
+import type { GatewayLimit } from '#api/callers/limits.ts'
 import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
+import type { Admission } from '../callers/admission.ts'
 import type { BuildCache } from '../buildkit/cache/build-cache.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import { findRelease } from '../deployments/release-store.ts'
@@ -18,7 +20,10 @@ import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
 import { gatewayStatus, type StatusDeps } from './status.ts'
+import { cachePercentOf } from './limits/cache-percent.ts'
+import { openLimits } from './limits/open-limits.ts'
 import type { Submissions } from './submissions.ts'
+import { openTeams } from './teams/open-teams.ts'
 
 export type CommandDeps = {
   store: DeploymentStore
@@ -34,6 +39,9 @@ export type CommandDeps = {
   status: StatusDeps
   doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
   log: Logger
+  admission: Admission
+  /** See `LimitDeps`. */
+  gatewayLimits: readonly GatewayLimit[]
   runner: {
     cancel: (
       ...request: Parameters<DeploymentStore['requestCancel']>
@@ -47,7 +55,7 @@ const deadline = () => AbortSignal.timeout(callTimeoutMs)
 
 /** The commands, over the parts that do the work. */
 export function openCommands(deps: CommandDeps): Commands {
-  const { store, vault, fly, submissions, rollouts, runner, log, drain, copies } = deps
+  const { store, vault, fly, submissions, rollouts, runner, log, drain, admission } = deps
   const { releases } = store
   const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
     releaseView(await findRelease(releases, app, owner, number))
@@ -62,7 +70,8 @@ export function openCommands(deps: CommandDeps): Commands {
     ),
     retry: drain.whileOpen((caller, id, more) => submissions.retry(caller, id, more)),
     cancel: (_caller, id, request) => runner.cancel(id, request),
-    refuseBusyLane: (_caller, announced) => store.refuseBusyLane(announced),
+    refuseBusyLane: (caller, announced) =>
+      store.refuseBusyLane({ ...announced, exempt: admission.isExempt(caller) }),
     deployment: (_caller, id) => findDeployment(store, id),
     logOf: (_caller, id) => findLog(store, id),
     deployments: (_caller, app, page) => store.list(app, page),
@@ -85,14 +94,7 @@ export function openCommands(deps: CommandDeps): Commands {
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),
 
     drain,
-    records: {
-      backup: (_caller) => copies.make(),
-      assertDrained: async () => drain.assertDrained(),
-      async restore(_caller, incoming) {
-        drain.assertDrained()
-        return copies.restore(incoming)
-      },
-    },
+    ...openGroups(deps),
 
     secrets: (_caller, app) => vault.list(app),
     putSecret: (_caller, app, name, value) => vault.put(app, name, value),
@@ -104,5 +106,22 @@ export function openCommands(deps: CommandDeps): Commands {
     rollout: (_caller, id) => rollouts.find(id),
     rollouts: (_caller, page) => rollouts.list(page),
     cancelRollout: (_caller, id, request) => rollouts.cancel(id, request),
+  }
+}
+
+function openGroups(deps: CommandDeps): Pick<Commands, 'records' | 'teams' | 'limits'> {
+  const { copies, drain } = deps
+  const limited = { ...deps, cachePercent: cachePercentOf(deps) }
+  return {
+    records: {
+      backup: (_caller) => copies.make(),
+      assertDrained: async () => drain.assertDrained(),
+      async restore(_caller, incoming) {
+        drain.assertDrained()
+        return copies.restore(incoming)
+      },
+    },
+    teams: openTeams(limited),
+    limits: openLimits(limited),
   }
 }

@@ -8,11 +8,13 @@ import { fromImage, type ExistingImageDeps } from './existing-image.ts'
 import { retryOf } from './retry.ts'
 import type { Vault } from '../secrets/vault.ts'
 import { findDeployment } from './deployments.ts'
+import type { Admission } from '../callers/admission.ts'
 import type { Principal } from '../callers/principal.ts'
 
 type SubmissionsDeps = ExistingImageDeps & {
   store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>
   vault: Vault
+  admission: Pick<Admission, 'isExempt'>
   /** Throws a Problem if the gateway accepts no builds now. */
   assertAccepting: () => void
 }
@@ -39,11 +41,12 @@ export class Submissions {
   }
 
   async submit(
-    _caller: Principal,
+    caller: Principal,
     { secrets = new Map(), id = randomUUIDv7(), ...submission }: Submission,
   ): Promise<Deployment> {
-    const { store, vault } = this.#deps
-    const deployment = await store.create({ id, ...submission, ...vault.sealFor(id, secrets) })
+    const { store, vault, admission } = this.#deps
+    const fresh = { id, ...submission, exempt: admission.isExempt(caller) }
+    const deployment = await store.create({ ...fresh, ...vault.sealFor(id, secrets) })
     crashPoint('record-made')
     return deployment
   }

@@ -16,6 +16,7 @@ import type { NewRelease, PageRequest, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'
 import type { SealedSecret } from './secret-store.ts'
 import type { StatusStore } from './status/status-store.ts'
+import type { QuotaStore, TeamStore } from './teams/team-store.ts'
 
 export type NewDeployment = {
   id: string
@@ -43,7 +44,13 @@ export type NewDeployment = {
   resolved?: boolean
   /** The client's key for this request. For 24 h the same key returns the same deployment. */
   idempotencyKey?: string | null
+  /** No quota refuses it. It counts all the same. */
+  exempt?: boolean
 }
+
+/** What is known of a deployment before its source arrives. */
+type KnownEarly = 'app' | 'options' | 'idempotencyKey' | 'exempt'
+export type AnnouncedDeployment = Pick<NewDeployment, KnownEarly>
 
 /** What a move or a step may write in addition to the state. */
 export type DeploymentPatch = Partial<
@@ -108,16 +115,16 @@ export interface DeploymentStore {
   readonly rollouts: RolloutStore
   readonly caches: CacheStore
   readonly status: StatusStore
+  readonly teams: TeamStore
+  readonly quotas: QuotaStore
   /**
    * Writes the record and its first event (`pending`), with the app's settings as defaults of the
-   * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy` or
-   * `queue-full` without writing. A known idempotency key returns the deployment that it created,
+   * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy`,
+   * `queue-full` or `quota-reached` without writing. A known idempotency key returns the deployment that it created,
    * or throws `idempotency-mismatch` if that request differed.
    */
   create(fresh: NewDeployment): Promise<Deployment>
-  /**
-   * The app's deployment that this key created, if any. `idempotency-mismatch` if `requestBody` differed.
-   */
+  /** The app's deployment that this key created, if any. `idempotency-mismatch` if `requestBody` differed. */
   findByIdempotencyKey(
     app: string,
     request: Pick<NewDeployment, 'requestBody' | 'idempotencyKey'>,
@@ -126,13 +133,8 @@ export interface DeploymentStore {
   unfinished(app: string): Promise<Deployment | null>
   /** How many deployments have not ended. */
   countUnfinished(): Promise<number>
-  /**
-   * Throws `lane-busy` or `queue-full` as `create` would, before the source arrives. A key that
-   * already created a deployment never throws.
-   */
-  refuseBusyLane(
-    announced: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>,
-  ): Promise<void>
+  /** Throws as `create` would, before the source arrives. A key that created a deployment never throws. */
+  refuseBusyLane(announced: AnnouncedDeployment): Promise<void>
   find(id: string): Promise<Deployment | null>
   /** Newest first. With `key` only the deployment that this idempotency key created, if any. */
   list(app: string, page: PageRequest & { key?: string | null }): Promise<DeploymentPage>

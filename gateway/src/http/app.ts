@@ -28,6 +28,8 @@ import {
 } from './routes/releases.ts'
 import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from './routes/rollouts.ts'
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
+import { readLimits } from './routes/callers/limits.ts'
+import { addTeamRoutes } from './routes/callers/teams.ts'
 import { readStatus } from './routes/status.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
@@ -91,8 +93,10 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   return app
 }
 
-/** What an operator asks about the gateway as a whole. */
+/** What an operator asks about the gateway as a whole, and about callers. */
 function operatorRoutes(app: Express, commands: Commands, server: ServerDeps): void {
+  addTeamRoutes(app, commands, server)
+  app.get(routes.limits, readLimits(commands))
   app.get(routes.status, readStatus(commands))
   app.post(routes.doctor, examineGateway(commands))
   app.post(routes.drain, startDrain(commands))

@@ -5,6 +5,7 @@ import { images } from './images.ts'
 import { limits } from './limits.ts'
 import { machine } from './machine.ts'
 import { prices } from './prices.ts'
+import { quotas } from './quotas.ts'
 import { server, testing } from './server.ts'
 
 /**
@@ -18,6 +19,7 @@ export const settings = z.object({
   ...build,
   ...images,
   ...limits,
+  ...quotas,
   ...prices,
   ...testing,
 })

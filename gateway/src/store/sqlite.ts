@@ -14,6 +14,7 @@ import type { PageRequest } from '../deployments/release-store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
 import { failureIn } from '../deployments/states.ts'
 import type {
+  AnnouncedDeployment,
   Claim,
   DeploymentPatch,
   DeploymentStore,
@@ -47,6 +48,7 @@ export function openSqliteStore(
     now: Date.now,
     alone: true,
     makeRoom: () => false,
+    quotas: {},
     ...settings,
   })
 }
@@ -60,17 +62,21 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly rollouts
   readonly caches
   readonly status
+  readonly teams
+  readonly quotas
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
     this.#db = db
     this.#settings = settings
     this.#transaction = transactionsOn(db, settings.makeRoom)
     const time = (laterMs = 0) => new Date(settings.now() + laterMs).toISOString()
-    this.#tables = openTables(db, { time, transaction: this.#transaction })
+    this.#tables = openTables(db, { time, transaction: this.#transaction }, settings)
     this.releases = this.#tables.releases
     this.rollouts = this.#tables.rollouts
     this.caches = this.#tables.caches
     this.status = openStatusStore(this.#tables)
+    this.teams = this.#tables.teams
+    this.quotas = this.#tables.quotas
   }
 
   get #rows() {
@@ -81,7 +87,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return this.#transaction(() => createDeployment(this.#tables, fresh))
   }
 
-  async refuseBusyLane(announced: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>) {
+  async refuseBusyLane(announced: AnnouncedDeployment) {
     refuseBusyLane(this.#tables, announced)
   }
 

@@ -13,6 +13,7 @@ import { openGate } from '../../../gateway/src/commands/access/open-gate.ts'
 import type { Commands } from '../../../gateway/src/commands/commands.ts'
 import { Drain } from '../../../gateway/src/commands/drain.ts'
 import { type CommandDeps, openCommands } from '../../../gateway/src/commands/open-commands.ts'
+import { Admission } from '../../../gateway/src/callers/admission.ts'
 import { operatorTokens } from '../../../gateway/src/callers/authenticate.ts'
 import { operator } from '../../../gateway/src/callers/principal.ts'
 import { Awake } from '../../../gateway/src/awake/awake.ts'
@@ -36,6 +37,7 @@ export async function startHttp(
   const store =
     (own.store as ReturnType<typeof openSqliteStore> | undefined) ?? openSqliteStore(':memory:')
   const vault = new Vault(store, randomBytes(32))
+  const admission = new Admission(store)
   const stop = new AbortController()
   const logged: string[] = []
   const received: { sizeBytes: number; contentDigest?: string }[] = []
@@ -46,11 +48,14 @@ export async function startHttp(
       store,
       vault,
       drain,
+      admission,
+      gatewayLimits: [],
       fly: { app: async () => null },
     } as unknown as CommandDeps),
-    submit(_caller, { secrets, ...asked }) {
+    submit(caller, { secrets, ...asked }) {
       const id = randomUUID()
-      return store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
+      const exempt = admission.isExempt(caller)
+      return store.create({ id, exempt, ...asked, ...vault.sealFor(id, secrets) })
     },
     deployExisting: absent,
     rollback: absent,
@@ -72,6 +77,7 @@ export async function startHttp(
   const deps: ServerDeps = {
     store,
     awake,
+    admission,
     async receive(body, { contentDigest }) {
       const hash = createHash('sha256')
       let sizeBytes = 0
@@ -95,7 +101,14 @@ export async function startHttp(
     ...own,
   }
   const options = { host: '127.0.0.1', port: 0, graceMs: 500, limits }
-  const server = await listen(guarded(commands, openGate({ store })), deps, options)
+  const server = await listen(
+    guarded(
+      commands,
+      openGate({ store, admission, isOnFly: async (app) => app.startsWith('on-fly') }),
+    ),
+    deps,
+    options,
+  )
 
   /** Claims the oldest pending deployment and applies these moves and events to it. */
   async function play(moves: (NewEvent | [DeploymentState, DeploymentPatch?])[]) {

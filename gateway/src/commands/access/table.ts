@@ -1,13 +1,24 @@
 import { Problem } from '#api/problem.ts'
+import { defaultTeam, type Team } from '#api/callers/teams.ts'
 import type { ImageSource } from '#api/image-source.ts'
+import type { CacheStatus } from '#api/status/cache.ts'
+import { queueStatus } from '#api/status/queue.ts'
+import type { Principal } from '../../callers/principal.ts'
 import { noDeployment } from '../deployments.ts'
 import { noRollout } from '../rollouts.ts'
 import type { Commands } from '../commands.ts'
-import type { Lookups, Reached, TableOf } from './row.ts'
+import { noTeam } from '../teams/open-teams.ts'
+import type { IsSeen, Lookups, Reached, TableOf } from './row.ts'
 
 /** The answer for an app that the caller may not see. The name may still be taken on Fly. */
 export const noApp = (app: string) =>
   new Problem('app-not-found', `There is no app ${app.slice(0, 100)} that the caller may use.`)
+
+const noAppOrTeam = (app: string, team: string) =>
+  new Problem(
+    'app-not-found',
+    `There is no app ${app.slice(0, 100)} and team ${team.slice(0, 100)} that the caller may use. To move an app, the caller must be in both teams.`,
+  )
 
 const read = { scope: 'read', changes: false } as const
 const deploy = { scope: 'deploy', changes: true } as const
@@ -42,14 +53,28 @@ const byRollout = {
   missing: ([id]: [string, ...unknown[]]) => noRollout(id),
 }
 
+/** For commands whose first argument is a team. */
+const byTeam = {
+  teams: ([team]: [string, ...unknown[]]) => [team],
+  missing: ([team]: [string, ...unknown[]]) => noTeam(team),
+}
+
+/** A team as a caller sees it: who is limited to some apps learns of no others, and of no members. */
+const teamFor = (team: Team, isSeen: IsSeen, { apps, owners }: Principal): Team => ({
+  ...team,
+  members: apps === null && owners === null ? team.members : [],
+  apps: team.apps.filter((app) => isSeen({ app })),
+})
+
 /**
  * What each command needs of its caller. A command without a row does not compile;
  * test/gateway/commands/access.test.ts holds each answer.
  */
 export const access: TableOf<Commands> = {
-  submit: { ...deploy, ...bySubmission },
+  submit: { ...deploy, ...bySubmission, creates: true },
   deployExisting: {
     ...deploy,
+    creates: true,
     targets: async ([source, { app, options }], find) => [
       { app, owner: options.owner },
       ...(await readsOf(source, app, find)),
@@ -59,7 +84,7 @@ export const access: TableOf<Commands> = {
   rollback: { ...deploy, ...bySubmission },
   retry: { ...deploy, ...byDeployment },
   cancel: { ...deploy, ...byDeployment },
-  refuseBusyLane: { ...deploy, changes: false, ...bySubmission },
+  refuseBusyLane: { ...deploy, changes: false, ...bySubmission, creates: true },
   deployment: { ...read, ...byDeployment },
   logOf: { ...read, ...byDeployment },
   deployments: {
@@ -73,16 +98,26 @@ export const access: TableOf<Commands> = {
   release: { ...read, ...byTarget },
   releaseDiff: { ...read, ...byTarget },
 
-  status: read,
+  status: {
+    ...read,
+    async shown({ version, at, startedAt, uptimeSeconds, cache }, isSeen, { find }) {
+      const own = cache && ('unknown' in cache ? cache : cacheOf(cache, isSeen))
+      return {
+        version,
+        at,
+        startedAt,
+        uptimeSeconds,
+        queue: queueStatus(await find.unfinished(isSeen)),
+        ...(own && { cache: own }),
+      }
+    },
+  },
   doctor: administer,
   drift: { ...read, ...byApp },
   deleteApp: { ...administer, ...byApp },
   cacheUsage: {
     ...read,
-    shown: ({ apps, ...usage }, isSeen) => ({
-      ...usage,
-      apps: apps.filter(({ app }) => app !== null && isSeen({ app })),
-    }),
+    shown: cacheOf,
   },
   removeCache: { ...deploy, ...byApp },
   settings: { ...read, ...byApp },
@@ -101,6 +136,7 @@ export const access: TableOf<Commands> = {
 
   createRollout: {
     ...deploy,
+    creates: true,
     targets: async ([{ source, targets }, build], find) => [
       ...targets.map(({ app, options }) => ({ app, owner: options.owner })),
       ...(source ? await readsOf(source, targets[0]!.app, find) : []),
@@ -111,7 +147,7 @@ export const access: TableOf<Commands> = {
   rollout: { ...read, ...byRollout },
   rollouts: {
     ...read,
-    shown: async ({ rollouts, next }, isSeen, find) => {
+    shown: async ({ rollouts, next }, isSeen, { find }) => {
       const isOpen = async ({ id }: { id: string }) =>
         (await find.rollout(id))?.every(isSeen) ?? false
       const open = await Promise.all(rollouts.map(isOpen))
@@ -119,6 +155,48 @@ export const access: TableOf<Commands> = {
     },
   },
   cancelRollout: { ...deploy, ...byRollout },
+
+  teams: {
+    list: {
+      ...read,
+      shown: ({ teams }, isSeen, { caller }) => ({
+        teams: teams
+          .filter(({ name }) => caller.teams === null || caller.teams.includes(name))
+          .map((team) => teamFor(team, isSeen, caller)),
+      }),
+    },
+    show: {
+      ...read,
+      ...byTeam,
+      shown: (team, isSeen, { caller }) => teamFor(team, isSeen, caller),
+    },
+    // Members and quotas decide what a team's own administrators may do, so they change none.
+    create: administer,
+    remove: administer,
+    addMember: administer,
+    removeMember: administer,
+    setQuotas: administer,
+    addApp: {
+      ...administer,
+      creates: true,
+      teams: ([team]) => [team],
+      targets: ([_team, app]) => [{ app, owner: null }],
+      missing: ([team, app]) => noAppOrTeam(app, team),
+    },
+    removeApp: {
+      ...administer,
+      teams: ([team]) => [team, defaultTeam],
+      targets: ([_team, app]) => [{ app, owner: null }],
+      missing: ([team, app]) => noAppOrTeam(app, team),
+    },
+  },
+  // The command shows the caller's own part alone.
+  limits: { read: { ...read, shown: (answer) => answer } },
+}
+
+/** What the apps that a caller sees have of the build cache. */
+function cacheOf({ apps, ...usage }: CacheStatus, isSeen: IsSeen): CacheStatus {
+  return { ...usage, apps: apps.filter(({ app }) => app !== null && isSeen({ app })) }
 }
 
 /** What a deployment of an existing image reads of other apps. */
