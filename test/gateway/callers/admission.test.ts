@@ -77,8 +77,11 @@ test('requests are counted per minute and team; the next minute begins at 0', ()
     message:
       'The quota requests-per-minute is reached: 2 of 2 requests in this minute. It resets at 2026-05-01T12:01:00Z, in 50 s. The operator of the gateway can raise it.',
     facts: {
-      ...{ quota: 'requests-per-minute', used: 2, limit: 2 },
-      ...{ resetsAt: '2026-05-01T12:01:00Z', retryAfterSeconds: 50 },
+      quota: 'requests-per-minute',
+      used: 2,
+      limit: 2,
+      resetsAt: '2026-05-01T12:01:00Z',
+      retryAfterSeconds: 50,
     },
   })
   expect(refused?.facts).not.toHaveProperty('team')

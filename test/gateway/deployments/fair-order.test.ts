@@ -67,8 +67,14 @@ test.each(shapes)(
         .filter(({ left }) => left > 0)
       const waiting = all.flatMap((app) =>
         ['x', 'y', 'z'].map((owner, n) => ({
-          ...{ id: `${app}${owner}${step}`, app, owner, number: n + 1, builds: true },
-          ...{ isRollback: false, lastServed: served.get(app) ?? 0, appBuilds: null },
+          id: `${app}${owner}${step}`,
+          app,
+          owner,
+          number: n + 1,
+          builds: true,
+          isRollback: false,
+          lastServed: served.get(app) ?? 0,
+          appBuilds: null,
         })),
       )
       const limits = { builds: slots, appBuilds: 2, deploys: 9 }
@@ -100,8 +106,14 @@ test.each(shapes)(
 
 test('a team waits for its own builds when its quota is full, and delays no other', () => {
   const one = (app: string) => ({
-    ...{ id: app, app, owner: '', number: 1, builds: true },
-    ...{ isRollback: false, lastServed: 0, appBuilds: null },
+    id: app,
+    app,
+    owner: '',
+    number: 1,
+    builds: true,
+    isRollback: false,
+    lastServed: 0,
+    appBuilds: null,
   })
   const work = (app: string) => ({ id: `w${app}`, app, owner: 'x', state: 'building' as const })
   const limits = { builds: 9, appBuilds: 9, deploys: 9 }

@@ -9,7 +9,10 @@ import type { NewDeployment } from '../../../gateway/src/deployments/store.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 
 const image = {
-  ...{ reference: 'registry.test/a@sha256:aa', digest: 'sha256:aa', tags: [], platforms: null },
+  reference: 'registry.test/a@sha256:aa',
+  digest: 'sha256:aa',
+  tags: [],
+  platforms: null,
 } as unknown as NonNullable<NewDeployment['image']>
 
 function open(quotas: OwnQuotas = {}, path = ':memory:') {
@@ -80,8 +83,11 @@ test('builds per day count once for each deployment that builds, by its key too,
   expect(refused).toMatchObject({
     code: 'quota-reached',
     facts: {
-      ...{ quota: 'builds-per-day', used: 2, limit: 2 },
-      ...{ resetsAt: '2026-05-02T00:00:00Z', retryAfterSeconds: 43_200 },
+      quota: 'builds-per-day',
+      used: 2,
+      limit: 2,
+      resetsAt: '2026-05-02T00:00:00Z',
+      retryAfterSeconds: 43_200,
     },
   })
   // The same key is answered as before, an image needs no build, and the operator is not refused.

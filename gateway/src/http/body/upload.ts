@@ -31,7 +31,10 @@ export async function receiveSource(
 
   const { socket } = request
   const readBefore = socket.bytesRead
-  const sending = { announcedBytes, arrivedBytes: () => socket.bytesRead - readBefore }
+  const arrivedBytes = () =>
+    // The first bytes of a body may have arrived with the head.
+    Math.max(socket.bytesRead - readBefore, request.complete ? announcedBytes : 0)
+  const sending = { announcedBytes, arrivedBytes }
   using _room = deps.assertAccepting(sending) ?? null
   await using quota = deps.admission.upload(callerOf(request), sending)
 
