@@ -22,8 +22,15 @@ test('tarmac team and tarmac limits read their arguments, and nothing else', () 
     quotas: { builds: 2, queue: 'none', machines: null },
   })
   for (const wrong of [
-    ...['team', 'team make acme', 'team list acme', 'team create', 'team create a b'],
-    ...['team add-app acme', 'team add-app acme shop more', 'team set-quota acme', 'limits more'],
+    'team',
+    'team make acme',
+    'team list acme',
+    'team create',
+    'team create a b',
+    'team add-app acme',
+    'team add-app acme shop more',
+    'team set-quota acme',
+    'limits more',
   ])
     expect(() => read(wrong), wrong).toThrow(/^The usage is: tarmac (?:team list|limits)/)
   expect(() => read('team set-quota acme bilds=2')).toThrow(

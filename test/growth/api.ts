@@ -1,4 +1,5 @@
 import { AppName, OwnerName } from '../../api/app.ts'
+import { MemberName, TeamName } from '../../api/callers/teams.ts'
 import { patchSettings } from '../../api/options/app-settings.ts'
 import type { Deployment } from '../../api/deployment.ts'
 import { DeploymentOptions, parseOptions, readOptions } from '../../api/options.ts'
@@ -31,6 +32,8 @@ export const api: Record<string, Shapes> = {
   'api/text/visible-text.ts › visibleJson': hostileTexts(visibleJson),
   'api/text/visible-text.ts › safeJson': hostileTexts(safeJson),
   'api/app.ts › AppName': hostileTexts((text) => AppName.safeParse(text)),
+  'api/callers/teams.ts › TeamName': hostileTexts((text) => TeamName.safeParse(text)),
+  'api/callers/teams.ts › MemberName': hostileTexts((text) => MemberName.safeParse(text)),
   'api/secret.ts › SecretName': hostileTexts((text) => SecretName.safeParse(text)),
   'api/options/variables.ts › variableName': hostileTexts((text) => variableName.test(text)),
   'api/text/telling-lines.ts › tellingLines': {

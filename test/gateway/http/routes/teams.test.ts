@@ -263,7 +263,7 @@ test('a membership counts at once, also for a token that is in use', async () =>
 
 test('while there is one team, no answer names it', async () => {
   const store = openSqliteStore(':memory:', { quotas: { 'builds-per-day': 1, uploads: 5 } })
-  await using http = await start({ store } as never)
+  await using http = await start({ store })
   const { call, deploy } = http
   const answers = [
     await call(token, 'GET', '/v1/teams'),
@@ -284,7 +284,7 @@ test('while there is one team, no answer names it', async () => {
 
 test('a refusal by a quota is a 429 that says which, used, limit and when to come back', async () => {
   const store = openSqliteStore(':memory:', { quotas: { 'builds-per-day': 1 } })
-  await using http = await start({ store } as never)
+  await using http = await start({ store })
   const { deploy, received } = http
   await deploy('c', 'shop')
   const { status, answer, headers } = await deploy('c', 'shop')
@@ -307,7 +307,7 @@ test('a refusal by a quota is a 429 that says which, used, limit and when to com
 
 test('every answer to a caller with a limit says what is left, also a refusal; reading the limits is free', async () => {
   const store = openSqliteStore(':memory:', { quotas: { 'requests-per-minute': 3 } })
-  await using http = await start({ store } as never)
+  await using http = await start({ store })
   const { call, get } = http
   const left = async (path: string) => {
     const { status, headers } = await call('c/read', 'GET', path)
@@ -328,7 +328,7 @@ test('every answer to a caller with a limit says what is left, also a refusal; r
 
 test('the limits of a caller are the numbers that refuse it', async () => {
   const store = openSqliteStore(':memory:', { quotas: { uploads: 2, queue: 1 } })
-  await using http = await start({ store } as never)
+  await using http = await start({ store })
   const { call, deploy, teams, member } = http
   const limits = async (who: string) =>
     LimitsAnswer.parse((await call(who, 'GET', '/v1/limits')).answer).quotas
@@ -357,7 +357,7 @@ test('an upload that goes over the bytes of the day ends, and its bytes count', 
     for await (const chunk of addAbortSignal(signal, body)) sizeBytes += (chunk as Buffer).length
     return { digest: 'sha256:aa', files: 1, sizeBytes }
   }
-  await using http = await start({ store, receive } as never)
+  await using http = await start({ store, receive })
   const announced = await http.deploy('c', 'shop')
   expect(announced.status).toBe(202)
   const large = await http.call('c', 'POST', '/v1/apps/shop/deployments', 'x'.repeat(2 ** 20))
@@ -409,7 +409,7 @@ test('a limited caller sees its part of the status', async () => {
     queue: { waiting: 9, running: 9, byState: {} },
     disk: { ok: true, detail: 'secret', freeBytes: 1, sizeBytes: 2 },
   })
-  await using http = await start({ status } as never)
+  await using http = await start({ status })
   const { call, deploy, teams, member } = http
   await teams('acme')
   await member('acme', 'token:a')
