@@ -84,7 +84,7 @@ export const QuotaFact = z.object({
   what: z.string(),
   /** Null: no limit. */
   limit: z.number().nullable(),
-  /** Null: not counted, or not known now. */
+  /** Null: there is no limit, it is not counted, or it is not known now. */
   used: z.number().nullable(),
   /** When it starts again at 0. Null: it counts what there is at once. */
   resetsAt: z.string().nullable(),

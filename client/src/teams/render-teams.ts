@@ -7,9 +7,7 @@ import { someOf } from '#api/text/some-of.ts'
 /** `tarmac team list`. */
 export function teamsText(teams: readonly Team[]): string[] {
   if (teams.length === 0)
-    return [
-      'There are no teams: all callers see all apps. To make the first: tarmac team create TEAM',
-    ]
+    return ['There are no teams: all apps are together. To make the first: tarmac team create TEAM']
   const rows = teams.map(({ name, members, apps, quotas }) => [
     name,
     `${members.length}`,

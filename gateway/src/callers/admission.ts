@@ -106,15 +106,20 @@ export class Admission {
     return stored + mib(arriving.reduce((sum, bytes) => sum + bytes, 0))
   }
 
-  /** Every quota of a team. `cachePercent`: what it has of the build cache. */
+  /**
+   * Every quota of a team. What it uses is counted only where there is a limit. `cachePercent`: what
+   * it has of the build cache.
+   */
   factsOf(team: string, own: object, cachePercent: number | null): QuotaFact[] {
     const nowMs = this.#now()
     return quotaNames.map((quota) => {
-      const used = quota === 'cache-percent' ? cachePercent : this.usedOf(team, quota)
+      const limit = this.#deps.quotas.limitOf(team, quota)
+      const count = () => (quota === 'cache-percent' ? cachePercent : this.usedOf(team, quota))
+      const used = limit === null ? null : count()
       return {
         quota,
         what: quotas[quota].what,
-        limit: this.#deps.quotas.limitOf(team, quota),
+        limit,
         used: used === null ? null : shown(used),
         resetsAt: resetText(quota, nowMs),
         from: quota in own ? 'team' : 'default',

@@ -25,7 +25,8 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const text = bodyText(body)
   queue.assertHasRoom(app, Buffer.byteLength(text))
   const builds = body.image === null
-  if (!exempt) quotas.assertRoom(needOf(app, body.options, builds))
+  // A rollback ends an outage. It builds nothing, and adds no machines.
+  if (!exempt && !body.rollback) quotas.assertRoom(needOf(app, body.options, builds))
   if (builds) quotas.countBuild(app)
   const made = deployments.insert({ id, app, body, text })
 

@@ -100,6 +100,12 @@ test('builds per day count once for each deployment that builds, by its key too,
   expect(await code(create('shop'))).toBe('made')
 })
 
+test('a rollback is never refused', async () => {
+  const { create } = open({ queue: 1 })
+  await create('shop')
+  expect(await code(create('shop', { image, rollback: { from: 2, to: 1 } }))).toBe('made')
+})
+
 test('a refused deployment counts nothing', async () => {
   const { quotas, create } = open({ queue: 1 })
   await create('shop')
@@ -160,8 +166,8 @@ test('build minutes are the time before the deploy, counted once, also over a cr
 })
 
 test('at its build minutes a team may not begin a build', async () => {
-  const { quotas, create } = open({ 'build-minutes-per-day': 1 })
-  await quotas.add('default', 'build-minutes-per-day', 59_999)
+  const { quotas, create } = open({ 'build-minutes-per-day': 480 })
+  await quotas.add('default', 'build-minutes-per-day', 480 * 60_000 - 1)
   expect(await code(create('shop'))).toBe('made')
   await quotas.add('default', 'build-minutes-per-day', 1)
   expect(await code(create('shop'))).toBe('quota-reached')
@@ -177,7 +183,7 @@ test('machines are those of the newest releases; a deployment that adds none is 
     await store.advance(holder, 'deploying', 'verifying')
     await store.advance(holder, 'verifying', 'live', {
       machines,
-      release: { desired: {}, secrets: [] } as never,
+      release: { desired: {}, secrets: [] },
     })
   }
   await live()

@@ -31,10 +31,10 @@ export const shown = (value: number): number => Math.floor(value * 10) / 10
 
 type Reached = {
   quota: QuotaName
-  /** In the units of `quotas`. `asked`: what this call needs. */
+  /** In the units of `quotas`. `asked`: what this call needs; `some`: nobody knows. */
   used: number
   limit: number
-  asked: number
+  asked: number | 'some'
   /** Null: there is only one, and no answer names it. */
   team: string | null
   nowMs: number
@@ -49,7 +49,7 @@ export function quotaReached({ quota, used, limit, asked, team, nowMs }: Reached
     team === null ? `The quota ${quota} is reached` : `Team ${team} has reached its quota ${quota}`
   const window = { minute: ' in this minute', day: ' today (UTC)' }
   const count = `${shown(used)} of ${limit} ${what}${per === null ? '' : window[per]}`
-  const needs = used < limit ? `, and this needs ${shown(asked) || 'some'} more` : ''
+  const needs = used < limit && asked !== 'some' ? `, and this needs ${shown(asked)} more` : ''
   const next =
     resetsMs === null
       ? 'Send this again when there are fewer.'

@@ -17,6 +17,9 @@ export type Need = {
   replaces: boolean
 }
 
+/** A quota, what is used of it, and how much more is asked. */
+type Ask = [quota: QuotaName, use: () => number, asked: number | 'some']
+
 const keptDays = 40
 const dayMs = 86_400_000
 const building = "('fetching', 'analyzing', 'building', 'pushing')"
@@ -27,6 +30,7 @@ export class QuotaRows implements QuotaStore {
   readonly #tools: StoreTools
   readonly #teams: TeamRows
   readonly #defaults: OwnQuotas
+  readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
 
   constructor(db: DatabaseSync, tools: StoreTools, teams: TeamRows, defaults: OwnQuotas) {
     this.#db = db
@@ -55,20 +59,27 @@ export class QuotaRows implements QuotaStore {
   /** Throws `quota-reached` if a new deployment needs more than its team may use. */
   assertRoom(need: Need): void {
     const team = this.#teams.teamOf(need.app)
-    const asks: [QuotaName, () => number, number][] = [
+    const asks: Ask[] = [
       ['queue', () => this.#waiting(team, need.replaces ? need : null), 1],
       ...(need.builds ? this.#buildAsks(team) : []),
-      ['machines', () => this.#machines(team), this.#moreMachines(need)],
+      ...this.#machineAsks(team, need),
     ]
     for (const [quota, use, asked] of asks) {
-      const limit = asked > 0 ? this.limitOf(team, quota) : null
+      const limit = this.limitOf(team, quota)
       if (limit === null) continue
       const used = use()
-      if (used + asked > limit) throw this.reached({ team, quota, used, asked, limit })
+      if (asked === 'some' ? used >= limit : used + asked > limit)
+        throw this.#reached({ team, quota, used, asked, limit })
     }
   }
 
-  reached(facts: { team: string; quota: QuotaName; used: number; asked: number; limit: number }) {
+  #reached(facts: {
+    team: string
+    quota: QuotaName
+    used: number
+    asked: number | 'some'
+    limit: number
+  }) {
     const team = this.#teams.isAlone ? null : facts.team
     return quotaReached({ ...facts, team, nowMs: this.#nowMs() })
   }
@@ -79,7 +90,8 @@ export class QuotaRows implements QuotaStore {
 
   /**
    * Counts the time that a deployment was in a state before its deploy. Call it with each write of
-   * its record, before `updated_at` changes. After its lease nobody worked on it.
+   * its record, before `updated_at` changes. Without a lease, and after it, nobody
+   * worked on it.
    */
   countBuildTime(row: {
     app: string
@@ -87,38 +99,41 @@ export class QuotaRows implements QuotaStore {
     updated_at: string
     leased_until: string | null
   }): void {
-    if (!building.includes(`'${row.state}'`)) return
-    const untilMs = Math.min(this.#nowMs(), Date.parse(row.leased_until ?? '') || Infinity)
+    if (row.leased_until === null || !building.includes(`'${row.state}'`)) return
+    const untilMs = Math.min(this.#nowMs(), Date.parse(row.leased_until))
     const ms = Math.round(untilMs - Date.parse(row.updated_at))
     if (ms > 0) this.#count(this.#teams.teamOf(row.app), 'build-minutes-per-day', ms)
   }
 
-  #buildAsks(team: string): [QuotaName, () => number, number][] {
+  #buildAsks(team: string): Ask[] {
     const used = (quota: QuotaName) => () => this.usedOf(team, quota) ?? 0
     return [
       ['builds-per-day', used('builds-per-day'), 1],
-      // How long it takes nobody knows: it may begin while anything is left.
-      ['build-minutes-per-day', used('build-minutes-per-day'), Number.EPSILON],
+      // Nobody knows how long it takes: it may begin while anything is left.
+      ['build-minutes-per-day', used('build-minutes-per-day'), 'some'],
     ]
   }
 
   #count(team: string, quota: QuotaName, amount: number): void {
     const nowMs = this.#nowMs()
     const day = dayOf(nowMs)
-    const { changes } = this.#db
-      .prepare('UPDATE quota_uses SET used = used + ?4 WHERE day = ?1 AND team = ?2 AND quota = ?3')
-      .run(day, team, quota, Math.round(amount))
+    const { changes } = this.#prepare(
+      'UPDATE quota_uses SET used = used + ?4 WHERE day = ?1 AND team = ?2 AND quota = ?3',
+    ).run(day, team, quota, Math.round(amount))
     if (changes > 0) return
-    this.#db
-      .prepare('INSERT INTO quota_uses VALUES (?, ?, ?, ?)')
-      .run(day, team, quota, Math.round(amount))
-    this.#db.prepare('DELETE FROM quota_uses WHERE day < ?').run(dayOf(nowMs - keptDays * dayMs))
+    this.#prepare('INSERT INTO quota_uses VALUES (?, ?, ?, ?)').run(
+      day,
+      team,
+      quota,
+      Math.round(amount),
+    )
+    this.#prepare('DELETE FROM quota_uses WHERE day < ?').run(dayOf(nowMs - keptDays * dayMs))
   }
 
   #usedToday(team: string, quota: QuotaName): number {
-    const row = this.#db
-      .prepare('SELECT used FROM quota_uses WHERE day = ? AND team = ? AND quota = ?')
-      .get(dayOf(this.#nowMs()), team, quota)
+    const row = this.#prepare(
+      'SELECT used FROM quota_uses WHERE day = ? AND team = ? AND quota = ?',
+    ).get(dayOf(this.#nowMs()), team, quota)
     return Number(row?.['used'] ?? 0)
   }
 
@@ -145,21 +160,28 @@ export class QuotaRows implements QuotaStore {
     return this.#sum(team, `SELECT app, n FROM (${machinesOf})`)
   }
 
-  /** How many machines a deployment adds to those of its target, as far as it says. */
-  #moreMachines({ app, owner, machines }: Need): number {
-    if (machines === 'none' || this.limitOf(this.#teams.teamOf(app), 'machines') === null) return 0
-    const row = this.#db
-      .prepare(`SELECT n FROM (${machinesOf}) WHERE app = ? AND owner = ?`)
-      .get(app, owner)
+  /** Machines that a deployment adds to those of its target, as far as it says. */
+  #machineAsks(team: string, { app, owner, machines }: Need): Ask[] {
+    if (machines === 'none' || this.limitOf(team, 'machines') === null) return []
+    const one = `SELECT n FROM (${machinesOf}) WHERE app = ? AND owner = ?`
+    const row = this.#prepare(one).get(app, owner)
     const [had, asked] = [Number(row?.['n'] ?? 0), machines === 'as before' ? 0 : machines]
-    return Math.max(0, Math.max(asked, 1) - had)
+    const added = Math.max(asked, 1) - had
+    return added > 0 ? [['machines', () => this.#machines(team), added]] : []
   }
 
   #sum(team: string, sql: string, ...values: string[]): number {
     let sum = 0
-    for (const { app, n } of this.#db.prepare(sql).iterate(...values))
+    for (const { app, n } of this.#prepare(sql).iterate(...values))
       if (this.#teams.teamOf(String(app)) === team) sum += Number(n)
     return sum
+  }
+
+  /** Returns a cached statement: each answer to a caller with a limit reads some. */
+  #prepare(sql: string) {
+    const known = this.#statements.get(sql) ?? this.#db.prepare(sql)
+    this.#statements.set(sql, known)
+    return known
   }
 
   readonly #nowMs = () => Date.parse(this.#tools.time())

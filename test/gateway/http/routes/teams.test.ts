@@ -375,7 +375,7 @@ test('an upload that goes over the bytes of the day ends, and its bytes count', 
     headers: { Authorization: 'Bearer c' },
     body: ReadableStream.from(endless()),
     duplex: 'half',
-  } as RequestInit)
+  })
   expect(await cut.json()).toMatchObject({ code: 'quota-reached', quota: 'upload-mib-per-day' })
   await expect
     .poll(() => store.quotas.usedOf('default', 'upload-mib-per-day') ?? 0)
