@@ -3,6 +3,7 @@ import { errorMessage } from '#api/error-code.ts'
 import { builderFlags } from './builder/flags.ts'
 import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
+import { overviewFlags } from './overview/flags.ts'
 import { upFlags } from './up/flags.ts'
 import { upkeepFlags } from './upkeep/flags.ts'
 
@@ -35,6 +36,7 @@ export const flags = {
   'new-volumes': { type: 'boolean', default: false },
   network: { type: 'string' },
   'force-over': { type: 'string' },
+  ...overviewFlags,
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,

@@ -31,6 +31,7 @@ import { memberOf, type Row, toDeployment, toFound } from './record.ts'
 import { endLife, recoverLeft, startLife } from './recovery.ts'
 import type { Holder } from './rows/deployment-rows.ts'
 import { findByKey, pageOfKey } from './rows/request-keys.ts'
+import { openOverviewStore } from './overview/open-overview-store.ts'
 import { openStatusStore } from './rows/open-status-store.ts'
 import type { StoreSettings, StoreTools } from './store-tools.ts'
 import { openTables, type Tables } from './tables.ts'
@@ -64,6 +65,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly status
   readonly teams
   readonly quotas
+  readonly overview
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
     this.#db = db
@@ -77,6 +79,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.status = openStatusStore(this.#tables)
     this.teams = this.#tables.teams
     this.quotas = this.#tables.quotas
+    this.overview = openOverviewStore(this.#tables.deployments)
   }
 
   get #rows() {

@@ -46,6 +46,18 @@ const rows: Record<
   },
   status: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   doctor: { args: [{}], scopes: ['admin'], wide: true },
+  'machines.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'machines.change': { args: ['shop', 'm1', 'stop'], scopes: ['deploy', 'admin'] },
+  'overview.deployments': {
+    args: [{}, {}],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+    filtered: true,
+  },
+  'overview.apps': {
+    args: [{}, {}],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+    filtered: true,
+  },
   drift: { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   deleteApp: { args: ['shop', false], scopes: ['admin'] },
   cacheUsage: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
@@ -86,7 +98,13 @@ const rows: Record<
   'limits.read': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
 }
 
-const done = { deployments: [], apps: [], rollouts: [], teams: [], next: null }
+const done = Object.assign([], {
+  deployments: [],
+  apps: [],
+  rollouts: [],
+  teams: [],
+  next: null,
+})
 const gate: Gate = {
   find: {
     deployment: async (id) => (id === 'of-shop' ? { app: 'shop', owner: null } : null),
@@ -170,7 +188,9 @@ test.each(names)('%s is closed to callers of other apps, teams and owners', asyn
   for (const limit of [{ teams: ['default'] }, { teams: [] }])
     expect(await answer(name, { scopes, ...limit })).toMatch(closed)
   const ofOwner = await answer(name, { scopes, owners: ['alice'] })
-  expect(ofOwner).toMatch(name === 'deployments' || ofTeam ? 'ran' : closed)
+  expect(ofOwner).toMatch(
+    ['deployments', 'machines.list'].includes(name) || ofTeam ? 'ran' : closed,
+  )
 })
 
 const memberships = [null, ['acme'], ['acme', 'default'], ['default'], ['other'], []]

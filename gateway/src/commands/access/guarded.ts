@@ -81,7 +81,9 @@ function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCo
     const newApps = changes && !row.teams ? unseen.map(({ app }) => app) : []
     const call = { command, caller, changes, newApps, targets, args }
     const result = await gate.around(call, () => run(caller, ...args))
-    return shown && isLimited(caller) ? shown(result, isSeen, { find: gate.find, caller }) : result
+    return shown && isLimited(caller)
+      ? shown(result, isSeen, { find: gate.find, caller, args })
+      : result
   }
 }
 

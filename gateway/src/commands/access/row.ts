@@ -33,7 +33,11 @@ export type Row<A extends unknown[], R> = {
   /** The answer for what does not exist, or may not be seen. */
   missing?: (args: A) => Problem
   /** What a limited caller sees of the result. Without it and without targets, only unlimited callers may call. */
-  shown?: (result: R, isSeen: IsSeen, more: { find: Lookups; caller: Principal }) => R | Promise<R>
+  shown?: (
+    result: R,
+    isSeen: IsSeen,
+    more: { find: Lookups; caller: Principal; args: A },
+  ) => R | Promise<R>
 }
 
 type AnyCommand = (caller: Principal, ...args: never[]) => Promise<unknown>

@@ -113,6 +113,29 @@ export const access: TableOf<Commands> = {
     },
   },
   doctor: administer,
+  machines: {
+    list: {
+      ...read,
+      targets: ([app]) => [{ app }],
+      missing: ([app]) => noApp(app),
+      shown: (machines, isSeen, { args: [app] }) =>
+        machines.filter(({ owner }) => isSeen({ app, owner })),
+    },
+    change: { ...deploy, ...byApp },
+  },
+  overview: {
+    deployments: {
+      ...read,
+      shown: ({ deployments, next }, isSeen) => ({ deployments: deployments.filter(isSeen), next }),
+    },
+    apps: {
+      ...read,
+      shown: ({ apps, next }, isSeen) => ({
+        apps: apps.filter(({ app, deployment: { owner } }) => isSeen({ app, owner })),
+        next,
+      }),
+    },
+  },
   drift: { ...read, ...byApp },
   deleteApp: { ...administer, ...byApp },
   cacheUsage: {
