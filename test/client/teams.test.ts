@@ -21,6 +21,7 @@ test('tarmac team and tarmac limits read their arguments, and nothing else', () 
     team: 'acme',
     quotas: { builds: 2, queue: 'none', machines: null },
   })
+  expect(read('apps --team acme')).toMatchObject({ query: new URLSearchParams({ team: 'acme' }) })
   for (const wrong of [
     'team',
     'team make acme',

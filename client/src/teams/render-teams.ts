@@ -3,6 +3,7 @@ import type { QuotaFact } from '#api/callers/quotas.ts'
 import { defaultTeam, type Team } from '#api/callers/teams.ts'
 import { inMb } from '#api/text/in-mb.ts'
 import { someOf } from '#api/text/some-of.ts'
+import { table } from '#api/text/table.ts'
 
 /** `tarmac team list`. */
 export function teamsText(teams: readonly Team[]): string[] {
@@ -61,16 +62,3 @@ const part = (name: string, lines: string[]) =>
 
 const valueText = ({ value, unit }: GatewayLimit) =>
   unit === 'bytes' && value >= 1e6 ? inMb(value) : `${value.toLocaleString('en')} ${unit}`
-
-/** Columns of equal width. `right`: those that are aligned to the right. */
-function table(rows: string[][], right: number[]): string[] {
-  const widths = rows[0]!.map((_, at) => Math.max(...rows.map((row) => row[at]!.length)))
-  return rows.map((row) =>
-    row
-      .map((cell, at) =>
-        right.includes(at) ? cell.padStart(widths[at]!) : cell.padEnd(widths[at]!),
-      )
-      .join('  ')
-      .trimEnd(),
-  )
-}

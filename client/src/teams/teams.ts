@@ -1,7 +1,7 @@
 import { LimitsAnswer } from '#api/callers/limits.ts'
 import { defaultTeam, Team, TeamList } from '#api/callers/teams.ts'
-import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
+import { readAnswer } from '../answers.ts'
 import { askGateway } from '../builder/ask-gateway.ts'
 import type { Connection } from '../connection.ts'
 import type { Printer } from '../print.ts'
@@ -21,22 +21,22 @@ export async function teams(
 
   switch (request.verb) {
     case 'limits': {
-      const limits = read(LimitsAnswer, await ask(routes.limits))
+      const limits = readAnswer(LimitsAnswer, await ask(routes.limits))
       return printer.result(limits, limitsText(limits))
     }
     case 'list': {
-      const list = read(TeamList, await ask(routes.teams))
+      const list = readAnswer(TeamList, await ask(routes.teams))
       return printer.result(list, teamsText(list.teams))
     }
     case 'create': {
       const { team: name } = request
-      const team = read(Team, await ask(routes.teams, { body: { name } }))
+      const team = readAnswer(Team, await ask(routes.teams, { body: { name } }))
       return printer.result(team, [
         `made team ${name}; to add a member: tarmac team add-member ${name} token:NAME`,
       ])
     }
     case 'show': {
-      const team = read(Team, await ask(fill(routes.team, { team: request.team })))
+      const team = readAnswer(Team, await ask(fill(routes.team, { team: request.team })))
       return printer.result(team, teamText(team))
     }
     case 'delete':
@@ -46,7 +46,7 @@ export async function teams(
       ])
     case 'set-quota': {
       const path = fill(routes.teamQuotas, { team: request.team })
-      const team = read(Team, await ask(path, { method: 'PATCH', body: request.quotas }))
+      const team = readAnswer(Team, await ask(path, { method: 'PATCH', body: request.quotas }))
       return printer.result(team, teamText(team))
     }
     case 'add-member':
@@ -67,7 +67,7 @@ async function change({ verb, team, what }: Change, ask: Ask, printer: Printer):
     ? fill(routes.teamMember, { team, member: what })
     : fill(routes.teamApp, { team, app: what })
   const method = verb.startsWith('add-') ? 'PUT' : 'DELETE'
-  const changed = read(Team, await ask(path, { method }))
+  const changed = readAnswer(Team, await ask(path, { method }))
   return printer.result(changed, [changeText(verb, team, what)])
 }
 
@@ -82,14 +82,4 @@ export function changeText(verb: Change['verb'], team: string, what: string): st
     case 'remove-app':
       return `${what} is an app of team ${defaultTeam} now`
   }
-}
-
-/** The answer of a gateway. Throws a Problem if it is another program's, or a newer gateway's. */
-function read<T>(
-  schema: { safeParse: (answer: unknown) => { data?: T | undefined } },
-  answer: unknown,
-): T {
-  const { data } = schema.safeParse(answer)
-  if (data !== undefined) return data
-  throw new Problem('internal', 'The gateway’s answer about teams could not be read.')
 }

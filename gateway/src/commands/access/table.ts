@@ -1,24 +1,16 @@
 import { Problem } from '#api/problem.ts'
-import { defaultTeam, type Team } from '#api/callers/teams.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
-import type { Principal } from '../../callers/principal.ts'
 import { noDeployment } from '../deployments.ts'
 import { noRollout } from '../rollouts.ts'
 import type { Commands } from '../commands.ts'
-import { noTeam } from '../teams/open-teams.ts'
 import type { IsSeen, Lookups, Reached, TableOf } from './row.ts'
+import { teamRows } from './team-rows.ts'
 
 /** The answer for an app that the caller may not see. The name may still be taken on Fly. */
 export const noApp = (app: string) =>
   new Problem('app-not-found', `There is no app ${app.slice(0, 100)} that the caller may use.`)
-
-const noAppOrTeam = (app: string, team: string) =>
-  new Problem(
-    'app-not-found',
-    `There is no app ${app.slice(0, 100)} and team ${team.slice(0, 100)} that the caller may use. To move an app, the caller must be in both teams.`,
-  )
 
 const read = { scope: 'read', changes: false } as const
 const deploy = { scope: 'deploy', changes: true } as const
@@ -52,19 +44,6 @@ const byRollout = {
   targets: async ([id]: [string, ...unknown[]], find: Lookups) => (await find.rollout(id)) ?? [],
   missing: ([id]: [string, ...unknown[]]) => noRollout(id),
 }
-
-/** For commands whose first argument is a team. */
-const byTeam = {
-  teams: ([team]: [string, ...unknown[]]) => [team],
-  missing: ([team]: [string, ...unknown[]]) => noTeam(team),
-}
-
-/** A team as a caller sees it: who is limited to some apps learns of no others, and of no members. */
-const teamFor = (team: Team, isSeen: IsSeen, { apps, owners }: Principal): Team => ({
-  ...team,
-  members: apps === null && owners === null ? team.members : [],
-  apps: team.apps.filter((app) => isSeen({ app })),
-})
 
 /**
  * What each command needs of its caller. A command without a row does not compile;
@@ -179,40 +158,7 @@ export const access: TableOf<Commands> = {
   },
   cancelRollout: { ...deploy, ...byRollout },
 
-  teams: {
-    list: {
-      ...read,
-      shown: ({ teams }, isSeen, { caller }) => ({
-        teams: teams
-          .filter(({ name }) => caller.teams === null || caller.teams.includes(name))
-          .map((team) => teamFor(team, isSeen, caller)),
-      }),
-    },
-    show: {
-      ...read,
-      ...byTeam,
-      shown: (team, isSeen, { caller }) => teamFor(team, isSeen, caller),
-    },
-    // Members and quotas decide what a team's own administrators may do, so they change none.
-    create: administer,
-    remove: administer,
-    addMember: administer,
-    removeMember: administer,
-    setQuotas: administer,
-    addApp: {
-      ...administer,
-      creates: true,
-      teams: ([team]) => [team],
-      targets: ([_team, app]) => [{ app, owner: null }],
-      missing: ([team, app]) => noAppOrTeam(app, team),
-    },
-    removeApp: {
-      ...administer,
-      teams: ([team]) => [team, defaultTeam],
-      targets: ([_team, app]) => [{ app, owner: null }],
-      missing: ([team, app]) => noAppOrTeam(app, team),
-    },
-  },
+  teams: teamRows,
   // The command shows the caller's own part alone.
   limits: { read: { ...read, shown: (answer) => answer } },
 }
