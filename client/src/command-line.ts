@@ -10,6 +10,8 @@ import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { readTeamArgs, type TeamRequest, teamUsage } from './teams/read-teams.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
+import { readTokenArgs, type TokenCommand } from './token/read-token.ts'
+import { readRuntime, type RuntimeCommand } from './runtime/read-runtime.ts'
 import { type DownCommand, readUp, type UpCommand, type UpgradeCommand } from './up/read-up.ts'
 import { knownGateway } from './up/known-gateway.ts'
 
@@ -39,6 +41,8 @@ export type Command =
   | RetryCommand
   | RollbackCommand
   | (Connection & TeamRequest & { name: 'team' })
+  | TokenCommand
+  | RuntimeCommand
   | UpkeepCommand
   | UpCommand
   | DownCommand
@@ -80,6 +84,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
+  const tokenRequest = name === 'token' ? readTokenArgs(args, values) : null
+  if (tokenRequest) return { name: 'token', request: tokenRequest, ...connection }
   if (name === 'rollback' && args.length === 1) {
     const { release = '', owner = '' } = values
     asOptions(() => readOptions([['owner', owner]]))
@@ -92,6 +98,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   }
   const teamRequest = readTeams(name, args)
   if (teamRequest) return { name: 'team', ...teamRequest, ...connection }
+  const runtime = readRuntime(name, args, values)
+  if (runtime) return { ...runtime, ...connection }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
   throw misused(name)
@@ -117,6 +125,9 @@ const usages: Record<string, string> = {
   cache: '[rm APP]',
   team: teamUsage,
   limits: '[OPTIONS]',
+  token: 'create|list|revoke|rotate [NAME]',
+  secrets: 'set|unset|list|deploy APP [NAME…]',
+  env: 'set|unset|list APP [NAME…]',
   machines: '[start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',

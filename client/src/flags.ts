@@ -3,8 +3,10 @@ import { errorMessage } from '#api/error-code.ts'
 import { builderFlags } from './builder/flags.ts'
 import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
+import { runtimeFlags } from './runtime/flags.ts'
 import { overviewFlags } from './overview/flags.ts'
 import { upFlags } from './up/flags.ts'
+import { tokenFlags } from './token/flags.ts'
 import { upkeepFlags } from './upkeep/flags.ts'
 
 /** Every option. `help` explains each of them. */
@@ -36,10 +38,12 @@ export const flags = {
   'new-volumes': { type: 'boolean', default: false },
   network: { type: 'string' },
   'force-over': { type: 'string' },
+  ...runtimeFlags,
   ...overviewFlags,
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,
+  ...tokenFlags,
   owner: { type: 'string' },
   lane: { type: 'string' },
   gateway: { type: 'string' },

@@ -3,7 +3,7 @@ import { Awake } from './awake/awake.ts'
 import { openBuilder } from './builder.ts'
 import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
 import { Admission } from './callers/admission.ts'
-import { operatorTokens } from './callers/authenticate.ts'
+import { openCallers } from './callers/open-callers.ts'
 import { guarded } from './commands/access/guarded.ts'
 import { openGate } from './commands/access/open-gate.ts'
 import type { Commands } from './commands/commands.ts'
@@ -26,12 +26,13 @@ import { listen } from './http/listen.ts'
 import { openKeptImages } from './kept-images/open-kept-images.ts'
 import { NetworkGuard } from './isolation/guard.ts'
 import { verifyIsolation } from './isolation/probe.ts'
-import { openLog, type Logger } from './log.ts'
+import type { Logger } from './log.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
 import { readiness } from './readiness.ts'
 import { speaksPlainHttp } from './registry/plain-http.ts'
 import { Registry } from './registry/registry.ts'
+import { redactedLog } from './secrets/redaction/redacted-log.ts'
 import { Vault } from './secrets/vault.ts'
 import { gatewayLimits } from './status/gateway-limits.ts'
 import { openStatus } from './status/open-status.ts'
@@ -47,7 +48,7 @@ const looksAfter = 3
 const askFlyMs = 30_000
 
 /** Opens the parts, lowest first. */
-export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
+export async function startGateway(config: Config, log: Logger = redactedLog(config.logLevel)) {
   obeyCrashOrders(config.crashFile)
   await using opening = new AsyncDisposableStack() // closes the opened parts if one fails to open
   const awake = new Awake()
@@ -61,8 +62,9 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const running = await openRunner(start, opened)
 
   const stopping = new AbortController()
+  const callers = opening.use(await openCallers(config.secrets.tokens, { ...records, log }))
   const admission = new Admission(opened.store)
-  const parts = { ...opened, ...running, admission, stopping: stopping.signal }
+  const parts = { ...opened, ...running, ...callers, admission, stopping: stopping.signal }
   opening.use(startHousekeeping({ ...parts, awake, log }, config))
   const watched = { ...parts, ...config.deployer, releases: parts.store.releases, log }
   opening.use(ReleaseWatch.start(watched, config.releaseLookMs))
@@ -151,10 +153,8 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   return { vault, network, runner, drain, images }
 }
 
-type Running = Awaited<ReturnType<typeof openRunner>> & {
-  stopping: AbortSignal
-  admission: Admission
-}
+type Running = Awaited<ReturnType<typeof openRunner>> &
+  Awaited<ReturnType<typeof openCallers>> & { stopping: AbortSignal; admission: Admission }
 
 /** What callers may ask of deployments. */
 async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
@@ -194,8 +194,7 @@ async function openServer(
   parts: Parts & Running & { commands: Commands },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
-  const { commands, images, stopping, admission } = parts
-  const { tokens } = config.secrets
+  const { authenticate, commands, images, stopping, admission } = parts
 
   return opening.use(
     await listen(
@@ -220,7 +219,7 @@ async function openServer(
         },
         appWarnings: (app) => images.warningsOf(app),
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
-        authenticate: tokens.length > 0 ? operatorTokens(tokens) : null,
+        authenticate,
         log,
         stopping,
         maxUploadBytes: config.source.uploadBytes,

@@ -4,7 +4,8 @@ import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { DriftReport, Release, ReleaseDiff } from '#api/release.ts'
-import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
+import type { BuildSecretsAnswer } from '#api/runtime/secrets.ts'
+import type { NewRollout, Rollout, RolloutPage, RolloutTarget } from '#api/rollout.ts'
 import type { SecretFacts } from '#api/secret.ts'
 import type { CacheStatus, RemovedCache } from '#api/status/cache.ts'
 import type { RestoreFacts } from '#api/status/backup.ts'
@@ -20,6 +21,8 @@ import type { MachineCommands } from './machines/machine-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
 import type { Rollback } from './rollback.ts'
 import type { TeamCommands } from './teams/team-commands.ts'
+import type { TokenCommands } from './tokens/token-commands.ts'
+import type { RuntimeCommands } from './runtime/runtime-commands.ts'
 
 type Target = { app: string; owner: string | null }
 
@@ -106,6 +109,17 @@ export type Commands = {
   /** Throws a Problem if the app has no secret of that name. */
   deleteSecret(caller: Principal, app: string, name: string): Promise<void>
 
+  tokens: TokenCommands
+  /** Several build secrets at once: all of the change, or none of it. */
+  changeBuildSecrets(
+    caller: Principal,
+    app: string,
+    values: ReadonlyMap<string, string | null>,
+  ): Promise<BuildSecretsAnswer>
+
+  /** Secrets and variables of the app's machines. */
+  runtime: RuntimeCommands
+
   /** Empties the gateway before it is replaced. While it drains, commands that make work refuse. */
   drain: {
     start(caller: Principal, limitMs: number): Promise<DrainFacts>
@@ -124,6 +138,8 @@ export type Commands = {
   teams: TeamCommands
   limits: LimitCommands
 
+  /** Throws a Problem unless the caller may deploy to all these targets. */
+  assertMayRollOut(caller: Principal, targets: readonly RolloutTarget[]): Promise<void>
   createRollout(
     caller: Principal,
     rollout: NewRollout,

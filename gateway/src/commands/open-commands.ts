@@ -24,18 +24,20 @@ import type { Rollouts } from './rollouts.ts'
 import { gatewayStatus, type StatusDeps } from './status.ts'
 import { cachePercentOf } from './limits/cache-percent.ts'
 import { openLimits } from './limits/open-limits.ts'
-import type { Submissions } from './submissions.ts'
 import { openTeams } from './teams/open-teams.ts'
+import { openRuntime } from './runtime/open-runtime.ts'
+import { assertLinkOpen, type Submissions } from './submissions.ts'
 
 export type CommandDeps = {
   store: DeploymentStore
-  vault: Pick<Vault, 'list' | 'put' | 'remove'>
+  vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove'>
   fly: MachinesApi
   deployer: Deployer
   cache: Pick<BuildCache, 'usage' | 'remove'>
   plans: Pick<PlanCache, 'forget'>
   submissions: Submissions
   rollouts: Rollouts
+  tokens: Commands['tokens']
   drain: Drain
   copies: Copies
   status: StatusDeps
@@ -67,6 +69,7 @@ export function openCommands(deps: CommandDeps): Commands {
     doctor: (_caller, request) => deps.doctor(request),
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(store),
+    tokens: deps.tokens,
     drain,
     records: {
       backup: (_caller) => copies.make(),
@@ -80,6 +83,8 @@ export function openCommands(deps: CommandDeps): Commands {
     secrets: (_caller, app) => vault.list(app),
     putSecret: (_caller, app, name, value) => vault.put(app, name, value),
     deleteSecret: (_caller, app, name) => vault.remove(app, name),
+    changeBuildSecrets: (_caller, app, values) => vault.change(app, values),
+    runtime: openRuntime(deps),
   }
 }
 
@@ -97,12 +102,16 @@ function deploymentCommands(deps: CommandDeps) {
     ),
     retry: drain.whileOpen((caller, id, more) => submissions.retry(caller, id, more)),
     cancel: (_caller, id, request) => runner.cancel(id, request),
-    refuseBusyLane: (caller, announced) =>
-      store.refuseBusyLane({ ...announced, exempt: admission.isExempt(caller) }),
+    async refuseBusyLane(caller, announced) {
+      await assertLinkOpen(caller, announced, store)
+      await store.refuseBusyLane({ ...announced, exempt: admission.isExempt(caller) })
+    },
     deployment: (_caller, id) => findDeployment(store, id),
     logOf: (_caller, id) => findLog(store, id),
     deployments: (_caller, app, page) => store.list(app, page),
 
+    // The right itself is checked before each command runs.
+    assertMayRollOut: async () => {},
     createRollout: drain.whileOpen((caller, rollout, build, request) =>
       rollouts.create(caller, rollout, build, request),
     ),

@@ -3,6 +3,7 @@ import type { Deployment } from '#api/deployment.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { RolloutTarget } from '#api/rollout.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
+import { assertLinkFree } from '../deployments/callers/deploy-link.ts'
 import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import { fromImage, type ExistingImageDeps } from './existing-image.ts'
 import { retryOf } from './retry.ts'
@@ -11,7 +12,7 @@ import { findDeployment } from './deployments.ts'
 import type { Admission } from '../callers/admission.ts'
 import type { Principal } from '../callers/principal.ts'
 
-type SubmissionsDeps = ExistingImageDeps & {
+export type SubmissionsDeps = ExistingImageDeps & {
   store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>
   vault: Vault
   admission: Pick<Admission, 'isExempt'>
@@ -25,6 +26,9 @@ type Submission = Omit<NewDeployment, 'id' | 'secrets'> & {
 type RequestKey = Pick<NewDeployment, 'requestBody' | 'idempotencyKey' | 'rollback'> & {
   id?: string
 }
+
+/** Variables of a release that its new deployment leaves out. */
+type WithoutEnv = { withoutEnv?: string[] }
 
 /** Limit for calls to the registry while an HTTP caller waits. */
 const registryTimeoutMs = 60_000
@@ -45,8 +49,13 @@ export class Submissions {
     { secrets = new Map(), id = randomUUIDv7(), ...submission }: Submission,
   ): Promise<Deployment> {
     const { store, vault, admission } = this.#deps
-    const fresh = { id, ...submission, exempt: admission.isExempt(caller) }
-    const deployment = await store.create({ ...fresh, ...vault.sealFor(id, secrets) })
+    const { proof, link } = caller
+    proof?.assertHolds() // an upload, or a question to the registry, has taken time
+    const sealed = vault.sealFor(id, secrets)
+    const exempt = admission.isExempt(caller)
+    const fresh = { id, ...submission, ...sealed, exempt, link: link?.id ?? null }
+    const deployment = await store.create(fresh)
+    link?.noteUse(deployment.id)
     crashPoint('record-made')
     return deployment
   }
@@ -55,16 +64,17 @@ export class Submissions {
   async deployExisting(
     caller: Principal,
     source: ImageSource,
-    { app, options, ...key }: RolloutTarget & RequestKey,
+    { app, options, withoutEnv, ...key }: RolloutTarget & RequestKey & WithoutEnv,
   ): Promise<Deployment> {
     const made = await this.#deps.store.findByIdempotencyKey(app, key)
+    if (caller.link) assertLinkFree(caller.link.deployment, made?.id ?? null)
     if (made) return made
-    const found = await this.look(source, { app, options })
+    const found = await this.look(source, { app, options, ...(withoutEnv && { withoutEnv }) })
     return this.submit(caller, { app, ...found, ...key })
   }
 
   /** Resolves such a source. Throws a Problem if it cannot be deployed. */
-  look(source: ImageSource, target: RolloutTarget): ReturnType<typeof fromImage> {
+  look(source: ImageSource, target: RolloutTarget & WithoutEnv): ReturnType<typeof fromImage> {
     return fromImage(target, source, this.#deps, AbortSignal.timeout(registryTimeoutMs))
   }
 
@@ -83,4 +93,16 @@ export class Submissions {
     const submission = await retryOf(previous, reuseImage, this.#deps)
     return this.submit(caller, { ...submission, ...key })
   }
+}
+
+/** Throws `token-used` for a deploy link that made another deployment, before its source arrives. */
+export async function assertLinkOpen(
+  { link }: Principal,
+  { app, idempotencyKey }: Pick<NewDeployment, 'app' | 'idempotencyKey'>,
+  store: Pick<DeploymentStore, 'list'>,
+): Promise<void> {
+  if (!link) return
+  const page = { limit: 1, before: null, key: idempotencyKey ?? null }
+  const made = idempotencyKey ? (await store.list(app, page)).deployments[0] : undefined
+  assertLinkFree(link.deployment, made?.id ?? null)
 }

@@ -10,14 +10,10 @@ import type {
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
-import type { CacheStore } from './app/cache-store.ts'
-import type { OverviewStore } from './overview/overview-store.ts'
 import type { QueueLimits } from './queue.ts'
-import type { NewRelease, PageRequest, ReleaseStore } from './release-store.ts'
-import type { RolloutStore } from './rollout-store.ts'
+import type { NewRelease, PageRequest } from './release-store.ts'
+import type { StoreParts } from './parts/store-parts.ts'
 import type { SealedSecret } from './secret-store.ts'
-import type { StatusStore } from './status/status-store.ts'
-import type { QuotaStore, TeamStore } from './teams/team-store.ts'
 
 export type NewDeployment = {
   id: string
@@ -47,6 +43,8 @@ export type NewDeployment = {
   idempotencyKey?: string | null
   /** No quota refuses it. It counts all the same. */
   exempt?: boolean
+  /** The id of the deploy link that this deployment uses up. */
+  link?: string | null
 }
 
 /** What is known of a deployment before its source arrives. */
@@ -55,7 +53,10 @@ export type AnnouncedDeployment = Pick<NewDeployment, KnownEarly>
 
 /** What a move or a step may write in addition to the state. */
 export type DeploymentPatch = Partial<
-  Pick<Deployment, 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'buildUsage'>
+  Pick<
+    Deployment,
+    'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'warnings' | 'buildUsage'
+  >
 > & {
   /** The deploy engine's progress (previous configs, intents). Kept until the end, never shown. */
   rollout?: unknown
@@ -111,19 +112,12 @@ export type Life = {
  * that a deployment can always end. A page of a list may be shorter than its limit if its records
  * are large.
  */
-export interface DeploymentStore {
-  readonly releases: ReleaseStore
-  readonly rollouts: RolloutStore
-  readonly caches: CacheStore
-  readonly overview: OverviewStore
-  readonly status: StatusStore
-  readonly teams: TeamStore
-  readonly quotas: QuotaStore
+export interface DeploymentStore extends StoreParts {
   /**
    * Writes the record and its first event (`pending`), with the app's settings as defaults of the
    * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy`,
-   * `queue-full` or `quota-reached` without writing. A known idempotency key returns the deployment that it created,
-   * or throws `idempotency-mismatch` if that request differed.
+   * `queue-full`, `quota-reached` or `token-used` without writing. A known idempotency key returns
+   * the deployment that it created, or throws `idempotency-mismatch` if that request differed.
    */
   create(fresh: NewDeployment): Promise<Deployment>
   /** The app's deployment that this key created, if any. `idempotency-mismatch` if `requestBody` differed. */
@@ -181,9 +175,7 @@ export interface DeploymentStore {
   amend(claim: { id: string; epoch: number }, patch: DeploymentPatch): Promise<boolean>
   /** Appends to the log in this order, numbered without gaps. False: the epoch is outdated. */
   append(claim: { id: string; epoch: number }, events: NewEvent[]): Promise<boolean>
-  /**
-   * Extends a claim by `leaseMs`. False: the epoch is outdated, another runner has the deployment.
-   */
+  /** Extends a claim by `leaseMs`. False: the epoch is outdated, another runner has it. */
   renew(claim: { id: string; epoch: number }): Promise<boolean>
   /**
    * A gateway starts to work on these records. Deployments whose records cannot be read end with

@@ -44,4 +44,7 @@ export type ServerDeps = {
 export type UploadDeps = Pick<
   ServerDeps,
   'receive' | 'admission' | 'assertAccepting' | 'stopping' | 'maxUploadBytes' | 'bodyMs'
->
+> & {
+  /** Checks the fields of a form that come before its file. The file is not read if it throws. */
+  beforeFile?: (fields: [string, string][]) => Promise<void>
+}

@@ -15,6 +15,7 @@ import { EventsSocket } from './log/websocket.ts'
 import type { Commands } from '../commands/commands.ts'
 import type { ServerDeps } from './deps.ts'
 import { sendProblem } from './problem.ts'
+import { refuseTokenInAddress } from './token-in-address.ts'
 import { answerUnreadable } from './unreadable.ts'
 import { isWebSocket, Upgrades } from './upgrades.ts'
 
@@ -100,6 +101,7 @@ function handlers(commands: Commands, deps: ServerDeps, connections: Connections
         noteAccess(request, response)
         held.begin(request, response)
         answers.set(request, response)
+        refuseTokenInAddress(request)
         if (!isForEvents(request)) return void app(request, response)
       } catch (error) {
         response.shouldKeepAlive = false

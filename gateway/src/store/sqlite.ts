@@ -31,8 +31,7 @@ import { memberOf, type Row, toDeployment, toFound } from './record.ts'
 import { endLife, recoverLeft, startLife } from './recovery.ts'
 import type { Holder } from './rows/deployment-rows.ts'
 import { findByKey, pageOfKey } from './rows/request-keys.ts'
-import { openOverviewStore } from './overview/open-overview-store.ts'
-import { openStatusStore } from './rows/open-status-store.ts'
+import { SqliteParts } from './parts/sqlite-parts.ts'
 import type { StoreSettings, StoreTools } from './store-tools.ts'
 import { openTables, type Tables } from './tables.ts'
 import { transactionsOn } from './transactions.ts'
@@ -54,32 +53,21 @@ export function openSqliteStore(
   })
 }
 
-class SqliteStore implements DeploymentStore, SecretStore {
+class SqliteStore extends SqliteParts implements DeploymentStore, SecretStore {
   readonly #db: DatabaseSync
   readonly #settings: StoreSettings
   readonly #transaction: StoreTools['transaction']
   readonly #tables: Tables
-  readonly releases
-  readonly rollouts
-  readonly caches
-  readonly status
-  readonly teams
-  readonly quotas
-  readonly overview
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
+    const transaction = transactionsOn(db, settings.makeRoom)
+    const time = (laterMs = 0) => new Date(settings.now() + laterMs).toISOString()
+    const tables = openTables(db, { time, transaction }, settings)
+    super(tables)
     this.#db = db
     this.#settings = settings
-    this.#transaction = transactionsOn(db, settings.makeRoom)
-    const time = (laterMs = 0) => new Date(settings.now() + laterMs).toISOString()
-    this.#tables = openTables(db, { time, transaction: this.#transaction }, settings)
-    this.releases = this.#tables.releases
-    this.rollouts = this.#tables.rollouts
-    this.caches = this.#tables.caches
-    this.status = openStatusStore(this.#tables)
-    this.teams = this.#tables.teams
-    this.quotas = this.#tables.quotas
-    this.overview = openOverviewStore(this.#tables.deployments)
+    this.#transaction = transaction
+    this.#tables = tables
   }
 
   get #rows() {
@@ -222,6 +210,12 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   async putSecret(owner: SecretOwner, secret: SealedSecret) {
     return this.#transaction(() => this.#tables.secrets.put(owner, secret, this.#rows.time()))
+  }
+
+  async changeSecrets(owner: SecretOwner, put: SealedSecret[], remove: string[]) {
+    return this.#transaction(() =>
+      this.#tables.secrets.change(owner, { put, remove }, this.#rows.time()),
+    )
   }
 
   async removeSecret(owner: SecretOwner, name: string) {

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { QuotaRows } from './callers/quota-rows.ts'
 import { TeamRows } from './callers/team-rows.ts'
+import { TokenRows } from './callers/token-rows.ts'
 import { Notices } from './notices.ts'
 import { AppRows } from './rows/app-rows.ts'
 import { CacheRows } from './rows/cache-rows.ts'
@@ -15,6 +16,7 @@ import { RolloutRows } from './rows/rollout-rows.ts'
 import { SecretRows } from './rows/secret-rows.ts'
 import { SourceRows } from './rows/source-rows.ts'
 import { SuspectRows } from './rows/suspect-rows.ts'
+import { RuntimeSecretRows } from './runtime/runtime-secret-rows.ts'
 import type { StoreSettings, StoreTools } from './store-tools.ts'
 
 export type Tables = ReturnType<typeof openTables>
@@ -57,5 +59,7 @@ export function openTables(
     rollouts,
     sources,
     caches: new CacheRows(db, tools),
+    tokens: new TokenRows(db, tools),
+    runtimeSecrets: new RuntimeSecretRows(db, tools),
   }
 }

@@ -11,10 +11,11 @@ import { listen } from '../../../gateway/src/http/listen.ts'
 import { guarded } from '../../../gateway/src/commands/access/guarded.ts'
 import { openGate } from '../../../gateway/src/commands/access/open-gate.ts'
 import type { Commands } from '../../../gateway/src/commands/commands.ts'
+import { Submissions, type SubmissionsDeps } from '../../../gateway/src/commands/submissions.ts'
 import { Drain } from '../../../gateway/src/commands/drain.ts'
 import { type CommandDeps, openCommands } from '../../../gateway/src/commands/open-commands.ts'
 import { Admission } from '../../../gateway/src/callers/admission.ts'
-import { operatorTokens } from '../../../gateway/src/callers/authenticate.ts'
+import { openCallers } from '../../../gateway/src/callers/open-callers.ts'
 import { operator } from '../../../gateway/src/callers/principal.ts'
 import { Awake } from '../../../gateway/src/awake/awake.ts'
 import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
@@ -42,6 +43,11 @@ export async function startHttp(
   const logged: string[] = []
   const received: { sizeBytes: number; contentDigest?: string }[] = []
   const runner = { running: () => 0, pause() {}, stopRunning() {}, resume: async () => {} }
+  const callers = await openCallers([token, 'another-token-of-tests'], {
+    store,
+    log: openLog('silent'),
+  })
+  const submissions = new Submissions({ store, vault, admission } as unknown as SubmissionsDeps)
   const drain = new Drain({ store, runner, log: openLog('silent') })
   const commands: Commands = {
     ...openCommands({
@@ -50,13 +56,10 @@ export async function startHttp(
       drain,
       admission,
       gatewayLimits: [],
+      tokens: callers.tokens,
       fly: { app: async () => null },
     } as unknown as CommandDeps),
-    submit(caller, { secrets, ...asked }) {
-      const id = randomUUID()
-      const exempt = admission.isExempt(caller)
-      return store.create({ id, exempt, ...asked, ...vault.sealFor(id, secrets) })
-    },
+    submit: (caller, submission) => submissions.submit(caller, submission),
     deployExisting: absent,
     rollback: absent,
     createRollout: absent,
@@ -94,7 +97,7 @@ export async function startHttp(
     appDefaults: { region: 'ams', builds: 4 },
     readiness: () =>
       Promise.resolve({ ready: true, parts: { buildkit: { ok: true, detail: 'answers' } } }),
-    authenticate: operatorTokens([token, 'another-token-of-tests']),
+    authenticate: callers.authenticate,
     log: openLog('info', { write: (line: string) => void logged.push(line) }),
     stopping: stop.signal,
     maxUploadBytes: 100 * 2 ** 20,
@@ -148,6 +151,7 @@ export async function startHttp(
     store,
     awake,
     vault,
+    submissions,
     logged,
     received,
     play,

@@ -65,6 +65,7 @@ function guardedGroup(group: Group, rows: Rows, gate: Gate, prefix = ''): Group 
 function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCommand {
   const { scope, changes, missing, shown } = row
   return async (given, ...args) => {
+    given.proof?.assertHolds()
     const caller = gate.inTeams(given)
     const isSeen = (target: Target) => sees(caller, target, gate.teamOf)
     const targets: Reached[] = (await row.targets?.(args, gate.find)) ?? []
@@ -76,6 +77,9 @@ function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCo
     if (!isOpen) throw missing?.(args) ?? forbidden(caller, scope)
     for (const { scope: other } of [{ scope }, ...targets])
       if (!allows(caller.scopes, other ?? scope)) throw forbidden(caller, other ?? scope)
+    if (caller.link && !row.ofLink) throw notOfLink(caller)
+    if (caller.link && !row.ofLink?.(args, caller.link.deployment))
+      throw missing?.(args) ?? notOfLink(caller)
     if (isLimited(caller) && !row.targets && !row.teams && !shown) throw tooWide(caller)
 
     const newApps = changes && !row.teams ? unseen.map(({ app }) => app) : []
@@ -107,6 +111,12 @@ const forbidden = ({ name, scopes }: Principal, scope: string) =>
     'forbidden',
     `This needs the scope ${scope}; ${name} has ${scopes.join(', ') || 'none'}.`,
     { facts: { scope } },
+  )
+
+const notOfLink = ({ name }: Principal) =>
+  new Problem(
+    'forbidden',
+    `${name} is a deploy link. It makes one deployment, and reads the record and the log of that one. Use a token for this.`,
   )
 
 const tooWide = ({ name }: Principal) =>

@@ -17,6 +17,8 @@ const deploy = { scope: 'deploy', changes: true } as const
 const secrets = { scope: 'secrets', changes: false } as const
 const changeSecrets = { scope: 'secrets', changes: true } as const
 const administer = { scope: 'admin', changes: true } as const
+/** For commands that make the one deployment of a deploy link. */
+const makes = { ofLink: () => true }
 
 /** For commands whose first argument is an app's name. */
 const byApp = {
@@ -39,6 +41,11 @@ const byDeployment = {
   targets: async ([id]: [string, ...unknown[]], find: Lookups) => listOf(await find.deployment(id)),
   missing: ([id]: [string, ...unknown[]]) => noDeployment(id),
 }
+/** For commands that read a deployment: a deploy link reads the one that it made. */
+const reads = {
+  ...byDeployment,
+  ofLink: ([id]: [string, ...unknown[]], own: string | null) => id === own,
+}
 /** For commands whose first argument is the id of a rollout: the caller must see all its targets. */
 const byRollout = {
   targets: async ([id]: [string, ...unknown[]], find: Lookups) => (await find.rollout(id)) ?? [],
@@ -50,9 +57,10 @@ const byRollout = {
  * test/gateway/commands/access.test.ts holds each answer.
  */
 export const access: TableOf<Commands> = {
-  submit: { ...deploy, ...bySubmission, creates: true },
+  submit: { ...deploy, ...bySubmission, ...makes, creates: true },
   deployExisting: {
     ...deploy,
+    ...makes,
     creates: true,
     targets: async ([source, { app, options }], find) => [
       { app, owner: options.owner },
@@ -63,9 +71,9 @@ export const access: TableOf<Commands> = {
   rollback: { ...deploy, ...bySubmission },
   retry: { ...deploy, ...byDeployment },
   cancel: { ...deploy, ...byDeployment },
-  refuseBusyLane: { ...deploy, changes: false, ...bySubmission, creates: true },
-  deployment: { ...read, ...byDeployment },
-  logOf: { ...read, ...byDeployment },
+  refuseBusyLane: { ...deploy, changes: false, ...bySubmission, ...makes, creates: true },
+  deployment: { ...read, ...reads },
+  logOf: { ...read, ...reads },
   deployments: {
     ...read,
     targets: ([app]) => [{ app }],
@@ -125,9 +133,35 @@ export const access: TableOf<Commands> = {
   settings: { ...read, ...byApp },
   changeSettings: { ...deploy, ...byApp },
 
+  changeBuildSecrets: { ...changeSecrets, ...byApp },
   secrets: { ...secrets, ...byApp },
   putSecret: { ...changeSecrets, ...byApp },
   deleteSecret: { ...changeSecrets, ...byApp },
+
+  // What a caller may make and see of tokens depends on its own limits: see `Tokens`.
+  tokens: {
+    create: { ...administer, targets: () => [] },
+    createLink: { ...deploy, ...byTarget },
+    find: { ...administer, changes: false, targets: () => [] },
+    list: { ...administer, changes: false, targets: () => [] },
+    revoke: { ...administer, targets: () => [] },
+    rotate: { ...administer, targets: () => [] },
+  },
+  runtime: {
+    secrets: { ...secrets, ...byApp },
+    changeSecrets: {
+      ...changeSecrets,
+      ...byApp,
+      targets: ([app, change]) => withDeploy(app, change),
+    },
+    deploySecrets: {
+      ...changeSecrets,
+      ...byApp,
+      targets: ([app]) => withDeploy(app, { deploy: true }),
+    },
+    env: { ...secrets, ...byApp },
+    changeEnv: { ...changeSecrets, ...byApp, targets: ([app, change]) => withDeploy(app, change) },
+  },
 
   drain: { start: administer, status: read, end: administer },
   records: {
@@ -136,6 +170,13 @@ export const access: TableOf<Commands> = {
     restore: administer,
   },
 
+  assertMayRollOut: {
+    ...deploy,
+    changes: false,
+    creates: true,
+    targets: ([targets]) => targets.map(({ app, options: { owner } }) => ({ app, owner })),
+    missing: ([targets]) => noApp(targets.map(({ app }) => app).join(', ')),
+  },
   createRollout: {
     ...deploy,
     creates: true,
@@ -178,5 +219,11 @@ async function readsOf(source: ImageSource, app: string, find: Lookups): Promise
         : null
   return found && found.app !== app ? [{ ...found, scope: 'read' }] : []
 }
+
+/** A change that also makes releases needs the right to deploy. */
+const withDeploy = (app: string, { deploy }: { deploy: boolean }): Reached[] => [
+  { app, owner: null },
+  ...(deploy ? [{ app, owner: null, scope: 'deploy' as const }] : []),
+]
 
 const listOf = <T>(value: T | null): T[] => (value === null ? [] : [value])
