@@ -16,6 +16,8 @@ const options = {
   dir: { type: 'string', default: '.lab-bench' },
 } as const
 const goal = 1.05
+/** A slower median means that reads wait in a queue, which hides what authorization costs. */
+const mostP50Ms = 20
 const app = 'bench-callers'
 const warmUpMs = 5000
 
@@ -81,7 +83,10 @@ async function run(args: string[]): Promise<Measure[]> {
     failures: failures.length,
   }
   if (failures.length > 0) console.log(`  first failure: ${failures[0]}`)
-  return [{ bench: 'callers', ratio, goal, ok: ratio <= goal && failures.length === 0, ...facts }]
+  const keptUp = facts.oneP50Ms <= mostP50Ms
+  if (!keptUp) console.log('  the gateway did not keep up with this rate: the ratio says nothing')
+  const ok = keptUp && ratio <= goal && failures.length === 0
+  return [{ bench: 'callers', ratio, goal, ok, ...facts, keptUp }]
 }
 
 async function makeTokens(lab: Lab, count: number): Promise<string[]> {

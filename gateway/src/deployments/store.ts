@@ -120,7 +120,7 @@ export interface DeploymentStore extends StoreParts {
    * the deployment that it created, or throws `idempotency-mismatch` if that request differed.
    */
   create(fresh: NewDeployment): Promise<Deployment>
-  /** The app's deployment that this key created, if any. `idempotency-mismatch` if `requestBody` differed. */
+  /** The app's deployment that this key created, if any. Throws `idempotency-mismatch`. */
   findByIdempotencyKey(
     app: string,
     request: Pick<NewDeployment, 'requestBody' | 'idempotencyKey'>,
@@ -221,9 +221,7 @@ export interface DeploymentStore extends StoreParts {
    * database or a poll.
    */
   onQueueChange(listener: () => void): Disposable
-  /**
-   * Digests of the source trees that unfinished deployments use, or that `keep` retains per app.
-   */
+  /** Digests of the source trees that unfinished deployments use, or that `keep` retains. */
   sourcesInUse(keep: KeepSources): Promise<Set<string>>
 
   /** The app's own settings. */

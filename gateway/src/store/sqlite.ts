@@ -44,13 +44,8 @@ export function openSqliteStore(
   path: string,
   settings: Partial<StoreSettings> = {},
 ): DeploymentStore & SecretStore {
-  return new SqliteStore(openDatabase(path), {
-    now: Date.now,
-    alone: true,
-    makeRoom: () => false,
-    quotas: {},
-    ...settings,
-  })
+  const usual = { now: Date.now, alone: true, makeRoom: () => false, quotas: {} }
+  return new SqliteStore(openDatabase(path), { ...usual, ...settings })
 }
 
 class SqliteStore extends SqliteParts implements DeploymentStore, SecretStore {

@@ -13,18 +13,9 @@ test('tarmac token create reads its lists and leaves out what is not given', () 
   expect(requestOf('create', 'ci')).toEqual({ verb: 'create', body: { name: 'ci' } })
   expect(
     requestOf(
-      'create',
-      'ci',
-      '--scope',
-      'read,deploy',
-      '--scope',
-      'secrets',
+      ...'create ci --scope read,deploy --scope secrets --owner ada --team acme'.split(' '),
       '--app',
       'web, pr-*',
-      '--owner',
-      'ada',
-      '--team',
-      'acme',
       '--expires',
       '12h',
     ),

@@ -10,11 +10,14 @@ const longestTimerMs = 2 ** 31 - 1
 export class HeldToken {
   #stored: StoredToken
   #secrets: HeldSecret[]
+  /** In milliseconds since 1970, because each request compares it. Null: it does not expire. */
+  expiresAtMs: number | null
   readonly #now: () => number
 
   constructor(stored: StoredToken, now: () => number) {
     this.#stored = stored
     this.#now = now
+    this.expiresAtMs = msOf(stored.expiresAt)
     this.#secrets = [new HeldSecret(this, stored.hash, now)]
     if (stored.oldHash) this.#secrets.push(new HeldSecret(this, stored.oldHash, now))
   }
@@ -27,22 +30,19 @@ export class HeldToken {
   secretOf(hash: Uint8Array): HeldSecret | null {
     // Compare with both, also after a match, so that the time reveals nothing.
     const isIt = this.#secrets.map((secret) => timingSafeEqual(secret.hash, hash))
-    return this.#secrets[isIt.indexOf(true)] ?? null
+    return this.#secrets.find((_, at) => isIt[at]) ?? null
   }
 
   /** Takes over what was stored. Ends what no longer holds. */
   change(change: Partial<StoredToken>): void {
     this.#stored = { ...this.#stored, ...change }
+    this.expiresAtMs = msOf(this.#stored.expiresAt)
     const { hash, oldHash } = this.#stored
     const before = this.#secrets
     this.#secrets = [hash, ...(oldHash ? [oldHash] : [])].map(
       (each) => this.secretOf(each) ?? new HeldSecret(this, each, this.#now),
     )
     for (const secret of new Set([...before, ...this.#secrets])) secret.look()
-  }
-
-  get expiresAtMs(): number | null {
-    return msOf(this.#stored.expiresAt)
   }
 
   get hasExpired(): boolean {

@@ -13,6 +13,7 @@ const dayMs = 86_400_000
 const keptMs = { token: 30 * dayMs, 'deploy-link': dayMs }
 /** The last use is written at most so often. A crash loses what came after. */
 const usesMs = 60_000
+const sweepMs = 60_000
 
 /**
  * All tokens, in memory: a request needs one look-up by the id in its token. Changes are written
@@ -26,6 +27,7 @@ export class TokenTable {
   readonly #tokens = new Map<string, HeldToken>()
   readonly #used = new Map<string, number>()
   #usesTimer: NodeJS.Timeout | undefined
+  #sweptAt = 0
 
   static async open({ store, log, now = Date.now }: TableDeps): Promise<TokenTable> {
     const table = new TokenTable(store, log, now)
@@ -72,7 +74,7 @@ export class TokenTable {
 
   /** Throws `token-limit`. */
   async add(fresh: NewStoredToken): Promise<HeldToken> {
-    await this.#removeOld()
+    if (this.#sweptAt + sweepMs <= this.now()) await this.#removeOld()
     if (this.#tokens.size >= tokenLimits.count)
       throw new Problem(
         'token-limit',
@@ -125,6 +127,7 @@ export class TokenTable {
 
   /** Forgets tokens that ended long ago. */
   async #removeOld(): Promise<void> {
+    this.#sweptAt = this.now()
     const isOld = (token: HeldToken) =>
       token.endedAtMs !== null && token.endedAtMs + keptMs[token.stored.kind] <= this.now()
     const old = this.all().flatMap((token) => (isOld(token) ? [token.stored.id] : []))

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
 const mark = 'tmc_'
@@ -34,12 +34,13 @@ export function readToken(text: string): { id: string; hash: Uint8Array } | 'dam
  * A fast hash is right here: nobody can try 2^256 secrets, whatever one try costs. A slow one (for
  * passwords, which people choose) would only let strangers keep the gateway busy.
  */
-const hashOf = (secret: string) => createHash('sha256').update(secret).digest()
+const hashOf = (secret: string) => hash('sha256', secret, 'buffer')
 
-const sumOf = (body: string) => {
-  const sum = Buffer.alloc(4)
-  sum.writeUInt32BE(crc32(body))
-  return inLetters(sum, sumLetters)
+function sumOf(body: string): string {
+  let text = ''
+  for (let rest = crc32(body); text.length < sumLetters; rest = Math.floor(rest / letters.length))
+    text = letters[rest % letters.length]! + text
+  return text
 }
 
 /** The bytes as a number in base 62, with leading zeros. */

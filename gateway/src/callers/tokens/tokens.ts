@@ -52,8 +52,10 @@ export class Tokens {
         `The option expires is invalid: a deploy link lives from ${leastSeconds} s to ${linkSeconds / 60} min, not ${expires}.`,
         { facts: { option: 'expires' } },
       )
-    const isOpen = ({ stored, state }: HeldToken) =>
-      stored.kind === 'deploy-link' && stored.createdBy === caller.name && state === 'active'
+    const isOpen = (token: HeldToken) =>
+      token.stored.kind === 'deploy-link' &&
+      token.stored.createdBy === caller.name &&
+      token.state === 'active'
     if (this.#table.all().filter(isOpen).length >= links)
       throw new Problem(
         'token-limit',
@@ -183,8 +185,8 @@ export class Tokens {
   }
 
   #assertNameFree(name: string, team: string | null): void {
-    const isTaken = ({ stored, endedAtMs }: HeldToken) =>
-      stored.name === name && stored.team === team && endedAtMs === null
+    const isTaken = (token: HeldToken) =>
+      token.stored.name === name && token.stored.team === team && token.endedAtMs === null
     if (this.#table.all().some(isTaken))
       throw new Problem(
         'token-name-taken',
