@@ -52,7 +52,7 @@ const Gap = z.object({ type: z.literal('gap'), text: z.string() })
  */
 export const Waiting = z.object({
   type: z.literal('waiting'),
-  for: z.enum(['lane', 'app', 'builds', 'deploys', 'ready', 'recovery']),
+  for: z.enum(['lane', 'app', 'team', 'builds', 'deploys', 'ready', 'recovery']),
   place: z.number(),
   behind: z.string().nullable(),
 })

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
+import { quotaNames, quotas } from '../api/callers/quotas.ts'
 import { calls } from '../api/calls.ts'
 import { type DeploymentState, isFinal } from '../api/deployment.ts'
 import { NewEvent } from '../api/event.ts'
@@ -40,6 +41,18 @@ export const tables: Record<string, string> = {
   'settings.md': table(
     ['setting', 'default', 'what it is for'],
     settingsOf(settings).map(({ name, fallback, about }) => [`\`${name}\``, code(fallback), about]),
+  ),
+  'callers.md': table(
+    ['quota', 'counts', 'begins again', 'what it limits'],
+    quotaNames.map((name) => {
+      const { what, per, about } = quotas[name]
+      return [
+        `\`${name}\``,
+        what,
+        per === null ? 'never: what there is at once' : `each ${per} (UTC)`,
+        about,
+      ]
+    }),
   ),
   'problems.md': table(
     ['code', 'status', 'whose fault', 'worth a retry', 'exit code of the client', 'title'],

@@ -9,11 +9,12 @@ export const DeploymentFilter = z.strictObject({
   owner: z.string().max(100).optional(),
   state: DeploymentState.optional(),
   branch: z.string().max(1000).optional(),
+  team: z.string().max(100).optional(),
 })
 export type DeploymentFilter = z.infer<typeof DeploymentFilter>
 
 /** `GET /v1/apps`. `state`: of the app's newest deployment. */
-export const AppFilter = DeploymentFilter.pick({ app: true, state: true })
+export const AppFilter = DeploymentFilter.pick({ app: true, state: true, team: true })
 export type AppFilter = z.infer<typeof AppFilter>
 
 /** An app that this gateway has deployed. Times are ISO 8601, UTC. */

@@ -91,5 +91,7 @@ function waitsFor({ for: what, behind }: Waiting): string {
   if (what === 'recovery')
     return 'deployments that ran when the gateway died: they run one at a time'
   if (what === 'app') return 'the other builds of its app'
+  if (what === 'team')
+    return 'other builds of its team, which has as many at once as its quota allows'
   return what === 'builds' ? 'a free build slot' : 'a free deploy slot'
 }

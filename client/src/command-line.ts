@@ -10,6 +10,7 @@ import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
+import { readTeamArgs, type TeamRequest, teamUsage } from './teams/read-teams.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
 import { readTokenArgs, type TokenCommand } from './token/read-token.ts'
 import { readRuntime, type RuntimeCommand } from './runtime/read-runtime.ts'
@@ -42,6 +43,7 @@ export type Command =
   | RetryCommand
   | RollbackCommand
   | (Connection & { name: 'rule'; request: RuleRequest })
+  | (Connection & TeamRequest & { name: 'team' })
   | TokenCommand
   | RuntimeCommand
   | UpkeepCommand
@@ -100,11 +102,18 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   const request =
     name === 'rule' ? readRuleArgs(args, values, audOf(connection.gateway, env)) : null
   if (request) return { name: 'rule', request, ...connection }
+  const teamRequest = readTeams(name, args)
+  if (teamRequest) return { name: 'team', ...teamRequest, ...connection }
   const runtime = readRuntime(name, args, values)
   if (runtime) return { ...runtime, ...connection }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
   throw misused(name)
+}
+
+function readTeams(name: string, args: string[]): TeamRequest | null {
+  if (name === 'limits') return args.length === 0 ? { verb: 'limits' } : null
+  return name === 'team' ? readTeamArgs(args) : null
 }
 
 const misused = (name: string): Problem =>
@@ -121,6 +130,8 @@ const usages: Record<string, string> = {
   deployments: '[APP]',
   cache: '[rm APP]',
   rule: ruleUsage,
+  team: teamUsage,
+  limits: '[OPTIONS]',
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',

@@ -33,6 +33,12 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac deployments [app]        list the deployments of all apps, or of these, newest first
        tarmac machines <app>           list the machines of an app
        tarmac machines stop <app> [machine]...   stop them, or start or restart them; without a name all
+       tarmac limits                   what you may use and have used, and what the gateway accepts
+       tarmac team list                the teams of the gateway
+       tarmac team create <team>       make a team; also show <team>, delete <team>
+       tarmac team add-member <team> <member>         also remove-member; a member is a caller, as token:ci
+       tarmac team add-app <team> <app>               also remove-app; an app belongs to one team
+       tarmac team set-quota <team> <quota>=<number>  also =none and =default; several at once
        tarmac builder status           what the builder is, does and costs; does not wake a stopped one
        tarmac doctor                   try this computer, the ways to the builder, and everything that it needs
        tarmac upgrade                  update the builder to another version, or leave it as it is

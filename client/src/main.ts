@@ -20,6 +20,7 @@ import { rules } from './rule/rule.ts'
 import { machines } from './machines/machines.ts'
 import { overview } from './overview/overview.ts'
 import { help, helpOf } from './help.ts'
+import { teams } from './teams/teams.ts'
 import { token } from './token/token.ts'
 import { runRuntime } from './runtime/run-runtime.ts'
 import { upkeep } from './upkeep/upkeep.ts'
@@ -52,6 +53,7 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'backup' || command.name === 'restore')
       return await upkeep(command, printer, interrupt.signal)
     if (command.name === 'rule') return await rules(command, printer, interrupt.signal)
+    if (command.name === 'team') return await teams(command, printer, interrupt.signal)
     if (command.name === 'up' || command.name === 'down' || command.name === 'upgrade') {
       // Loaded only here: no other command needs Fly's API.
       const { onFly } = await import('./up/on-fly.ts')

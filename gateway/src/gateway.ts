@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { Awake } from './awake/awake.ts'
 import { openBuilder } from './builder.ts'
 import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
+import { Admission } from './callers/admission.ts'
 import { openCallers } from './callers/open-callers.ts'
 import { guarded } from './commands/access/guarded.ts'
 import { openGate } from './commands/access/open-gate.ts'
@@ -33,6 +34,7 @@ import { speaksPlainHttp } from './registry/plain-http.ts'
 import { Registry } from './registry/registry.ts'
 import { redactedLog } from './secrets/redaction/redacted-log.ts'
 import { Vault } from './secrets/vault.ts'
+import { gatewayLimits } from './status/gateway-limits.ts'
 import { openStatus } from './status/open-status.ts'
 import { openRecords, openVolume } from './volume.ts'
 
@@ -41,6 +43,9 @@ type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack; awa
 
 /** After the end of a deployment the gateway stays awake for so many looks at its release. */
 const looksAfter = 3
+
+/** For a question to Fly while a caller waits. */
+const askFlyMs = 30_000
 
 /** Opens the parts, lowest first. */
 export async function startGateway(config: Config, log: Logger = redactedLog(config.logLevel)) {
@@ -58,7 +63,8 @@ export async function startGateway(config: Config, log: Logger = redactedLog(con
 
   const stopping = new AbortController()
   const callers = opening.use(await openCallers(config, { ...opened, log }))
-  const parts = { ...opened, ...running, ...callers, stopping: stopping.signal }
+  const admission = new Admission(opened.store)
+  const parts = { ...opened, ...running, ...callers, admission, stopping: stopping.signal }
   opening.use(startHousekeeping({ ...parts, awake, log }, config))
   const watched = { ...parts, ...config.deployer, releases: parts.store.releases, log }
   opening.use(ReleaseWatch.start(watched, config.releaseLookMs))
@@ -148,13 +154,13 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
 }
 
 type Running = Awaited<ReturnType<typeof openRunner>> &
-  Awaited<ReturnType<typeof openCallers>> & { stopping: AbortSignal }
+  Awaited<ReturnType<typeof openCallers>> & { stopping: AbortSignal; admission: Admission }
 
 /** What callers may ask of deployments. */
 async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
-  const { registry, disk, sources, store, vault, runner } = parts
+  const { registry, disk, sources, store, vault, runner, fly, admission } = parts
 
-  const from = { store, vault, sources, registry, registryHost: config.registry }
+  const from = { store, vault, sources, registry, admission, registryHost: config.registry }
   const submissions = new Submissions({ ...from, assertAccepting: () => disk.assertRoom() })
 
   const rollouts = opening.use(
@@ -170,8 +176,16 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   const status = openStatus({ ...parts, awake }, config)
   const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
   const { cache } = parts.buildkit
-  const commands = openCommands({ ...parts, submissions, rollouts, status, doctor, cache, log })
-  return guarded(commands, openGate(parts))
+  cache.shares = {
+    teamOf: (app) => store.teams.teamOf(app),
+    percentOf: (team) => store.quotas.limitOf(team, 'cache-percent'),
+  }
+  const limits = { gatewayLimits: gatewayLimits(config) }
+  const opened = { submissions, rollouts, status, doctor, cache, log, ...limits }
+  const commands = openCommands({ ...parts, ...opened })
+  const isOnFly = async (app: string) =>
+    (await fly.app(app, AbortSignal.timeout(askFlyMs))) !== null
+  return guarded(commands, openGate({ ...parts, isOnFly }))
 }
 
 /** Listens for callers, as the last part that opens. */
@@ -180,7 +194,7 @@ async function openServer(
   parts: Parts & Running & { commands: Commands },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
-  const { authenticate, commands, images, stopping } = parts
+  const { authenticate, commands, images, stopping, admission } = parts
 
   return opening.use(
     await listen(
@@ -188,6 +202,7 @@ async function openServer(
       {
         store,
         awake,
+        admission,
         receive: (body, more) => awake.during('uploads', () => sources.receive(body, more)),
         assertAccepting(upload) {
           using taking = new DisposableStack()

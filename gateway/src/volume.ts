@@ -12,7 +12,10 @@ import { Copies } from './store/copies/copies.ts'
 import { IntegrityWatch } from './store/integrity/integrity-watch.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
-type Opening = Pick<Config, 'data' | 'source'> & { log: Logger; opening: AsyncDisposableStack }
+type Opening = Pick<Config, 'data' | 'source' | 'quotas'> & {
+  log: Logger
+  opening: AsyncDisposableStack
+}
 
 /**
  * Locks the volume for this gateway, and ends a restore that has begun. Returns the volume's key,
@@ -23,7 +26,7 @@ export async function openVolume({
   goBackTo,
   log,
   opening,
-}: Omit<Opening, 'source'> & Pick<Config, 'goBackTo'>) {
+}: Omit<Opening, 'source' | 'quotas'> & Pick<Config, 'goBackTo'>) {
   await mkdir(data, { recursive: true })
   const { restored } = opening.use(takeVolume(data, goBackTo))
   if (restored) log.warn(restored, 'records restored from a backup; the earlier ones are kept')
@@ -39,11 +42,12 @@ export async function openVolume({
  * with other records.
  */
 export async function openRecords(
-  { data, source, log, opening }: Opening,
+  { data, source, quotas, log, opening }: Opening,
   { ballast, disk }: { ballast: Ballast; disk: DiskWatch },
 ) {
   const sources = opening.use(await Sources.open({ dir: data, limits: source }))
-  const records = () => openSqliteStore(databaseIn(data), { makeRoom: () => ballast.release() })
+  const records = () =>
+    openSqliteStore(databaseIn(data), { quotas, makeRoom: () => ballast.release() })
   const store = opening.use(await retryWhenFull(disk, records))
   await ballast.fillForStart()
   const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))

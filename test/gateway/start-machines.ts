@@ -1,3 +1,4 @@
+import { Admission } from '../../gateway/src/callers/admission.ts'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -101,6 +102,7 @@ export async function startMachines({
     drainMs: 0,
     deaths: 3,
   }
+  const admission = new Admission(store)
   const start = async () => {
     const runner = await Runner.start({ store, steps, log, limits, hiddenValues: [], boot: '' })
     const submissions = new Submissions({
@@ -109,6 +111,7 @@ export async function startMachines({
       sources,
       registry,
       registryHost: images.host,
+      admission,
       assertAccepting: () => {},
     })
     const rollouts = await Rollouts.start({
@@ -133,8 +136,8 @@ export async function startMachines({
   const commandsOf = (now: () => typeof parts): Commands => {
     const status = { version: 'test', startedAt: new Date(), readers: {} }
     const doctor = () => Promise.reject(new Error('not part of this test'))
-    const none = { cache, plans, status, doctor, rules, tokens }
-    const open = () => openCommands({ ...none, store, vault, fly, deployer, log, ...now() })
+    const none = { cache, plans, status, doctor, rules, admission, gatewayLimits: [] }
+    const open = () => openCommands({ ...none, tokens, store, vault, fly, deployer, log, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it.
       ownKeys: () => Object.keys(open()).filter((name) => name !== 'submit'),

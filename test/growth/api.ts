@@ -1,4 +1,5 @@
 import { AppName, OwnerName } from '../../api/app.ts'
+import { MemberName, TeamName } from '../../api/callers/teams.ts'
 import { endOf, secondsOf } from '../../api/callers/lifetime.ts'
 import { NewToken, tokenIdIn, tokenPattern } from '../../api/callers/token.ts'
 import { patchSettings } from '../../api/options/app-settings.ts'
@@ -34,6 +35,8 @@ export const api: Record<string, Shapes> = {
   'api/text/visible-text.ts › visibleJson': hostileTexts(visibleJson),
   'api/text/visible-text.ts › safeJson': hostileTexts(safeJson),
   'api/app.ts › AppName': hostileTexts((text) => AppName.safeParse(text)),
+  'api/callers/teams.ts › TeamName': hostileTexts((text) => TeamName.safeParse(text)),
+  'api/callers/teams.ts › MemberName': hostileTexts((text) => MemberName.safeParse(text)),
   'api/callers/lifetime.ts › secondsOf': hostileTexts(secondsOf),
   'api/callers/lifetime.ts › endOf': hostileTexts((text) => endOf(text, 0)),
   'api/callers/token.ts › tokenIdIn': {

@@ -2,7 +2,7 @@ import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { readProblem } from '../answers.ts'
 
-type Call = { path: string; method?: 'DELETE'; body?: object; withinMs: number }
+type Call = { path: string; method?: 'PUT' | 'PATCH' | 'DELETE'; body?: object; withinMs: number }
 
 /**
  * Asks a gateway, and returns the JSON of its answer. Throws `unauthorized` and its other problems,

@@ -2,12 +2,14 @@
 export const overviewFlags = {
   state: { type: 'string' },
   branch: { type: 'string' },
+  team: { type: 'string' },
   limit: { type: 'string' },
   cursor: { type: 'string' },
 } as const
 
 export const overviewHelp = `Options of apps and deployments:
   --state STATE         whose deployment (of an app: the newest) is in this state
+  --team NAME           of the apps of this team
   --limit N             at most so many, 1 to 100; 20
   --cursor CURSOR       go on after an earlier page
 

@@ -16,10 +16,12 @@ import type { RolloutRequest } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Copy, Incoming } from '../store/copies/copies.ts'
 import type { Principal } from '../callers/principal.ts'
+import type { LimitCommands } from './limits/open-limits.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
 import type { Rollback } from './rollback.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
+import type { TeamCommands } from './teams/team-commands.ts'
 import type { TokenCommands } from './tokens/token-commands.ts'
 import type { RuntimeCommands } from './runtime/runtime-commands.ts'
 
@@ -135,6 +137,8 @@ export type Commands = {
   }
 
   rules: RuleCommands
+  teams: TeamCommands
+  limits: LimitCommands
 
   /** Throws a Problem unless the caller may deploy to all these targets. */
   assertMayRollOut(caller: Principal, targets: readonly RolloutTarget[]): Promise<void>

@@ -1,4 +1,6 @@
+import type { GatewayLimit } from '#api/callers/limits.ts'
 import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
+import type { Admission } from '../callers/admission.ts'
 import type { BuildCache } from '../buildkit/cache/build-cache.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import { findRelease } from '../deployments/release-store.ts'
@@ -21,6 +23,9 @@ import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
 import { gatewayStatus, type StatusDeps } from './status.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
+import { cachePercentOf } from './limits/cache-percent.ts'
+import { openLimits } from './limits/open-limits.ts'
+import { openTeams } from './teams/open-teams.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
 import { assertLinkOpen, type Submissions } from './submissions.ts'
 
@@ -40,6 +45,9 @@ export type CommandDeps = {
   status: StatusDeps
   doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
   log: Logger
+  admission: Admission
+  /** See `LimitDeps`. */
+  gatewayLimits: readonly GatewayLimit[]
   runner: {
     cancel: (
       ...request: Parameters<DeploymentStore['requestCancel']>
@@ -57,6 +65,7 @@ export function openCommands(deps: CommandDeps): Commands {
   return {
     ...deploymentCommands(deps),
     ...appCommands(deps),
+    ...callerCommands(deps),
 
     status: () => gatewayStatus(status),
     doctor: (_caller, request) => deps.doctor(request),
@@ -76,7 +85,8 @@ export function openCommands(deps: CommandDeps): Commands {
 }
 
 /** Commands that make or change deployments and rollouts, or read their records. */
-function deploymentCommands({ store, submissions, rollouts, runner, drain }: CommandDeps) {
+function deploymentCommands(deps: CommandDeps) {
+  const { store, submissions, rollouts, runner, drain, admission } = deps
   const { releases } = store
   return {
     submit: (caller, submission) => submissions.submit(caller, submission),
@@ -90,7 +100,7 @@ function deploymentCommands({ store, submissions, rollouts, runner, drain }: Com
     cancel: (_caller, id, request) => runner.cancel(id, request),
     async refuseBusyLane(caller, announced) {
       await assertLinkOpen(caller, announced, store)
-      await store.refuseBusyLane(announced)
+      await store.refuseBusyLane({ ...announced, exempt: admission.isExempt(caller) })
     },
     deployment: (_caller, id) => findDeployment(store, id),
     logOf: (_caller, id) => findLog(store, id),
@@ -140,3 +150,9 @@ const recordCommands = ({ copies, drain }: CommandDeps): Commands['records'] => 
     return copies.restore(incoming)
   },
 })
+
+/** Commands about what callers may use. */
+function callerCommands(deps: CommandDeps) {
+  const limited = { ...deps, cachePercent: cachePercentOf(deps) }
+  return { teams: openTeams(limited), limits: openLimits(limited) } satisfies Partial<Commands>
+}

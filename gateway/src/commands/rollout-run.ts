@@ -7,10 +7,12 @@ import { ownRollout } from '../deployments/stop.ts'
 import type { StoredRollout } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import { TimeSlice } from '../time-slice.ts'
-import { operator } from '../callers/principal.ts'
+import type { Principal } from '../callers/principal.ts'
 import type { Submissions } from './submissions.ts'
 
 export type RolloutRunDeps = {
+  /** Who asked for the rollout. */
+  caller: Principal
   store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'rollouts'>
   submissions: Pick<Submissions, 'look' | 'deployExisting'>
   /** Asks a deployment to stop. */
@@ -95,9 +97,9 @@ export class RolloutRun {
   /** Makes a deployment. Returns why it was refused; null: it was made. */
   async #make({ deployment, ...target }: Target): Promise<ProblemBody | null> {
     const { id, source, build } = this.#rollout
-    const { store, submissions, cancel } = this.#deps
+    const { store, submissions, cancel, caller } = this.#deps
     const why = await submissions
-      .deployExisting(operator, source ?? { deployment: build! }, { ...target, id: deployment })
+      .deployExisting(caller, source ?? { deployment: build! }, { ...target, id: deployment })
       .then(
         () => null,
         (error: unknown) => asProblem(error).body(),

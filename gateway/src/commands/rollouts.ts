@@ -11,7 +11,19 @@ import { TimeSlice } from '../time-slice.ts'
 import type { Principal } from '../callers/principal.ts'
 import { cancelIfMade, RolloutRun, sliceMs, type RolloutRunDeps } from './rollout-run.ts'
 
-type RolloutsDeps = RolloutRunDeps & { log: Logger }
+type RolloutsDeps = Omit<RolloutRunDeps, 'caller'> & { log: Logger }
+
+/** Who makes the targets of a rollout after a restart. Quotas hold for it. */
+const resumed: Principal = {
+  kind: 'gateway',
+  name: 'gateway',
+  tokenId: null,
+  scopes: ['deploy'],
+  apps: null,
+  owners: null,
+  teams: null,
+  address: null,
+}
 
 /**
  * Deploys one image to many targets. Each target gets its own deployment, `parallel` at a time.
@@ -26,7 +38,7 @@ export class Rollouts {
   /** Resumes the rollouts that an earlier gateway did not finish. */
   static async start(deps: RolloutsDeps): Promise<Rollouts> {
     const rollouts = new Rollouts(deps)
-    for (const left of await deps.store.rollouts.unfinished()) rollouts.#begin(left)
+    for (const left of await deps.store.rollouts.unfinished()) rollouts.#begin(left, resumed)
     return rollouts
   }
 
@@ -41,7 +53,7 @@ export class Rollouts {
 
   /** `build`: the deployment that builds the image. The same key returns the same rollout. */
   async create(
-    _caller: Principal,
+    caller: Principal,
     { targets, ...rest }: NewRollout,
     build: string | null,
     request: RolloutRequest,
@@ -62,7 +74,7 @@ export class Rollouts {
       targets: targets.map((target) => ({ ...target, deployment: randomUUIDv7() })),
     }
     const stored = await store.rollouts.create(rollout, request)
-    if (stored.id === id) this.#begin(stored)
+    if (stored.id === id) this.#begin(stored, caller)
     return viewOf(stored, store)
   }
 
@@ -98,10 +110,10 @@ export class Rollouts {
     return stored
   }
 
-  #begin(rollout: StoredRollout): void {
+  #begin(rollout: StoredRollout, caller: Principal): void {
     const { id } = rollout
     const { store, log } = this.#deps
-    const run = new RolloutRun(rollout, this.#deps, this.#stop.signal)
+    const run = new RolloutRun(rollout, { ...this.#deps, caller }, this.#stop.signal)
     const ended = run
       .run()
       .catch(async (err: unknown) => {

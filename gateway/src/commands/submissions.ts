@@ -9,11 +9,13 @@ import { fromImage, type ExistingImageDeps } from './existing-image.ts'
 import { retryOf } from './retry.ts'
 import type { Vault } from '../secrets/vault.ts'
 import { findDeployment } from './deployments.ts'
+import type { Admission } from '../callers/admission.ts'
 import type { Principal } from '../callers/principal.ts'
 
 export type SubmissionsDeps = ExistingImageDeps & {
   store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>
   vault: Vault
+  admission: Pick<Admission, 'isExempt'>
   /** Throws a Problem if the gateway accepts no builds now. */
   assertAccepting: () => void
 }
@@ -46,11 +48,13 @@ export class Submissions {
     caller: Principal,
     { secrets = new Map(), id = randomUUIDv7(), ...submission }: Submission,
   ): Promise<Deployment> {
-    const { store, vault } = this.#deps
+    const { store, vault, admission } = this.#deps
     const { proof, link } = caller
     proof?.assertHolds() // an upload, or a question to the registry, has taken time
     const sealed = vault.sealFor(id, secrets)
-    const deployment = await store.create({ id, ...submission, ...sealed, link: link?.id ?? null })
+    const exempt = admission.isExempt(caller)
+    const fresh = { id, ...submission, ...sealed, exempt, link: link?.id ?? null }
+    const deployment = await store.create(fresh)
     link?.noteUse(deployment.id)
     crashPoint('record-made')
     return deployment

@@ -2,6 +2,7 @@ import type { DeploymentState } from '#api/deployment.ts'
 import type { Waiting } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
 import { touchesMachines } from './states.ts'
+import { fairOrder, oneTeam, type QueueTeams } from './teams/fair-order.ts'
 
 /**
  * How many deployments may run at once: building in total, building per app (an app's settings may
@@ -32,22 +33,24 @@ export const waitedTooLong = (limitMs: number): Problem =>
 
 /**
  * Picks the next deployment, and says what each of the others waits for. Within a lane and an app
- * rollbacks go first, then the oldest. Between apps, the one served longest ago goes first, so that
- * an app with a hundred waiting deployments delays no other. Without limits no deployment may start.
+ * rollbacks go first, then the oldest. Build slots are shared fairly between teams, and within a team
+ * between apps (see `fairOrder`), so that an app with a hundred waiting deployments delays no other.
+ * Without limits no deployment may start.
  */
-export function schedule(queued: Queued[], running: Running[], limits: QueueLimits | null) {
+export function schedule(
+  queued: Queued[],
+  running: Running[],
+  limits: QueueLimits | null,
+  teams: QueueTeams = oneTeam,
+) {
   const positions: (QueuePosition & { id: string })[] = []
   const lanes = new Map<string, string[]>()
   const laneOf = ({ app, owner }: LaneRef) =>
     lanes.get(`${app}/${owner}`) ?? lanes.set(`${app}/${owner}`, []).get(`${app}/${owner}`)!
-  const building = new Map<string, number>()
-  const count = (app: string) => building.set(app, (building.get(app) ?? 0) + 1)
-  for (const one of running) {
-    laneOf(one).push(one.id)
-    if (!touchesMachines(one.state)) count(one.app)
-  }
-  let builds = [...building.values()].reduce((sum, each) => sum + each, 0)
-  const deploys = running.filter(({ state }) => touchesMachines(state)).length
+  for (const one of running) laneOf(one).push(one.id)
+  const building = running.filter(({ state }) => !touchesMachines(state))
+  const builds = new BuildCounts(building, teams)
+  const deploys = running.length - building.length
 
   const heads: Queued[] = []
   const byTurn = (a: Queued, b: Queued) =>
@@ -59,16 +62,6 @@ export function schedule(queued: Queued[], running: Running[], limits: QueueLimi
     ahead.push(one.id)
   }
 
-  const turns = new Map<string, number>()
-  const ordered = heads.map((one) => {
-    const turn = turns.get(one.app) ?? 0
-    turns.set(one.app, turn + 1)
-    return { one, turn }
-  })
-  ordered.sort(
-    (a, b) => a.turn - b.turn || a.one.lastServed - b.one.lastServed || a.one.number - b.one.number,
-  )
-
   const waiting = new Map<string, number>()
   const wait = ({ id }: Queued, reason: QueuePosition['for'], among: string = reason) => {
     waiting.set(among, (waiting.get(among) ?? 0) + 1)
@@ -76,19 +69,50 @@ export function schedule(queued: Queued[], running: Running[], limits: QueueLimi
   }
 
   let next: Queued | null = null
-  for (const { one } of ordered) {
+  for (const one of fairOrder(heads, building, teams)) {
+    const full = limits && one.builds ? builds.fullFor(one, limits) : null
     if (!limits) wait(one, 'ready')
-    else if (one.builds && (building.get(one.app) ?? 0) >= (one.appBuilds ?? limits.appBuilds))
-      wait(one, 'app', one.app)
-    else if (one.builds && builds >= limits.builds) wait(one, 'builds')
+    else if (full) wait(one, full.reason, full.among)
     else if (deploys >= limits.deploys) wait(one, 'deploys')
     else {
       next ??= one
-      if (one.builds) builds++
-      if (one.builds) count(one.app)
+      if (one.builds) builds.add(one)
     }
   }
   return { next, positions }
+}
+
+/** How many builds run: of each app, of each team, and in total. */
+class BuildCounts {
+  readonly #teams: QueueTeams
+  readonly #counts = new Map<string, number>()
+  #all = 0
+
+  constructor(building: readonly { app: string }[], teams: QueueTeams) {
+    this.#teams = teams
+    for (const one of building) this.add(one)
+  }
+
+  add({ app }: { app: string }): void {
+    this.#all++
+    for (const key of [`app ${app}`, `team ${this.#teams.of(app)}`])
+      this.#counts.set(key, this.#of(key) + 1)
+  }
+
+  /** What a build waits for. Null: it may start. */
+  fullFor({ app, appBuilds }: Pick<Queued, 'app' | 'appBuilds'>, limits: QueueLimits) {
+    const team = this.#teams.of(app)
+    const ofTeam = this.#teams.builds(team) ?? Infinity
+    if (this.#of(`app ${app}`) >= (appBuilds ?? limits.appBuilds))
+      return { reason: 'app', among: `app ${app}` } as const
+    if (this.#of(`team ${team}`) >= ofTeam)
+      return { reason: 'team', among: `team ${team}` } as const
+    return this.#all >= limits.builds ? ({ reason: 'builds', among: 'builds' } as const) : null
+  }
+
+  #of(key: string): number {
+    return this.#counts.get(key) ?? 0
+  }
 }
 
 /**

@@ -10,17 +10,11 @@ import type {
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
-import type { CacheStore } from './app/cache-store.ts'
-import type { RuleStore } from './callers/rule-store.ts'
-import type { TokenStore } from './callers/token-store.ts'
-import type { OverviewStore } from './overview/overview-store.ts'
 import type { Life } from './gateway-died.ts'
 import type { QueueLimits } from './queue.ts'
-import type { NewRelease, PageRequest, ReleaseStore } from './release-store.ts'
-import type { RolloutStore } from './rollout-store.ts'
-import type { RuntimeSecretStore } from './runtime/runtime-secret-store.ts'
+import type { NewRelease, PageRequest } from './release-store.ts'
+import type { StoreParts } from './parts/store-parts.ts'
 import type { SealedSecret } from './secret-store.ts'
-import type { StatusStore } from './status/status-store.ts'
 
 export type NewDeployment = {
   id: string
@@ -48,11 +42,17 @@ export type NewDeployment = {
   resolved?: boolean
   /** The client's key for this request. For 24 h the same key returns the same deployment. */
   idempotencyKey?: string | null
+  /** No quota refuses it. It counts all the same. */
+  exempt?: boolean
   /** The id of the deploy link that this deployment uses up. */
   link?: string | null
 }
 
 type Facts = 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'warnings' | 'buildUsage'
+/** What is known of a deployment before its source arrives. */
+type KnownEarly = 'app' | 'options' | 'idempotencyKey' | 'exempt'
+export type AnnouncedDeployment = Pick<NewDeployment, KnownEarly>
+
 /** What a move or a step may write in addition to the state. */
 export type DeploymentPatch = Partial<Pick<Deployment, Facts>> & {
   /** The deploy engine's progress (previous configs, intents). Kept until the end, never shown. */
@@ -101,20 +101,12 @@ export type Claim = {
  * that a deployment can always end. A page of a list may be shorter than its limit if its records
  * are large.
  */
-export interface DeploymentStore {
-  readonly releases: ReleaseStore
-  readonly rollouts: RolloutStore
-  readonly caches: CacheStore
-  readonly tokens: TokenStore
-  readonly runtimeSecrets: RuntimeSecretStore
-  readonly overview: OverviewStore
-  readonly status: StatusStore
-  readonly rules: RuleStore
+export interface DeploymentStore extends StoreParts {
   /**
    * Writes the record and its first event (`pending`), with the app's settings as defaults of the
    * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy`,
-   * `queue-full` or `token-used` without writing. A known idempotency key returns the deployment
-   * that it created, or throws `idempotency-mismatch` if that request differed.
+   * `queue-full`, `quota-reached` or `token-used` without writing. A known idempotency key returns
+   * the deployment that it created, or throws `idempotency-mismatch` if that request differed.
    */
   create(fresh: NewDeployment): Promise<Deployment>
   /** The app's deployment that this key created, if any. Throws `idempotency-mismatch`. */
@@ -126,13 +118,8 @@ export interface DeploymentStore {
   unfinished(app: string): Promise<Deployment | null>
   /** How many deployments have not ended. */
   countUnfinished(): Promise<number>
-  /**
-   * Throws `lane-busy` or `queue-full` as `create` would, before the source arrives. A key that
-   * already created a deployment never throws.
-   */
-  refuseBusyLane(
-    announced: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>,
-  ): Promise<void>
+  /** Throws as `create` would, before the source arrives. A key that created a deployment never throws. */
+  refuseBusyLane(announced: AnnouncedDeployment): Promise<void>
   find(id: string): Promise<Deployment | null>
   /** Newest first. With `key` only the deployment that this idempotency key created, if any. */
   list(app: string, page: PageRequest & { key?: string | null }): Promise<DeploymentPage>

@@ -32,6 +32,8 @@ import {
 } from './routes/releases.ts'
 import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from './routes/rollouts.ts'
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
+import { readLimits } from './routes/callers/limits.ts'
+import { addTeamRoutes } from './routes/callers/teams.ts'
 import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
 import { readStatus } from './routes/status.ts'
 
@@ -54,6 +56,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   })
   deploymentRoutes(app, commands, server)
   appRoutes(app, commands, server)
+  callerRoutes(app, commands, server)
   addTokenRoutes(app, commands, server)
   addRuleRoutes(app, commands, server)
   operatorRoutes(app, commands, server)
@@ -96,6 +99,12 @@ function appRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   app.put(routes.secret, putSecret(commands, server))
   app.delete(routes.secret, deleteSecret(commands))
   addRuntimeRoutes(app, commands, server)
+}
+
+/** Who may use what. */
+function callerRoutes(app: Express, commands: Commands, server: ServerDeps): void {
+  addTeamRoutes(app, commands, server)
+  app.get(routes.limits, readLimits(commands))
 }
 
 /** What an operator asks about the gateway as a whole. */

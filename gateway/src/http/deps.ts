@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { OwnSettings } from '#api/options/app-settings.ts'
 import type { SourceFacts } from '#api/deployment.ts'
+import type { Admission } from '../callers/admission.ts'
 import type { Authenticator } from '../callers/authenticate.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Awake } from '../awake/awake.ts'
@@ -11,6 +12,7 @@ export type ServerDeps = {
   /** The log of a deployment, for its readers. */
   store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed'>
   awake: Pick<Awake, 'hold'>
+  admission: Pick<Admission, 'request' | 'upload' | 'fieldsFor'>
   /** Resolves when the checked source is on disk. Stops reading after a refusal. */
   receive(
     body: Readable,
@@ -41,7 +43,7 @@ export type ServerDeps = {
 /** What receiving a source needs. */
 export type UploadDeps = Pick<
   ServerDeps,
-  'receive' | 'assertAccepting' | 'stopping' | 'maxUploadBytes' | 'bodyMs'
+  'receive' | 'admission' | 'assertAccepting' | 'stopping' | 'maxUploadBytes' | 'bodyMs'
 > & {
   /** Checks the fields of a form that come before its file. The file is not read if it throws. */
   beforeFile?: (fields: [string, string][]) => Promise<void>

@@ -7,6 +7,7 @@ import { accessLog } from './access-log.ts'
 import { HeldRequests } from './held-requests.ts'
 import { httpApp } from './app.ts'
 import { type Authorize, authorizer } from './auth.ts'
+import { requestAdmission } from './request-admission.ts'
 import { checkForm } from './body/request-form.ts'
 import { type ConnectionLimits, Connections, defaultConnectionLimits } from './connections.ts'
 import { eventsReader, isForEvents, readerGate } from './log/endpoint.ts'
@@ -80,10 +81,13 @@ export async function listen(
 function handlers(commands: Commands, deps: ServerDeps, connections: Connections) {
   const pass = authorizer(deps.authenticate)
   const held = new HeldRequests(deps.awake)
+  const answers = new WeakMap<IncomingMessage, ServerResponse>()
+  const admit = requestAdmission(deps.admission, answers)
   const authorize: Authorize = async (request) => {
     await pass(request)
     connections.trust(request.socket)
     held.authorized(request)
+    admit(request)
   }
   const openReader = readerGate(commands, authorize)
   const app = httpApp(commands, deps, authorize)
@@ -96,6 +100,7 @@ function handlers(commands: Commands, deps: ServerDeps, connections: Connections
         checkForm(request)
         noteAccess(request, response)
         held.begin(request, response)
+        answers.set(request, response)
         refuseTokenInAddress(request)
         if (!isForEvents(request)) return void app(request, response)
       } catch (error) {

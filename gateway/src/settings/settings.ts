@@ -6,6 +6,7 @@ import { images } from './images.ts'
 import { limits } from './limits.ts'
 import { machine } from './machine.ts'
 import { prices } from './prices.ts'
+import { quotas } from './quotas.ts'
 import { server, testing } from './server.ts'
 
 /**
@@ -20,6 +21,7 @@ export const settings = z.object({
   ...build,
   ...images,
   ...limits,
+  ...quotas,
   ...prices,
   ...testing,
 })

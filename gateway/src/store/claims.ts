@@ -30,7 +30,7 @@ function claimSuspect(tables: Tables, limits: QueueLimits | null): Claim | null 
 }
 
 /** Null: it ended at the fence. */
-function startFromQueue({ deployments, lanes, apps }: Tables, row: Row): Claim | null {
+function startFromQueue({ deployments, lanes, apps, teams }: Tables, row: Row): Claim | null {
   const { image, options } = bodyOf(row)
   const to = image ? 'deploying' : 'fetching'
   // A build for a deploy that the fence will refuse is in vain: a rollback went before it.
@@ -39,6 +39,7 @@ function startFromQueue({ deployments, lanes, apps }: Tables, row: Row): Claim |
     row.id,
   ])
   apps.served(row.app)
+  teams.served(row.app)
   deployments.move(row, to, {})
   return deployments.claimRow(row)
 }

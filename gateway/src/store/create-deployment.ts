@@ -1,15 +1,16 @@
 import type { Deployment } from '#api/deployment.ts'
 import { requestOf } from '../deployments/idempotency.ts'
 import { maySupersede } from '../deployments/lanes.ts'
-import type { NewDeployment } from '../deployments/store.ts'
+import type { AnnouncedDeployment, NewDeployment } from '../deployments/store.ts'
+import type { Need } from './callers/quota-rows.ts'
 import { bodyText, newBody, toDeployment } from './record.ts'
 import { knownKey, findByKey, recordKey } from './rows/request-keys.ts'
 import type { Tables } from './tables.ts'
 
 /** See `DeploymentStore.create`. For use within a transaction of the store. */
 export function createDeployment(tables: Tables, fresh: NewDeployment): Deployment {
-  const { deployments, lanes, queue, apps, secrets, tokens } = tables
-  const { id, app, idempotencyKey, link } = fresh
+  const { deployments, lanes, queue, apps, secrets, tokens, quotas } = tables
+  const { id, app, idempotencyKey, link, exempt = false } = fresh
 
   const key = idempotencyKey ? { app, key: idempotencyKey, requestBody: requestOf(fresh) } : null
   const previous = key && findByKey(deployments, key)
@@ -24,6 +25,10 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
 
   const text = bodyText(body)
   queue.assertHasRoom(app, Buffer.byteLength(text))
+  const builds = body.image === null
+  // A rollback ends an outage. It builds nothing, and adds no machines.
+  if (!exempt && !body.rollback) quotas.assertRoom(needOf(app, body.options, builds))
+  if (builds) quotas.countBuild(app)
   const made = deployments.insert({ id, app, body, text })
 
   apps.add(app)
@@ -36,14 +41,25 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
 
 /** See `DeploymentStore.refuseBusyLane`. */
 export function refuseBusyLane(
-  { deployments, lanes, queue, apps }: Tables,
-  {
-    app,
-    options: { owner, lane },
-    idempotencyKey: key,
-  }: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>,
+  { deployments, lanes, queue, apps, quotas }: Tables,
+  { app, options, idempotencyKey: key, exempt = false }: AnnouncedDeployment,
 ): void {
   if (key && knownKey(deployments, app, key)) return
   queue.assertHasRoom(app, 0)
-  lanes.assertMayJoin({ app, owner: owner ?? '' }, lane ?? apps.settings(app).lane ?? null)
+  const lane = options.lane ?? apps.settings(app).lane ?? null
+  lanes.assertMayJoin({ app, owner: options.owner ?? '' }, lane)
+  if (!exempt) quotas.assertRoom(needOf(app, { ...options, lane }, true))
 }
+
+/** What it needs of its team's quotas. */
+const needOf = (
+  app: string,
+  { owner, lane, deploy, count }: NewDeployment['options'],
+  builds: boolean,
+): Need => ({
+  app,
+  owner: owner ?? '',
+  builds,
+  machines: deploy ? (count ?? 'as before') : 'none',
+  replaces: maySupersede(lane),
+})

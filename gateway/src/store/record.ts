@@ -20,6 +20,7 @@ export const Row = z.object({
   state: DeploymentState,
   created_at: z.string(),
   updated_at: z.string(),
+  leased_until: z.string().nullable(),
   ended_at: z.string().nullable(),
   attempt: z.number(),
   epoch: z.number(),

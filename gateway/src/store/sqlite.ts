@@ -15,6 +15,7 @@ import type { PageRequest } from '../deployments/release-store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
 import { failureIn } from '../deployments/states.ts'
 import type {
+  AnnouncedDeployment,
   Claim,
   DeploymentPatch,
   DeploymentStore,
@@ -30,8 +31,7 @@ import { memberOf, type Row, toDeployment, toFound } from './record.ts'
 import { endLife, recoverLeft, startLife } from './recovery.ts'
 import type { Holder } from './rows/deployment-rows.ts'
 import { findByKey, pageOfKey } from './rows/request-keys.ts'
-import { openOverviewStore } from './overview/open-overview-store.ts'
-import { openStatusStore } from './rows/open-status-store.ts'
+import { SqliteParts } from './parts/sqlite-parts.ts'
 import { noLimits, type StoreSettings, type StoreTools } from './store-tools.ts'
 import { openTables, type Tables } from './tables.ts'
 import { transactionsOn } from './transactions.ts'
@@ -41,38 +41,25 @@ export function openSqliteStore(
   path: string,
   settings: Partial<StoreSettings> = {},
 ): DeploymentStore & SecretStore {
-  const usual = { now: Date.now, alone: true, makeRoom: () => false }
+  const usual = { now: Date.now, alone: true, makeRoom: () => false, quotas: {} }
   return new SqliteStore(openDatabase(path), { ...usual, ...settings })
 }
 
-class SqliteStore implements DeploymentStore, SecretStore {
+class SqliteStore extends SqliteParts implements DeploymentStore, SecretStore {
   readonly #db: DatabaseSync
   readonly #settings: StoreSettings
   readonly #transaction: StoreTools['transaction']
   readonly #tables: Tables
-  readonly releases
-  readonly rollouts
-  readonly caches
-  readonly tokens
-  readonly runtimeSecrets
-  readonly status
-  readonly rules
-  readonly overview
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
+    const transaction = transactionsOn(db, settings.makeRoom)
+    const time = (laterMs = 0) => new Date(settings.now() + laterMs).toISOString()
+    const tables = openTables(db, { time, transaction }, settings)
+    super(tables)
     this.#db = db
     this.#settings = settings
-    this.#transaction = transactionsOn(db, settings.makeRoom)
-    const time = (laterMs = 0) => new Date(settings.now() + laterMs).toISOString()
-    this.#tables = openTables(db, { time, transaction: this.#transaction })
-    this.releases = this.#tables.releases
-    this.rollouts = this.#tables.rollouts
-    this.caches = this.#tables.caches
-    this.tokens = this.#tables.tokens
-    this.runtimeSecrets = this.#tables.runtimeSecrets
-    this.status = openStatusStore(this.#tables)
-    this.rules = this.#tables.rules
-    this.overview = openOverviewStore(this.#tables.deployments)
+    this.#transaction = transaction
+    this.#tables = tables
   }
 
   get #rows() {
@@ -83,7 +70,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     return this.#transaction(() => createDeployment(this.#tables, fresh))
   }
 
-  async refuseBusyLane(announced: Pick<NewDeployment, 'app' | 'options' | 'idempotencyKey'>) {
+  async refuseBusyLane(announced: AnnouncedDeployment) {
     refuseBusyLane(this.#tables, announced)
   }
 

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import type { OwnQuotas } from '#api/callers/quotas.ts'
 import { isObject } from '#api/is-object.ts'
 import { Problem } from '#api/problem.ts'
 import { unpackJson } from '../deployments/packed-json.ts'
@@ -26,6 +27,8 @@ export type StoreSettings = {
   alone: boolean
   /** Called when the disk is full. Returns whether another attempt makes sense. */
   makeRoom: () => boolean
+  /** Quotas of teams without a value of their own. Absent: no limit. */
+  quotas: OwnQuotas
 }
 
 /** Checks a row of a table, or JSON in it. Throws `database-unusable` if it is not as written. */

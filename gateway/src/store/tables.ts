@@ -1,5 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { RuleRows } from './callers/rule-rows.ts'
+import { QuotaRows } from './callers/quota-rows.ts'
+import { TeamRows } from './callers/team-rows.ts'
 import { TokenRows } from './callers/token-rows.ts'
 import { Notices } from './notices.ts'
 import { AppRows } from './rows/app-rows.ts'
@@ -16,19 +18,26 @@ import { SecretRows } from './rows/secret-rows.ts'
 import { SourceRows } from './rows/source-rows.ts'
 import { SuspectRows } from './rows/suspect-rows.ts'
 import { RuntimeSecretRows } from './runtime/runtime-secret-rows.ts'
-import type { StoreTools } from './store-tools.ts'
+import type { StoreSettings, StoreTools } from './store-tools.ts'
 
 export type Tables = ReturnType<typeof openTables>
 
 /** All tables of the store. */
-export function openTables(db: DatabaseSync, tools: StoreTools) {
+export function openTables(
+  db: DatabaseSync,
+  tools: StoreTools,
+  settings: Pick<StoreSettings, 'quotas'>,
+) {
   const notices = new Notices()
-  const [apps, secrets, queue] = [new AppRows(db, notices), new SecretRows(db), new QueueRows(db)]
+  const teams = new TeamRows(db, tools)
+  const quotas = new QuotaRows(db, tools, teams, settings.quotas)
+  const [apps, secrets] = [new AppRows(db, notices), new SecretRows(db)]
+  const queue = new QueueRows(db, { teams, quotas })
   const events = new EventRows(db, notices)
   const crashes = new CrashRows(db, tools, events)
   const releases = new ReleaseRows(db, tools, { notices, crashes })
   const costs = new CostRows(db, tools)
-  const others = { events, secrets, releases, notices, costs }
+  const others = { events, secrets, releases, notices, costs, quotas }
   const deployments = new DeploymentRows(db, others, tools.time)
   const lanes = new LaneRows(deployments)
   const suspects = new SuspectRows(db, deployments)
@@ -37,6 +46,8 @@ export function openTables(db: DatabaseSync, tools: StoreTools) {
   return {
     tools,
     notices,
+    teams,
+    quotas,
     apps,
     costs,
     secrets,

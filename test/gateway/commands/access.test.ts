@@ -10,13 +10,29 @@ import { openCommands } from '../../../gateway/src/commands/open-commands.ts'
 const app = { app: 'shop', options: { owner: null } }
 
 /** For each command: arguments that concern the app `shop`, and the scopes that allow it. */
-const rows: Record<string, { args: unknown[]; scopes: Scope[]; wide?: true; filtered?: true }> = {
-  submit: { args: [app], scopes: ['deploy', 'admin'] },
-  deployExisting: { args: [{ image: 'nginx' }, app], scopes: ['deploy', 'admin'] },
+const rows: Record<
+  string,
+  {
+    args: unknown[]
+    scopes: Scope[]
+    /** About the gateway as a whole: for callers without a limit. */
+    wide?: true
+    /** For every caller, who gets its own part. */
+    filtered?: true
+    /** About a team as well: callers limited to some apps of it may call it. */
+    ofTeam?: true
+    /** Teams that the caller must be in. Without it: the team of the app. */
+    teams?: string[]
+    /** May be about an app that does not exist yet. */
+    creates?: true
+  }
+> = {
+  submit: { args: [app], scopes: ['deploy', 'admin'], creates: true },
+  deployExisting: { args: [{ image: 'nginx' }, app], scopes: ['deploy', 'admin'], creates: true },
   rollback: { args: [app], scopes: ['deploy', 'admin'] },
   retry: { args: ['of-shop'], scopes: ['deploy', 'admin'] },
   cancel: { args: ['of-shop'], scopes: ['deploy', 'admin'] },
-  refuseBusyLane: { args: [app], scopes: ['deploy', 'admin'] },
+  refuseBusyLane: { args: [app], scopes: ['deploy', 'admin'], creates: true },
   deployment: { args: ['of-shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   logOf: { args: ['of-shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   deployments: { args: ['shop', {}], scopes: ['read', 'deploy', 'preview', 'admin'] },
@@ -29,7 +45,7 @@ const rows: Record<string, { args: unknown[]; scopes: Scope[]; wide?: true; filt
     args: [{ app: 'shop', owner: null }],
     scopes: ['read', 'deploy', 'preview', 'admin'],
   },
-  status: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], wide: true },
+  status: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   doctor: { args: [{}], scopes: ['admin'], wide: true },
   'machines.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'machines.change': { args: ['shop', 'm1', 'stop'], scopes: ['deploy', 'admin'] },
@@ -73,19 +89,47 @@ const rows: Record<string, { args: unknown[]; scopes: Scope[]; wide?: true; filt
   'rules.list': { args: [], scopes: ['admin'], wide: true },
   'rules.add': { args: [{}], scopes: ['admin'], wide: true },
   'rules.remove': { args: ['ci'], scopes: ['admin'], wide: true },
-  assertMayRollOut: { args: [[app]], scopes: ['deploy', 'admin'] },
-  createRollout: { args: [{ source: null, targets: [app] }, null], scopes: ['deploy', 'admin'] },
+  assertMayRollOut: { args: [[app]], scopes: ['deploy', 'admin'], creates: true },
+  createRollout: {
+    args: [{ source: null, targets: [app] }, null],
+    scopes: ['deploy', 'admin'],
+    creates: true,
+  },
   rollout: { args: ['of-shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   rollouts: { args: [{}], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   cancelRollout: { args: ['of-shop'], scopes: ['deploy', 'admin'] },
+  'teams.list': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
+  'teams.show': { args: ['acme'], scopes: ['read', 'deploy', 'preview', 'admin'], ofTeam: true },
+  'teams.create': { args: ['acme'], scopes: ['admin'], wide: true },
+  'teams.remove': { args: ['acme'], scopes: ['admin'], wide: true },
+  'teams.addMember': { args: ['acme', 'token:ci'], scopes: ['admin'], wide: true },
+  'teams.removeMember': { args: ['acme', 'token:ci'], scopes: ['admin'], wide: true },
+  'teams.addApp': { args: ['acme', 'shop'], scopes: ['admin'], creates: true },
+  // It becomes an app of the team `default`.
+  'teams.removeApp': {
+    args: ['acme', 'shop'],
+    scopes: ['admin'],
+    teams: ['acme', 'default'],
+  },
+  'teams.setQuotas': { args: ['acme', {}], scopes: ['admin'], wide: true },
+  'limits.read': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
 }
 
-const done = Object.assign([], { deployments: [], apps: [], rollouts: [], next: null })
+const done = Object.assign([], {
+  deployments: [],
+  apps: [],
+  rollouts: [],
+  teams: [],
+  next: null,
+})
 const gate: Gate = {
   find: {
     deployment: async (id) => (id === 'of-shop' ? { app: 'shop', owner: null } : null),
+    unfinished: async () => [],
     rollout: async (id) => (id === 'of-shop' ? [{ app: 'shop', owner: null }] : null),
   },
+  inTeams: (caller) => caller,
+  mayCreate: async () => false,
   teamOf: (name) => (name === 'shop' ? 'acme' : 'default'),
   around: (_call, run) => run(),
 }
@@ -100,7 +144,7 @@ const namesIn = (group: object, leaf: (value: object) => boolean, prefix = ''): 
 const names = namesIn(access, (value) => 'changes' in value)
 
 /** Commands that only say that they ran, behind the gate. */
-function fakeCommands(): Group {
+function fakeCommands(behind = gate): Group {
   const all: Group = {}
   for (const name of names) {
     const parts = name.split('.')
@@ -108,17 +152,24 @@ function fakeCommands(): Group {
     for (const part of parts.slice(0, -1)) group = (group[part] ??= {}) as Group
     group[parts.at(-1)!] = async () => done
   }
-  return guarded(all as unknown as Commands, gate) as unknown as Group
+  return guarded(all as unknown as Commands, behind) as unknown as Group
 }
 const commands = fakeCommands()
 
 /** What a caller gets: `ran`, or the code of the problem. */
 async function answer(name: string, caller: Partial<Principal>): Promise<string> {
-  let found: unknown = commands
+  const principal: Principal = { ...operator, kind: 'token', name: 'token:ci', ...caller }
+  return answerOf(commands, { name, args: rows[name]!.args, caller: principal })
+}
+
+function answerOf(
+  group: Group,
+  { name, args, caller }: { name: string; args: unknown[]; caller: Principal },
+): Promise<string> {
+  let found: unknown = group
   for (const part of name.split('.')) found = (found as Group)[part]
   const command = found as (...args: unknown[]) => Promise<unknown>
-  const principal: Principal = { ...operator, kind: 'token', name: 'token:ci', ...caller }
-  return command(principal, ...rows[name]!.args).then(
+  return command(caller, ...args).then(
     () => 'ran',
     (error: { code: string }) => error.code,
   )
@@ -143,24 +194,70 @@ test.each(names)('%s runs for the scopes that allow it, and for no other', async
 })
 
 test.each(names)('%s is closed to callers of other apps, teams and owners', async (name) => {
-  const { wide, filtered } = rows[name]!
+  const { wide, filtered, ofTeam, teams = ['acme'] } = rows[name]!
   const scopes = ['admin'] as const
   const isOpen = filtered ? 'ran' : wide ? 'forbidden' : 'ran'
-  expect(await answer(name, { scopes, apps: ['shop'], teams: ['acme'] })).toBe(isOpen)
+  expect(await answer(name, { scopes, apps: ['shop'], teams })).toBe(isOpen)
   expect(await answer(name, { scopes, apps: ['sh*'] })).toBe(isOpen)
-  for (const limit of [{ apps: ['other'] }, { apps: [] }, { teams: ['default'] }, { teams: [] }])
-    expect(await answer(name, { scopes, ...limit })).toMatch(
-      filtered ? 'ran' : wide ? 'forbidden' : /-not-found$/,
-    )
+  const closed = filtered ? 'ran' : wide ? 'forbidden' : /-not-found$/
+  for (const limit of [{ apps: ['other'] }, { apps: [] }])
+    expect(await answer(name, { scopes, ...limit })).toMatch(ofTeam ? 'ran' : closed)
+  for (const limit of [{ teams: ['default'] }, { teams: [] }])
+    expect(await answer(name, { scopes, ...limit })).toMatch(closed)
   const ofOwner = await answer(name, { scopes, owners: ['alice'] })
   expect(ofOwner).toMatch(
-    filtered || ['deployments', 'machines.list'].includes(name)
-      ? 'ran'
-      : wide
-        ? 'forbidden'
-        : /-not-found$/,
+    ['deployments', 'machines.list'].includes(name) || ofTeam ? 'ran' : closed,
   )
 })
+
+const memberships = [null, ['acme'], ['acme', 'default'], ['default'], ['other'], []]
+
+test.each(names)(
+  '%s runs for each scope and team that allows it, and for no other',
+  async (name) => {
+    const { wide, filtered, teams: needed = ['acme'], scopes: allowed } = rows[name]!
+    for (const scope of Scope.options)
+      for (const teams of memberships) {
+        const isIn = teams === null || needed.every((team) => teams.includes(team))
+        const mayRun = allowed.includes(scope) && (!wide || teams === null)
+        const expected =
+          filtered || wide || isIn ? (mayRun ? /^ran$/ : /^forbidden$/) : /-not-found$/
+        const got = await answer(name, { scopes: [scope], teams })
+        expect(got, `${scope} in ${String(teams)}`).toMatch(expected)
+      }
+  },
+)
+
+test.each(names)(
+  '%s makes a new app for the team of its caller only where it creates apps',
+  async (name) => {
+    const { args, creates, filtered, wide } = rows[name]!
+    const made: [string, string[]][] = []
+    const open: Gate = {
+      ...gate,
+      mayCreate: async ({ teams }, { app: fresh }) => fresh === 'shop' && teams?.[0] === 'other',
+      around: (call, run) => {
+        made.push([call.command, call.newApps])
+        return run()
+      },
+    }
+    const caller: Principal = { ...operator, kind: 'token', teams: ['other'] }
+    const inOther = args.map((arg) => (arg === 'acme' ? 'other' : arg))
+    const got = await answerOf(fakeCommands(open), { name, args: inOther, caller })
+    if (filtered || wide) return
+    if (name === 'teams.show') return expect(got).toBe('ran')
+    expect(got).toMatch(creates ? 'ran' : /-not-found$/)
+    // A check makes nothing, and a team that is named gets the app by the command.
+    const checks = ['refuseBusyLane', 'assertMayRollOut', 'teams.addApp']
+    const isClaimed = creates && !checks.includes(name)
+    if (creates) expect(made).toEqual([[name, isClaimed ? ['shop'] : []]])
+
+    const reader: Principal = { ...caller, scopes: ['read'] }
+    expect(await answerOf(fakeCommands(open), { name, args: inOther, caller: reader })).toMatch(
+      /-not-found$/,
+    )
+  },
+)
 
 test.each(names)(
   '%s: a deploy link may only make its deployment and read that one',

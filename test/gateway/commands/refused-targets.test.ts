@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
 import { openLog } from '../../../gateway/src/log.ts'
+import { Admission } from '../../../gateway/src/callers/admission.ts'
 import { operator } from '../../../gateway/src/callers/principal.ts'
 import { Rollouts } from '../../../gateway/src/commands/rollouts.ts'
 import { Submissions } from '../../../gateway/src/commands/submissions.ts'
@@ -21,6 +22,7 @@ test('a rollout whose 1,000 targets are all refused by the records alone does no
     sources: none,
     registry: none,
     registryHost: 'registry.test',
+    admission: new Admission(store),
     assertAccepting() {},
   })
   await using rollouts = await Rollouts.start({

@@ -14,6 +14,7 @@ import type { Commands } from '../../../gateway/src/commands/commands.ts'
 import { Submissions, type SubmissionsDeps } from '../../../gateway/src/commands/submissions.ts'
 import { Drain } from '../../../gateway/src/commands/drain.ts'
 import { type CommandDeps, openCommands } from '../../../gateway/src/commands/open-commands.ts'
+import { Admission } from '../../../gateway/src/callers/admission.ts'
 import { openCallers } from '../../../gateway/src/callers/open-callers.ts'
 import { operator } from '../../../gateway/src/callers/principal.ts'
 import { Awake } from '../../../gateway/src/awake/awake.ts'
@@ -44,12 +45,13 @@ export async function startHttp(
   const store =
     (own.store as ReturnType<typeof openSqliteStore> | undefined) ?? openSqliteStore(':memory:')
   const vault = new Vault(store, randomBytes(32))
+  const admission = new Admission(store)
   const stop = new AbortController()
   const logged: string[] = []
   const received: { sizeBytes: number; contentDigest?: string }[] = []
   const runner = { running: () => 0, pause() {}, stopRunning() {}, resume: async () => {} }
   const callers = await openTestCallers([token, 'another-token-of-tests'], store)
-  const submissions = new Submissions({ store, vault } as unknown as SubmissionsDeps)
+  const submissions = new Submissions({ store, vault, admission } as unknown as SubmissionsDeps)
   const drain = new Drain({ store, runner, log: openLog('silent') })
   const commands: Commands = {
     ...openCommands({
@@ -57,6 +59,8 @@ export async function startHttp(
       vault,
       drain,
       rules: callers.rules,
+      admission,
+      gatewayLimits: [],
       tokens: callers.tokens,
       fly: { app: async () => null },
     } as unknown as CommandDeps),
@@ -81,6 +85,7 @@ export async function startHttp(
   const deps: ServerDeps = {
     store,
     awake,
+    admission,
     async receive(body, { contentDigest }) {
       const hash = createHash('sha256')
       let sizeBytes = 0
@@ -104,7 +109,14 @@ export async function startHttp(
     ...own,
   }
   const options = { host: '127.0.0.1', port: 0, graceMs: 500, limits }
-  const server = await listen(guarded(commands, openGate({ store })), deps, options)
+  const server = await listen(
+    guarded(
+      commands,
+      openGate({ store, admission, isOnFly: async (app) => app.startsWith('on-fly') }),
+    ),
+    deps,
+    options,
+  )
 
   /** Claims the oldest pending deployment and applies these moves and events to it. */
   async function play(moves: (NewEvent | [DeploymentState, DeploymentPatch?])[]) {

@@ -46,6 +46,21 @@ test('apps are listed by name with their newest deployment, page by page', async
   expect(await names({ state: 'live' }, null)).toEqual(['', null])
 })
 
+test('both lists know the apps of a team, and those of no other', async () => {
+  await using store = await storeWith(6, (at) => `app-${at % 3}`)
+  await store.teams.create('acme')
+  await store.teams.moveApp('app-1', 'acme')
+  const listed = async (team: string) => {
+    const page = { limit: 9, before: null }
+    const { deployments } = await store.overview.deployments({ team }, page)
+    const { apps } = await store.overview.apps({ team }, page)
+    return [deployments.map(({ id }) => id).join(' '), apps.map(({ app }) => app).join(' ')]
+  }
+  expect(await listed('acme')).toEqual(['d4 d1', 'app-1'])
+  expect(await listed('default')).toEqual(['d5 d3 d2 d0', 'app-0 app-2'])
+  expect(await listed('none')).toEqual(['', ''])
+})
+
 test('a page looks at 5,000 records at most: it may be empty, and says where to go on', async () => {
   await using store = await storeWith(5003, (at) => `app-${at % 10}`)
   const filter = { branch: 'none' }

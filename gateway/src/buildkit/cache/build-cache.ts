@@ -6,7 +6,15 @@ import { daemonUnavailable } from '../failures.ts'
 import { DiskUsage, Prune } from '../messages.ts'
 import type { CacheBytes } from './cache-limits.ts'
 import { recordOf } from './cache-records.ts'
-import { aboveLimit, recordsOf, type Survey, unusedSince, usageOf } from './cache-usage.ts'
+import {
+  aboveLimit,
+  aboveShare,
+  type CacheShares,
+  recordsOf,
+  type Survey,
+  unusedSince,
+  usageOf,
+} from './cache-usage.ts'
 import { noteUsers, type Use } from './cache-users.ts'
 import { type Known, readUsers, writeUsers } from './users-file.ts'
 
@@ -46,6 +54,8 @@ export class BuildCache {
   #looking: Promise<Survey> | null = null
   #removing: Promise<unknown> = Promise.resolve()
   #soon: NodeJS.Timeout | null = null
+  /** How teams share the cache. Null: they do not. */
+  shares: CacheShares | null = null
   readonly #hourly: NodeJS.Timeout
 
   static async open(connection: Connection, options: BuildCacheOptions): Promise<BuildCache> {
@@ -169,7 +179,8 @@ export class BuildCache {
     const limits = await this.#options.limits()
     if (!limits) return
     const old = unusedSince(survey, Date.now() - limits.days * dayMs)
-    const excess = aboveLimit(survey, limits.appBytes)
+    const ofTeams = this.shares ? aboveShare(survey, this.shares, limits.maxBytes) : []
+    const excess = [...aboveLimit(survey, limits.appBytes), ...ofTeams]
     if (old.length + excess.length === 0) return
     await this.#pushesEnd()
     const removedBytes = await this.#removeRecords([...old, ...excess])

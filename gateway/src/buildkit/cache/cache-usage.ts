@@ -62,16 +62,50 @@ export const recordsOf = (survey: Survey, app: string): CacheRecord[] =>
 export const unusedSince = ({ records }: Survey, cutMs: number): CacheRecord[] =>
   records.filter(({ inUse, lastUsedMs }) => !inUse && lastUsedMs < cutMs)
 
+/** How teams share the cache. `percentOf` null: the team has no limit. */
+export type CacheShares = {
+  teamOf: (app: string) => string
+  percentOf: (team: string) => number | null
+}
+
 /**
  * For each app that has more than its limit: its least recently used records, until the rest is
  * within the limit. A record goes together with those that were made from it.
  */
 export function aboveLimit(survey: Survey, appBytes: number): CacheRecord[] {
+  const byApp = Map.groupBy(survey.records, (record) => ownerOf(survey, record))
+  byApp.delete(null)
+  return oldestAbove(
+    survey,
+    [...byApp.values()].map((own) => ({ own, limitBytes: appBytes })),
+  )
+}
+
+/** The same for each team that has more than its share of `maxBytes`, over all its apps. */
+export function aboveShare(
+  survey: Survey,
+  { teamOf, percentOf }: CacheShares,
+  maxBytes: number,
+): CacheRecord[] {
+  const byTeam = Map.groupBy(survey.records, (record) => {
+    const app = ownerOf(survey, record)
+    return app === null ? null : teamOf(app)
+  })
+  const limited = [...byTeam].flatMap(([team, own]) => {
+    const percent = team === null ? null : percentOf(team)
+    return percent === null ? [] : [{ own, limitBytes: (percent / 100) * maxBytes }]
+  })
+  return limited.length > 0 ? oldestAbove(survey, limited) : []
+}
+
+/** Of each group, the least recently used records, until the rest is within its limit. */
+function oldestAbove(
+  survey: Survey,
+  groups: readonly { own: readonly CacheRecord[]; limitBytes: number }[],
+): CacheRecord[] {
   const lastUse = lastUseWithChildren(survey.records)
-  const byOwner = Map.groupBy(survey.records, (record) => ownerOf(survey, record))
-  byOwner.delete(null)
-  return [...byOwner.values()].flatMap((own) => {
-    let excess = bytesOf(own) - appBytes
+  return groups.flatMap(({ own, limitBytes }) => {
+    let excess = bytesOf(own) - limitBytes
     const oldestFirst = own
       .filter(({ inUse }) => !inUse)
       .toSorted((a, b) => (lastUse.get(a.id) ?? 0) - (lastUse.get(b.id) ?? 0))

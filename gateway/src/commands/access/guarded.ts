@@ -11,6 +11,8 @@ export type Call = {
   command: string
   caller: Principal
   changes: boolean
+  /** New apps of the caller's team. */
+  newApps: string[]
   targets: Target[]
   args: readonly unknown[]
 }
@@ -20,6 +22,10 @@ export type Gate = {
   find: Lookups
   /** The team that an app belongs to. */
   teamOf: (app: string) => string
+  /** The caller with the teams that it is in now. */
+  inTeams: (caller: Principal) => Principal
+  /** Whether the caller may make this app: then it will belong to the caller's team. Throws `team-unclear`. */
+  mayCreate: (caller: Principal, target: Target) => Promise<boolean>
   /** Runs an allowed call: where quotas refuse it, and where the audit trail records it. */
   around<R>(call: Call, run: () => Promise<R>): Promise<R>
 }
@@ -58,24 +64,45 @@ function guardedGroup(group: Group, rows: Rows, gate: Gate, prefix = ''): Group 
 
 function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCommand {
   const { scope, changes, missing, shown } = row
-  return async (caller, ...args) => {
-    caller.proof?.assertHolds()
+  return async (given, ...args) => {
+    given.proof?.assertHolds()
+    const caller = gate.inTeams(given)
     const isSeen = (target: Target) => sees(caller, target, gate.teamOf)
     const targets: Reached[] = (await row.targets?.(args, gate.find)) ?? []
-    if (!targets.every(isSeen)) throw missing?.(args) ?? forbidden(caller, scope)
+    const teams = row.teams?.(args) ?? []
+    const unseen = targets.filter((target) => !isSeen(target))
+    const maker = teams.length > 0 ? { ...caller, teams } : caller
+    const mayMake = row.creates === true && allows(caller.scopes, scope)
+    const isOpen = isIn(caller, teams) && (await isAllNew(unseen, mayMake ? maker : null, gate))
+    if (!isOpen) throw missing?.(args) ?? forbidden(caller, scope)
     for (const { scope: other } of [{ scope }, ...targets])
       if (!allows(caller.scopes, other ?? scope)) throw forbidden(caller, other ?? scope)
     if (caller.link && !row.ofLink) throw notOfLink(caller)
     if (caller.link && !row.ofLink?.(args, caller.link.deployment))
       throw missing?.(args) ?? notOfLink(caller)
-    if (isLimited(caller) && !row.targets && !shown) throw tooWide(caller)
+    if (isLimited(caller) && !row.targets && !row.teams && !shown) throw tooWide(caller)
 
-    const result = await gate.around({ command, caller, changes, targets, args }, () =>
-      run(caller, ...args),
-    )
-    return shown && isLimited(caller) ? shown(result, isSeen, gate.find, args) : result
+    const newApps = changes && !row.teams ? unseen.map(({ app }) => app) : []
+    const call = { command, caller, changes, newApps, targets, args }
+    const result = await gate.around(call, () => run(caller, ...args))
+    return shown && isLimited(caller)
+      ? shown(result, isSeen, { find: gate.find, caller, args })
+      : result
   }
 }
+
+/**
+ * Whether the call makes all these apps, which no caller sees yet. What it only reads must exist.
+ * Asks for one after the other: a rollout may have a thousand, and each is a question to Fly.
+ */
+async function isAllNew(unseen: Reached[], maker: Principal | null, gate: Gate): Promise<boolean> {
+  for (const target of unseen)
+    if (!maker || target.scope !== undefined || !(await gate.mayCreate(maker, target))) return false
+  return true
+}
+
+const isIn = ({ teams }: Principal, needed: string[]) =>
+  teams === null || needed.every((team) => teams.includes(team))
 
 const isRow = (row: AnyRow | Rows): row is AnyRow => typeof row['changes'] === 'boolean'
 

@@ -1,11 +1,27 @@
+import { defaultTeam } from '#api/callers/teams.ts'
+import { Problem } from '#api/problem.ts'
+import type { Admission } from '../../callers/admission.ts'
+import { type Principal, sees, type Target } from '../../callers/principal.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
-import type { Gate } from './guarded.ts'
+import type { Call, Gate } from './guarded.ts'
+import { noApp } from './table.ts'
 
-/** The team of an app that belongs to no other. */
-export const defaultTeam = 'default'
+type GateDeps = {
+  store: Pick<DeploymentStore, 'find' | 'rollouts' | 'teams' | 'status'>
+  admission: Pick<Admission, 'inTeams'>
+  /** Whether Fly has an app of this name. */
+  isOnFly: (app: string) => Promise<boolean>
+}
 
 /** The gate in front of the commands, over the records. */
-export function openGate({ store }: { store: Pick<DeploymentStore, 'find' | 'rollouts'> }): Gate {
+export function openGate({ store, admission, isOnFly }: GateDeps): Gate {
+  const { teams } = store
+
+  /** Gives new apps to the caller's team. Throws `app-not-found` if another caller was faster. */
+  async function admit({ caller, newApps }: Call): Promise<void> {
+    for (const app of newApps) if (!(await teams.claim(app, teamFor(caller, app)))) throw noApp(app)
+  }
+
   return {
     find: {
       async deployment(id) {
@@ -16,8 +32,45 @@ export function openGate({ store }: { store: Pick<DeploymentStore, 'find' | 'rol
         const found = await store.rollouts.find(id)
         return found?.targets.map(({ app, options: { owner } }) => ({ app, owner })) ?? null
       },
+      async unfinished(isSeen) {
+        const all = await store.status.unfinishedByTarget()
+        const own = all.filter(({ app, owner }) => isSeen({ app, owner: owner || null }))
+        return [...Map.groupBy(own, ({ state }) => state)].map(([state, rows]) => ({
+          state,
+          count: rows.reduce((sum, { count }) => sum + count, 0),
+        }))
+      },
     },
-    teamOf: () => defaultTeam,
-    around: (_call, run) => run(),
+    teamOf: (app) => teams.teamOf(app),
+    inTeams: (caller) => admission.inTeams(caller),
+    async mayCreate(caller, target) {
+      if (!isNewFor(caller, target) || (await isOnFly(target.app))) return false
+      return teamFor(caller, target.app) !== defaultTeam
+    },
+    async around(call, run) {
+      await admit(call)
+      return run()
+    },
   }
+
+  /** Whether only its team hides this target from the caller, because nobody has it. */
+  function isNewFor(caller: Principal, target: Target): boolean {
+    const own = { ...caller, teams: null }
+    return (
+      !!caller.teams?.length &&
+      teams.isNew(target.app) &&
+      sees(own, target, (app) => teams.teamOf(app))
+    )
+  }
+}
+
+/** The team that gets a new app. */
+function teamFor({ teams }: Principal, app: string): string {
+  const [team = defaultTeam, ...others] = teams ?? []
+  if (others.length === 0) return team
+  throw new Problem(
+    'team-unclear',
+    `The caller is in ${teams?.length} teams: ${[team, ...others].join(', ')}. Say which one gets the new app: tarmac team add-app TEAM ${app}. Then deploy it.`,
+    { facts: { teams } },
+  )
 }

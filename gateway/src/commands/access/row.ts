@@ -1,4 +1,5 @@
 import type { Scope } from '#api/callers/scope.ts'
+import type { DeploymentState } from '#api/deployment.ts'
 import type { Problem } from '#api/problem.ts'
 import type { Principal, Target } from '../../callers/principal.ts'
 
@@ -6,6 +7,8 @@ import type { Principal, Target } from '../../callers/principal.ts'
 export type Lookups = {
   deployment(id: string): Promise<Target | null>
   rollout(id: string): Promise<Target[] | null>
+  /** How many deployments of what a caller sees have not ended, by state. */
+  unfinished(isSeen: IsSeen): Promise<{ state: DeploymentState; count: number }[]>
 }
 
 export type IsSeen = (target: Target) => boolean
@@ -20,9 +23,13 @@ export type Row<A extends unknown[], R> = {
   changes: boolean
   /**
    * What the call concerns. A target that the caller may not see is answered as one that does not exist.
-   * Absent: the gateway as a whole, or what `shown` leaves of it.
+   * Absent: the gateway as a whole, what `shown` leaves of it, or `teams`.
    */
   targets?: (args: A, find: Lookups) => Reached[] | Promise<Reached[]>
+  /** Teams that the call concerns. The caller must be in all of them. */
+  teams?: (args: A) => string[]
+  /** The targets of the call may be new apps. A new app belongs to the team of its caller. */
+  creates?: true
   /** The answer for what does not exist, or may not be seen. */
   missing?: (args: A) => Problem
   /**
@@ -31,7 +38,11 @@ export type Row<A extends unknown[], R> = {
    */
   ofLink?: (args: A, deployment: string | null) => boolean
   /** What a limited caller sees of the result. Without it and without targets, only unlimited callers may call. */
-  shown?: (result: R, isSeen: IsSeen, find: Lookups, args: A) => R | Promise<R>
+  shown?: (
+    result: R,
+    isSeen: IsSeen,
+    more: { find: Lookups; caller: Principal; args: A },
+  ) => R | Promise<R>
 }
 
 type AnyCommand = (caller: Principal, ...args: never[]) => Promise<unknown>

@@ -1,9 +1,12 @@
 import { Problem } from '#api/problem.ts'
 import type { ImageSource } from '#api/image-source.ts'
+import type { CacheStatus } from '#api/status/cache.ts'
+import { queueStatus } from '#api/status/queue.ts'
 import { noDeployment } from '../deployments.ts'
 import { noRollout } from '../rollouts.ts'
 import type { Commands } from '../commands.ts'
-import type { Lookups, Reached, TableOf } from './row.ts'
+import type { IsSeen, Lookups, Reached, TableOf } from './row.ts'
+import { teamRows } from './team-rows.ts'
 
 /** The answer for an app that the caller may not see. The name may still be taken on Fly. */
 export const noApp = (app: string) =>
@@ -54,10 +57,11 @@ const byRollout = {
  * test/gateway/commands/access.test.ts holds each answer.
  */
 export const access: TableOf<Commands> = {
-  submit: { ...deploy, ...bySubmission, ...makes },
+  submit: { ...deploy, ...bySubmission, ...makes, creates: true },
   deployExisting: {
     ...deploy,
     ...makes,
+    creates: true,
     targets: async ([source, { app, options }], find) => [
       { app, owner: options.owner },
       ...(await readsOf(source, app, find)),
@@ -67,7 +71,7 @@ export const access: TableOf<Commands> = {
   rollback: { ...deploy, ...bySubmission },
   retry: { ...deploy, ...byDeployment },
   cancel: { ...deploy, ...byDeployment },
-  refuseBusyLane: { ...deploy, changes: false, ...bySubmission, ...makes },
+  refuseBusyLane: { ...deploy, changes: false, ...bySubmission, ...makes, creates: true },
   deployment: { ...read, ...reads },
   logOf: { ...read, ...reads },
   deployments: {
@@ -81,14 +85,27 @@ export const access: TableOf<Commands> = {
   release: { ...read, ...byTarget },
   releaseDiff: { ...read, ...byTarget },
 
-  status: read,
+  status: {
+    ...read,
+    async shown({ version, at, startedAt, uptimeSeconds, cache }, isSeen, { find }) {
+      const own = cache && ('unknown' in cache ? cache : cacheOf(cache, isSeen))
+      return {
+        version,
+        at,
+        startedAt,
+        uptimeSeconds,
+        queue: queueStatus(await find.unfinished(isSeen)),
+        ...(own && { cache: own }),
+      }
+    },
+  },
   doctor: administer,
   machines: {
     list: {
       ...read,
       targets: ([app]) => [{ app }],
       missing: ([app]) => noApp(app),
-      shown: (machines, isSeen, _find, [app]) =>
+      shown: (machines, isSeen, { args: [app] }) =>
         machines.filter(({ owner }) => isSeen({ app, owner })),
     },
     change: { ...deploy, ...byApp },
@@ -110,10 +127,7 @@ export const access: TableOf<Commands> = {
   deleteApp: { ...administer, ...byApp },
   cacheUsage: {
     ...read,
-    shown: ({ apps, ...usage }, isSeen) => ({
-      ...usage,
-      apps: apps.filter(({ app }) => app !== null && isSeen({ app })),
-    }),
+    shown: cacheOf,
   },
   removeCache: { ...deploy, ...byApp },
   settings: { ...read, ...byApp },
@@ -161,11 +175,13 @@ export const access: TableOf<Commands> = {
   assertMayRollOut: {
     ...deploy,
     changes: false,
+    creates: true,
     targets: ([targets]) => targets.map(({ app, options: { owner } }) => ({ app, owner })),
     missing: ([targets]) => noApp(targets.map(({ app }) => app).join(', ')),
   },
   createRollout: {
     ...deploy,
+    creates: true,
     targets: async ([{ source, targets }, build], find) => [
       ...targets.map(({ app, options }) => ({ app, owner: options.owner })),
       ...(source ? await readsOf(source, targets[0]!.app, find) : []),
@@ -176,7 +192,7 @@ export const access: TableOf<Commands> = {
   rollout: { ...read, ...byRollout },
   rollouts: {
     ...read,
-    shown: async ({ rollouts, next }, isSeen, find) => {
+    shown: async ({ rollouts, next }, isSeen, { find }) => {
       const isOpen = async ({ id }: { id: string }) =>
         (await find.rollout(id))?.every(isSeen) ?? false
       const open = await Promise.all(rollouts.map(isOpen))
@@ -184,6 +200,15 @@ export const access: TableOf<Commands> = {
     },
   },
   cancelRollout: { ...deploy, ...byRollout },
+
+  teams: teamRows,
+  // The command shows the caller's own part alone.
+  limits: { read: { ...read, shown: (answer) => answer } },
+}
+
+/** What the apps that a caller sees have of the build cache. */
+function cacheOf({ apps, ...usage }: CacheStatus, isSeen: IsSeen): CacheStatus {
+  return { ...usage, apps: apps.filter(({ app }) => app !== null && isSeen({ app })) }
 }
 
 /** What a deployment of an existing image reads of other apps. */

@@ -15,6 +15,10 @@ export type MachineTime = {
 export interface StatusStore {
   /** How many deployments have not ended, in each state that has some. */
   unfinishedByState(): Promise<{ state: DeploymentState; count: number }[]>
+  /** The same by app and owner ('': the app itself). */
+  unfinishedByTarget(): Promise<
+    { app: string; owner: string; state: DeploymentState; count: number }[]
+  >
   /** The newest deployments of all apps, newest first; less if they are large. */
   newest(limit: number): Promise<Deployment[]>
   /** The price of the machine from now on. Null: not known. */

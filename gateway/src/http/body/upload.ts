@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express'
 import { AppName, appNameRule } from '#api/app.ts'
 import { Problem } from '#api/problem.ts'
+import { callerOf } from '../auth.ts'
 import type { UploadDeps } from '../deps.ts'
 import { receiveForm } from './receive-form.ts'
 import { receive, type Received, tooLarge } from './received.ts'
@@ -30,9 +31,12 @@ export async function receiveSource(
 
   const { socket } = request
   const readBefore = socket.bytesRead
-  using _room =
-    deps.assertAccepting({ announcedBytes, arrivedBytes: () => socket.bytesRead - readBefore }) ??
-    null
+  const arrivedBytes = () =>
+    // The first bytes of a body may have arrived with the head.
+    Math.max(socket.bytesRead - readBefore, request.complete ? announcedBytes : 0)
+  const sending = { announcedBytes, arrivedBytes }
+  using _room = deps.assertAccepting(sending) ?? null
+  await using quota = deps.admission.upload(callerOf(request), sending)
 
   const gone = new AbortController()
   const lost = () =>
@@ -43,6 +47,7 @@ export async function receiveSource(
       ),
     )
   response.once('close', lost)
+  const watch = watchQuota(quota, gone)
   if (response.destroyed) lost()
 
   askForBody(request, response)
@@ -58,5 +63,19 @@ export async function receiveSource(
     throw gone.signal.aborted ? gone.signal.reason : error
   } finally {
     response.off('close', lost)
+    clearInterval(watch)
   }
+}
+
+const watchMs = 250
+
+/** Ends an upload that arrives beyond its team's quota: its size may not be known before. */
+function watchQuota({ assertWithin }: { assertWithin: () => void }, gone: AbortController) {
+  return setInterval(() => {
+    try {
+      assertWithin()
+    } catch (problem) {
+      gone.abort(problem)
+    }
+  }, watchMs)
 }

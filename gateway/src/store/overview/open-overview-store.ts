@@ -1,5 +1,6 @@
 import type { AppFilter, DeploymentFilter } from '#api/overview/overview.ts'
 import type { OverviewStore } from '../../deployments/overview/overview-store.ts'
+import { defaultTeam } from '#api/callers/teams.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
 import { Row, toDeployment } from '../record.ts'
 import type { DeploymentRows } from '../rows/deployment-rows.ts'
@@ -35,8 +36,12 @@ function deploymentsOf(rows: DeploymentRows, filter: DeploymentFilter, page: Pag
 const Placed = Row.extend({ place: Row.shape.number })
 
 /** The cursor is the last app that was looked at. */
-function appsOf(rows: DeploymentRows, { app, state }: AppFilter, { limit, before }: PageRequest) {
-  const { sql, values } = appIs(app)
+function appsOf(
+  rows: DeploymentRows,
+  { app, state, team }: AppFilter,
+  { limit, before }: PageRequest,
+) {
+  const { sql, values } = allOf(appIs(app), isOfTeam(team))
   const names = rows.prepare(
     `SELECT app FROM apps WHERE app > ?${sql} ORDER BY app LIMIT ${lookedAt + 1}`,
   )
@@ -56,18 +61,24 @@ function appsOf(rows: DeploymentRows, { app, state }: AppFilter, { limit, before
   return { apps, next: null }
 }
 
-function whereOf({ app, owner, state, branch }: DeploymentFilter): Where {
-  const wheres = [
+const whereOf = ({ app, owner, state, branch, team }: DeploymentFilter): Where =>
+  allOf(
     appIs(app),
     is('owner = ?', owner),
     is('state = ?', state),
     is(`body ->> '$.options.branch' = ?`, branch),
-  ]
-  return {
-    sql: wheres.map(({ sql }) => sql).join(''),
-    values: wheres.flatMap(({ values }) => values),
-  }
-}
+    isOfTeam(team),
+  )
+
+const allOf = (...wheres: Where[]): Where => ({
+  sql: wheres.map(({ sql }) => sql).join(''),
+  values: wheres.flatMap(({ values }) => values),
+})
+
+const isOfTeam = (team: string | undefined): Where =>
+  team === defaultTeam
+    ? { sql: ' AND app NOT IN (SELECT app FROM team_apps)', values: [] }
+    : is('app IN (SELECT app FROM team_apps WHERE team = ?)', team)
 
 const is = (condition: string, value: string | undefined): Where =>
   value === undefined ? { sql: '', values: [] } : { sql: ` AND ${condition}`, values: [value] }

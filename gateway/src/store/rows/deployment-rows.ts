@@ -19,6 +19,7 @@ import {
   toDeployment,
 } from '../record.ts'
 import { pageOf, readAs, readRows, type StoreTools } from '../store-tools.ts'
+import type { QuotaRows } from '../callers/quota-rows.ts'
 import type { CostRows } from './cost-rows.ts'
 import type { EventRows } from './event-rows.ts'
 import type { ReleaseRows } from './release-rows.ts'
@@ -33,6 +34,7 @@ type Others = {
   releases: ReleaseRows
   notices: Notices
   costs: CostRows
+  quotas: QuotaRows
 }
 
 /** Deployments, for use within a transaction of the store. */
@@ -125,6 +127,7 @@ export class DeploymentRows {
 
   patch(row: Row, state: DeploymentState, { rollout, build, release, ...patch }: Patch): void {
     const at = this.time()
+    this.#others.quotas.countBuildTime(row)
     if (isFinal(state)) this.#others.secrets.erase(`deployment:${row.id}`)
     if (build)
       this.run('UPDATE deployments SET build_key = ?, build_good_until = ? WHERE id = ?', [

@@ -5,6 +5,7 @@ import type { Tables } from '../tables.ts'
 /** See `StatusStore`. */
 export function openStatusStore({ queue, costs, deployments, tools }: Tables): StatusStore {
   return {
+    unfinishedByTarget: async () => queue.unfinishedByTarget(),
     unfinishedByState: async () => queue.unfinishedByState(),
     newest: async (limit) => deployments.newest(limit).map(toDeployment),
     useRate: (rate) => tools.transaction(() => costs.useRate(rate)),

@@ -9,7 +9,10 @@ import {
   type QueueLimits,
   type QueueNotice,
 } from '../../deployments/queue.ts'
+import type { QueueTeams } from '../../deployments/teams/fair-order.ts'
 import { assertQueueHasRoom } from '../../deployments/size-limits.ts'
+import type { QuotaRows } from '../callers/quota-rows.ts'
+import type { TeamRows } from '../callers/team-rows.ts'
 import { parsedObject, readRows } from '../store-tools.ts'
 
 const Running = z.object({
@@ -19,6 +22,7 @@ const Running = z.object({
   state: DeploymentState,
 })
 const StateCount = z.object({ state: DeploymentState, count: z.number() })
+const TargetCount = StateCount.extend({ app: z.string(), owner: z.string() })
 const Notice = z.object({ for: Waiting.shape.for, place: z.number(), times: z.number() })
 
 /** The queue as the tables have it, for use within a transaction of the store. */
@@ -31,8 +35,14 @@ export class QueueRows {
   readonly #recordNotice
   readonly #size
   readonly #byState
+  readonly #byTarget
 
-  constructor(db: DatabaseSync) {
+  readonly #teams: TeamRows
+  readonly #quotas: QuotaRows
+
+  constructor(db: DatabaseSync, { teams, quotas }: { teams: TeamRows; quotas: QuotaRows }) {
+    this.#teams = teams
+    this.#quotas = quotas
     this.#queued = db.prepare(
       `SELECT id, app, owner, number, builds, is_rollback AS isRollback, served AS lastServed,
          iif(json_valid(settings), settings, '{}') ->> '$.builds' AS appBuilds
@@ -51,6 +61,9 @@ export class QueueRows {
     this.#byState = db.prepare(
       'SELECT state, count(*) AS count FROM deployments WHERE ended_at IS NULL GROUP BY state',
     )
+    this.#byTarget = db.prepare(
+      'SELECT app, owner, state, count(*) AS count FROM deployments WHERE ended_at IS NULL GROUP BY app, owner, state',
+    )
     this.#size = db.prepare('SELECT count, bytes FROM queue_sizes WHERE app = ?')
   }
 
@@ -61,7 +74,17 @@ export class QueueRows {
   ): ReturnType<typeof schedule> {
     const queued = this.#queued.all().map(toQueued)
     if (suspects) return { next: null, positions: behindSuspects(queued, suspects) }
-    return schedule(queued, [...readRows(Running, this.#running.iterate())], limits)
+    const running = [...readRows(Running, this.#running.iterate())]
+    return schedule(queued, running, limits, this.#queueTeams())
+  }
+
+  /** Of each app its team, and of each team its turn and limit. */
+  #queueTeams(): QueueTeams {
+    return {
+      of: (app) => this.#teams.teamOf(app),
+      lastServed: (team) => this.#teams.lastServed(team),
+      builds: (team) => this.#quotas.limitOf(team, 'builds'),
+    }
   }
 
   countUnfinished(): number {
@@ -79,6 +102,10 @@ export class QueueRows {
 
   unfinishedByState(): z.infer<typeof StateCount>[] {
     return [...readRows(StateCount, this.#byState.iterate())]
+  }
+
+  unfinishedByTarget(): z.infer<typeof TargetCount>[] {
+    return [...readRows(TargetCount, this.#byTarget.iterate())]
   }
 
   waits(id: string): boolean {

@@ -7,6 +7,7 @@ import {
 } from '../../../../gateway/src/buildkit/cache/cache-records.ts'
 import {
   aboveLimit,
+  aboveShare,
   recordsOf,
   type Survey,
   unusedSince,
@@ -184,4 +185,20 @@ test('an app above its limit loses the least recently used, children first, and 
   expect(above(39)).toEqual(['oldest'])
   expect(above(25)).toEqual(['oldest', 'child'])
   expect(above(5)).toEqual(['oldest', 'child', 'parent'])
+})
+
+test('a team above its share loses what its apps used longest ago, and others lose nothing', () => {
+  const one = (id: string, lastUsedMs: number) => record(id, { sizeBytes: 10, lastUsedMs })
+  const records = [one('a1', 3), one('a2', 1), one('a3', 2), one('b1', 0)]
+  const users = new Map(records.map(({ id }) => [id, new Set([id])]))
+  const survey = { records, users, keys: new Map<string, string>() }
+  const above = (percent: number | null) => {
+    const percentOf = (team: string) => (team === 'a' ? percent : null)
+    return ids(aboveShare(survey, { teamOf: (app) => app[0]!, percentOf }, 100))
+  }
+  expect(above(null)).toEqual([])
+  expect(above(30)).toEqual([])
+  expect(above(29)).toEqual(['a2'])
+  expect(above(15)).toEqual(['a2', 'a3'])
+  expect(above(1)).toEqual(['a2', 'a3', 'a1'])
 })

@@ -1,0 +1,23 @@
+import type { CacheStore } from '../app/cache-store.ts'
+import type { RuleStore } from '../callers/rule-store.ts'
+import type { TokenStore } from '../callers/token-store.ts'
+import type { OverviewStore } from '../overview/overview-store.ts'
+import type { ReleaseStore } from '../release-store.ts'
+import type { RolloutStore } from '../rollout-store.ts'
+import type { RuntimeSecretStore } from '../runtime/runtime-secret-store.ts'
+import type { StatusStore } from '../status/status-store.ts'
+import type { TeamStore, QuotaStore } from '../teams/team-store.ts'
+
+/** The parts of a store with an interface of their own. */
+export interface StoreParts {
+  readonly releases: ReleaseStore
+  readonly rollouts: RolloutStore
+  readonly caches: CacheStore
+  readonly tokens: TokenStore
+  readonly rules: RuleStore
+  readonly runtimeSecrets: RuntimeSecretStore
+  readonly overview: OverviewStore
+  readonly status: StatusStore
+  readonly teams: TeamStore
+  readonly quotas: QuotaStore
+}

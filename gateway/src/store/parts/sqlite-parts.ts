@@ -1,0 +1,30 @@
+import { openOverviewStore } from '../overview/open-overview-store.ts'
+import { openStatusStore } from '../rows/open-status-store.ts'
+import type { Tables } from '../tables.ts'
+
+/** The parts of the store that have an interface of their own. */
+export class SqliteParts {
+  readonly releases
+  readonly rollouts
+  readonly caches
+  readonly tokens
+  readonly rules
+  readonly runtimeSecrets
+  readonly status
+  readonly teams
+  readonly quotas
+  readonly overview
+
+  constructor(tables: Tables) {
+    this.releases = tables.releases
+    this.rollouts = tables.rollouts
+    this.caches = tables.caches
+    this.tokens = tables.tokens
+    this.rules = tables.rules
+    this.runtimeSecrets = tables.runtimeSecrets
+    this.status = openStatusStore(tables)
+    this.teams = tables.teams
+    this.quotas = tables.quotas
+    this.overview = openOverviewStore(tables.deployments)
+  }
+}
