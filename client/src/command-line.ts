@@ -1,5 +1,6 @@
 import { readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
+import { type AuditRequest, readAudit } from './audit/audit.ts'
 import { type CacheRequest, readCacheArgs } from './cache/cache.ts'
 import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
@@ -27,6 +28,7 @@ export type RollbackCommand = Connection & {
 }
 export type Command =
   | BuilderCommand
+  | (Connection & AuditRequest & { name: 'audit' })
   | (Connection & CacheRequest & { name: 'cache' })
   | DeployCommand
   | FollowCommand
@@ -65,6 +67,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     return { name, id: args[0]!, reuseImage: values['reuse-image'], ...connection }
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
+  if (name === 'audit' && args.length === 0) return { name, ...readAudit(values), ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
   if (name === 'rollback' && args.length === 1) {
@@ -92,6 +95,7 @@ const usages: Record<string, string> = {
   doctor: '[OPTIONS]',
   rollback: 'APP',
   cache: '[rm APP]',
+  audit: '[OPTIONS]',
   backup: '[FILE]',
   restore: 'FILE',
   up: '[OPTIONS]',

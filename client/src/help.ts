@@ -1,3 +1,4 @@
+import { auditHelp } from './audit/audit.ts'
 import { builderHelp } from './builder/flags.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
@@ -11,6 +12,7 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac cancel <deployment>      stop a deployment that has not changed machines
        tarmac cache                    list the build cache by app
        tarmac cache rm <app>           remove what an app has of the build cache; its next build is cold
+       tarmac audit                    list who changed what, also what was refused; newest first
        tarmac builder status           what the builder is, does and costs; does not wake a stopped one
        tarmac doctor                   try this computer, the ways to the builder, and everything that it needs
        tarmac upgrade                  update the builder to another version, or leave it as it is
@@ -61,6 +63,8 @@ Options of rollback:
 Options of cancel:
   --abort               also when machines have changed: they are rolled back
   --why TEXT            the reason, for the record
+
+${auditHelp}
 
 ${builderHelp}
 

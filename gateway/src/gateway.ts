@@ -4,8 +4,7 @@ import { Awake } from './awake/awake.ts'
 import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
 import { openBuildDisk, openBuildkit, refreshLimits } from './buildkit/open-buildkit.ts'
 import { operatorTokens } from './callers/authenticate.ts'
-import { guarded } from './commands/access/guarded.ts'
-import { openGate } from './commands/access/open-gate.ts'
+import { openGuarded } from './commands/access/open-guarded.ts'
 import type { Commands } from './commands/commands.ts'
 import { Drain } from './commands/drain.ts'
 import { openCommands } from './commands/open-commands.ts'
@@ -202,7 +201,7 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
   const { cache } = parts.buildkit
   const commands = openCommands({ ...parts, submissions, rollouts, status, doctor, cache, log })
-  return guarded(commands, openGate(parts))
+  return openGuarded(commands, { ...parts, log, secrets: config.secrets })
 }
 
 /** Listens for callers, as the last part that opens. */

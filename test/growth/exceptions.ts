@@ -8,6 +8,10 @@ export const exceptions: Record<string, string> = {
   'gateway/src/doctor/': 'reads what this machine, its kernel and Fly say, when the operator asks',
   'gateway/src/http/routes/doctor.ts › examineGateway':
     'reads by jsonObject, which has its row, and three fields of it',
+  'gateway/src/http/routes/callers/audit.ts › listAudit':
+    'reads a query of 16 KiB at most, by readAuditFilter',
+  'gateway/src/http/routes/callers/audit.ts › readAuditFilter':
+    'reads options of 300 characters at most, by linear expressions',
   'api/status/prices.ts › PriceTable': 'the operator sets it',
   'api/doctor/render.ts › renderFindings':
     'renders what our own probes found, by visible, which has its row',

@@ -1,4 +1,5 @@
 import type { OwnSettings } from '#api/options/app-settings.ts'
+import type { AuditFilter, AuditPage } from '#api/callers/audit.ts'
 import type { NewCancelRequest, Deployment, SourceFacts } from '#api/deployment.ts'
 import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
 import type { ImageSource } from '#api/image-source.ts'
@@ -113,6 +114,11 @@ export type Commands = {
     /** Throws `not-drained`. */
     assertDrained(caller: Principal): Promise<void>
     restore(caller: Principal, incoming: Incoming): Promise<RestoreFacts>
+  }
+
+  /** The audit trail, newest first. A limited caller sees what concerns its apps alone. */
+  audit: {
+    list(caller: Principal, filter: AuditFilter, page: PageRequest): Promise<AuditPage>
   }
 
   createRollout(

@@ -1,6 +1,9 @@
+import type { NewCancelRequest } from '#api/deployment.ts'
 import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
 import type { BuildCache } from '../buildkit/cache/build-cache.ts'
 import type { Deployer } from '../deploy/deployer.ts'
+import type { Principal } from '../callers/principal.ts'
+import type { AuditTrail } from '../deployments/audit/audit-trail.ts'
 import { findRelease } from '../deployments/release-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
@@ -30,6 +33,7 @@ export type CommandDeps = {
   submissions: Submissions
   rollouts: Rollouts
   drain: Drain
+  trail: AuditTrail
   copies: Copies
   status: StatusDeps
   doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
@@ -61,7 +65,7 @@ export function openCommands(deps: CommandDeps): Commands {
       rollback(caller, request, { releases, submissions }),
     ),
     retry: drain.whileOpen((caller, id, more) => submissions.retry(caller, id, more)),
-    cancel: (_caller, id, request) => runner.cancel(id, request),
+    cancel: (caller, id, request) => runner.cancel(id, signed(request, caller)),
     refuseBusyLane: (_caller, announced) => store.refuseBusyLane(announced),
     deployment: (_caller, id) => findDeployment(store, id),
     logOf: (_caller, id) => findLog(store, id),
@@ -94,6 +98,7 @@ export function openCommands(deps: CommandDeps): Commands {
       },
     },
 
+    audit: { list: (_caller, filter, page) => deps.trail.page(filter, page) },
     secrets: (_caller, app) => vault.list(app),
     putSecret: (_caller, app, name, value) => vault.put(app, name, value),
     deleteSecret: (_caller, app, name) => vault.remove(app, name),
@@ -103,6 +108,12 @@ export function openCommands(deps: CommandDeps): Commands {
     ),
     rollout: (_caller, id) => rollouts.find(id),
     rollouts: (_caller, page) => rollouts.list(page),
-    cancelRollout: (_caller, id, request) => rollouts.cancel(id, request),
+    cancelRollout: (caller, id, request) => rollouts.cancel(id, signed(request, caller)),
   }
 }
+
+/** A cancel request without a name has the name of its caller. */
+const signed = (request: NewCancelRequest, { name }: Principal): NewCancelRequest => ({
+  ...request,
+  by: request.by ?? name,
+})

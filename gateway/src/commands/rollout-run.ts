@@ -94,10 +94,13 @@ export class RolloutRun {
 
   /** Makes a deployment. Returns why it was refused; null: it was made. */
   async #make({ deployment, ...target }: Target): Promise<ProblemBody | null> {
-    const { id, source, build } = this.#rollout
+    const { id, source, build, triggeredBy } = this.#rollout
     const { store, submissions, cancel } = this.#deps
     const why = await submissions
-      .deployExisting(operator, source ?? { deployment: build! }, { ...target, id: deployment })
+      .deployExisting(triggeredBy ?? operator, source ?? { deployment: build! }, {
+        ...target,
+        id: deployment,
+      })
       .then(
         () => null,
         (error: unknown) => asProblem(error).body(),

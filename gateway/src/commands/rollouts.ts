@@ -41,7 +41,7 @@ export class Rollouts {
 
   /** `build`: the deployment that builds the image. The same key returns the same rollout. */
   async create(
-    _caller: Principal,
+    { name, kind }: Principal,
     { targets, ...rest }: NewRollout,
     build: string | null,
     request: RolloutRequest,
@@ -59,6 +59,7 @@ export class Rollouts {
       id,
       ...rest,
       build,
+      triggeredBy: { name, kind },
       targets: targets.map((target) => ({ ...target, deployment: randomUUIDv7() })),
     }
     const stored = await store.rollouts.create(rollout, request)

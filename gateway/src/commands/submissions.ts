@@ -2,13 +2,13 @@ import { randomUUIDv7 } from 'node:crypto'
 import type { Deployment } from '#api/deployment.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { RolloutTarget } from '#api/rollout.ts'
+import type { Caller } from '#api/callers/caller.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
 import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import { fromImage, type ExistingImageDeps } from './existing-image.ts'
 import { retryOf } from './retry.ts'
 import type { Vault } from '../secrets/vault.ts'
 import { findDeployment } from './deployments.ts'
-import type { Principal } from '../callers/principal.ts'
 
 type SubmissionsDeps = ExistingImageDeps & {
   store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>
@@ -16,7 +16,7 @@ type SubmissionsDeps = ExistingImageDeps & {
   /** Throws a Problem if the gateway accepts no builds now. */
   assertAccepting: () => void
 }
-type Submission = Omit<NewDeployment, 'id' | 'secrets'> & {
+type Submission = Omit<NewDeployment, 'id' | 'secrets' | 'triggeredBy'> & {
   id?: string
   secrets?: ReadonlyMap<string, Uint8Array>
 }
@@ -39,18 +39,23 @@ export class Submissions {
   }
 
   async submit(
-    _caller: Principal,
+    { name, kind }: Caller,
     { secrets = new Map(), id = randomUUIDv7(), ...submission }: Submission,
   ): Promise<Deployment> {
     const { store, vault } = this.#deps
-    const deployment = await store.create({ id, ...submission, ...vault.sealFor(id, secrets) })
+    const deployment = await store.create({
+      id,
+      ...submission,
+      triggeredBy: { name, kind },
+      ...vault.sealFor(id, secrets),
+    })
     crashPoint('record-made')
     return deployment
   }
 
   /** Creates a deployment of an existing image, release or deployment. */
   async deployExisting(
-    caller: Principal,
+    caller: Caller,
     source: ImageSource,
     { app, options, ...key }: RolloutTarget & RequestKey,
   ): Promise<Deployment> {
@@ -67,7 +72,7 @@ export class Submissions {
 
   /** Creates a deployment from an earlier one's source; with `reuseImage`, from its image. */
   async retry(
-    caller: Principal,
+    caller: Caller,
     id: string,
     { reuseImage, idempotencyKey }: { reuseImage: boolean; idempotencyKey: string | null },
   ) {

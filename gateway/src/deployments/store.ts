@@ -8,6 +8,7 @@ import type {
   SourceFacts,
 } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
+import type { Caller } from '#api/callers/caller.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { CacheStore } from './app/cache-store.ts'
@@ -34,6 +35,8 @@ export type NewDeployment = {
   rollback?: Deployment['rollback']
   /** The deployment that this one retries. */
   retryOf?: string
+  /** Who asked for it. Not part of the request: another caller may send the same key. */
+  triggeredBy?: Caller
   /** What the client requested, if that is more or less than options, source and image. */
   requestBody?: unknown
   /**

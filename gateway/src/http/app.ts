@@ -28,6 +28,7 @@ import {
 } from './routes/releases.ts'
 import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from './routes/rollouts.ts'
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
+import { listAudit } from './routes/callers/audit.ts'
 import { readStatus } from './routes/status.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
@@ -94,6 +95,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
 /** What an operator asks about the gateway as a whole. */
 function operatorRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   app.get(routes.status, readStatus(commands))
+  app.get(routes.audit, listAudit(commands))
   app.post(routes.doctor, examineGateway(commands))
   app.post(routes.drain, startDrain(commands))
   app.get(routes.drain, readDrain(commands))

@@ -39,10 +39,7 @@ import { transactionsOn } from './transactions.ts'
 const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, deploys: Infinity }
 
 /** The store in one SQLite file (or `:memory:`). */
-export function openSqliteStore(
-  path: string,
-  settings: Partial<StoreSettings> = {},
-): DeploymentStore & SecretStore {
+export function openSqliteStore(path: string, settings: Partial<StoreSettings> = {}): SqliteStore {
   return new SqliteStore(openDatabase(path), {
     now: Date.now,
     alone: true,
@@ -60,6 +57,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly rollouts
   readonly caches
   readonly status
+  readonly openTrail
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
     this.#db = db
@@ -71,6 +69,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.rollouts = this.#tables.rollouts
     this.caches = this.#tables.caches
     this.status = openStatusStore(this.#tables)
+    this.openTrail = this.#tables.openTrail
   }
 
   get #rows() {

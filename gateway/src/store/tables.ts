@@ -14,6 +14,8 @@ import { SecretRows } from './rows/secret-rows.ts'
 import { SourceRows } from './rows/source-rows.ts'
 import { SuspectRows } from './rows/suspect-rows.ts'
 import type { StoreTools } from './store-tools.ts'
+import { AuditRows } from './audit/audit-rows.ts'
+import { openTrail } from './audit/open-trail.ts'
 
 export type Tables = ReturnType<typeof openTables>
 
@@ -46,5 +48,7 @@ export function openTables(db: DatabaseSync, tools: StoreTools) {
     rollouts,
     sources,
     caches: new CacheRows(db, tools),
+    openTrail: (volume: Parameters<typeof openTrail>[1]) =>
+      openTrail({ rows: new AuditRows(db), tools }, volume),
   }
 }

@@ -45,20 +45,23 @@ const rows: Record<string, { args: unknown[]; scopes: Scope[]; wide?: true; filt
   'records.backup': { args: [], scopes: ['admin'], wide: true },
   'records.assertDrained': { args: [], scopes: ['admin'], wide: true },
   'records.restore': { args: [{}], scopes: ['admin'], wide: true },
+  'audit.list': { args: [{}, {}], scopes: ['admin'], filtered: true },
   createRollout: { args: [{ source: null, targets: [app] }, null], scopes: ['deploy', 'admin'] },
   rollout: { args: ['of-shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   rollouts: { args: [{}], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   cancelRollout: { args: ['of-shop'], scopes: ['deploy', 'admin'] },
 }
 
-const done = { deployments: [], apps: [], rollouts: [], next: null }
+const done = { entries: [], deployments: [], apps: [], rollouts: [], next: null }
 const gate: Gate = {
   find: {
     deployment: async (id) => (id === 'of-shop' ? { app: 'shop', owner: null } : null),
     rollout: async (id) => (id === 'of-shop' ? [{ app: 'shop', owner: null }] : null),
+    settings: async () => ({}),
   },
   teamOf: (name) => (name === 'shop' ? 'acme' : 'default'),
   around: (_call, run) => run(),
+  refused: async () => {},
 }
 
 type Group = { [name: string]: Group | ((...args: unknown[]) => Promise<unknown>) }

@@ -1,5 +1,8 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { mkdtempSync } from 'node:fs'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { DeploymentState } from '../../../api/deployment.ts'
 import type { NewEvent } from '../../../api/event.ts'
@@ -8,8 +11,7 @@ import { Problem } from '../../../api/problem.ts'
 import type { DeploymentPatch } from '../../../gateway/src/deployments/store.ts'
 import type { ConnectionLimits } from '../../../gateway/src/http/connections.ts'
 import { listen } from '../../../gateway/src/http/listen.ts'
-import { guarded } from '../../../gateway/src/commands/access/guarded.ts'
-import { openGate } from '../../../gateway/src/commands/access/open-gate.ts'
+import { openGuarded } from '../../../gateway/src/commands/access/open-guarded.ts'
 import type { Commands } from '../../../gateway/src/commands/commands.ts'
 import { Drain } from '../../../gateway/src/commands/drain.ts'
 import { type CommandDeps, openCommands } from '../../../gateway/src/commands/open-commands.ts'
@@ -35,6 +37,8 @@ export async function startHttp(
 ) {
   const store =
     (own.store as ReturnType<typeof openSqliteStore> | undefined) ?? openSqliteStore(':memory:')
+  const volume = { dir: mkdtempSync(join(tmpdir(), 'tarmac-http-')), key: randomBytes(32) }
+  const { trail } = await store.openTrail({ ...volume, log: openLog('silent') })
   const vault = new Vault(store, randomBytes(32))
   const stop = new AbortController()
   const logged: string[] = []
@@ -46,6 +50,7 @@ export async function startHttp(
       store,
       vault,
       drain,
+      trail,
       fly: { app: async () => null },
     } as unknown as CommandDeps),
     submit(_caller, { secrets, ...asked }) {
@@ -95,7 +100,11 @@ export async function startHttp(
     ...own,
   }
   const options = { host: '127.0.0.1', port: 0, graceMs: 500, limits }
-  const server = await listen(guarded(commands, openGate({ store })), deps, options)
+  const server = await listen(
+    openGuarded(commands, { store, trail, log: deps.log, secrets: { tokens: [token], fly: '' } }),
+    deps,
+    options,
+  )
 
   /** Claims the oldest pending deployment and applies these moves and events to it. */
   async function play(moves: (NewEvent | [DeploymentState, DeploymentPatch?])[]) {

@@ -2,7 +2,7 @@ import { allows } from '#api/callers/scope.ts'
 import { Problem } from '#api/problem.ts'
 import { isLimited, type Principal, sees, type Target } from '../../callers/principal.ts'
 import type { Commands } from '../commands.ts'
-import type { Lookups, Reached, Row } from './row.ts'
+import type { AnyRecorded, Lookups, Reached, Row } from './row.ts'
 import { access } from './table.ts'
 
 /** One call of a command, after the caller was found to have the right. */
@@ -13,6 +13,7 @@ export type Call = {
   changes: boolean
   targets: Target[]
   args: readonly unknown[]
+  recorded?: AnyRecorded | undefined
 }
 
 /** What stands between every caller and the commands. */
@@ -22,6 +23,8 @@ export type Gate = {
   teamOf: (app: string) => string
   /** Runs an allowed call: where quotas refuse it, and where the audit trail records it. */
   around<R>(call: Call, run: () => Promise<R>): Promise<R>
+  /** Records a call for which the caller lacks the right. */
+  refused(call: Call, why: unknown): Promise<void>
 }
 
 // oxlint-disable-next-line typescript/no-explicit-any -- the table gives each row the types of its command
@@ -57,20 +60,32 @@ function guardedGroup(group: Group, rows: Rows, gate: Gate, prefix = ''): Group 
 }
 
 function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCommand {
-  const { scope, changes, missing, shown } = row
+  const { changes, recorded, shown } = row
   return async (caller, ...args) => {
     const isSeen = (target: Target) => sees(caller, target, gate.teamOf)
     const targets: Reached[] = (await row.targets?.(args, gate.find)) ?? []
-    if (!targets.every(isSeen)) throw missing?.(args) ?? forbidden(caller, scope)
-    for (const { scope: other } of [{ scope }, ...targets])
-      if (!allows(caller.scopes, other ?? scope)) throw forbidden(caller, other ?? scope)
-    if (isLimited(caller) && !row.targets && !shown) throw tooWide(caller)
+    const call = { command, caller, changes, targets, args, recorded }
 
-    const result = await gate.around({ command, caller, changes, targets, args }, () =>
-      run(caller, ...args),
-    )
+    const why = refusal(row, call, isSeen)
+    if (why) {
+      await gate.refused(call, why)
+      throw why
+    }
+    const result = await gate.around(call, () => run(caller, ...args))
     return shown && isLimited(caller) ? shown(result, isSeen, gate.find) : result
   }
+}
+
+/** Why the caller may not make this call. Null: it may. */
+function refusal(
+  { scope, missing, shown, ...row }: AnyRow,
+  { caller, args, targets }: Omit<Call, 'targets'> & { targets: Reached[] },
+  isSeen: (target: Target) => boolean,
+): Problem | null {
+  if (!targets.every(isSeen)) return missing?.(args) ?? forbidden(caller, scope)
+  for (const { scope: other } of [{ scope }, ...targets])
+    if (!allows(caller.scopes, other ?? scope)) return forbidden(caller, other ?? scope)
+  return isLimited(caller) && !row.targets && !shown ? tooWide(caller) : null
 }
 
 const isRow = (row: AnyRow | Rows): row is AnyRow => typeof row['changes'] === 'boolean'

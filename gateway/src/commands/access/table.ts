@@ -42,12 +42,25 @@ const byRollout = {
   missing: ([id]: [string, ...unknown[]]) => noRollout(id),
 }
 
+/** For commands whose second argument is the name of a secret. */
+const byName = { asked: ([_app, name]: [string, string, ...unknown[]]) => ({ name }) }
+
 /**
  * What each command needs of its caller. A command without a row does not compile;
  * test/gateway/commands/access.test.ts holds each answer.
  */
 export const access: TableOf<Commands> = {
-  submit: { ...deploy, ...bySubmission },
+  submit: {
+    ...deploy,
+    ...bySubmission,
+    recorded: {
+      asked: ([{ source, secrets, options }]) => ({
+        source: source.digest,
+        trigger: options.trigger,
+        secrets: [...secrets.keys()],
+      }),
+    },
+  },
   deployExisting: {
     ...deploy,
     targets: async ([source, { app, options }], find) => [
@@ -55,10 +68,27 @@ export const access: TableOf<Commands> = {
       ...(await readsOf(source, app, find)),
     ],
     missing: ([_source, { app }]) => noApp(app),
+    recorded: { asked: ([source, { options }]) => ({ source, trigger: options.trigger }) },
   },
-  rollback: { ...deploy, ...bySubmission },
-  retry: { ...deploy, ...byDeployment },
-  cancel: { ...deploy, ...byDeployment },
+  rollback: {
+    ...deploy,
+    ...bySubmission,
+    recorded: { asked: ([{ release }]) => ({ release }) },
+  },
+  retry: {
+    ...deploy,
+    ...byDeployment,
+    recorded: { asked: ([deployment, { reuseImage }]) => ({ deployment, reuseImage }) },
+  },
+  cancel: {
+    ...deploy,
+    ...byDeployment,
+    recorded: {
+      asked: ([deployment, request]) => ({ deployment, ...request }),
+      after: ({ state }) => ({ state }),
+      made: () => null,
+    },
+  },
   refuseBusyLane: { ...deploy, changes: false, ...bySubmission },
   deployment: { ...read, ...byDeployment },
   logOf: { ...read, ...byDeployment },
@@ -74,9 +104,13 @@ export const access: TableOf<Commands> = {
   releaseDiff: { ...read, ...byTarget },
 
   status: read,
-  doctor: administer,
+  doctor: { ...administer, recorded: { asked: ([{ app }]) => ({ app }) } },
   drift: { ...read, ...byApp },
-  deleteApp: { ...administer, ...byApp },
+  deleteApp: {
+    ...administer,
+    ...byApp,
+    recorded: { asked: ([_app, foreign]) => ({ foreign }) },
+  },
   cacheUsage: {
     ...read,
     shown: ({ apps, ...usage }, isSeen) => ({
@@ -86,17 +120,39 @@ export const access: TableOf<Commands> = {
   },
   removeCache: { ...deploy, ...byApp },
   settings: { ...read, ...byApp },
-  changeSettings: { ...deploy, ...byApp },
+  changeSettings: {
+    ...deploy,
+    ...byApp,
+    recorded: { before: ([app], find) => find.settings(app), after: (settings) => settings },
+  },
 
   secrets: { ...secrets, ...byApp },
-  putSecret: { ...changeSecrets, ...byApp },
-  deleteSecret: { ...changeSecrets, ...byApp },
+  putSecret: { ...changeSecrets, ...byApp, recorded: byName },
+  deleteSecret: { ...changeSecrets, ...byApp, recorded: byName },
 
-  drain: { start: administer, status: read, end: administer },
+  drain: {
+    start: { ...administer, recorded: { asked: ([limitMs]) => ({ limitMs }) } },
+    status: read,
+    end: administer,
+  },
   records: {
     backup: administer,
     assertDrained: { ...administer, changes: false },
-    restore: administer,
+    restore: {
+      ...administer,
+      recorded: { asked: ([{ bytes, overNewer }]) => ({ bytes, overNewer }) },
+    },
+  },
+
+  audit: {
+    list: {
+      ...administer,
+      changes: false,
+      shown: ({ entries, next }, isSeen) => ({
+        entries: entries.filter(({ targets }) => targets.length > 0 && targets.every(isSeen)),
+        next,
+      }),
+    },
   },
 
   createRollout: {
@@ -107,6 +163,7 @@ export const access: TableOf<Commands> = {
       ...(build === null ? [] : listOf(await find.deployment(build))),
     ],
     missing: ([{ targets }]) => noApp(targets.map(({ app }) => app).join(', ')),
+    recorded: { asked: ([{ source, parallel }, build]) => ({ source, build, parallel }) },
   },
   rollout: { ...read, ...byRollout },
   rollouts: {
@@ -118,7 +175,11 @@ export const access: TableOf<Commands> = {
       return { rollouts: rollouts.filter((_, at) => open[at]), next }
     },
   },
-  cancelRollout: { ...deploy, ...byRollout },
+  cancelRollout: {
+    ...deploy,
+    ...byRollout,
+    recorded: { asked: ([rollout, request]) => ({ rollout, ...request }), made: () => null },
+  },
 }
 
 /** What a deployment of an existing image reads of other apps. */
