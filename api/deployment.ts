@@ -147,6 +147,10 @@ export const Crash = z.object({
 })
 export type Crash = z.infer<typeof Crash>
 
+/** CPU time of all steps, and the most memory, with its page cache, that one of them had at once. */
+export const BuildUsage = z.object({ cpuMs: z.number(), peakMemoryBytes: z.number() })
+export type BuildUsage = z.infer<typeof BuildUsage>
+
 /** Whether a release serves as it went live. */
 export const ReleaseState = z.enum(['healthy', 'degraded'])
 export type ReleaseState = z.infer<typeof ReleaseState>
@@ -198,6 +202,12 @@ export const Deployment = z.object({
   releaseState: ReleaseState.nullable().default(null),
   /** The crashes of its machines since it went live, newest first; the newest 20. */
   crashes: z.array(Crash).default([]),
+  /** When it came into its state. Null: an older gateway did not record it. */
+  stateSince: z.string().nullable().default(null),
+  /** Milliseconds in each state that it has left, over all attempts. */
+  phases: z.partialRecord(DeploymentState, z.number()).default({}),
+  /** What the steps of its build used. Null: nothing was measured. */
+  buildUsage: BuildUsage.nullable().default(null),
   /** What it took of the builder's machine, once it has ended. Null: nothing. */
   cost: DeploymentCost.nullable().default(null),
   problem: ProblemBody.nullable(),

@@ -21,6 +21,9 @@ const Step = z.object({
   name: z.string(),
   status: z.enum(['started', 'cached', 'done', 'failed']),
   ms: z.number().optional(),
+  /** CPU time of its program, and the most memory that it had at once. Absent: not measured. */
+  cpuMs: z.number().optional(),
+  peakMemoryBytes: z.number().optional(),
   error: z.string().optional(),
 })
 

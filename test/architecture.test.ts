@@ -11,7 +11,7 @@ const floors = [
   ['main'],
   ['privileged'],
   ['gateway'],
-  ['status'],
+  ['status', 'builder'],
   ['housekeeping', 'kept-images', 'readiness', 'sizes', 'volume', 'volume-growth'],
   ['http'],
   ['pipeline'],

@@ -10,8 +10,11 @@ const words: Record<Answer, string> = {
 
 /** One line for each finding below its group, with what to do next below that. */
 export function renderFindings(findings: readonly Finding[]): string {
-  const groups = Map.groupBy(findings, ({ group }) => group)
-  const lines = [...groups].flatMap(([group, own]) => [group, ...own.flatMap(renderFinding)])
+  const groups = [...new Set(findings.map(({ group }) => group))]
+  const lines = groups.flatMap((name) => [
+    name,
+    ...findings.filter(({ group }) => group === name).flatMap(renderFinding),
+  ])
   return lines.map((line) => `${visible(line)}\n`).join('')
 }
 
@@ -28,10 +31,9 @@ const inOneLine = (text: string): string =>
 
 /** `12 ok, 1 warning, 1 failed, 2 not known` */
 export function summary(findings: readonly Finding[]): string {
-  const counts = Map.groupBy(findings, ({ answer }) => answer)
-  const texts = Object.entries(words).flatMap(([answer, text]) => {
-    const count = [...counts].find(([known]) => known === answer)?.[1].length
-    return count ? [`${count} ${text}`] : []
+  const texts = Object.entries(words).flatMap(([word, text]) => {
+    const count = findings.filter(({ answer }) => answer === word).length
+    return count > 0 ? [`${count} ${text}`] : []
   })
   return texts.join(', ') || 'nothing was tried'
 }

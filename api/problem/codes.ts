@@ -135,6 +135,7 @@ export const problems = {
   'fly-refused': row(502, 'fly', false, 'Fly refused the request'),
   'builder-failed': row(502, 'gateway', false, 'The builder could not be made or repaired'),
   'app-name-taken': row(422, 'source', false, 'The app name is taken'),
+  'machine-not-found': row(404, 'source', false, 'There is no such machine'),
   'machine-leased': row(503, 'gateway', true, 'Another program holds the lease of a machine'),
   'deploy-failed': row(502, 'source', false, 'The new version did not become live'),
   'record-outdated': row(

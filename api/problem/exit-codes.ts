@@ -88,6 +88,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'fly-refused': 13,
   'builder-failed': 69,
   'app-name-taken': 2,
+  'machine-not-found': 1,
   'machine-leased': 69,
   'deploy-failed': 13,
   'record-outdated': 13,

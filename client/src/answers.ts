@@ -6,6 +6,7 @@ import { NewEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
 import { ProblemBody } from '#api/problem/body.ts'
 import { DeploymentCost } from '#api/status/cost.ts'
+import { privateApp, tunnelTo } from './tunnel.ts'
 
 /**
  * What the client reads of a deployment's record. A newer gateway may have more fields, and codes
@@ -64,7 +65,11 @@ export function readProblem(url: URL, status: number, answer: string): Problem {
 export function unreachable(url: URL, error: unknown): Problem {
   const cause = error instanceof Error ? error.cause : undefined
   const reason = cause instanceof Error ? cause.message || errorCode(cause) : errorMessage(error)
-  const detail = `The gateway at ${url.origin} cannot be reached: ${reason}. Is its address right?`
+  const app = privateApp(url.hostname)
+  const hint = app
+    ? `Only Fly's private network knows this name. From elsewhere: ${tunnelTo(app)}`
+    : 'Is its address right?'
+  const detail = `The gateway at ${url.origin} cannot be reached: ${reason}. ${hint}`
   return new Problem('not-ready', detail, { cause: error })
 }
 
@@ -92,3 +97,16 @@ const strangeAnswer = (url: URL, what: string, answer: string) =>
     'not-ready',
     `${url.origin} does not answer like a gateway (${what}): ${answer.slice(0, 200)}`,
   )
+
+/** The answer of a gateway. Throws a Problem if it is another program's, or a newer gateway's. */
+export function readAnswer<T>(
+  schema: { safeParse: (answer: unknown) => { data?: T | undefined } },
+  answer: unknown,
+): T {
+  const { data } = schema.safeParse(answer)
+  if (data !== undefined) return data
+  throw new Problem(
+    'internal',
+    'The answer could not be read. Is it a gateway, and of the version of this client?',
+  )
+}

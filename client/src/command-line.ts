@@ -6,6 +6,8 @@ import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
+import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
+import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
 import { type DownCommand, readUp, type UpCommand, type UpgradeCommand } from './up/read-up.ts'
@@ -30,6 +32,8 @@ export type Command =
   | BuilderCommand
   | (Connection & AuditRequest & { name: 'audit' })
   | (Connection & CacheRequest & { name: 'cache' })
+  | (Connection & MachinesRequest & { name: 'machines' })
+  | (Connection & OverviewRequest & { name: 'overview' })
   | DeployCommand
   | FollowCommand
   | CancelCommand
@@ -54,8 +58,11 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (aboutBuilder) return aboutBuilder
   if (name === 'builder') throw wrongUse('The usage is: tarmac builder status. See tarmac --help.')
 
+  if (!Object.hasOwn(usages, name))
+    throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
   const isOnFly = name === 'up' || name === 'down' || name === 'upgrade'
   if (isOnFly && args.length === 0) return readUp(name, values, env)
+  if (isOnFly) throw misused(name)
 
   const connection = readConnection(values, env)
   const { only, step } = values
@@ -68,6 +75,10 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
   if (name === 'audit' && args.length === 0) return { name, ...readAudit(values), ...connection }
+  const machinesRequest = name === 'machines' ? readMachinesArgs(args, appName) : null
+  if (machinesRequest) return { name: 'machines', ...machinesRequest, ...connection }
+  const overviewRequest = readOverviewArgs(name, args, values)
+  if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
   if (name === 'rollback' && args.length === 1) {
@@ -82,10 +93,11 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
-  if (Object.hasOwn(usages, name))
-    throw wrongUse(`The usage is: tarmac ${name} ${usages[name]}. See tarmac --help.`)
-  throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
+  throw misused(name)
 }
+
+const misused = (name: string): Problem =>
+  wrongUse(`The usage is: tarmac ${name} ${usages[name]}. See tarmac ${name} --help.`)
 
 const usages: Record<string, string> = {
   deploy: '[APP] [FOLDER]',
@@ -94,8 +106,11 @@ const usages: Record<string, string> = {
   cancel: 'DEPLOYMENT',
   doctor: '[OPTIONS]',
   rollback: 'APP',
+  apps: '[APP]',
+  deployments: '[APP]',
   cache: '[rm APP]',
   audit: '[OPTIONS]',
+  machines: '[start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',
   up: '[OPTIONS]',

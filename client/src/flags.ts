@@ -4,6 +4,7 @@ import { auditFlags } from './audit/audit.ts'
 import { builderFlags } from './builder/flags.ts'
 import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
+import { overviewFlags } from './overview/flags.ts'
 import { upFlags } from './up/flags.ts'
 import { upkeepFlags } from './upkeep/flags.ts'
 
@@ -37,6 +38,7 @@ export const flags = {
   network: { type: 'string' },
   'force-over': { type: 'string' },
   ...auditFlags,
+  ...overviewFlags,
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,

@@ -134,7 +134,11 @@ export class Gateway {
   }
 
   /** The JSON that the gateway answers. It may take long: a removal waits for the disk. */
-  async ask(method: 'GET' | 'DELETE', path: string, signal: AbortSignal): Promise<unknown> {
+  async ask(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    signal: AbortSignal,
+  ): Promise<unknown> {
     const url = this.#url(path, new URLSearchParams())
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(askMs)])
     return (await this.#fetch(url, { method, signal: deadline })).json()

@@ -1,6 +1,7 @@
 import { auditHelp } from './audit/audit.ts'
 import { builderHelp } from './builder/flags.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
+import { overviewHelp } from './overview/flags.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
 import { upHelp } from './up/flags.ts'
 
@@ -13,13 +14,17 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac cache                    list the build cache by app
        tarmac cache rm <app>           remove what an app has of the build cache; its next build is cold
        tarmac audit                    list who changed what, also what was refused; newest first
+       tarmac apps [app]               list the apps; 'pr-*': all whose names begin so
+       tarmac deployments [app]        list the deployments of all apps, or of these, newest first
+       tarmac machines <app>           list the machines of an app
+       tarmac machines stop <app> [machine]...   stop them, or start or restart them; without a name all
        tarmac builder status           what the builder is, does and costs; does not wake a stopped one
        tarmac doctor                   try this computer, the ways to the builder, and everything that it needs
        tarmac upgrade                  update the builder to another version, or leave it as it is
        tarmac backup [file]            copy the builder's records into a new file on this computer
        tarmac restore <file>           replace the builder's records by such a copy
        tarmac up                       make or repair the builder of an organisation on Fly
-       tarmac down                     remove it, and keep its volume
+       tarmac down                     remove the builder, and keep its volume
 
 Options of deploy:
   --env NAME=VALUE      environment of the machines; may be repeated; nothing secret
@@ -66,16 +71,21 @@ Options of cancel:
 
 ${auditHelp}
 
+${overviewHelp}
+
 ${builderHelp}
 
 ${upkeepHelp}
 
 ${upHelp}
 
-Options of all commands:
-  --json                one JSON object per line on stdout; the last has "type": "result"
+Options of commands that ask the gateway:
+  --app NAME            the builder's app, where this computer knows several; default: the only one
   --gateway URL         address of the gateway (or TARMAC_GATEWAY)
   --token TOKEN         its token (better: TARMAC_TOKEN, which no process list shows)
+
+Options of all commands:
+  --json                one JSON object per line on stdout; the last has "type": "result"
   --help, -h            print this
   --version             print the version
 
@@ -97,12 +107,20 @@ export function helpOf(name: string): string {
   return [`Usage: ${own.join('\n       ')}`, ...sectionsOf(sections, name)].join('\n\n')
 }
 
+/** These have a token of Fly, and no gateway. */
+const asksFly = new Set(['up', 'down', 'upgrade'])
+
 /** A section without a title belongs to the one before. */
 function sectionsOf(sections: string[], name: string): string[] {
+  const own = new Set([
+    name,
+    'all commands',
+    ...(asksFly.has(name) ? [] : ['commands that ask the gateway']),
+  ])
   let commands: string[] = []
   return sections.filter((section) => {
-    const title = /^Options of ([^(:]+)/.exec(section)?.[1]
-    if (title !== undefined) commands = title.trim().split(' and ')
-    return commands.includes('all commands') || commands.some((each) => each === name)
+    const title = /^Options of ([^:]+)/.exec(section)?.[1]
+    if (title !== undefined) commands = title.split(/, | and /)
+    return commands.some((each) => own.has(each))
   })
 }

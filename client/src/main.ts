@@ -16,6 +16,8 @@ import {
 import { deploy } from './deploy/deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
+import { machines } from './machines/machines.ts'
+import { overview } from './overview/overview.ts'
 import { help, helpOf } from './help.ts'
 import { upkeep } from './upkeep/upkeep.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
@@ -53,6 +55,8 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'cancel') return await cancel(command, gateway, printer, signal)
     if (command.name === 'audit') return await audit(command, gateway, printer, signal)
     if (command.name === 'cache') return await cache(command, gateway, printer, signal)
+    if (command.name === 'machines') return await machines(command, gateway, printer, signal)
+    if (command.name === 'overview') return await overview(command, gateway, printer, signal)
     const options = { signal, ...(command.name === 'follow' && { show: command.show }) }
     return await followToEnd(await start(command, gateway, signal), gateway, printer, options)
   } catch (error) {

@@ -22,7 +22,8 @@ export type Printer = {
   cancelled: (deployment: DeploymentRecord, did: boolean) => ExitCode
   /** `facts` for programs, `lines` of standard output for people. */
   result: (facts: object, lines: string[]) => ExitCode
-  failed: (problem: Problem) => ExitCode
+  /** `reader`: to the operator, the message itself says whose fault it is. */
+  failed: (problem: Problem, reader?: 'sender' | 'operator') => ExitCode
   interrupted: (ended: Interrupted) => ExitCode
 }
 /** What to print after an interrupt. `deployment`: its record, where the gateway still gave it. */
@@ -73,10 +74,10 @@ export function peoplePrinter(isTerminal: boolean): Printer {
       process.stdout.write(lines.map((each) => `${visible(each)}\n`).join(''))
       return 0
     },
-    failed(problem) {
+    failed(problem, reader = 'sender') {
       const { fault } = problems[problem.code]
       note(problem.message)
-      if (fault !== 'source') note(faultTexts[fault])
+      if (reader === 'sender' && fault !== 'source') note(faultTexts[fault])
       return exitCodeOf[problem.code]
     },
     interrupted({ text }) {

@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { Awake } from './awake/awake.ts'
+import { openBuilder } from './builder.ts'
 import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
-import { openBuildDisk, openBuildkit, refreshLimits } from './buildkit/open-buildkit.ts'
 import { operatorTokens } from './callers/authenticate.ts'
 import { openGuarded } from './commands/access/open-guarded.ts'
 import type { Commands } from './commands/commands.ts'
@@ -19,30 +18,21 @@ import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
 import { overUndici } from '#fly/undici-transport.ts'
-import { retryWhenFull } from './host/disk/retry-when-full.ts'
 import { ownMachine } from './host/own-machine.ts'
-import { sandboxKind } from './host/sandbox/sandbox.ts'
 import { startHousekeeping } from './housekeeping.ts'
 import { listen } from './http/listen.ts'
 import { openKeptImages } from './kept-images/open-kept-images.ts'
 import { NetworkGuard } from './isolation/guard.ts'
-import { openLookupNetwork } from './isolation/planner-network.ts'
 import { verifyIsolation } from './isolation/probe.ts'
 import { openLog, type Logger } from './log.ts'
-import { openMirror } from './mirror/open-mirror.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
-import { plannerAt } from './railpack/open-planner.ts'
-import { PlanCache } from './railpack/plan-cache.ts'
-import { miseFolder } from './railpack/prepare.ts'
-import { probeMs, readiness } from './readiness.ts'
+import { readiness } from './readiness.ts'
 import { speaksPlainHttp } from './registry/plain-http.ts'
 import { Registry } from './registry/registry.ts'
 import { Vault } from './secrets/vault.ts'
 import { openStatus } from './status/open-status.ts'
-import { addAnswers, findVersions } from './versions/at-start.ts'
 import { openRecords, openVolume } from './volume.ts'
-import { openGrowth } from './volume-growth/open-growth.ts'
 
 /** What every part is opened with. `opening` closes them in the opposite order. */
 type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack; awake: Awake }
@@ -59,7 +49,7 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
 
   const volume = await openVolume({ ...config, log, opening })
   const outside = openFly(start)
-  const builder = await openBuilder(start, { ...volume, ...outside })
+  const builder = await openBuilder({ ...start, ...volume, ...outside })
   const records = await openRecords({ ...config, log, opening }, { ...volume, ...builder })
   const opened = { ...volume, ...outside, ...builder, ...records }
   const running = await openRunner(start, opened)
@@ -100,30 +90,6 @@ function openFly({ config, log, opening }: Opening) {
   const insecure = speaksPlainHttp(host, config.plainHttp)
   const registry = opening.use(new Registry({ host, login, insecure }))
   return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }
-}
-
-/** The build daemon, its disk, and the planner. */
-async function openBuilder(
-  { config, log, opening }: Opening,
-  { key, registry, fly }: { key: Uint8Array; registry: Registry; fly: MachinesApi },
-) {
-  const versions = await findVersions(config, miseFolder)
-  const mirror = await openMirror(config, registry, log, opening)
-  const { buildkit, daemon, daemonId } = await openBuildkit(config, key, log, opening)
-  const disk = opening.use(await openBuildDisk(config, { buildkit, daemon }, log))
-
-  const openLookups = () => openLookupNetwork(config.data, config.buildNetwork)
-  const lookups =
-    config.planNetwork === 'public' ? opening.use(await retryWhenFull(disk, openLookups)) : null
-
-  const planner = plannerAt(config.railpack, probeMs)
-  const daemonAnswer = buildkit.info(AbortSignal.timeout(probeMs))
-  await addAnswers(versions, { planner: planner(), daemon: daemonAnswer }, log)
-  log.info({ sandbox: await sandboxKind() }, 'sandbox of the planner')
-  const plans = new PlanCache(join(config.data, 'plans'), key)
-  const refresh = () => refreshLimits({ buildkit, daemon })
-  const growth = opening.use(openGrowth(config, { fly, refreshLimits: refresh }, log, opening))
-  return { ...mirror, buildkit, daemonId, disk, growth, lookups, planner, plans, versions }
 }
 
 type Parts = Awaited<ReturnType<typeof openVolume>> &

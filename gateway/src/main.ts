@@ -21,7 +21,9 @@ tarmac-gateway doctor         try what only this machine and Fly can settle, and
                               --json   --bundle FILE: write a support file   --app NAME: try this app's repository
                               --push: push a tiny image to it too, and remove it
 tarmac-gateway status         print the status of the gateway that runs on this machine (JSON)
-tarmac-gateway sbom           print the list of packages in this image (CycloneDX, JSON)`
+tarmac-gateway sbom           print the list of packages in this image (CycloneDX, JSON)
+tarmac-gateway --version      print the version
+tarmac-gateway --help         print this`
 
 /** The commands with a file, and without one. Each returns what it prints. */
 const withFile: Record<string, (file: string) => string> = {
@@ -35,16 +37,24 @@ const withFile: Record<string, (file: string) => string> = {
     return `The records of ${file} are restored${previous ? `; the previous records are in ${previous}` : ''}.`
   },
 }
-const alone: Record<string, () => Promise<string>> = { sbom: readSbom, status: readStatus }
+const alone: Record<string, () => Promise<string> | string> = {
+  sbom: readSbom,
+  status: readStatus,
+  help: () => usage,
+  '--version': gatewayVersion,
+}
 
 /** The command `tarmac-gateway`. Exits with 2 for a wrong use or setting, with 1 for a Problem. */
-const [command, file, ...rest] = process.argv.slice(2)
-if (command === 'doctor') await doctor(process.argv.slice(3))
+const args = process.argv.slice(2)
+const isHelp = args.some((arg) => arg === '--help' || arg === '-h')
+const [command, file, ...rest] = isHelp ? ['help'] : args
+process.stdout.on('error', () => process.exit(1)) // the reader of the output is gone
+if (command === 'doctor') await doctor(args.slice(1))
 try {
   if (command === 'verify-audit') await verifyAudit(process.argv.slice(3))
   if (command === undefined) await serve()
   const run = file === undefined ? alone[command!] : withFile[command!]?.bind(null, file)
-  if (run === undefined || rest.length > 0) end(usage, 2)
+  if (run === undefined || rest.length > 0 || file?.startsWith('-')) end(usage, 2)
   // Without an exit, which would cut what a pipe has not taken yet.
   process.stdout.write(`${(await run()).trimEnd()}\n`)
 } catch (error) {
@@ -54,6 +64,7 @@ try {
     const code = command === undefined && !problems[error.code].retry ? 2 : 1
     end([error.message, error.cause].filter(Boolean).join('\n'), code)
   }
+  if (command !== undefined) end(`tarmac-gateway ${args.join(' ')}: ${errorMessage(error)}`, 1)
   throw error
 }
 

@@ -18,6 +18,8 @@ type Running = {
 }
 
 let made = 0
+/** What the client's command reads of an answer. */
+const mostRead = 4000
 
 /**
  * Runs the machines of localfly without containers: each is an HTTP server on a loopback address of
@@ -32,6 +34,8 @@ export class NoContainers implements Containers {
    */
   readonly processes = new Map<string, string>()
   readonly hostAddress = '127.0.0.1'
+  /** The gateways that take no new work, by address. */
+  readonly drained = new Set<string>()
   /** Shell commands that were run in machines of a gateway. They do nothing. */
   readonly commands: string[] = []
   readonly #running = new Map<string, Running>()
@@ -57,7 +61,9 @@ export class NoContainers implements Containers {
       return { id: spec.name, pid: process.pid, command: 'sh' }
     }
     const program = this.programs.get(repository) ?? 'good'
-    const server = program === 'silent' || program === 'crashes' ? null : serve(spec, program)
+    const isSilent = program === 'silent' || program === 'crashes'
+    this.drained.delete(spec.address)
+    const server = isSilent ? null : serve(spec, program, this.drained)
     if (server) await once(server, 'listening')
     this.#running.set(spec.name, { spec, server, root: null, ended, end })
     if (program === 'crashes') setTimeout(end, 100, { code: 1, oomKilled: false })
@@ -85,10 +91,13 @@ export class NoContainers implements Containers {
     const path = /127\.0\.0\.1:\d+(\/[\w/]*)/.exec(command[2] ?? '')?.[1] ?? '/'
     const token = spec.env['TARMAC_TOKENS'] ?? ''
     const said = await fetch(`http://${spec.address}:${portOf(spec)}${path}`, {
-      method: command[2]?.includes("'POST'") ? 'POST' : 'GET',
+      method: /method: '(\w+)'/.exec(command[2] ?? '')?.[1] ?? 'GET',
       headers: { authorization: `Bearer ${token}` },
     })
-      .then(async (answer) => ({ status: answer.status, body: await answer.text() }))
+      .then(async (answer) => ({
+        status: answer.status,
+        body: (await answer.text()).slice(0, mostRead),
+      }))
       .catch(() => ({ status: 0, body: 'ECONNREFUSED' }))
     return { exit_code: 0, exit_signal: 0, stdout: `${JSON.stringify(said)}\n`, stderr: '' }
   }
@@ -122,22 +131,41 @@ export class NoContainers implements Containers {
 
 const portOf = ({ env }: RunSpec): number => Number(env['TARMAC_PORT'] ?? 8080)
 
-function serve(spec: RunSpec, program: Program): Server {
+function serve(spec: RunSpec, program: Program, drained: Set<string>): Server {
   const { env, address } = spec
   const server = createServer((request, response) => {
     const isKnown = request.headers.authorization === `Bearer ${env['TARMAC_TOKENS']}`
     const isReady = program === 'good' && isKnown && Boolean(env['TARMAC_SECRETS_KEY'])
     const reads = ['/readyz', '/v1/rollouts', '/v1/status']
+    if (request.url === '/v1/drain' && isReady) {
+      if (request.method === 'POST') drained.add(address)
+      if (request.method === 'DELETE') drained.delete(address)
+      response.end(JSON.stringify(drainFacts(drained.has(address))))
+      return
+    }
     const ok = request.url === '/healthz' || (reads.includes(request.url ?? '') && isReady)
     response.writeHead(ok ? 200 : request.url === '/readyz' ? 503 : 404)
     response.end(
       JSON.stringify(
-        ok ? { ready: true, version: spec.image } : { detail: 'fly: Fly refuses the token' },
+        // A whole status is long.
+        ok
+          ? { ready: true, version: spec.image, more: '.'.repeat(mostRead) }
+          : { detail: 'fly: Fly refuses the token' },
       ),
     )
   })
   return server.listen(portOf(spec), address)
 }
+
+const drainFacts = (isDrained: boolean) => ({
+  state: isDrained ? 'drained' : 'working',
+  since: null,
+  stopsAt: null,
+  endsAt: null,
+  running: 0,
+  uploads: 0,
+  queued: 0,
+})
 
 const inFolder = (text: string, root: string): string => text.replaceAll('/tarmac-build', root)
 

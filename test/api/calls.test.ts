@@ -1,11 +1,12 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { calls } from '../../api/calls.ts'
 
 test('the list of calls is what the gateway serves', () => {
   const folder = join(import.meta.dirname, '../../gateway/src/http')
-  const app = ['app.ts', 'routes/cache.ts']
+  const app = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
     .map((file) => readFileSync(join(folder, file), 'utf8'))
     .join('\n')
   const served = [...app.matchAll(/^ {2}app\.(\w+)\(routes\.(\w+),/gm)].map(

@@ -4,9 +4,11 @@ import { help, helpOf } from '../../client/src/help.ts'
 test('the help of a command has its usage, its options, those of all commands, and exit codes', () => {
   const up = helpOf('up')
   expect(up).toMatch(/^Usage: tarmac up +make or repair/)
-  for (const title of ['up and down', 'up', 'all commands'])
+  for (const title of ['up, down and upgrade', 'up', 'all commands'])
     expect(up).toContain(`\nOptions of ${title}:\n`)
-  expect(up).not.toMatch(/Options of (?:down|upgrade|deploy)/)
+  expect(up).not.toMatch(/Options of (?:down|upgrade|deploy)|--gateway/)
+  for (const option of ['--org NAME', '--image REF']) expect(helpOf('upgrade')).toContain(option)
+  for (const name of ['backup', 'deploy', 'doctor']) expect(helpOf(name)).toContain('--app NAME')
   expect(up).toContain('Without --size, up takes')
   expect(up).toContain('\nExit codes:\n')
 

@@ -42,6 +42,9 @@ test.each([
       plan: { builder },
       problem: null,
     })
+    expect(first.record.phases.building).toBeGreaterThan(0)
+    expect(first.record.buildUsage!.cpuMs).toBeGreaterThan(0)
+    expect(first.record.buildUsage!.peakMemoryBytes).toBeGreaterThan(2 ** 20)
     expect(first.states).toEqual([
       'pending',
       'fetching',

@@ -62,7 +62,7 @@ const dockerfile =
   }
 
 const progressWith = (plain = (text: string) => text) =>
-  new Progress({ emit: () => {}, pushing: () => {}, plain })
+  new Progress({ emit: () => {}, pushing: () => {}, plain, recordOf: () => null })
 const news = (vertexes: object[]) => StatusResponse.decode(StatusResponse.encode({ vertexes }))
 const failure = (details: string) => {
   const error = Object.assign(new Error('a'), { code: 2, details, metadata: new Metadata() })

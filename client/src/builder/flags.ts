@@ -8,11 +8,9 @@ export const builderFlags = {
 } as const
 
 export const builderHelp = `Options of builder status:
-  --app NAME            the builder's app; default: the only one that this computer knows
   --wake                ask the gateway although this starts a stopped machine
 
 Options of doctor:
-  --app NAME            the builder's app; default: the only one that this computer knows
   --wake                ask the gateway although this starts a stopped machine
   --push                also push a tiny image to the builder's own repository, and remove it
   --live                also deploy a tiny app, send it a request, and remove it; prints the times

@@ -41,9 +41,9 @@ export async function readBuilder(
     ways.push(what)
     return { app, onFly, status: null, ways }
   }
-  if (!onFly && !wake && wakes(builder.gateway)) {
+  if (!onFly && !wake && wakes(builder)) {
     ways.push(
-      `The gateway at ${builder.gateway?.origin} was not asked: a request would wake it, if it is stopped. Give --wake, or a token of Fly (FLY_API_TOKEN) and --app NAME to see whether it runs.`,
+      `The gateway at ${builder.gateway?.origin} was not asked: a request would wake it, if it is stopped. Give --wake, or set FLY_API_TOKEN${app ? '' : ' and give --app NAME'} to see whether it runs.`,
     )
     return { app, onFly, status: null, ways }
   }
@@ -52,9 +52,12 @@ export async function readBuilder(
   return { app, onFly, status, ways }
 }
 
-/** Whether a request to this address goes through Fly's proxy, which starts stopped machines. */
-export const wakes = (gateway: URL | null): boolean =>
-  /\.(?:flycast|fly\.dev)$/.test(gateway?.hostname ?? '')
+/**
+ * Whether a request to the gateway goes through Fly's proxy, which starts stopped machines. A tunnel
+ * leads there too.
+ */
+export const wakes = ({ gateway, isTunnel }: Builder): boolean =>
+  isTunnel || /\.(?:flycast|fly\.dev)$/.test(gateway?.hostname ?? '')
 
 async function readStatus(
   builder: Builder,
@@ -75,7 +78,8 @@ async function readStatus(
     }
   }
   if (!fly || !app || !machine) {
-    if (gateway || !app) ways.push('To ask through Fly, set FLY_API_TOKEN and give --app NAME.')
+    if (!app) ways.push('To ask through Fly, set FLY_API_TOKEN and give --app NAME.')
+    else if (fly) ways.push('There is no machine to ask through Fly.')
     else ways.push('There is no token of Fly here: set FLY_API_TOKEN.')
     return null
   }

@@ -1,7 +1,8 @@
-import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import { CacheStatus, RemovedCache } from '#api/status/cache.ts'
 import { inMb } from '#api/text/in-mb.ts'
+import { table } from '#api/text/table.ts'
+import { readAnswer } from '../answers.ts'
 import type { Gateway } from '../gateway.ts'
 import type { Printer } from '../print.ts'
 
@@ -25,22 +26,12 @@ export async function cache(
   signal: AbortSignal,
 ): Promise<number> {
   if (app === null) {
-    const status = read(CacheStatus, await gateway.ask('GET', routes.cache, signal))
+    const status = readAnswer(CacheStatus, await gateway.ask('GET', routes.cache, signal))
     return printer.result(status, usageText(status).split('\n'))
   }
   const path = fill(routes.appCache, { app })
-  const removed = read(RemovedCache, await gateway.ask('DELETE', path, signal))
+  const removed = readAnswer(RemovedCache, await gateway.ask('DELETE', path, signal))
   return printer.result(removed, [removedText(removed)])
-}
-
-/** The answer of a gateway. Throws a Problem if it is another program's, or a newer gateway's. */
-function read<T>(
-  schema: { safeParse: (answer: unknown) => { data?: T | undefined } },
-  answer: unknown,
-): T {
-  const { data } = schema.safeParse(answer)
-  if (data !== undefined) return data
-  throw new Problem('internal', 'The gateway’s answer about its cache could not be read.')
 }
 
 export function usageText(status: CacheStatus): string {
@@ -73,14 +64,3 @@ export function removedText({ app, removedBytes, keptBytes, removedPlans }: Remo
 const size = (bytes: number) =>
   bytes < 1e9 ? inMb(bytes, bytes < 10e6 ? 1 : 0) : `${(bytes / 1e9).toFixed(1)} GB`
 const sizeOr = (bytes: number | null) => (bytes === null ? 'an unknown size' : size(bytes))
-
-/** Columns of equal width. All but the first are aligned to the right. */
-function table(rows: string[][]): string[] {
-  const widths = rows[0]!.map((_, at) => Math.max(...rows.map((row) => row[at]!.length)))
-  return rows.map((row) =>
-    row
-      .map((cell, at) => (at === 0 ? cell.padEnd(widths[at]!) : cell.padStart(widths[at]!)))
-      .join('  ')
-      .trimEnd(),
-  )
-}

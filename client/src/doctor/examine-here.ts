@@ -20,6 +20,7 @@ import type { Builder } from '../builder/find-builder.ts'
 import { lookAtFly } from '../builder/fly-machines.ts'
 import { earlyAnswers } from './early-answers.ts'
 import { wakes } from '../builder/read-status.ts'
+import { tunnelTo } from '../tunnel.ts'
 
 const group = 'this computer'
 
@@ -91,9 +92,9 @@ async function onFly({ app, fly }: Builder, here: Here, signal: AbortSignal): Pr
 }
 
 /** Not when a request would wake a stopped machine. */
-function mayAskGateway({ gateway }: Builder, { machine }: Here): boolean {
+function mayAskGateway(builder: Builder, { machine }: Here): boolean {
   if (machine) return machine.state === 'started'
-  return !wakes(gateway)
+  return !wakes(builder)
 }
 
 function asleep({ machine }: Here): Found {
@@ -104,7 +105,8 @@ function asleep({ machine }: Here): Found {
 }
 
 /** Whether the gateway answers here, takes the token, and is of the client's version. */
-async function reach({ gateway, token }: Builder, here: Here, signal: AbortSignal): Promise<Found> {
+async function reach(builder: Builder, here: Here, signal: AbortSignal): Promise<Found> {
+  const { app, gateway, token } = builder
   if (!gateway) return unknown('its address is not known here', 'Set TARMAC_GATEWAY.')
   const begunAt = performance.now()
   let version: unknown
@@ -122,7 +124,7 @@ async function reach({ gateway, token }: Builder, here: Here, signal: AbortSigna
       )
     return failed(
       errorMessage(error),
-      'Reach it by Tailscale, by fly wireguard, or by: fly proxy 8080 --app APP, with TARMAC_GATEWAY=http://127.0.0.1:8080',
+      `Reach it by Tailscale, by fly wireguard, or by: ${tunnelTo(app ?? 'APP')}`,
     )
   }
 

@@ -16,7 +16,7 @@ export async function down(
     { env, token: await readToken(command.token) },
     { report: printer.note, signal },
   )
-  const org = await checkToken(fly, command.org)
+  const org = await checkToken(fly, command)
   const { app, volumes, hasApp } = await destroyBuilder(fly, { ...command, org })
 
   if (app === null) printer.note(`there is no builder in ${org} to remove`)

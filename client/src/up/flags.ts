@@ -10,7 +10,7 @@ export const upFlags = {
   'delete-volume': { type: 'boolean', default: false },
 } as const
 
-export const upHelp = `Options of up and down:
+export const upHelp = `Options of up, down and upgrade:
   --org NAME            the Fly organisation; default: the only one that the token reaches
   --app NAME            the builder's app; default: tarmac-ORG, with a suffix where that name is taken
   --network NAME        the private network of the builder and of the apps that it makes
@@ -20,7 +20,7 @@ The token is of an organisation: fly tokens create org ORG. up checks it before 
 with it.
 
 Options of up:
-  --region CODE         where the builder runs; default: where most machines of the organisation run
+  --region CODE         where the builder runs; default: where most machines of the organisation run, else near you
   --size NAME           one of Fly's sizes, as performance-4x (the default) or shared-cpu-8x:8gb
   --volume GB           size of the volume, 1 to 500; default 50. It grows by itself up to 200. It never shrinks
   --image REF           the gateway's image; default: built from this checkout by a machine on Fly

@@ -1,4 +1,5 @@
 import type { BuilderInfo } from './builder/ensure-builder.ts'
+import { tunnelTo } from '../tunnel.ts'
 import { gatewayOf } from './secrets.ts'
 
 /** How each kind of caller reaches the builder. One note each. */
@@ -16,7 +17,7 @@ export function howToReach(
       'from this computer, one of:',
       '  a Tailscale subnet router in the organisation, which routes fdaa::/16: nothing more to do',
       `  fly wireguard create, then: wg-quick up ./FILE.conf, and ${gateway} answers`,
-      `  fly proxy 8080:80 --app ${appName}, then: export TARMAC_GATEWAY=http://127.0.0.1:8080 (the builder must be awake)`,
+      `  ${tunnelTo(appName)}`,
     ].join('\n'),
     `from CI: a WireGuard peer or tailnet node of the organisation, with TARMAC_GATEWAY and TARMAC_TOKEN as secrets of the job`,
     `from other apps of the organisation on the same network: TARMAC_GATEWAY=${gateway}; set TARMAC_TOKEN by fly secrets set`,

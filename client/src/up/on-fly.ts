@@ -1,3 +1,4 @@
+import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import type { Printer } from '../print.ts'
 import { down } from './down.ts'
@@ -20,7 +21,7 @@ export async function onFly(
   } catch (error) {
     if (signal.aborted) return printer.interrupted({ text: `Stopped. ${again}` })
     if (!(error instanceof Problem)) throw error
-    return printer.failed(inWords(error, again))
+    return printer.failed(inWords(error, again), 'operator')
   }
 }
 
@@ -36,6 +37,13 @@ function inWords(problem: Problem, again: string): Problem {
       more,
     )
   if (code === 'fly-unavailable' || code === 'fly-refused')
-    return new Problem(code, `${message} ${again}`, more)
+    return new Problem(code, `${message}${reasonOf(problem)} ${again}`, more)
   return problem
+}
+
+/** Why no answer came: it may be this computer's network. */
+function reasonOf({ cause }: Problem): string {
+  if (!(cause instanceof Error)) return ''
+  const first = cause.cause instanceof Error ? cause.cause : cause
+  return ` The connection failed here: ${first.message || errorCode(first)}. Is this computer on the network?`
 }

@@ -45,7 +45,7 @@ export function readUp(
   const app = values.app === undefined ? null : appName(values.app)
   if (network !== null && !/^[a-z][a-z0-9-]{0,62}$/i.test(network))
     throw wrong('--network is given a letter, then letters, digits and dashes.')
-  const which = { org, app, network, token: tokenSource(values.token, env) }
+  const which = { org, app, network, token: tokenSource(name, values.token, env) }
   if (name === 'down') return { name, ...which, deleteVolume: values['delete-volume'] }
   if (name === 'upgrade') return { name, ...which, image }
 
@@ -63,13 +63,13 @@ export function readUp(
 }
 
 /** flyctl reads the same variables, in this order. */
-function tokenSource(given: string | undefined, env: Env): TokenSource {
+function tokenSource(name: string, given: string | undefined, env: Env): TokenSource {
   if (given === '-') return { stdin: true }
   const value = (given ?? env['FLY_ACCESS_TOKEN'] ?? env['FLY_API_TOKEN'] ?? '').trim()
   if (value) return { value }
   throw new Problem(
     'unauthorized',
-    'A token of Fly is missing. Make one for your organisation, and run the command again:\n  export FLY_API_TOKEN="$(fly tokens create org ORG)"\nOr give it on stdin: fly tokens create org ORG | tarmac up --token -',
+    `A token of Fly is missing. Make one for your organisation, and run the command again:\n  export FLY_API_TOKEN="$(fly tokens create org ORG)"\nOr give it on stdin: fly tokens create org ORG | tarmac ${name} --token -`,
   )
 }
 
@@ -81,7 +81,7 @@ function readGb(text: string): number {
 
 function pairOf(pair: string): [string, string] {
   const at = pair.indexOf('=')
-  const name = pair.slice(0, at)
+  const name = pair.slice(0, Math.max(at, 0))
   if (!/^[A-Z_][A-Z0-9_]*$/i.test(name))
     throw wrong(`--env is given as NAME=VALUE, not as ${pair}.`)
   if (name.startsWith('FLY_'))

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, openSync, readdirSync, readFileSync, renameSync } from 'node:fs'
+import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync } from 'node:fs'
 import { closeSync, fsyncSync, writeSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
@@ -59,7 +59,9 @@ export function writeSideFile(path: string, content: SideFile): void {
 
 /** Moves the file of a builder that is gone aside: its backups can be read only with its key. */
 export function setSideFileAside(path: string): string | null {
-  const kept = `${path}.removed`
+  // The builder before may have had the same name, and another key.
+  let kept = `${path}.removed`
+  for (let number = 2; existsSync(kept); number++) kept = `${path}.removed-${number}`
   try {
     renameSync(path, kept)
     return kept

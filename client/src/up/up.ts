@@ -19,7 +19,7 @@ export async function up(
 ): Promise<number> {
   const flyToken = await readToken(command.token)
   const fly = openFly({ env, token: flyToken }, { report: printer.note, signal })
-  const org = await checkToken(fly, command.org)
+  const org = await checkToken(fly, command)
 
   const before = new Map<string, string>()
   const keep = secretsOf({ env, flyToken, report: printer.note })
@@ -44,5 +44,7 @@ export async function up(
     lines.push(`TARMAC_SECRETS_KEY=${before.get('TARMAC_SECRETS_KEY')}`)
   for (const text of howToReach(builder, { path, hasToken: Boolean(file?.TARMAC_TOKEN) }))
     printer.note(text)
+  if (before.size > 0)
+    printer.note('next: tarmac doctor, which tries all ways to it; then tarmac deploy APP [FOLDER]')
   return printer.result({ ...builder, org, gateway: gatewayOf(appName), file: path }, lines)
 }

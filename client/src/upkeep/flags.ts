@@ -4,7 +4,7 @@ export const upkeepFlags = {
   'drain-limit': { type: 'string' },
 } as const
 
-export const upkeepHelp = `Options of upgrade (--org, --app, --network and --token as for up):
+export const upkeepHelp = `Options of upgrade:
   --image REF           the gateway's new image; default: built from this checkout by the builder itself
 
 Options of restore:

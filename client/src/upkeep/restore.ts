@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,6 +14,8 @@ import type { RestoreCommand } from './read-upkeep.ts'
 
 const restartMs = 180_000
 const lookMs = 500
+/** Of each SQLite file. Source: sqlite.org/fileformat2.html. */
+const beginning = 'SQLite format 3\0'
 
 /** `tarmac restore FILE`: replaces the builder's records by those of a backup. */
 export async function restore(
@@ -46,14 +48,27 @@ async function readFacts(path: string) {
   const hash = createHash('sha256')
   try {
     const { size: bytes } = await stat(path)
+    await assertDatabase(path)
     hash.setEncoding('base64')
     await pipeline(createReadStream(path), hash)
     return { path, bytes, sha256: String(hash.read()) }
   } catch (cause) {
+    if (cause instanceof Problem) throw cause
     throw new Problem('option-invalid', `${path} cannot be read: ${errorMessage(cause)}.`, {
       cause,
     })
   }
+}
+
+/** Before the builder is drained for it. The builder checks the rest. */
+async function assertDatabase(path: string): Promise<void> {
+  await using file = await open(path)
+  const { buffer } = await file.read(Buffer.alloc(beginning.length), 0, beginning.length, 0)
+  if (buffer.toString('latin1') === beginning) return
+  throw new Problem(
+    'backup-invalid',
+    `${path} is no backup: tarmac backup writes a database, and this file is none. Nothing was sent.`,
+  )
 }
 
 /** A gateway that has started again is not drained any more. */

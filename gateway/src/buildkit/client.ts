@@ -15,6 +15,7 @@ import { DiskUsage, ListWorkers, type PolicyQuestion, Solve, Status } from './me
 import { Progress } from './progress.ts'
 import { Session, type Login } from './session.ts'
 import { requestOf } from './solve-request.ts'
+import { readStepRecord } from './steps/step-records.ts'
 import { StepWatch } from './steps/step-watch.ts'
 import { hasPrivileged } from '../host/privileged/ask.ts'
 
@@ -143,7 +144,8 @@ export class Buildkit {
     const plain = (text: string) =>
       policy.withoutDigests(contextUrl ? text.replaceAll(contextUrl, 'source') : text)
     const use = this.cache.enter(app, { ...options, cacheKey: cacheKeyOf(build, options) })
-    const progress = new Progress({ emit, pushing: use.pushing, plain })
+    const recordOf = (name: string) => (this.#root ? readStepRecord(this.#root, name) : null)
+    const progress = new Progress({ emit, pushing: use.pushing, plain, recordOf })
     const login: Login = (host) => pushLoginAt(host, options) ?? this.#loginFor(app, host)
     const check = (question: PolicyQuestion) => {
       crashPoint('solve-sent')

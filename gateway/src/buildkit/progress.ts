@@ -3,7 +3,23 @@ import { millis } from '../llb/wire.ts'
 import type { StatusResponse } from './messages.ts'
 import { MarkedOutput } from './steps/marked-output.ts'
 import { takeStepName } from './steps/step-records.ts'
-import { factsOf, newStep, type Step, type StepFacts, type Vertex } from './steps/step.ts'
+import {
+  eventOf,
+  factsOf,
+  newStep,
+  type RecordOf,
+  type Step,
+  type StepFacts,
+  type Vertex,
+} from './steps/step.ts'
+
+type About = {
+  emit: EventSink
+  pushing: () => void
+  /** Removes from a text what readers must not see. */
+  plain: (text: string) => string
+  recordOf: RecordOf
+}
 
 export type BuildStats = { steps: number; cached: number; run: number }
 /** Many small pieces of output are joined into events of this size. */
@@ -29,20 +45,15 @@ export class Progress {
   readonly #steps = new Map<string, Step>()
   /** The running steps, kept apart because every message needs them. */
   readonly #started = new Set<Step>()
-  readonly #emit: EventSink
-  readonly #pushing: () => void
-  readonly #plain: (text: string) => string
+  readonly #about: About
   #pushes = false
   /** Whether more messages of the current batch will follow. */
   #batchOpen = false
   /** Steps that have ended, but whose output may not be complete. */
   #endings: Vertex[] = []
 
-  /** `plain` removes from a text what readers must not see. */
-  constructor(about: { emit: EventSink; pushing: () => void; plain: (text: string) => string }) {
-    this.#emit = about.emit
-    this.#pushing = about.pushing
-    this.#plain = about.plain
+  constructor(about: About) {
+    this.#about = about
   }
 
   /** Processes a whole message of the daemon. */
@@ -77,7 +88,7 @@ export class Progress {
       if (this.#pushes || !id.startsWith('pushing ') || !this.#steps.get(vertex)?.exporting)
         continue
       this.#pushes = true
-      this.#pushing()
+      this.#about.pushing()
     }
 
     for (const { vertex, stream, text } of gathered(news.logs)) {
@@ -89,7 +100,7 @@ export class Progress {
     // Each further message of a batch repeats its warnings.
     for (const { short, url } of goesOn ? [] : news.warnings) {
       const text = Buffer.from(short).toString()
-      this.#emit({ type: 'warning', text: url ? `${text} (${url})` : text })
+      this.#about.emit({ type: 'warning', text: url ? `${text} (${url})` : text })
     }
   }
 
@@ -189,7 +200,7 @@ export class Progress {
 
     step.ms += Math.max(0, Math.round(millis(vertex.completed) - started))
     step.log.flush()
-    if (vertex.error) return this.#turn(step, 'failed', this.#plain(vertex.error))
+    if (vertex.error) return this.#turn(step, 'failed', this.#about.plain(vertex.error))
     this.#become(step, 'done')
     if (!step.inIntervals) this.#emitEnd(step)
   }
@@ -199,7 +210,7 @@ export class Progress {
   }
 
   #newStep(vertex: Vertex): Step {
-    const step = newStep(vertex, { plain: this.#plain, emit: this.#emit })
+    const step = newStep(vertex, { plain: this.#about.plain, emit: this.#about.emit })
     this.#steps.set(vertex.digest, step)
     return step
   }
@@ -214,15 +225,9 @@ export class Progress {
     this.#become(step, status)
     if (step.emitted === status || (step.hidden && status !== 'failed')) return
     step.emitted = status
-    const ended = status === 'done' || status === 'failed'
-    this.#emit({
-      type: 'step',
-      step: step.id,
-      name: step.name,
-      status,
-      ...(ended && { ms: step.ms }),
-      ...(error && { error }),
-    })
+    this.#about.emit(
+      eventOf(step, { status, error, record: this.#about.recordOf(step.record ?? '') }),
+    )
   }
 }
 

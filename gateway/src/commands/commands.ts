@@ -16,6 +16,8 @@ import type { RolloutRequest } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Copy, Incoming } from '../store/copies/copies.ts'
 import type { Principal } from '../callers/principal.ts'
+import type { MachineCommands } from './machines/machine-commands.ts'
+import type { OverviewCommands } from './overview/overview-commands.ts'
 import type { Rollback } from './rollback.ts'
 
 type Target = { app: string; owner: string | null }
@@ -82,6 +84,8 @@ export type Commands = {
   status(caller: Principal): Promise<GatewayStatus>
   /** Tries what only the machine and Fly can settle, and makes the files of a support bundle. */
   doctor(caller: Principal, request: DoctorRequest): Promise<DoctorAnswer>
+  machines: MachineCommands
+  overview: OverviewCommands
   drift(caller: Principal, app: string): Promise<DriftReport>
   /** `foreign`: also an app that the gateway did not create. */
   deleteApp(caller: Principal, app: string, foreign: boolean): Promise<void>

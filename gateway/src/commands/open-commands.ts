@@ -17,6 +17,8 @@ import type { Commands } from './commands.ts'
 import { findDeployment, findLog } from './deployments.ts'
 import type { Drain } from './drain.ts'
 import { driftOf } from './drift.ts'
+import { machineCommands } from './machines/machine-commands.ts'
+import { overviewCommands } from './overview/overview-commands.ts'
 import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
@@ -51,11 +53,35 @@ const deadline = () => AbortSignal.timeout(callTimeoutMs)
 
 /** The commands, over the parts that do the work. */
 export function openCommands(deps: CommandDeps): Commands {
-  const { store, vault, fly, submissions, rollouts, runner, log, drain, copies } = deps
-  const { releases } = store
-  const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
-    releaseView(await findRelease(releases, app, owner, number))
+  const { store, vault, drain, copies, status } = deps
+  return {
+    ...deploymentCommands(deps),
+    ...appCommands(deps),
 
+    status: () => gatewayStatus(status),
+    doctor: (_caller, request) => deps.doctor(request),
+    cacheUsage: () => deps.cache.usage(),
+    overview: overviewCommands(store),
+    audit: { list: (_caller, filter, page) => deps.trail.page(filter, page) },
+    drain,
+    records: {
+      backup: (_caller) => copies.make(),
+      assertDrained: async () => drain.assertDrained(),
+      async restore(_caller, incoming) {
+        drain.assertDrained()
+        return copies.restore(incoming)
+      },
+    },
+
+    secrets: (_caller, app) => vault.list(app),
+    putSecret: (_caller, app, name, value) => vault.put(app, name, value),
+    deleteSecret: (_caller, app, name) => vault.remove(app, name),
+  }
+}
+
+/** Commands that make or change deployments and rollouts, or read their records. */
+function deploymentCommands({ store, submissions, rollouts, runner, drain }: CommandDeps) {
+  const { releases } = store
   return {
     submit: (caller, submission) => submissions.submit(caller, submission),
     deployExisting: drain.whileOpen((caller, source, target) =>
@@ -71,6 +97,23 @@ export function openCommands(deps: CommandDeps): Commands {
     logOf: (_caller, id) => findLog(store, id),
     deployments: (_caller, app, page) => store.list(app, page),
 
+    createRollout: drain.whileOpen((caller, rollout, build, request) =>
+      rollouts.create(caller, rollout, build, request),
+    ),
+    rollout: (_caller, id) => rollouts.find(id),
+    rollouts: (_caller, page) => rollouts.list(page),
+    cancelRollout: (caller, id, request) => rollouts.cancel(id, signed(request, caller)),
+  } satisfies Partial<Commands>
+}
+
+/** Commands about an app: its releases, its machines, its settings and its cache. */
+function appCommands(deps: CommandDeps) {
+  const { store, vault, fly, log } = deps
+  const { releases } = store
+  const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
+    releaseView(await findRelease(releases, app, owner, number))
+
+  return {
     async releases(_caller, { app, owner }, page) {
       const found = await releases.list(app, owner, page)
       return { releases: found.releases.map(releaseView), next: found.next }
@@ -79,37 +122,13 @@ export function openCommands(deps: CommandDeps): Commands {
     releaseDiff: async (_caller, target, from, to) =>
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
-    status: () => gatewayStatus(deps.status),
-    doctor: (_caller, request) => deps.doctor(request),
+    machines: machineCommands({ fly, store }),
     drift: (_caller, app) => driftOf(app, { fly, store, log }, deadline()),
     deleteApp: (_caller, app, foreign) => deleteAppAndCache(app, foreign, deps, deadline()),
-    cacheUsage: () => deps.cache.usage(),
     removeCache: (_caller, app) => removeCacheOf(app, deps, deadline()),
     settings: (_caller, app) => appSettings(app, { store, vault, fly }, deadline()),
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),
-
-    drain,
-    records: {
-      backup: (_caller) => copies.make(),
-      assertDrained: async () => drain.assertDrained(),
-      async restore(_caller, incoming) {
-        drain.assertDrained()
-        return copies.restore(incoming)
-      },
-    },
-
-    audit: { list: (_caller, filter, page) => deps.trail.page(filter, page) },
-    secrets: (_caller, app) => vault.list(app),
-    putSecret: (_caller, app, name, value) => vault.put(app, name, value),
-    deleteSecret: (_caller, app, name) => vault.remove(app, name),
-
-    createRollout: drain.whileOpen((caller, rollout, build, request) =>
-      rollouts.create(caller, rollout, build, request),
-    ),
-    rollout: (_caller, id) => rollouts.find(id),
-    rollouts: (_caller, page) => rollouts.list(page),
-    cancelRollout: (caller, id, request) => rollouts.cancel(id, signed(request, caller)),
-  }
+  } satisfies Partial<Commands>
 }
 
 /** A cancel request without a name has the name of its caller. */

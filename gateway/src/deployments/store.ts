@@ -12,6 +12,7 @@ import type { Caller } from '#api/callers/caller.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { CacheStore } from './app/cache-store.ts'
+import type { OverviewStore } from './overview/overview-store.ts'
 import type { QueueLimits } from './queue.ts'
 import type { NewRelease, PageRequest, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'
@@ -50,7 +51,7 @@ export type NewDeployment = {
 
 /** What a move or a step may write in addition to the state. */
 export type DeploymentPatch = Partial<
-  Pick<Deployment, 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem'>
+  Pick<Deployment, 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'buildUsage'>
 > & {
   /** The deploy engine's progress (previous configs, intents). Kept until the end, never shown. */
   rollout?: unknown
@@ -110,6 +111,7 @@ export interface DeploymentStore {
   readonly releases: ReleaseStore
   readonly rollouts: RolloutStore
   readonly caches: CacheStore
+  readonly overview: OverviewStore
   readonly status: StatusStore
   /**
    * Writes the record and its first event (`pending`), with the app's settings as defaults of the

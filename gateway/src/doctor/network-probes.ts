@@ -103,7 +103,8 @@ async function socketApi({ own }: DoctorParts): Promise<Found> {
 
 const isPrivate = ({ ip }: { ip: string }) => /^fd/i.test(ip)
 
-async function flycast({ config, fly, own }: DoctorParts, signal: AbortSignal): Promise<Found> {
+/** Whether Fly's proxy leads from the own Flycast name to this gateway. */
+export async function flycast({ fly, own }: DoctorParts, signal: AbortSignal): Promise<Found> {
   if (!own) return unknown(notOnFly)
   const ips = await fly.ipAssignments(own.app, signal)
   const open = ips.filter((ip) => !isPrivate(ip)).map(({ ip }) => ip)
@@ -117,13 +118,14 @@ async function flycast({ config, fly, own }: DoctorParts, signal: AbortSignal): 
       `${own.app} has no Flycast address`,
       `Run tarmac up, or: fly ips allocate-v6 --private --app ${own.app}`,
     )
-  const url = `http://${own.app}.flycast:${config.http.port}/healthz`
+  // At the port of the service, where Fly's proxy listens, and not at that of the machine.
+  const url = `http://${own.app}.flycast/healthz`
   const answer = await fetch(url, { signal }).catch((error: unknown) =>
     errorMessage(error instanceof Error && error.cause ? error.cause : error),
   )
   if (typeof answer !== 'string' && answer.ok) return ok(url)
   const why = typeof answer === 'string' ? answer : `status ${answer.status}`
-  return failed(`${url}: ${why}`, 'Look at the services of the machine: fly machine status')
+  return failed(`${url}: ${why}`, 'Run tarmac up, which mends the service of the machine.')
 }
 
 async function isolation({ config, buildkit }: DoctorParts, signal: AbortSignal): Promise<Found> {

@@ -17,6 +17,8 @@ import { receiveBackup, sendBackup } from './routes/backup.ts'
 import { endDrain, readDrain, startDrain } from './routes/drain.ts'
 import { readReadiness } from './routes/health.ts'
 import { readProblem } from './routes/problems.ts'
+import { addMachineRoutes } from './routes/machines/machines.ts'
+import { addOverviewRoutes } from './routes/overview/overview.ts'
 import { listDeployments, readDeployment } from './routes/read-deployments.ts'
 import {
   readDrift,
@@ -48,31 +50,63 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
     await authorize(request)
     next()
   })
+  deploymentRoutes(app, commands, server)
+  appRoutes(app, commands, server)
+  operatorRoutes(app, commands, server)
+  refuseOthers(app)
+  const onError: ErrorRequestHandler = (error, request, response, _next) =>
+    sendProblem(request, response, error, server.log)
+  app.use(onError)
+  return app
+}
+
+/** Deployments and rollouts. */
+function deploymentRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   app.put(routes.deploy, deployAndFollow(commands, server))
   app.post(routes.deployments, createDeployment(commands, server))
   app.get(routes.deployments, listDeployments(commands))
-  app.delete(routes.app, removeApp(commands))
-  addCacheRoutes(app, commands)
-  app.get(routes.drift, readDrift(commands))
-  app.get(routes.releases, listReleases(commands))
-  app.get(routes.release, readRelease(commands))
-  app.get(routes.releaseDiff, diffReleases(commands))
+  addOverviewRoutes(app, commands)
   app.post(routes.rollback, rollBack(commands))
   app.post(routes.rollouts, createRollout(commands, server))
   app.get(routes.rollouts, listRollouts(commands))
   app.get(routes.rollout, readRolloutRecord(commands))
   app.post(routes.cancelRollout, cancelRollout(commands))
+  app.get(routes.deployment, readDeployment(commands))
+  app.get(routes.log, downloadLog(commands, server))
+  app.post(routes.retry, retryDeployment(commands))
+  app.post(routes.cancel, cancelDeployment(commands))
+}
+
+/** Releases, machines, settings, secrets and cache of an app. */
+function appRoutes(app: Express, commands: Commands, server: ServerDeps): void {
+  app.delete(routes.app, removeApp(commands))
+  addCacheRoutes(app, commands)
+  addMachineRoutes(app, commands)
+  app.get(routes.drift, readDrift(commands))
+  app.get(routes.releases, listReleases(commands))
+  app.get(routes.release, readRelease(commands))
+  app.get(routes.releaseDiff, diffReleases(commands))
   app.get(routes.app, readApp(commands, server))
   app.patch(routes.app, changeApp(commands, server))
   app.get(routes.secrets, listSecrets(commands))
   app.put(routes.secret, putSecret(commands, server))
   app.delete(routes.secret, deleteSecret(commands))
-  app.get(routes.deployment, readDeployment(commands))
-  app.get(routes.log, downloadLog(commands, server))
-  app.post(routes.retry, retryDeployment(commands))
-  app.post(routes.cancel, cancelDeployment(commands))
-  operatorRoutes(app, commands, server)
+}
 
+/** What an operator asks about the gateway as a whole. */
+function operatorRoutes(app: Express, commands: Commands, server: ServerDeps): void {
+  app.get(routes.status, readStatus(commands))
+  app.get(routes.audit, listAudit(commands))
+  app.post(routes.doctor, examineGateway(commands))
+  app.post(routes.drain, startDrain(commands))
+  app.get(routes.drain, readDrain(commands))
+  app.delete(routes.drain, endDrain(commands))
+  app.get(routes.backup, sendBackup(commands))
+  app.put(routes.backup, receiveBackup(commands, server))
+}
+
+/** Answers calls that are none. Mount it last. */
+function refuseOthers(app: Express): void {
   for (const path of Object.values(routes))
     app.all(path, ({ method }) => {
       throw new Problem(
@@ -86,20 +120,4 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
       `There is nothing at ${path.slice(0, 200)}; see docs/http.md.`,
     )
   })
-  const onError: ErrorRequestHandler = (error, request, response, _next) =>
-    sendProblem(request, response, error, server.log)
-  app.use(onError)
-  return app
-}
-
-/** What an operator asks about the gateway as a whole. */
-function operatorRoutes(app: Express, commands: Commands, server: ServerDeps): void {
-  app.get(routes.status, readStatus(commands))
-  app.get(routes.audit, listAudit(commands))
-  app.post(routes.doctor, examineGateway(commands))
-  app.post(routes.drain, startDrain(commands))
-  app.get(routes.drain, readDrain(commands))
-  app.delete(routes.drain, endDrain(commands))
-  app.get(routes.backup, sendBackup(commands))
-  app.put(routes.backup, receiveBackup(commands, server))
 }

@@ -10,6 +10,7 @@ import { ClaimLost, DeploymentRecord } from './deployment-record.ts'
 import { LogWriter } from './log-writer.ts'
 import { retryWhileUnavailable } from './retry-unavailable.ts'
 import type { DeployInput, Steps } from './steps.ts'
+import { UsageOfBuild } from './usage-of-build.ts'
 import { limitsOf, withDeadline, type TimeLimits } from './time-limits.ts'
 
 type RunDeps = {
@@ -24,6 +25,7 @@ type Run = Pick<RunDeps, 'steps' | 'limits' | 'hiddenValues'> & {
   deployment: Deployment
   record: DeploymentRecord
   log: LogWriter
+  usage: UsageOfBuild
   signal: AbortSignal
 }
 
@@ -50,7 +52,8 @@ export async function runDeployment(
     unavailableMs: limits.unavailableMs,
     signal,
   })
-  const run = { claim, deployment, steps, record, log, limits, hiddenValues, signal }
+  const usage = new UsageOfBuild()
+  const run = { claim, deployment, steps, record, log, usage, limits, hiddenValues, signal }
 
   try {
     crashPoint('in-state', `${deployment.app}/${record.state}`)
@@ -68,7 +71,7 @@ type Deployable = Pick<DeployInput, 'image' | 'desired' | 'rollout'>
 /** Fetches, analyzes and builds the source. Leaves the record in `deploying` or `built`. */
 async function build(run: Run): Promise<Deployable> {
   const { deployment, steps, record, log } = run
-  const { emit } = log
+  const emit = run.usage.counting(log.emit)
   const secrets = await openSecrets(run)
   const tree = await stage(run, 'Fetching the source', 'fetch', (signal) =>
     steps.fetch(deployment, signal),
@@ -95,7 +98,10 @@ async function build(run: Run): Promise<Deployable> {
   await record.settled() // the move to `pushing`
 
   crashPoint('image-known')
-  await record.transition(deployment.options.deploy ? 'deploying' : 'built', built)
+  await record.transition(deployment.options.deploy ? 'deploying' : 'built', {
+    ...built,
+    ...run.usage.patch,
+  })
   return { image: built.image, desired: analysis.desired, rollout: null }
 }
 
@@ -172,7 +178,7 @@ async function stage<T>(
 }
 
 /** Writes how a failed deployment ends. Returns the Problem; null: it goes on later or elsewhere. */
-async function end({ record, log, signal }: Run, error: unknown): Promise<Problem | null> {
+async function end({ record, log, usage, signal }: Run, error: unknown): Promise<Problem | null> {
   await record.settled().catch(() => {})
   await log.flush()
   if (error instanceof ClaimLost) return null
@@ -191,7 +197,7 @@ async function end({ record, log, signal }: Run, error: unknown): Promise<Proble
   const wanted =
     problem.code === 'superseded' || problem.code === 'cancelled' ? problem.code : failed
   const to = mayMove(record.state, wanted) ? wanted : failed
-  await record.end(to, { problem: log.redactedProblem(problem.body()) })
+  await record.end(to, { problem: log.redactedProblem(problem.body()), ...usage.patch })
   return problem
 }
 

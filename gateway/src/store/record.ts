@@ -54,6 +54,9 @@ export type Body = Pick<
   | 'release'
   | 'crashes'
   | 'cost'
+  | 'stateSince'
+  | 'phases'
+  | 'buildUsage'
 >
 export type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededBy'>>
 
@@ -71,6 +74,9 @@ const emptyBody = (): Omit<Body, 'options'> => ({
   release: null,
   crashes: [],
   cost: null,
+  stateSince: null,
+  phases: {},
+  buildUsage: null,
   problem: null,
   cancel: null,
   supersededBy: null,
@@ -152,6 +158,17 @@ export function toDeployment(row: Row): Deployment {
   }
 }
 
+/** What a record says of its states, once it leaves the present one at `at`. */
+export function phasesAfter(
+  row: Row,
+  { stateSince, phases }: Body,
+  at: string,
+): Pick<Body, 'stateSince' | 'phases'> {
+  const since = stateSince ?? (Object.keys(phases).length === 0 ? row.created_at : at)
+  const ms = Math.max(0, Date.parse(at) - Date.parse(since))
+  return { stateSince: at, phases: { ...phases, [row.state]: (phases[row.state] ?? 0) + ms } }
+}
+
 /** Whether everything that a runner needs is readable. */
 export const isReadable = ({ body, rollout }: Row): boolean =>
   readBody(body) !== null && (rollout === null || parsedObject(rollout) !== null)
@@ -190,6 +207,9 @@ const StoredBody = z.looseObject({
   release: z.number().nullable(),
   crashes: z.array(part),
   cost: part.nullable(),
+  stateSince: z.string().nullable(),
+  phases: part,
+  buildUsage: part.nullable(),
   problem: part.nullable(),
   cancel: part.nullable(),
   supersededBy: z.string().nullable(),

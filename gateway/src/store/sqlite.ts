@@ -30,6 +30,7 @@ import { memberOf, type Row, toDeployment, toFound } from './record.ts'
 import { endLife, recoverLeft, startLife } from './recovery.ts'
 import type { Holder } from './rows/deployment-rows.ts'
 import { findByKey, pageOfKey } from './rows/request-keys.ts'
+import { openOverviewStore } from './overview/open-overview-store.ts'
 import { openStatusStore } from './rows/open-status-store.ts'
 import type { StoreSettings, StoreTools } from './store-tools.ts'
 import { openTables, type Tables } from './tables.ts'
@@ -58,6 +59,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly caches
   readonly status
   readonly openTrail
+  readonly overview
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
     this.#db = db
@@ -70,6 +72,7 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.caches = this.#tables.caches
     this.status = openStatusStore(this.#tables)
     this.openTrail = this.#tables.openTrail
+    this.overview = openOverviewStore(this.#tables.deployments)
   }
 
   get #rows() {

@@ -41,11 +41,14 @@ export class Versions {
   static async find({ daemonCommand, miseFolder, allowOld }: Places): Promise<Versions> {
     const versions = new Versions(allowOld)
     const others = 'the daemon is not the gateway’s own, and does not say which runc it uses'
+    const [runc, buildkitd] = daemonCommand
+      ? await Promise.all([runcOf(daemonCommand), daemonProgram(daemonCommand)])
+      : [{ version: null, note: others }]
     const tools: Record<string, Found> = {
       node: { version: process.versions.node, note: null },
       mise: miseIn(miseFolder),
-      runc: daemonCommand ? await runcOf(daemonCommand) : { version: null, note: others },
-      ...(daemonCommand && { buildkitd: await daemonProgram(daemonCommand) }),
+      runc,
+      ...(buildkitd && { buildkitd }),
     }
     for (const [name, found] of Object.entries(tools)) versions.#note(name, found)
     versions.#notePackages()

@@ -112,7 +112,16 @@ test('a builder is named by options, the environment, or the only file of tarmac
   const other = { TARMAC_GATEWAY: 'http://b:8080', HOME: home }
   expect(findBuilder({ app: 'tarmac-acme' }, other)).toMatchObject({ token: '' })
 
+  // A tunnel on this computer leads to the only builder.
+  const tunnel = { TARMAC_GATEWAY: 'http://127.0.0.1:8080', HOME: home }
+  expect(findBuilder({}, tunnel)).toMatchObject({
+    app: 'tarmac-acme',
+    token: 'of-the-file',
+    sideFile: join(folder, 'tarmac-acme.env'),
+  })
+
   writeFileSync(join(folder, 'other.env'), side)
+  expect(findBuilder({}, tunnel)).toMatchObject({ app: null, token: '' })
   expect(() => findBuilder({}, { HOME: home })).toThrow('knows other, tarmac-acme')
 })
 
@@ -280,7 +289,7 @@ test('doctor examines through Fly where the gateway cannot be reached', async ()
   const { code, out } = await run(['doctor', '--app', 'tarmac-acme'], env)
   expect(code).toBe(1)
   expect(out).toContain('failed     clock: 3 s ahead')
-  expect(out).toContain('Reach it by Tailscale, by fly wireguard, or by: fly proxy 8080')
+  expect(out).toContain('fly proxy 8080:80 tarmac-acme.flycast --app tarmac-acme')
 })
 
 test('percentiles are by the nearest rank', () => {

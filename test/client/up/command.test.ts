@@ -5,6 +5,13 @@ import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { readCommandLine } from '../../../client/src/command-line.ts'
 import { knownGateway } from '../../../client/src/up/known-gateway.ts'
+import {
+  knownBuilders,
+  readSideFile,
+  setSideFileAside,
+  sidePath,
+  writeSideFile,
+} from '../../../client/src/up/side-file.ts'
 import { askScript } from '../../../client/src/up/builder/ask-inside.ts'
 import { startHttp, token as gatewayToken } from '../../gateway/http/start-http.ts'
 import { image, startFly, token, type TestFly } from './start-fly.ts'
@@ -33,7 +40,7 @@ TARMAC_TOKEN=${secrets['TARMAC_TOKENS']!.value}
 TARMAC_SECRETS_KEY=${secrets['TARMAC_SECRETS_KEY']!.value}
 `,
   )
-  for (const words of ['wg-quick up', 'fly proxy 8080:80 --app tarmac-personal', 'from CI'])
+  for (const words of ['wg-quick up', 'fly proxy 8080:80 tarmac-personal.flycast', 'from CI'])
     expect(first.err).toContain(words)
   expect(first.err).not.toContain(token)
 
@@ -64,22 +71,50 @@ test('a missing or wrong token is explained before anything is made', async () =
   expect(missing.err).toContain('export FLY_API_TOKEN="$(fly tokens create org ORG)"')
 
   const wrong = await tarmac(fly, ['up'], { env: { FLY_API_TOKEN: 'nonsense' } })
-  expect(wrong.code).toBe(69)
+  expect(wrong.code).toBe(3)
+  expect(wrong.err).not.toContain('The operator of the gateway')
   expect(wrong.err).toContain('Fly does not take the token (Authenticate: token validation error)')
 
   const env = { FLY_API_TOKEN: token }
   const other = await tarmac(fly, ['up', '--org', 'acme', '--image', image], { env })
   expect(other.err).toContain('The token does not reach the organisation acme (unauthorized)')
-  expect(other.err).toContain('Nothing was made.')
+  expect(other.err).toContain('Nothing was changed.')
   expect(fly.inventory().apps).toEqual([])
+
+  const down = await tarmac(fly, ['down'])
+  expect(down.err).toContain('| tarmac down --token -')
+  const none = await tarmac(fly, ['down'], { env })
+  expect(none.err).not.toContain('up uses it')
+
+  const off = await tarmac(fly, ['up'], {
+    env: { ...env, FLY_FLAPS_BASE_URL: 'http://127.0.0.1:65533' },
+  })
+  expect(off).toMatchObject({ code: 69 })
+  expect(off.err).toContain('ECONNREFUSED 127.0.0.1:65533. Is this computer on the network?')
 }, 200_000)
+
+test('the keys of builders of the same name that were removed are all kept', async () => {
+  await using fly = await startFly()
+  const path = sidePath(fly.env, 'tarmac-acme')
+  for (const key of ['one', 'two', 'three']) {
+    writeSideFile(path, { TARMAC_SECRETS_KEY: key })
+    setSideFileAside(path)
+  }
+  const kept = ['', '-2', '-3'].map((more) => readSideFile(`${path}.removed${more}`))
+  expect(kept.map((file) => file?.TARMAC_SECRETS_KEY)).toEqual(['one', 'two', 'three'])
+  expect(knownBuilders(fly.env)).toEqual([])
+})
 
 test.each([
   [['up', '--size', 'huge'], /--size: A size is one of Fly’s/],
   [['up', '--size', 'performance-2x:1gb'], /performance-2x has 4096 to 16384 MB of memory/],
   [['up', '--volume', '0'], /--volume is given in GB/],
   [['up', '--env', 'FLY_REGION=fra'], /Fly sets the names that begin with FLY_/],
+  [['up', '--env', 'FOO'], /--env is given as NAME=VALUE, not as FOO/],
   [['up', '--network', '9'], /--network is given a letter/],
+  [['up', '--gateway', 'http://a'], /--gateway is not an option of tarmac up/],
+  [['up', 'acme'], /The usage is: tarmac up \[OPTIONS\]/],
+  [['bilder'], /There is no such command: tarmac bilder/],
 ])('%s is refused', (args, words) => {
   expect(() => readCommandLine(args, { FLY_API_TOKEN: 'x' })).toThrow(words)
 })
@@ -99,9 +134,31 @@ test('other commands use the file of the one builder that this computer knows', 
   // The token of a file goes to no other gateway.
   const set = { ...fly.env, TARMAC_GATEWAY: 'http://other' }
   expect(knownGateway({}, set)).toEqual({ gateway: 'http://other', token: '' })
+  // It does to a tunnel on this computer.
+  for (const tunnel of ['http://127.0.0.1:8080', 'http://localhost:8080', 'http://[::1]:8080'])
+    expect(knownGateway({ gateway: tunnel }, fly.env)).toEqual({ gateway: tunnel, token: 't-a' })
   write('b')
   expect(() => knownGateway({}, fly.env)).toThrow(/knows a, b/)
   expect(knownGateway({ app: 'b' }, fly.env)).toEqual({ gateway: 'http://b', token: 't-b' })
+
+  const asking = [
+    ['deploy', 'shop'],
+    ['follow', 'x'],
+    ['retry', 'x'],
+    ['cancel', 'x'],
+    ['cache'],
+    ['backup'],
+  ]
+  for (const words of [...asking, ['rollback', 'shop'], ['restore', 'x'], ['cache', 'rm', 'shop']])
+    expect(readCommandLine([...words, '--app', 'b'], fly.env), words.join(' ')).toMatchObject({
+      gateway: new URL('http://b'),
+      token: 't-b',
+    })
+  const unknown = () => readCommandLine(['deploy', '--app', 'shop'], fly.env)
+  expect(unknown).toThrow('tarmac deploy APP')
+  const tunnel = { ...fly.env, TARMAC_GATEWAY: 'http://127.0.0.1:8080' }
+  expect(knownGateway({}, tunnel)).toMatchObject({ token: '' })
+  expect(knownGateway({ app: 'b' }, tunnel)).toMatchObject({ token: 't-b' })
 })
 
 test('the question inside a machine finds a real gateway, with a token from the environment alone', async () => {

@@ -8,10 +8,14 @@ const next = `registry.fly.io/tarmac-next@sha256:${'b'.repeat(64)}`
 const bad = `registry.fly.io/tarmac-bad@sha256:${'c'.repeat(64)}`
 
 /** One run of `tarmac upgrade --image REF` on the builder that `up` has made. */
-async function upgrade(fly: TestFly, to: string, transport: Transport = fetchTransport()) {
+async function upgrade(
+  fly: TestFly,
+  to: string,
+  transport: Transport = fetchTransport(),
+  signal = AbortSignal.timeout(60_000),
+) {
   const notes: string[] = []
   const report = (text: string) => void notes.push(text)
-  const signal = AbortSignal.timeout(60_000)
   const parts = openFly({ env: fly.env, token, transport }, { report, signal })
   const [machine] = await parts.machines.machines('tarmac-personal', signal)
   const done = await upgradeBuilder(parts, 'tarmac-personal', { machine: machine!, image: to })
@@ -38,6 +42,7 @@ test('an upgrade keeps machine and volume, copies the records first, and says th
   const text = notes.join('\n')
   expect(text).toMatch(/records copied[^]*updating to[^]*ready[^]*verified: version/)
   expect(fly.breaches).toEqual([])
+  expect(fly.containers.drained.size).toBe(0)
 
   const again = await upgrade(fly, next)
   expect(again.done).toMatchObject({ to: next, changed: false })
@@ -79,4 +84,34 @@ test('an upgrade that is killed after it has copied the records ends when it is 
   await expect(upgrade(fly, next, dying)).rejects.toThrow()
   expect(machineOf(fly).config.image).toBe(image)
   expect((await upgrade(fly, next)).done).toMatchObject({ to: next, changed: true })
+}, 60_000)
+
+test('a builder takes work again when the upgrade cannot be made, or is interrupted', async () => {
+  await using fly = await startFly()
+  await up(fly)
+  const real = fetchTransport()
+  const stop = new AbortController()
+  const stopping: Transport = {
+    async send(call, signal) {
+      const answer = await real.send(call, signal)
+      // The drain has begun.
+      if (fly.containers.drained.size > 0) stop.abort(new Error('interrupted'))
+      return answer
+    },
+    [Symbol.asyncDispose]: () => real[Symbol.asyncDispose](),
+  }
+  await expect(upgrade(fly, next, stopping, stop.signal)).rejects.toThrow('interrupted')
+  expect(fly.containers.drained.size).toBe(0)
+  expect(machineOf(fly).config.image).toBe(image)
+
+  fly.be({ fault: 'refused', refusal: 'no-capacity', on: '/machines/[^/]+$' })
+  await expect(upgrade(fly, next)).rejects.toThrow()
+  expect(fly.containers.drained.size).toBe(0)
+  fly.be()
+
+  // A client that was killed could end nothing. `tarmac up` repairs that.
+  fly.containers.drained.add(machineOf(fly).private_ip)
+  const { notes } = await up(fly)
+  expect(notes.at(-1)).toMatch(/takes work again/)
+  expect(fly.containers.drained.size).toBe(0)
 }, 60_000)

@@ -114,7 +114,12 @@ test('a backup is a private file with everything but the token; a restore says w
   )
   writeFileSync(join(folder, 'other.db'), 'hello')
   const strange = await tarmac(gateway.url, folder, 'restore', 'other.db')
-  expect([strange.code, strange.err]).toEqual([4, expect.stringContaining('not a database')])
+  expect(strange.code).toBe(4)
+  expect(strange.err).toMatch(/^tarmac: \S+other\.db is no backup: [^]*Nothing was sent\.\n$/)
+  writeFileSync(join(folder, 'torn.db'), 'SQLite format 3\0 and no more')
+  const torn = await tarmac(gateway.url, folder, 'restore', 'torn.db')
+  expect(torn.code).toBe(4)
+  expect(torn.err).toMatch(/as its records\. It is damaged \([^)]+\)\. Nothing was changed\.\n$/)
 
   const done = await tarmac(gateway.url, folder, 'restore', 'records.db', '--over-newer', '--json')
   expect([done.code, JSON.parse(done.out.trim().split('\n').at(-1)!)]).toEqual([

@@ -14,7 +14,12 @@ function problemOf(details: string, exitCode?: number) {
     value: Buffer.from(JSON.stringify(value)),
   }))
   metadata.set('grpc-status-details-bin', Buffer.from(RpcStatus.encode({ details: encoded })))
-  const progress = new Progress({ emit() {}, pushing() {}, plain: (text) => text })
+  const progress = new Progress({
+    emit() {},
+    pushing() {},
+    plain: (text) => text,
+    recordOf: () => null,
+  })
   const vertex = { digest: 'sha256:v', name: 'RUN x', started: { seconds: 1, nanos: 0 } }
   progress.take(StatusResponse.decode(StatusResponse.encode({ vertexes: [vertex] })))
   const error = Object.assign(new Error(details), { code: 2, details, metadata })

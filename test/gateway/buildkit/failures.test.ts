@@ -31,6 +31,7 @@ function problemOf(
     emit() {},
     pushing() {},
     plain: (text) => text,
+    recordOf: () => null,
   })
   const vertex = { digest: 'sha256:v', name: step, started: { seconds: 1, nanos: 0 } }
   progress.take(StatusResponse.decode(StatusResponse.encode({ vertexes: [vertex] })))

@@ -22,6 +22,7 @@ function follow(messages: Iterable<StatusResponse> | AsyncIterable<StatusRespons
     emit: (event) => events.push(event),
     pushing() {},
     plain: (text) => text,
+    recordOf: () => null,
   })
   const stream = Object.assign(Readable.from(messages), { cancel: () => stream.destroy() })
   const heard = followStatus(stream as unknown as ClientReadableStream<StatusResponse>, progress)

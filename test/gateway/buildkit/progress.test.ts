@@ -11,6 +11,7 @@ function start() {
     emit: (event) => events.push(event),
     pushing: () => (pushes += 1),
     plain: (text) => text.replaceAll('http://secret/', ''),
+    recordOf: (name) => (name === 'measured' ? { cpuMs: 1500, peakMemoryBytes: 2 ** 20 } : null),
   })
   return {
     progress,
@@ -42,6 +43,18 @@ test('a source that is read several times is logged once, with its total time, w
     { ...step, status: 'done', ms: 3000 },
     { type: 'step', step: 'u', name: 'RUN use', status: 'started' },
     { type: 'step', step: 'u', name: 'RUN use', status: 'done', ms: 1000 },
+  ])
+})
+
+test('the end of a step says what its program used, where the machine measured it', () => {
+  const { take, events } = start()
+  take({ vertexes: [{ ...a, inputs: ['sha256:i'], started: at(1) }] })
+  take({ logs: [{ vertex: a.digest, stream: 2, text: Buffer.from('tarmac-step measured\n') }] })
+  take({ vertexes: [{ ...a, inputs: ['sha256:i'], started: at(1), completed: at(3) }] })
+  take({})
+  const usage = { cpuMs: 1500, peakMemoryBytes: 2 ** 20 }
+  expect(events.filter(({ type }) => type === 'step').slice(1)).toEqual([
+    { type: 'step', step: 'aaaaaaaa', name: 'RUN make', status: 'done', ms: 2000, ...usage },
   ])
 })
 

@@ -30,6 +30,18 @@ const rows: Record<string, { args: unknown[]; scopes: Scope[]; wide?: true; filt
   },
   status: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], wide: true },
   doctor: { args: [{}], scopes: ['admin'], wide: true },
+  'machines.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'machines.change': { args: ['shop', 'm1', 'stop'], scopes: ['deploy', 'admin'] },
+  'overview.deployments': {
+    args: [{}, {}],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+    filtered: true,
+  },
+  'overview.apps': {
+    args: [{}, {}],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+    filtered: true,
+  },
   drift: { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   deleteApp: { args: ['shop', false], scopes: ['admin'] },
   cacheUsage: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
@@ -52,7 +64,7 @@ const rows: Record<string, { args: unknown[]; scopes: Scope[]; wide?: true; filt
   cancelRollout: { args: ['of-shop'], scopes: ['deploy', 'admin'] },
 }
 
-const done = { entries: [], deployments: [], apps: [], rollouts: [], next: null }
+const done = Object.assign([], { entries: [], deployments: [], apps: [], rollouts: [], next: null })
 const gate: Gate = {
   find: {
     deployment: async (id) => (id === 'of-shop' ? { app: 'shop', owner: null } : null),
@@ -128,7 +140,11 @@ test.each(names)('%s is closed to callers of other apps, teams and owners', asyn
     )
   const ofOwner = await answer(name, { scopes, owners: ['alice'] })
   expect(ofOwner).toMatch(
-    filtered || name === 'deployments' ? 'ran' : wide ? 'forbidden' : /-not-found$/,
+    filtered || ['deployments', 'machines.list'].includes(name)
+      ? 'ran'
+      : wide
+        ? 'forbidden'
+        : /-not-found$/,
   )
 })
 

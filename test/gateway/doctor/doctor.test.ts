@@ -16,7 +16,7 @@ import { bundleFiles } from '../../../gateway/src/doctor/bundle-files.ts'
 import { runProbes } from '#api/doctor/run-probes.ts'
 import type { DoctorParts } from '../../../gateway/src/doctor/doctor-parts.ts'
 import { writeSpeed } from '../../../gateway/src/doctor/machine-probes.ts'
-import { clock } from '../../../gateway/src/doctor/network-probes.ts'
+import { clock, flycast } from '../../../gateway/src/doctor/network-probes.ts'
 import { registryProbes } from '../../../gateway/src/doctor/registry-probes.ts'
 import { tokenProbes } from '../../../gateway/src/doctor/token-probes.ts'
 import { portOf } from '../../../gateway/src/host/port-of.ts'
@@ -143,6 +143,13 @@ test('the clock is compared with the date of Fly’s answers', async () => {
     using fly = await serve({ 'GET /': [404, at(ms)] })
     expect(await clock(`http://${fly.host}/`, never)).toMatchObject({ answer })
   }
+})
+
+test('Flycast is asked at the port of its service, and not at that of the machine', async () => {
+  const parts = partsOf('127.0.0.1:9', { ipAssignments: async () => [{ ip: 'fdaa:0:1::2' }] })
+  const own = { ...parts.config.machine, app: 'no-such-app' }
+  const { detail } = await flycast({ ...parts, own }, never)
+  expect(detail).toContain('http://no-such-app.flycast/healthz: ')
 })
 
 test('the test file of the volume is removed, also when the probe is stopped', async () => {

@@ -108,7 +108,13 @@ export async function startHttp(
 
   /** Claims the oldest pending deployment and applies these moves and events to it. */
   async function play(moves: (NewEvent | [DeploymentState, DeploymentPatch?])[]) {
-    const claim = (await store.claim())!
+    let claim = await store.claim()
+    // Its record is made after the source has arrived, and after its entry in the audit trail.
+    for (let at = 0; !claim && at < 500; at++) {
+      await setTimeout(10)
+      claim = await store.claim()
+    }
+    if (!claim) throw new Error('no deployment waits')
     const holder = { id: claim.deployment.id, epoch: claim.epoch }
     let state = claim.deployment.state
     for (const move of moves)

@@ -55,6 +55,30 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       ])
     })
 
+    test('counts the time in each state, over all attempts, and since when it is in the present one', async () => {
+      let now = Date.parse('2026-11-30T00:00:00.000Z')
+      await using store = open(() => now)
+      await store.create({ id: 'd1', app: 'shop', options, source })
+      const phases = async () => {
+        const found = await store.find('d1')
+        return [found!.phases, found!.stateSince]
+      }
+      now += 1000
+      const { epoch } = (await store.claim())!
+      expect(await phases()).toEqual([{ pending: 1000 }, '2026-11-30T00:00:01.000Z'])
+      now += 200
+      await store.advance({ id: 'd1', epoch }, 'fetching', 'analyzing')
+      await store.amend({ id: 'd1', epoch }, { url: 'http://shop' })
+      now += 30
+      await store.advance({ id: 'd1', epoch }, 'analyzing', 'pending')
+      now += 500
+      await store.claim()
+      expect(await phases()).toEqual([
+        { pending: 1500, fetching: 200, analyzing: 30 },
+        '2026-11-30T00:00:01.730Z',
+      ])
+    })
+
     test('a newer pending deployment supersedes the older pending one of its app, and no other', async () => {
       await using store = await make()
       await store.create({ id: 'other', app: 'blog', options, source })

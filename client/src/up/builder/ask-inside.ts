@@ -6,7 +6,7 @@ import type { FlyParts } from '../fly-parts.ts'
 
 /** `status` 0: no answer, and `body` says why. */
 export type Answer = { status: number; body: string }
-export type Question = { port: number; path: string; method?: 'GET' | 'POST' }
+export type Question = { port: number; path: string; method?: 'GET' | 'POST' | 'DELETE' }
 
 const seconds = 15
 

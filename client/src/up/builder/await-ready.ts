@@ -87,6 +87,6 @@ async function crashed(fly: FlyParts, ref: MachineRef, why: string): Promise<Pro
     .catch((error: unknown) => [`  Fly does not give its log: ${errorMessage(error)}`])
   return new Problem(
     'builder-failed',
-    `Machine ${ref.id} is ${why}. Its last lines:\n${lines.join('\n')}\nWhen the cause is removed, run tarmac up again. All lines: fly logs --app ${ref.app}`,
+    `Machine ${ref.id} is ${why}. Its last lines:\n${lines.join('\n')}\nWhen the cause is removed, run tarmac up again. A setting is changed by --env NAME=VALUE, and removed by --env NAME=. All lines: fly logs --app ${ref.app}`,
   )
 }

@@ -10,6 +10,7 @@ const path = routes.drain
 /** The gateway itself stops what runs longer than its limit. */
 const drainMs = (drainLimits.usual + 60) * 1000
 const lookMs = 2000
+const endMs = 20_000
 
 /**
  * Asks the gateway to take no new work, and waits until what runs has ended. A gateway that cannot
@@ -36,4 +37,27 @@ export async function drain(fly: FlyParts, app: string, machine: Machine): Promi
     await pause(lookMs, fly.signal)
     answer = await askInside(fly, ref, { port, path })
   }
+}
+
+/**
+ * Lets a gateway that an earlier command has drained take work again. Also after an interrupt: a
+ * builder that stays drained does no work.
+ */
+export async function endDrain(fly: FlyParts, app: string, machine: Machine): Promise<void> {
+  const ref = { app, id: machine.id }
+  const port = portIn(configOf(machine))
+  const ending = { ...fly, signal: AbortSignal.timeout(endMs) }
+  const ask = async (method: 'GET' | 'DELETE') => {
+    const answer = await askInside(ending, ref, { port, path, method }).catch(() => null)
+    return DrainFacts.safeParse(answer && parsed(answer.body)).data
+  }
+
+  const facts = await ask('GET')
+  if (!facts || facts.state === 'working') return
+  const ended = await ask('DELETE')
+  fly.report(
+    ended
+      ? `machine ${machine.id}: takes work again`
+      : `machine ${machine.id}: takes work again at ${facts.endsAt ?? 'its next start'}: its drain could not be ended`,
+  )
 }

@@ -1,5 +1,6 @@
 import { Problem } from '#api/problem.ts'
 import { awaitReady } from './await-ready.ts'
+import { endDrain } from './drain.ts'
 import { carryOut } from './carry-out.ts'
 import { createApp, findApp, type AppChoice } from './find-app.ts'
 import { lookAt } from './look-at.ts'
@@ -79,7 +80,9 @@ export async function ensureBuilder(
       const open = run.found.addresses.filter((ip) => !isPrivate(ip))
       if (open.length > 0) fly.report(publicWarning(appName, open))
       const { created, updated } = run.goal.done
+      reportLargerVolume(run)
       await awaitReady(fly, { app: appName, id: step.machine.id }, { isNew: created || updated })
+      await endDrain(fly, appName, step.machine)
       return { appName, machineId: step.machine.id, address, port: flycastPort }
     } else await carryOut(run, step)
   }
@@ -87,6 +90,18 @@ export async function ensureBuilder(
     'builder-failed',
     `The builder changed ${mostRounds} times and is still not as wanted. Does somebody else change the app ${run.app?.name}? Run tarmac up again.`,
   )
+}
+
+/** A volume never shrinks. */
+function reportLargerVolume({ fly, goal, found }: Run): void {
+  const wanted = goal.volumeGb ?? Infinity
+  const larger = found.volumes.find(
+    ({ name, size_gb: gb }) => name === volumeName && (gb ?? 0) > wanted,
+  )
+  if (larger)
+    fly.report(
+      `volume ${larger.id}: keeps its ${larger.size_gb} GB: a volume never shrinks to ${wanted} GB`,
+    )
 }
 
 const isPrivate = (ip: string): boolean => ip.startsWith('fdaa:')

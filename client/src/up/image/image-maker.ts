@@ -22,6 +22,7 @@ const guest = { cpu_kind: 'performance', cpus: 2, memory_mb: 4096 }
 const startMs = 300_000
 const lookMs = 2000
 const lastLines = 30
+const mostLetters = 160
 
 /**
  * Builds the gateway's image from the checkout that this client belongs to: by a machine in the
@@ -45,14 +46,16 @@ export const imageMaker =
     const config = configOf({ context, registry, image, buildkit })
 
     fly.report(
-      `image ${image}: built from ${root} (${Math.ceil(context.length / 1024)} KiB packed) by a machine with ${buildkit}`,
+      `image ${image}: a machine with ${buildkit} builds it from ${root} (${Math.ceil(context.length / 1024)} KiB packed); this takes some minutes`,
     )
     const body = { name: `tarmac-${tag}`, region, config }
     const { id } = await fly.machines.createMachine(app, body, fly.signal)
     const ref = { app, id }
+    const begunAt = performance.now()
     try {
       const digest = await follow(fly, ref)
-      fly.report(`image ${image}: pushed`)
+      const seconds = Math.round((performance.now() - begunAt) / 1000)
+      fly.report(`image ${image}: built and pushed in ${seconds} s`)
       return `${registry}/${app}@${digest}`
     } finally {
       // A client that is killed leaves it to the next run, or to its own end.
@@ -103,13 +106,14 @@ async function follow(fly: FlyParts, ref: MachineRef): Promise<string> {
     throw failed(`its machine did not start within ${startMs / 1000} s`, '')
 
   let log = ''
+  const seen = new Set<string>()
   for (;;) {
     const said = await read(fly, ref, Buffer.byteLength(log))
     if (said) {
       const { status, digest } = said
       // A line that is not whole yet is read again, whole.
       const more = status === '' ? said.text.slice(0, said.text.lastIndexOf('\n') + 1) : said.text
-      report(fly, more)
+      report(fly, more, seen)
       log += more
       if (status === '0' && digest) return digest
       if (status !== '') throw failed(`it ended with exit code ${status}`, log)
@@ -152,11 +156,23 @@ const logOf = (fly: FlyParts, ref: MachineRef): Promise<string> =>
     .then((lines) => lines.map(({ text }) => text).join('\n'))
     .catch((error: unknown) => `Fly does not give its log: ${errorMessage(error)}`)
 
-/** The beginnings of steps, such as `#12 [packages 4/4] RUN npm ci`, and their errors. */
-function report(fly: FlyParts, more: string): void {
-  for (const line of more.split('\n'))
-    if (/^#\d+ (?:\[|ERROR|exporting to)/.test(line)) fly.report(line)
+/**
+ * The beginnings of steps, such as `#12 [packages 4/4] RUN npm ci`, and errors. BuildKit says a
+ * beginning again whenever other steps have printed something, so `seen` has those of this build.
+ */
+function report(fly: FlyParts, more: string, seen: Set<string>): void {
+  for (const line of more.split('\n')) {
+    const [, number, isOwn] =
+      /^#(\d+) (?:\[(?:internal|auth)\]|(\[|ERROR|exporting to))/.exec(line) ?? []
+    const step = line.includes(' ERROR') ? line : `#${number}`
+    if (!isOwn || seen.has(step)) continue
+    seen.add(step)
+    fly.report(shortened(line))
+  }
 }
+
+const shortened = (line: string): string =>
+  line.length <= mostLetters ? line : `${line.slice(0, mostLetters)}…`
 
 function failed(why: string, log: string): Problem {
   const lines = log.trimEnd().split('\n').slice(-lastLines)

@@ -6,22 +6,22 @@ import { Gateway } from '../../gateway.ts'
 import type { Printer } from '../../print.ts'
 import { dockerfile, findCheckout, packCheckout } from '../../up/image/checkout.ts'
 
-type From = { app: string; gateway: { url: URL; token: string } | null; folder: string }
+type From = { app: string; gateway: { url: URL; token: string } | null; folders: string[] }
 
 /**
  * Builds the image of this checkout: the builder builds it itself, as a deployment of its own app
  * that touches no machine. Returns its reference.
  */
 export async function builtImage(
-  { app, gateway, folder }: From,
+  { app, gateway, folders }: From,
   printer: Printer,
   signal: AbortSignal,
 ): Promise<string> {
-  const root = await findCheckout(folder)
-  if (root === null)
+  const [root] = (await Promise.all(folders.map(findCheckout))).flatMap((found) => found ?? [])
+  if (root === undefined)
     throw new Problem(
       'option-invalid',
-      'Name the image: tarmac upgrade --image REF. Without it, upgrade builds one from a checkout of Tarmac, and this folder is in none.',
+      'Name the image: tarmac upgrade --image REF. Without it, upgrade builds one from a checkout of Tarmac, and neither this folder nor the client is in one.',
     )
   if (gateway === null)
     throw new Problem(

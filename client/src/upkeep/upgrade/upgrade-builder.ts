@@ -1,11 +1,10 @@
-import { isObject } from '#api/is-object.ts'
 import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { configOf, type Machine, type MachineConfig } from '#fly/machine.ts'
-import { askInside, parsed } from '../../up/builder/ask-inside.ts'
+import { askInside } from '../../up/builder/ask-inside.ts'
 import { awaitReady } from '../../up/builder/await-ready.ts'
 import { applyConfig } from '../../up/builder/change-machine.ts'
-import { drain } from '../../up/builder/drain.ts'
+import { drain, endDrain } from '../../up/builder/drain.ts'
 import { portIn } from '../../up/builder/machine-config.ts'
 import type { FlyParts } from '../../up/fly-parts.ts'
 import { copyRecords, goBackSetting, recordsCopy } from './copy-records.ts'
@@ -49,14 +48,18 @@ export async function upgradeBuilder(
     `machine ${machine.id}: runs ${from} (version ${(await versionOf(fly, app, machine)) ?? 'unknown'})`,
   )
   await copyRecords(fly, ref)
-  await drain(fly, app, machine)
-
-  const current = (await fly.machines.machine(ref, fly.signal)) ?? machine
   const { [goBackSetting]: _old, ...env } = config.env ?? {}
   const metadata = { ...config.metadata, [beforeKey]: from }
-  fly.report(`machine ${machine.id}: updating to ${image}`)
   const next = { ...config, image, env, metadata }
-  await applyConfig(fly, app, { machine: current, config: next, description })
+  try {
+    await drain(fly, app, machine)
+    const current = (await fly.machines.machine(ref, fly.signal)) ?? machine
+    fly.report(`machine ${machine.id}: updating to ${image}; Fly pulls it, for at most 5 minutes`)
+    await applyConfig(fly, app, { machine: current, config: next, description })
+  } catch (error) {
+    await endDrain(fly, app, machine)
+    throw error
+  }
 
   const version = await verified(fly, app, machine).catch(async (error: unknown) => {
     throw await problemAfterReturn(fly, app, {
@@ -98,9 +101,9 @@ async function verified(fly: FlyParts, app: string, machine: Machine): Promise<s
 async function versionOf(fly: FlyParts, app: string, machine: Machine): Promise<string | null> {
   const port = portIn(configOf(machine))
   const answer = await askInside(fly, { app, id: machine.id }, { port, path: '/v1/status' })
-  const status = answer?.status === 200 ? parsed(answer.body) : null
-  const version = isObject(status) ? status['version'] : null
-  return typeof version === 'string' ? version : null
+  // The whole status is longer than what `askInside` reads.
+  const found = answer?.status === 200 && /"version":"([^"]+)"/.exec(answer.body)
+  return found ? (found[1] ?? null) : null
 }
 
 /** Restores the image and the records before. Returns the problem to end with. */

@@ -5,7 +5,7 @@ import { findApp } from '../../up/builder/find-app.ts'
 import { builderRole, roleKey } from '../../up/builder/machine-config.ts'
 import { checkToken, readToken } from '../../up/check-token.ts'
 import { openFly } from '../../up/fly-parts.ts'
-import { knownGateway } from '../../up/known-gateway.ts'
+import { knownBuilder } from '../../up/known-gateway.ts'
 import type { UpgradeCommand } from '../../up/read-up.ts'
 import { builtImage } from './built-image.ts'
 import { upgradeBuilder } from './upgrade-builder.ts'
@@ -21,10 +21,13 @@ export async function upgrade(
 ): Promise<number> {
   const token = await readToken(command.token)
   const fly = openFly({ env, token }, { report: printer.note, signal })
-  const org = await checkToken(fly, command.org)
+  const org = await checkToken(fly, command)
   const app = await findApp(fly, { ...command, org })
   if (!app)
-    throw new Problem('builder-failed', `There is no builder in ${org}. Make one: tarmac up.`)
+    throw new Problem(
+      'builder-failed',
+      `There is no builder ${command.app === null ? '' : `${command.app} `}in ${org}. Make one: tarmac up.`,
+    )
 
   const machines = await fly.machines.machines(app.name, signal)
   const [machine, ...others] = machines.filter(
@@ -36,7 +39,11 @@ export async function upgrade(
       `The builder ${app.name} has ${machine ? others.length + 1 : 'no'} machines, and an upgrade needs one. Repair it first: tarmac up --app ${app.name}.`,
     )
 
-  const from = { app: app.name, gateway: gatewayAt(app.name, env), folder: process.cwd() }
+  const from = {
+    app: app.name,
+    gateway: gatewayAt(app.name, env),
+    folders: [process.cwd(), import.meta.dirname],
+  }
   const image = command.image ?? (await builtImage(from, printer, signal))
   const done = await upgradeBuilder(fly, app.name, { machine, image })
   printer.note(
@@ -48,6 +55,6 @@ export async function upgrade(
 }
 
 function gatewayAt(app: string, env: Env): { url: URL; token: string } | null {
-  const { gateway, token } = knownGateway(env['TARMAC_GATEWAY'] ? {} : { app }, env)
+  const { gateway, token } = knownBuilder({ app }, env)
   return gateway && URL.canParse(gateway) ? { url: new URL(gateway), token } : null
 }

@@ -18,6 +18,9 @@ export type StepRecord = {
   atOwnLimit: number
   /** How many processes and threads the kernel refused because the step had as many as allowed. */
   forksRefused: number
+  /** The most memory that it had at once, in bytes, and its CPU time. Null: not known, or it still runs. */
+  peakMemoryBytes: number | null
+  cpuMs: number | null
   /** Why the limits could not be set. In that case the step did not run. */
   refused: string | null
 }
@@ -40,8 +43,7 @@ export function takeStepName(bytes: Buffer): {
 }
 
 /**
- * Reads the record of a step of the daemon with this root. Null if the step reached no limit, or
- * has none.
+ * Reads the record of a step of the daemon with this root. Null if there is none.
  */
 export function readStepRecord(root: string, name: string): StepRecord | null {
   let text: string
@@ -63,6 +65,8 @@ export function readStepRecord(root: string, name: string): StepRecord | null {
     killed: number('killed'),
     atOwnLimit: number('at_own_limit'),
     forksRefused: number('forks_refused'),
+    peakMemoryBytes: facts.has('peak_memory') ? number('peak_memory') : null,
+    cpuMs: facts.has('cpu_ms') ? number('cpu_ms') : null,
     refused: facts.get('refused') ?? null,
   }
 }

@@ -1,6 +1,8 @@
 import type { EventSink } from '../../deployments/event-sink.ts'
+import type { NewEvent } from '#api/event.ts'
 import type { StatusResponse } from '../messages.ts'
 import type { MarkedOutput } from './marked-output.ts'
+import type { StepRecord } from './step-records.ts'
 import { StepLog } from './step-log.ts'
 
 /** A step, as a message of the daemon names it. */
@@ -67,6 +69,36 @@ export function newStep(
     record: undefined,
     output: null,
     log: new StepLog(id, emit),
+  }
+}
+
+/** Reads the record of a step by its name. Null: there is none. */
+export type RecordOf = (name: string) => Pick<StepRecord, 'cpuMs' | 'peakMemoryBytes'> | null
+
+/** The event that says what became of a step, and at its end what it used. */
+export function eventOf(
+  { id, name, ms }: Step,
+  {
+    status,
+    error,
+    record,
+  }: {
+    status: 'started' | 'cached' | 'done' | 'failed'
+    error: string | undefined
+    record: ReturnType<RecordOf>
+  },
+): NewEvent {
+  const ended = status === 'done' || status === 'failed'
+  const { cpuMs, peakMemoryBytes } = record ?? {}
+  return {
+    type: 'step',
+    step: id,
+    name,
+    status,
+    ...(ended && { ms }),
+    ...(ended && cpuMs != null && { cpuMs }),
+    ...(ended && peakMemoryBytes != null && { peakMemoryBytes }),
+    ...(error && { error }),
   }
 }
 

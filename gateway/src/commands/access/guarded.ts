@@ -72,7 +72,7 @@ function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCo
       throw why
     }
     const result = await gate.around(call, () => run(caller, ...args))
-    return shown && isLimited(caller) ? shown(result, isSeen, gate.find) : result
+    return shown && isLimited(caller) ? shown(result, isSeen, gate.find, args) : result
   }
 }
 

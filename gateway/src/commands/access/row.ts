@@ -42,7 +42,7 @@ export type Row<A extends unknown[], R> = {
   /** The answer for what does not exist, or may not be seen. */
   missing?: (args: A) => Problem
   /** What a limited caller sees of the result. Without it and without targets, only unlimited callers may call. */
-  shown?: (result: R, isSeen: IsSeen, find: Lookups) => R | Promise<R>
+  shown?: (result: R, isSeen: IsSeen, find: Lookups, args: A) => R | Promise<R>
   /** For commands that change something. */
   recorded?: Recorded<A, R>
 }

@@ -105,6 +105,33 @@ export const access: TableOf<Commands> = {
 
   status: read,
   doctor: { ...administer, recorded: { asked: ([{ app }]) => ({ app }) } },
+  machines: {
+    list: {
+      ...read,
+      targets: ([app]) => [{ app }],
+      missing: ([app]) => noApp(app),
+      shown: (machines, isSeen, _find, [app]) =>
+        machines.filter(({ owner }) => isSeen({ app, owner })),
+    },
+    change: {
+      ...deploy,
+      ...byApp,
+      recorded: { asked: ([_app, machine, action]) => ({ machine, action }), made: () => null },
+    },
+  },
+  overview: {
+    deployments: {
+      ...read,
+      shown: ({ deployments, next }, isSeen) => ({ deployments: deployments.filter(isSeen), next }),
+    },
+    apps: {
+      ...read,
+      shown: ({ apps, next }, isSeen) => ({
+        apps: apps.filter(({ app, deployment: { owner } }) => isSeen({ app, owner })),
+        next,
+      }),
+    },
+  },
   drift: { ...read, ...byApp },
   deleteApp: {
     ...administer,

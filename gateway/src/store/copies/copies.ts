@@ -109,7 +109,12 @@ export class Copies {
       if (!('problem' in result)) return result
       const problem = Problem.from(result.problem)
       if (kind === 'make' || problem.code !== 'database-unusable') throw problem
-      const detail = `The builder does not take this file as its records: ${problem.message.replaceAll(file, 'the file')}`
+      // Its advice is about the builder's own records.
+      const why = problem.message
+        .replace(`The database ${file}`, 'It')
+        .replace(file, 'It')
+        .replace(/ Restore a backup with .*/s, '')
+      const detail = `The builder does not take this file as its records. ${why}`
       throw new Problem('backup-invalid', detail)
     } finally {
       await worker.terminate()

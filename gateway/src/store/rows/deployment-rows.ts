@@ -13,6 +13,7 @@ import {
   bodyText,
   type Patch,
   patchedBody,
+  phasesAfter,
   rolloutText,
   Row,
   toDeployment,
@@ -141,6 +142,7 @@ export class DeploymentRows {
       ])
 
     const body = patchedBody(row, patch)
+    if (state !== row.state) Object.assign(body, phasesAfter(row, body, at))
     if (isFinal(state)) body.cost = this.#others.costs.end(row.id)
     if (release) {
       const of = { app: row.app, owner: row.owner, deployment: row.id, image: body.image }

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { readStepRecord } from '../../../../gateway/src/buildkit/steps/step-records.ts'
 import { runcWithLimits } from '../../../../gateway/src/buildkit/daemon/step-limits.ts'
@@ -198,13 +198,49 @@ describe.each(shells)('runc-with-limits in %s', (...shell) => {
     },
   )
 
-  test('leaves no record of a step that reached no limit', () => {
+  test.each([
+    [
+      1,
+      {
+        'memory/tarmac-steps-ab/buildkit/ID/memory.max_usage_in_bytes': '52428800',
+        'cpu,cpuacct/tarmac-steps-ab/buildkit/ID/cpuacct.usage': '1234567890',
+      },
+    ],
+    [
+      2,
+      {
+        'tarmac-steps-ab/buildkit/ID/memory.peak': '52428800',
+        'tarmac-steps-ab/buildkit/ID/cpu.stat': 'usage_usec 1234567\nuser_usec 1000000',
+      },
+    ],
+  ] as const)('records what a step used: cgroup v%d', (version, used) => {
+    tree(version)
+    call(shell, run)
+    for (const [path, text] of Object.entries(used)) {
+      const file = path.replace('ID', id)
+      put(dirname(file), basename(file), `${text}\n`)
+    }
+    expect(call(shell, [...log, 'delete', id]).stderr).toBe('own words\n')
+    expect(readStepRecord(dir, id)).toMatchObject({
+      peakMemoryBytes: 52_428_800,
+      cpuMs: 1234,
+      killed: 0,
+      forksRefused: 0,
+    })
+  })
+
+  test('the record of a step that reached no limit and was not measured says so', () => {
     tree(2)
     call(shell, run)
     put(`tarmac-steps-ab/buildkit/${id}`, 'memory.events', 'oom 0\noom_kill 0\n')
     put(`tarmac-steps-ab/buildkit/${id}`, 'pids.events', 'max 0\n')
     call(shell, [...log, 'delete', '--force', id])
-    expect(readdirSync(join(dir, 'steps'))).toEqual([])
+    expect(readStepRecord(dir, id)).toMatchObject({
+      killed: 0,
+      forksRefused: 0,
+      peakMemoryBytes: null,
+      cpuMs: null,
+    })
   })
 
   test('does not run a step that it cannot limit, and says why', () => {

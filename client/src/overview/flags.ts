@@ -1,0 +1,16 @@
+/** The options of `tarmac apps` and `tarmac deployments`. */
+export const overviewFlags = {
+  state: { type: 'string' },
+  branch: { type: 'string' },
+  limit: { type: 'string' },
+  cursor: { type: 'string' },
+} as const
+
+export const overviewHelp = `Options of apps and deployments:
+  --state STATE         whose deployment (of an app: the newest) is in this state
+  --limit N             at most so many, 1 to 100; 20
+  --cursor CURSOR       go on after an earlier page
+
+Options of deployments:
+  --branch NAME         of this branch
+  --owner NAME          of the machines of one of the app's users`

@@ -1,0 +1,99 @@
+import { z } from 'zod'
+import { Deployment } from '#api/deployment.ts'
+import { AppPage, type AppSummary } from '#api/overview/overview.ts'
+import { routes } from '#api/routes.ts'
+import { table } from '#api/text/table.ts'
+import { readAnswer } from '../answers.ts'
+import type { Gateway } from '../gateway.ts'
+import type { Printer } from '../print.ts'
+
+/** `query`: filters, `limit` and `cursor`, as the gateway reads them. */
+export type OverviewRequest = { what: 'apps' | 'deployments'; query: URLSearchParams }
+
+/**
+ * Reads `tarmac apps [APP]` and `tarmac deployments [APP]`, where APP may end with `*`. Null: they are used
+ * in another way.
+ */
+export function readOverviewArgs(
+  name: string,
+  [app, ...rest]: string[],
+  values: Partial<Record<'state' | 'branch' | 'owner' | 'limit' | 'cursor', string>>,
+): OverviewRequest | null {
+  if ((name !== 'apps' && name !== 'deployments') || rest.length > 0) return null
+  const query = new URLSearchParams(app === undefined ? {} : { app })
+  for (const filter of ['state', 'branch', 'owner', 'limit', 'cursor'] as const)
+    if (values[filter] !== undefined) query.set(filter, values[filter])
+  return { what: name, query }
+}
+
+/** What this client reads of a deployment in a list. */
+const Listed = z.object({
+  deployments: z.array(
+    Deployment.pick({
+      id: true,
+      app: true,
+      number: true,
+      owner: true,
+      state: true,
+      createdAt: true,
+    }).extend({
+      options: z.looseObject({ branch: z.string().nullish(), message: z.string().nullish() }),
+    }),
+  ),
+  next: z.string().nullable(),
+})
+type Listed = z.infer<typeof Listed>
+
+/** Lists apps by name, or deployments of all apps, newest first. */
+export async function overview(
+  { what, query }: OverviewRequest,
+  gateway: Gateway,
+  printer: Printer,
+  signal: AbortSignal,
+): Promise<number> {
+  const path = what === 'apps' ? routes.apps : routes.allDeployments
+  const answer = await gateway.ask('GET', `${path}?${query.toString()}`, signal)
+  if (what === 'apps') {
+    const { apps, next } = readAnswer(AppPage, answer)
+    return printer.result({ apps, next }, [...appLines(apps), ...moreLines(next)])
+  }
+  const { deployments, next } = readAnswer(Listed, answer)
+  return printer.result({ deployments, next }, [
+    ...deploymentLines(deployments),
+    ...moreLines(next),
+  ])
+}
+
+export function appLines(apps: AppSummary[]): string[] {
+  if (apps.length === 0) return ['no app matches']
+  const rows = apps.map(({ app, deployment, release, owners }) => [
+    app,
+    deployment.state,
+    minute(deployment.createdAt),
+    release ? `${release.number} ${release.state}` : '',
+    owners > 0 ? `${owners}` : '',
+    deployment.url ?? '',
+  ])
+  return table([['APP', 'NEWEST', 'AT (UTC)', 'RELEASE', 'OWNERS', 'URL'], ...rows], [4])
+}
+
+export function deploymentLines(deployments: Listed['deployments']): string[] {
+  if (deployments.length === 0) return ['no deployment matches']
+  const rows = deployments.map(({ id, app, number, owner, state, createdAt, options }) => [
+    id,
+    owner === null ? app : `${app}/${owner}`,
+    `${number}`,
+    state,
+    minute(createdAt),
+    options.branch ?? '',
+    firstLine(options.message ?? ''),
+  ])
+  return table(
+    [['DEPLOYMENT', 'APP', 'NUMBER', 'STATE', 'AT (UTC)', 'BRANCH', 'MESSAGE'], ...rows],
+    [2],
+  )
+}
+
+const moreLines = (next: string | null) => (next === null ? [] : ['', `more: --cursor ${next}`])
+const minute = (at: string) => at.slice(0, 16).replace('T', ' ')
+const firstLine = (text: string) => text.split('\n', 1)[0]!.slice(0, 60)

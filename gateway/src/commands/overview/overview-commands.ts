@@ -1,0 +1,46 @@
+import type { Deployment } from '#api/deployment.ts'
+import { releaseStateOf } from '#api/deployment.ts'
+import type { AppFilter, AppPage, AppSummary, DeploymentFilter } from '#api/overview/overview.ts'
+import type { Principal } from '../../callers/principal.ts'
+import type { NewestDeployment } from '../../deployments/overview/overview-store.ts'
+import type { PageRequest } from '../../deployments/release-store.ts'
+import type { DeploymentStore } from '../../deployments/store.ts'
+
+/** Lists over all apps. A page may be shorter than its limit, or empty: `next` says whether there is more. */
+export type OverviewCommands = {
+  /** Newest first. */
+  deployments(
+    caller: Principal,
+    filter: DeploymentFilter,
+    page: PageRequest,
+  ): Promise<{ deployments: Deployment[]; next: string | null }>
+  /** By name. */
+  apps(caller: Principal, filter: AppFilter, page: PageRequest): Promise<AppPage>
+}
+
+type Deps = Pick<DeploymentStore, 'overview' | 'releases'>
+
+export const overviewCommands = (store: Deps): OverviewCommands => ({
+  deployments: (_caller, filter, page) => store.overview.deployments(filter, page),
+  async apps(_caller, filter, page) {
+    const { apps, next } = await store.overview.apps(filter, page)
+    return { apps: await Promise.all(apps.map((each) => summaryOf(each, store))), next }
+  },
+})
+
+async function summaryOf(
+  { app, deployment }: NewestDeployment,
+  { releases }: Pick<DeploymentStore, 'releases'>,
+): Promise<AppSummary> {
+  const { id, number, owner, state, createdAt, url } = deployment
+  const newest = await releases.newestFacts(app)
+  const own = newest.find((release) => release.owner === null)
+  return {
+    app,
+    deployment: { id, number, owner, state, createdAt, url },
+    release: own
+      ? { number: own.number, state: releaseStateOf(own.crashes), createdAt: own.createdAt }
+      : null,
+    owners: newest.length - (own ? 1 : 0),
+  }
+}

@@ -1,0 +1,23 @@
+import type { Deployment } from '#api/deployment.ts'
+import type { AppFilter, DeploymentFilter } from '#api/overview/overview.ts'
+import type { PageRequest } from '../release-store.ts'
+
+/** An app and its newest deployment. */
+export type NewestDeployment = { app: string; deployment: Deployment }
+
+/**
+ * Lists over all apps. A page looks at a limited number of records, so it may be shorter than its
+ * limit, or empty, although there are more: `next` says so.
+ */
+export interface OverviewStore {
+  /** Newest first. */
+  deployments(
+    filter: DeploymentFilter,
+    page: PageRequest,
+  ): Promise<{ deployments: Deployment[]; next: string | null }>
+  /** By name. */
+  apps(
+    filter: AppFilter,
+    page: PageRequest,
+  ): Promise<{ apps: NewestDeployment[]; next: string | null }>
+}

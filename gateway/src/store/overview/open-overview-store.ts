@@ -1,0 +1,79 @@
+import type { AppFilter, DeploymentFilter } from '#api/overview/overview.ts'
+import type { OverviewStore } from '../../deployments/overview/overview-store.ts'
+import type { PageRequest } from '../../deployments/release-store.ts'
+import { Row, toDeployment } from '../record.ts'
+import type { DeploymentRows } from '../rows/deployment-rows.ts'
+import { pageOf, readAs, readRows } from '../store-tools.ts'
+
+/** How many records, or apps, one page looks at. */
+const lookedAt = 5000
+
+type Where = { sql: string; values: string[] }
+
+/** See `OverviewStore`. */
+export const openOverviewStore = (rows: DeploymentRows): OverviewStore => ({
+  deployments: async (filter, page) => deploymentsOf(rows, filter, page),
+  apps: async (filter, page) => appsOf(rows, filter, page),
+})
+
+/** The cursor is the row id: the order of creation. */
+function deploymentsOf(rows: DeploymentRows, filter: DeploymentFilter, page: PageRequest) {
+  const last = Number(
+    rows.prepare('SELECT max(rowid) AS last FROM deployments').get()?.['last'] ?? 0,
+  )
+  const below = page.before === null ? last + 1 : Number(page.before)
+  const from = Math.max(0, below - lookedAt)
+  const { sql, values } = whereOf(filter)
+  const newestFirst = rows.prepare(
+    `SELECT rowid AS place, * FROM deployments WHERE rowid < ? AND rowid >= ?${sql} ORDER BY rowid DESC LIMIT ?`,
+  )
+  const found = readRows(Placed, newestFirst.iterate(below, from, ...values, page.limit + 1))
+  const { shown, next } = pageOf(found, page.limit, ({ place }) => place)
+  return { deployments: shown.map(toDeployment), next: next ?? (from > 0 ? `${from}` : null) }
+}
+
+const Placed = Row.extend({ place: Row.shape.number })
+
+/** The cursor is the last app that was looked at. */
+function appsOf(rows: DeploymentRows, { app, state }: AppFilter, { limit, before }: PageRequest) {
+  const { sql, values } = appIs(app)
+  const names = rows.prepare(
+    `SELECT app FROM apps WHERE app > ?${sql} ORDER BY app LIMIT ${lookedAt + 1}`,
+  )
+  const newest = rows.prepare(
+    'SELECT * FROM deployments WHERE app = ? ORDER BY number DESC LIMIT 1',
+  )
+  const apps: { app: string; deployment: ReturnType<typeof toDeployment> }[] = []
+  let looked = 0
+  let last = before ?? ''
+  for (const row of names.iterate(before ?? '', ...values)) {
+    if (apps.length === limit || looked++ === lookedAt) return { apps, next: last }
+    last = String(row['app'])
+    const found = newest.get(last)
+    const deployment = found && toDeployment(readAs(Row, found))
+    if (deployment && (!state || deployment.state === state)) apps.push({ app: last, deployment })
+  }
+  return { apps, next: null }
+}
+
+function whereOf({ app, owner, state, branch }: DeploymentFilter): Where {
+  const wheres = [
+    appIs(app),
+    is('owner = ?', owner),
+    is('state = ?', state),
+    is(`body ->> '$.options.branch' = ?`, branch),
+  ]
+  return {
+    sql: wheres.map(({ sql }) => sql).join(''),
+    values: wheres.flatMap(({ values }) => values),
+  }
+}
+
+const is = (condition: string, value: string | undefined): Where =>
+  value === undefined ? { sql: '', values: [] } : { sql: ` AND ${condition}`, values: [value] }
+
+/** `substr` and not `GLOB`: a name has no pattern in it. */
+const appIs = (app: string | undefined): Where =>
+  app?.endsWith('*')
+    ? { sql: ' AND substr(app, 1, length(?)) = ?', values: [app.slice(0, -1), app.slice(0, -1)] }
+    : is('app = ?', app)

@@ -1,0 +1,31 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+
+const main = join(import.meta.dirname, '../../gateway/src/main.ts')
+const cwd = mkdtempSync(join(tmpdir(), 'tarmac-command-'))
+const gateway = (...args: string[]) => {
+  const env = { PATH: process.env['PATH'], TARMAC_DATA: join(cwd, 'data') }
+  return spawnSync(process.execPath, [main, ...args], { cwd, env, encoding: 'utf8' })
+}
+
+test('tarmac-gateway prints its help and its version where it is asked for them', () => {
+  for (const words of [['--help'], ['help'], ['backup', '--help'], ['doctor', '-h']])
+    expect(gateway(...words)).toMatchObject({
+      status: 0,
+      stderr: '',
+      stdout: expect.stringContaining('tarmac-gateway restore FILE'),
+    })
+  expect(gateway('--version')).toMatchObject({ status: 0, stdout: '0.1.0\n' })
+  expect(gateway('bogus')).toMatchObject({ status: 2, stdout: '' })
+})
+
+test('tarmac-gateway takes no option for a file, and fails in one line', () => {
+  expect(gateway('backup', '--force')).toMatchObject({ status: 2 })
+  expect(existsSync(join(cwd, '--force'))).toBe(false)
+  const failed = gateway('status')
+  expect(failed.status).toBe(1)
+  expect(failed.stderr).not.toContain('    at ')
+})
