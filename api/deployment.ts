@@ -181,7 +181,15 @@ export const Deployment = z.object({
   triggeredBy: Caller.nullable().default(null),
   source: SourceFacts.nullable(),
   /** The release whose config and env are used. Null: those of the source are used. */
-  from: z.object({ app: z.string(), owner: z.string().nullable(), release: z.number() }).nullable(),
+  from: z
+    .object({
+      app: z.string(),
+      owner: z.string().nullable(),
+      release: z.number(),
+      /** Variables of that release that the deployment leaves out. */
+      withoutEnv: z.array(z.string()).optional(),
+    })
+    .nullable(),
   /** Set on a rollback: the target's newest release then, and the one that is deployed again. */
   rollback: z.object({ from: z.number().nullable(), to: z.number() }).nullable(),
   /** The deployment that this one retries. */
@@ -210,6 +218,8 @@ export const Deployment = z.object({
   buildUsage: BuildUsage.nullable().default(null),
   /** What it took of the builder's machine, once it has ended. Null: nothing. */
   cost: DeploymentCost.nullable().default(null),
+  /** What its release lacks of the one before, and secrets that another tool has changed. */
+  warnings: z.array(z.string()).default([]),
   problem: ProblemBody.nullable(),
   /**
    * Set when cancel is requested. The state becomes `cancelled` once nothing of the deployment runs

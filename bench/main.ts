@@ -1,5 +1,6 @@
 import { append } from './append.ts'
 import { appliance } from './appliance.ts'
+import { callers } from './callers.ts'
 import { compaction } from './compaction.ts'
 import { context } from './context.ts'
 import { downtime } from './downtime.ts'
@@ -16,6 +17,7 @@ import { start } from './start.ts'
 
 const benches: Record<string, { about: string; run: (args: string[]) => Promise<Measure[]> }> = {
   append,
+  callers,
   compaction,
   redeploy,
   reuse,

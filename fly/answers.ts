@@ -25,6 +25,7 @@ export const Volume = z.object({
   created_at: z.string().nullish(),
 })
 export type Volume = z.infer<typeof Volume>
+export const Volumes = z.array(Volume).nullable()
 
 /** Source: fly.md's OpenAPI, `OrgMachine`. */
 export const OrgMachine = z.object({
@@ -43,8 +44,17 @@ export const OrgMachines = z.object({
 /** Field names as on the wire: fly-go's `flaps_platform.go`. */
 export const Regions = z.object({ Regions: z.array(z.object({ code: z.string() })) })
 
-const SecretVersion = z.object({ name: z.string(), digest: z.string() })
-export const Secrets = z.object({ secrets: z.array(SecretVersion).nullish() })
+/** Source: `AppSecret` in fly.md's OpenAPI. Times are ISO 8601. */
+const FlySecret = z.object({
+  name: z.string(),
+  digest: z.string(),
+  created_at: z.string().nullish(),
+  updated_at: z.string().nullish(),
+})
+export type FlySecret = z.infer<typeof FlySecret>
+export const Secrets = z.object({ secrets: z.array(FlySecret).nullish() })
+export const ChangedSecrets = Secrets.extend({ version: z.number() })
+export type ChangedSecrets = z.infer<typeof ChangedSecrets>
 
 const ListenSocket = z.object({ proto: z.string().nullish(), address: z.string().nullish() })
 const Process = z.object({

@@ -22,6 +22,7 @@ type MachineUpdate = {
   config: MachineConfig
   current_version: string
   skip_launch?: boolean
+  min_secrets_version?: number
 }
 
 /**

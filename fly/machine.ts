@@ -80,6 +80,7 @@ export type NewMachine = {
   region: string
   config: MachineConfig
   skip_launch?: boolean
+  min_secrets_version?: number
   /** The machine starts cordoned. */
   skip_service_registration?: boolean
 }

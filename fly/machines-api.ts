@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { SecretVersion } from '#api/release.ts'
+import { changeSecrets, listSecrets, type SecretChange } from './app-secrets.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
 import { pause, retry } from '#api/flow/retry.ts'
 import {
@@ -10,8 +10,8 @@ import {
   machineAnswer,
   Processes,
   Regions,
-  Secrets,
   Volume,
+  Volumes,
   type LogLine,
   type Process,
 } from './answers.ts'
@@ -114,17 +114,17 @@ export class MachinesApi {
     await orNull(this.#calls.call({ ...call, method: 'DELETE' }, signal))
   }
 
-  /** Names and digests. Fly never returns the values. */
-  async secrets(app: string, signal: AbortSignal): Promise<SecretVersion[]> {
-    const path = `/apps/${app}/secrets`
-    const call = { path, action: 'list-secrets', id: app, answer: Secrets }
-    return (await this.#calls.read(call, signal)).secrets ?? []
+  secrets(app: string, signal: AbortSignal, minVersion = 0) {
+    return listSecrets(this.#calls, { app, minVersion }, signal)
+  }
+
+  changeSecrets(app: string, change: SecretChange, signal: AbortSignal) {
+    return changeSecrets(this.#calls, { app, change }, signal)
   }
 
   async volumes(app: string, signal: AbortSignal): Promise<Volume[]> {
-    const answer = z.array(Volume).nullable()
-    const call = { path: `/apps/${app}/volumes`, action: 'list-volumes', id: app, answer }
-    return (await this.#calls.read(call, signal)) ?? []
+    const call = { path: `/apps/${app}/volumes`, action: 'list-volumes', id: app }
+    return (await this.#calls.read({ ...call, answer: Volumes }, signal)) ?? []
   }
 
   /** Never creates two. If the answer is lost or unclear, the caller must look for the volume. */

@@ -18,6 +18,7 @@ type Verdict = Pick<Deployment, 'id' | 'app' | 'state' | 'url'> & {
   crashes?: Crash[] | undefined
   machines?: { id: string; warning?: string | undefined }[] | undefined
   cost?: DeploymentCost | null | undefined
+  warnings?: string[] | undefined
 }
 
 /** The commands that a reader can run next. */
@@ -50,7 +51,7 @@ export function renderVerdict(deployment: Verdict, commands = curlCommands): str
     : [head]
   if (state === 'live' && release) lines.unshift(renderRelease(deployment, release, commands))
   if (!problem && state === 'built' && image) lines.push(image.reference)
-  if (state === 'live') lines.push(...machineWarnings(deployment), ...crashWarnings(deployment))
+  if (state === 'live') lines.push(...allWarnings(deployment))
   lines.push(...costOf(deployment))
   if (state === 'live' && url) lines.push(url)
   return `\n${lines.map((line) => `${visibleLines(line)}\n`).join('')}`
@@ -64,6 +65,12 @@ const costOf = ({ cost }: Verdict): string[] =>
 
 const machineWarnings = ({ machines = [] }: Verdict): string[] =>
   machines.flatMap(({ id, warning }) => (warning ? [`warning: Machine ${id}: ${warning}`] : []))
+
+const allWarnings = (deployment: Verdict): string[] => [
+  ...(deployment.warnings ?? []).map((text) => `warning: ${text}`),
+  ...machineWarnings(deployment),
+  ...crashWarnings(deployment),
+]
 
 const crashWarnings = ({ release, crashes = [] }: Verdict): string[] =>
   crashes.flatMap(({ machine, lastAt, why, endedAt }) =>

@@ -26,6 +26,7 @@ const DeploymentRecord = Deployment.pick({
   owner: z.string().nullable().default(null),
   crashes: z.array(Crash).optional(),
   cost: DeploymentCost.nullable().optional(),
+  warnings: z.array(z.string()).optional(),
 })
 export type DeploymentRecord = z.infer<typeof DeploymentRecord>
 
@@ -78,6 +79,7 @@ const types = new Set<unknown>([
   'end',
   'stopping',
   'too-slow',
+  'unauthorized',
 ])
 
 /** Whether the client knows messages of this type. A newer gateway may send others too. */

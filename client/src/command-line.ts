@@ -10,6 +10,8 @@ import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
+import { readTokenArgs, type TokenCommand } from './token/read-token.ts'
+import { readRuntime, type RuntimeCommand } from './runtime/read-runtime.ts'
 import { type DownCommand, readUp, type UpCommand, type UpgradeCommand } from './up/read-up.ts'
 import { knownGateway } from './up/known-gateway.ts'
 
@@ -39,6 +41,8 @@ export type Command =
   | CancelCommand
   | RetryCommand
   | RollbackCommand
+  | TokenCommand
+  | RuntimeCommand
   | UpkeepCommand
   | UpCommand
   | DownCommand
@@ -81,6 +85,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
+  const tokenRequest = name === 'token' ? readTokenArgs(args, values) : null
+  if (tokenRequest) return { name: 'token', request: tokenRequest, ...connection }
   if (name === 'rollback' && args.length === 1) {
     const { release = '', owner = '' } = values
     asOptions(() => readOptions([['owner', owner]]))
@@ -91,6 +97,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
       ...connection,
     }
   }
+  const runtime = readRuntime(name, args, values)
+  if (runtime) return { ...runtime, ...connection }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
   throw misused(name)
@@ -110,6 +118,9 @@ const usages: Record<string, string> = {
   deployments: '[APP]',
   cache: '[rm APP]',
   audit: '[OPTIONS]',
+  token: 'create|list|revoke|rotate [NAME]',
+  secrets: 'set|unset|list|deploy APP [NAME…]',
+  env: 'set|unset|list APP [NAME…]',
   machines: '[start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',

@@ -24,6 +24,7 @@ const askMs = 600_000
 const silenceMs = 45_000 // three heartbeats
 const againMs = 1000
 
+type Method = 'GET' | 'DELETE' | 'PATCH' | 'POST'
 type NewDeployment = {
   app: string
   options: Partial<DeploymentOptions>
@@ -134,14 +135,11 @@ export class Gateway {
   }
 
   /** The JSON that the gateway answers. It may take long: a removal waits for the disk. */
-  async ask(
-    method: 'GET' | 'POST' | 'DELETE',
-    path: string,
-    signal: AbortSignal,
-  ): Promise<unknown> {
+  async ask(method: Method, path: string, signal: AbortSignal, body?: object): Promise<unknown> {
     const url = this.#url(path, new URLSearchParams())
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(askMs)])
-    return (await this.#fetch(url, { method, signal: deadline })).json()
+    const sent = body && { body: JSON.stringify(body) }
+    return (await this.#fetch(url, { method, signal: deadline, ...sent })).json()
   }
 
   /**
@@ -202,14 +200,14 @@ export class Gateway {
     if (problem.code !== 'unauthorized') return problem
     const detail =
       'Authorization' in this.#headers
-        ? `The gateway at ${url.origin} does not accept this token. Set TARMAC_TOKEN (or --token) to one of the tokens in its setting TARMAC_TOKENS.`
+        ? `The gateway at ${url.origin} does not accept this token. Set TARMAC_TOKEN (or --token) to a token that works there: one of its setting TARMAC_TOKENS, or one made by tarmac token create.`
         : `The gateway at ${url.origin} needs a token. Set TARMAC_TOKEN, or give --token TOKEN.`
     return new Problem('unauthorized', detail)
   }
 
   async #fetch(
     url: URL,
-    init: { method?: string; headers?: Record<string, string>; signal: AbortSignal },
+    init: { method?: string; headers?: Record<string, string>; body?: string; signal: AbortSignal },
   ): Promise<Response> {
     const response = await fetch(url, {
       ...init,

@@ -1,6 +1,8 @@
 import { auditHelp } from './audit/audit.ts'
 import { builderHelp } from './builder/flags.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
+import { tokenHelp } from './token/flags.ts'
+import { runtimeHelp } from './runtime/flags.ts'
 import { overviewHelp } from './overview/flags.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
 import { upHelp } from './up/flags.ts'
@@ -11,9 +13,20 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac retry <deployment>       deploy the same source once more, without an upload
        tarmac rollback <app>           deploy the previous release again: image, config and environment
        tarmac cancel <deployment>      stop a deployment that has not changed machines
+       tarmac secrets set <app> <name>…    set secrets of the machines at Fly, all or none, and deploy them
+       tarmac secrets unset <app> <name>…  remove them, and deploy that
+       tarmac secrets list <app>       list the secrets of machines and of builds, and what is not deployed
+       tarmac secrets deploy <app>     deploy what is staged, also by other tools
+       tarmac env set <app> <name>=<value>…  set variables in the app's settings, which last
+       tarmac env unset <app> <name>…  remove them
+       tarmac env list <app>           list the variables of the machines, and where each comes from
        tarmac cache                    list the build cache by app
        tarmac cache rm <app>           remove what an app has of the build cache; its next build is cold
        tarmac audit                    list who changed what, also what was refused; newest first
+       tarmac token create [name]      make a token: what it may do, on which apps, and until when
+       tarmac token list               list the tokens
+       tarmac token revoke <token>     end a token, by its name, its id, or itself
+       tarmac token rotate <token>     give a token a new secret
        tarmac apps [app]               list the apps; 'pr-*': all whose names begin so
        tarmac deployments [app]        list the deployments of all apps, or of these, newest first
        tarmac machines <app>           list the machines of an app
@@ -71,9 +84,13 @@ Options of cancel:
 
 ${auditHelp}
 
+${runtimeHelp}
+
 ${overviewHelp}
 
 ${builderHelp}
+
+${tokenHelp}
 
 ${upkeepHelp}
 

@@ -19,6 +19,8 @@ import { Gateway } from './gateway.ts'
 import { machines } from './machines/machines.ts'
 import { overview } from './overview/overview.ts'
 import { help, helpOf } from './help.ts'
+import { token } from './token/token.ts'
+import { runRuntime } from './runtime/run-runtime.ts'
 import { upkeep } from './upkeep/upkeep.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 
@@ -49,11 +51,13 @@ async function main(argv: string[]): Promise<number> {
       return await onFly(command, process.env, printer, interrupt.signal)
     }
 
+    if (command.name === 'token') return await token(command, printer, interrupt.signal)
     const gateway = new Gateway(command.gateway, command.token)
     const { signal } = interrupt
     if (command.name === 'deploy') return await deploy(command, gateway, printer, signal)
     if (command.name === 'cancel') return await cancel(command, gateway, printer, signal)
     if (command.name === 'audit') return await audit(command, gateway, printer, signal)
+    if ('verb' in command) return await runRuntime(command, { gateway, printer, signal })
     if (command.name === 'cache') return await cache(command, gateway, printer, signal)
     if (command.name === 'machines') return await machines(command, gateway, printer, signal)
     if (command.name === 'overview') return await overview(command, gateway, printer, signal)

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { Awake } from './awake/awake.ts'
 import { openBuilder } from './builder.ts'
 import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
-import { operatorTokens } from './callers/authenticate.ts'
+import { openCallers } from './callers/open-callers.ts'
 import { openGuarded } from './commands/access/open-guarded.ts'
 import type { Commands } from './commands/commands.ts'
 import { Drain } from './commands/drain.ts'
@@ -24,12 +24,13 @@ import { listen } from './http/listen.ts'
 import { openKeptImages } from './kept-images/open-kept-images.ts'
 import { NetworkGuard } from './isolation/guard.ts'
 import { verifyIsolation } from './isolation/probe.ts'
-import { openLog, type Logger } from './log.ts'
+import type { Logger } from './log.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
 import { readiness } from './readiness.ts'
 import { speaksPlainHttp } from './registry/plain-http.ts'
 import { Registry } from './registry/registry.ts'
+import { redactedLog } from './secrets/redaction/redacted-log.ts'
 import { Vault } from './secrets/vault.ts'
 import { openStatus } from './status/open-status.ts'
 import { openRecords, openVolume } from './volume.ts'
@@ -41,7 +42,7 @@ type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack; awa
 const looksAfter = 3
 
 /** Opens the parts, lowest first. */
-export async function startGateway(config: Config, log: Logger = openLog(config.logLevel)) {
+export async function startGateway(config: Config, log: Logger = redactedLog(config.logLevel)) {
   obeyCrashOrders(config.crashFile)
   await using opening = new AsyncDisposableStack() // closes the opened parts if one fails to open
   const awake = new Awake()
@@ -55,7 +56,8 @@ export async function startGateway(config: Config, log: Logger = openLog(config.
   const running = await openRunner(start, opened)
 
   const stopping = new AbortController()
-  const parts = { ...opened, ...running, stopping: stopping.signal }
+  const callers = opening.use(await openCallers(config.secrets.tokens, { ...records, log }))
+  const parts = { ...opened, ...running, ...callers, stopping: stopping.signal }
   opening.use(startHousekeeping({ ...parts, awake, log }, config))
   const watched = { ...parts, ...config.deployer, releases: parts.store.releases, log }
   opening.use(ReleaseWatch.start(watched, config.releaseLookMs))
@@ -144,7 +146,8 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   return { vault, network, runner, drain, images }
 }
 
-type Running = Awaited<ReturnType<typeof openRunner>> & { stopping: AbortSignal }
+type Running = Awaited<ReturnType<typeof openRunner>> &
+  Awaited<ReturnType<typeof openCallers>> & { stopping: AbortSignal }
 
 /** What callers may ask of deployments. */
 async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
@@ -176,8 +179,7 @@ async function openServer(
   parts: Parts & Running & { commands: Commands },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
-  const { commands, images, stopping } = parts
-  const { tokens } = config.secrets
+  const { authenticate, commands, images, stopping } = parts
 
   return opening.use(
     await listen(
@@ -201,7 +203,7 @@ async function openServer(
         },
         appWarnings: (app) => images.warningsOf(app),
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
-        authenticate: tokens.length > 0 ? operatorTokens(tokens) : null,
+        authenticate,
         log,
         stopping,
         maxUploadBytes: config.source.uploadBytes,

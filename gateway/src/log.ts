@@ -12,14 +12,19 @@ export const recentLines = (): readonly string[] => recent
 
 /**
  * The operator's log: JSON lines, each with a fixed phrase and its facts as fields.
- * Callers pass no secrets. As a second guard, `redact` removes fields that may hold one.
+ * Callers pass no secrets. As a second guard, `redact` removes fields that may hold one, and `clean`
+ * may change each line.
  */
-export function openLog(level: string, to?: DestinationStream): Logger {
+export function openLog(
+  level: string,
+  to?: DestinationStream,
+  clean: (line: string) => string = (line) => line,
+): Logger {
   const options = {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    hooks: { streamWrite: (line: string) => keepRecent(safeJson(line)) },
+    hooks: { streamWrite: (line: string) => keepRecent(safeJson(clean(line))) },
     redact: [
       '*.authorization',
       '*.cookie',

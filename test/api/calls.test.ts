@@ -5,11 +5,12 @@ import { calls } from '../../api/calls.ts'
 
 test('the list of calls is what the gateway serves', () => {
   const folder = join(import.meta.dirname, '../../gateway/src/http')
-  const app = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  const routes = readdirSync(join(folder, 'routes'), { recursive: true, encoding: 'utf8' })
+  const app = ['app.ts', ...routes.map((file) => join('routes', file))]
     .filter((file) => file.endsWith('.ts'))
     .map((file) => readFileSync(join(folder, file), 'utf8'))
     .join('\n')
-  const served = [...app.matchAll(/^ {2}app\.(\w+)\(routes\.(\w+),/gm)].map(
+  const served = [...app.matchAll(/^ {2}app\.(\w+)\(\s*routes\.(\w+),/gm)].map(
     ([, method, route]) => `${method!.toUpperCase()} ${route}`,
   )
   const events = 'GET events' // served beside Express

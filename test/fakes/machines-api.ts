@@ -39,6 +39,7 @@ export type App = {
   machines: Map<string, Kept>
   volumes: (Volume & { size_gb?: number })[]
   secrets: SecretVersion[]
+  secretsVersion?: number
 }
 type Call = {
   method: string
@@ -80,6 +81,8 @@ export class FakeFly {
   /** The next call whose `METHOD /path` matches meets the fault. */
   readonly faults: { on: RegExp; fault: Fault }[] = []
   readonly calls: string[] = []
+  /** `min_secrets_version` of each created and updated machine. */
+  readonly minSecretsVersions: unknown[] = []
   /** Fly's web API. */
   readonly releases = new FakeReleases()
   /** Calls above Fly's limits (1/s, burst 3; get 5/s, burst 10), with some slack for the clock. */
@@ -199,7 +202,7 @@ export class FakeFly {
     if (!kind && method === 'GET')
       return [200, { id: app.id, name, status: 'deployed', machine_count: app.machines.size }]
     if (!kind && method === 'DELETE') return (this.apps.delete(name), [202, {}])
-    if (kind === 'secrets') return [200, { secrets: app.secrets }]
+    if (kind === 'secrets') return secretsAnswer(app, call)
     if (kind === 'volumes') {
       const request = body as { name: string; region: string; size_gb: number }
       const made = { ...request, id: `vol_${randomBytes(4).toString('hex')}`, state: 'created' }
@@ -213,7 +216,9 @@ export class FakeFly {
       return [200, { ips: app.ips }]
     }
     if (!id)
-      return method === 'GET' ? [200, this.machines(name).map(shown)] : this.#create(app, body)
+      return method === 'GET'
+        ? [200, this.machines(name).map(shown)]
+        : this.#withSecrets(app, body, () => this.#create(app, body))
     const machine = app.machines.get(id)
     if (!machine) return [404, { error: `machine not found, '${id}'` }]
     if (verb === 'lease') return this.#lease(machine, call)
@@ -254,7 +259,19 @@ export class FakeFly {
       return [412, { error: 'failed_precondition: unable to start' }]
     if (verb === 'start') machine.state = 'starting'
     if (verb === 'start') return (this.#boot(machine), [200, {}])
-    return this.#update(machine, body)
+    return this.#withSecrets(app, body, () => this.#update(machine, body))
+  }
+
+  /** Fly refuses a machine with newer secrets than it has. */
+  #withSecrets(
+    app: App,
+    { min_secrets_version: version }: Record<string, unknown>,
+    change: () => [number, unknown],
+  ): [number, unknown] {
+    if (Number(version ?? 0) > (app.secretsVersion ?? 0))
+      return [412, { error: 'failed_precondition: secrets are not yet at that version' }]
+    this.minSecretsVersions.push(version)
+    return change()
   }
 
   #overviews(after: string | null): object[] {
@@ -450,4 +467,22 @@ function imageRef({ image = '' }: MachineConfig): NonNullable<Machine['image_ref
   const [, registry = '', repository = '', tag = '', digest = ''] =
     /^([^/]+)\/([^@:]+)(?::([^@]+))?@(.+)$/.exec(image) ?? []
   return { registry, repository, tag, digest }
+}
+
+/** A change replaces secrets by name; each change makes a new version. */
+function secretsAnswer(app: App, { method, query, body }: Call): [number, unknown] {
+  const version = (app.secretsVersion ??= 0)
+  if (method === 'GET' && Number(query.get('min_version') ?? 0) > version)
+    return [412, { error: `failed_precondition: secrets are at version ${version}` }]
+  if (method === 'GET') return [200, { secrets: app.secrets }]
+  const values = Object.entries(body['values'] as Record<string, string | null>)
+  if (values.some(([, value]) => value?.includes('refuse')))
+    return [400, { error: `invalid_argument: ${JSON.stringify(body)}` }]
+  const kept = app.secrets.filter(({ name }) => !values.some(([other]) => other === name))
+  const set = values.flatMap(([name, value]) =>
+    value === null ? [] : [{ name, digest: `digest of ${value.length} ${value.slice(0, 2)}` }],
+  )
+  app.secrets = [...kept, ...set]
+  app.secretsVersion = version + 1
+  return [200, { secrets: set, version: version + 1 }]
 }

@@ -16,6 +16,7 @@ import { openLog } from '../../gateway/src/log.ts'
 import type { AuditTrail } from '../../gateway/src/deployments/audit/audit-trail.ts'
 import type { Commands } from '../../gateway/src/commands/commands.ts'
 import { Drain } from '../../gateway/src/commands/drain.ts'
+import { openCallers } from '../../gateway/src/callers/open-callers.ts'
 import { openCommands } from '../../gateway/src/commands/open-commands.ts'
 import { Copies } from '../../gateway/src/store/copies/copies.ts'
 import { makeSteps } from '../../gateway/src/pipeline/make-steps.ts'
@@ -129,12 +130,13 @@ export async function startMachines({
     remove: async () => ({ removedBytes: 0, keptBytes: 0 }),
   }
   const plans = { forget: async () => 0 }
+  const { tokens } = await openCallers([], { store, log })
   /** The commands of the gateway that runs now: it may be started again. */
   const commandsOf = (now: () => typeof parts): Commands => {
     const status = { version: 'test', startedAt: new Date(), readers: {} }
     const doctor = () => Promise.reject(new Error('not part of this test'))
     const trail = null as unknown as AuditTrail
-    const none = { cache, plans, status, doctor, trail }
+    const none = { cache, plans, status, doctor, trail, tokens }
     const open = () => openCommands({ ...none, store, vault, fly, deployer, log, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it. The server has the
@@ -180,6 +182,7 @@ export async function startMachines({
     return { ...record, log: events }
   }
   return {
+    url: server.url,
     store,
     source,
     fly: fake,

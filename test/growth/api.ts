@@ -1,4 +1,6 @@
 import { AppName, OwnerName } from '../../api/app.ts'
+import { endOf, secondsOf } from '../../api/callers/lifetime.ts'
+import { NewToken, tokenIdIn, tokenPattern } from '../../api/callers/token.ts'
 import { patchSettings } from '../../api/options/app-settings.ts'
 import type { Deployment } from '../../api/deployment.ts'
 import { DeploymentOptions, parseOptions, readOptions } from '../../api/options.ts'
@@ -31,6 +33,22 @@ export const api: Record<string, Shapes> = {
   'api/text/visible-text.ts › visibleJson': hostileTexts(visibleJson),
   'api/text/visible-text.ts › safeJson': hostileTexts(safeJson),
   'api/app.ts › AppName': hostileTexts((text) => AppName.safeParse(text)),
+  'api/callers/lifetime.ts › secondsOf': hostileTexts(secondsOf),
+  'api/callers/lifetime.ts › endOf': hostileTexts((text) => endOf(text, 0)),
+  'api/callers/token.ts › tokenIdIn': {
+    ...hostileTexts(tokenIdIn),
+    ...hostileTexts((text) => tokenIdIn(`tmc_${text}`)),
+  },
+  'api/callers/token.ts › tokenPattern': {
+    ...hostileTexts((text) => tokenPattern.test(text)),
+    'beginnings of tokens': (size) => {
+      const text = repeated('tmc_', size)
+      return () => tokenPattern.test(text)
+    },
+  },
+  'api/callers/token.ts › NewToken': hostileTexts((text) =>
+    NewToken.safeParse({ name: text, apps: [text], owners: [text], team: text, expires: text }),
+  ),
   'api/secret.ts › SecretName': hostileTexts((text) => SecretName.safeParse(text)),
   'api/options/variables.ts › variableName': hostileTexts((text) => variableName.test(text)),
   'api/text/telling-lines.ts › tellingLines': {

@@ -10,12 +10,24 @@ import { isLoopbackHost } from '../../gateway/src/http/loopback-host.ts'
 import { booleanQuery, knownQuery, pageQuery, wholeNumber } from '../../gateway/src/http/query.ts'
 import { readImageSource } from '../../gateway/src/http/body/read-image-source.ts'
 import { appParam } from '../../gateway/src/http/body/upload.ts'
+import { NewToken } from '../../api/callers/token.ts'
+import { readToken } from '../../gateway/src/callers/tokens/token-text.ts'
+import { readTokenRequest } from '../../gateway/src/http/routes/callers/read-token-request.ts'
+import { SlowGuesses } from '../../gateway/src/http/slow-guesses.ts'
+import { refuseTokenInAddress } from '../../gateway/src/http/token-in-address.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const withHeaders = (headers: Record<string, string>) =>
   ({ headers, headersDistinct: {}, socket: {} }) as IncomingMessage
 const withQuery = (query: Record<string, string>) =>
   ({ url: `/?${new URLSearchParams(query).toString()}`, headers: {} }) as Request
+const refused = (run: () => unknown) => {
+  try {
+    run()
+  } catch {
+    // the answer does not matter here
+  }
+}
 const authorize = (headers: Record<string, string>) =>
   void authorizer(operatorTokens(['a']))(withHeaders(headers)).catch(() => {})
 
@@ -30,6 +42,24 @@ export const http: Record<string, Shapes> = {
       return () => parseJson(text)
     },
   },
+  'gateway/src/http/routes/callers/read-token-request.ts › readTokenRequest': {
+    ...hostileTexts((text) => refused(() => readTokenRequest(NewToken, { name: text }))),
+    ...hostileTexts((text) => refused(() => readTokenRequest(NewToken, { scopes: [text] }))),
+  },
+  'gateway/src/callers/tokens/token-text.ts › readToken': {
+    ...hostileTexts(readToken),
+    ...hostileTexts((text) => readToken(`tmc_${text}`)),
+  },
+  'gateway/src/http/token-in-address.ts › refuseTokenInAddress': {
+    ...hostileTexts((text) => refused(() => refuseTokenInAddress({ url: `/?a=${text}` }))),
+    'beginnings of tokens': (size) => {
+      const url = `/?${repeated('tmc_', size)}`
+      return () => refused(() => refuseTokenInAddress({ url }))
+    },
+  },
+  'gateway/src/http/slow-guesses.ts › SlowGuesses': hostileTexts(
+    (text) => void new SlowGuesses().delay(text),
+  ),
   'gateway/src/http/body/json.ts › asObject': hostileTexts(asObject),
   'gateway/src/http/loopback-host.ts › isLoopbackHost': hostileTexts(isLoopbackHost),
   'gateway/src/http/auth.ts › authorizer': {

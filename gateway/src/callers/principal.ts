@@ -17,6 +17,28 @@ export type Principal = {
   teams: readonly string[] | null
   /** The address that the request came from. Null: the gateway itself. */
   address: string | null
+  /** When the proof stops being valid: milliseconds since 1970. Null or absent: it has no end. */
+  expiresAt?: number | null
+  /** Absent: what proved the caller holds for as long as the gateway runs. */
+  proof?: Proof
+  /** Set if the caller holds a deploy link. It may make one deployment, and read that one. */
+  link?: DeployLink
+}
+
+/** What proved a caller, and may stop being valid while a request of the caller runs. */
+export interface Proof {
+  /** Throws the problem of a proof that no longer holds, as `token-revoked`. */
+  assertHolds(): void
+  /** Fires when it stops holding. */
+  ended(): AbortSignal
+}
+
+/** A single-use token for one deployment. */
+export interface DeployLink {
+  id: string
+  /** The deployment that it made. Null: none yet. */
+  readonly deployment: string | null
+  noteUse(deployment: string): void
 }
 
 const unlimited = { tokenId: null, apps: null, owners: null, teams: null, address: null }

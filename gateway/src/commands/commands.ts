@@ -5,7 +5,8 @@ import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { DriftReport, Release, ReleaseDiff } from '#api/release.ts'
-import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
+import type { BuildSecretsAnswer } from '#api/runtime/secrets.ts'
+import type { NewRollout, Rollout, RolloutPage, RolloutTarget } from '#api/rollout.ts'
 import type { SecretFacts } from '#api/secret.ts'
 import type { CacheStatus, RemovedCache } from '#api/status/cache.ts'
 import type { RestoreFacts } from '#api/status/backup.ts'
@@ -19,6 +20,8 @@ import type { Principal } from '../callers/principal.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
 import type { Rollback } from './rollback.ts'
+import type { TokenCommands } from './tokens/token-commands.ts'
+import type { RuntimeCommands } from './runtime/runtime-commands.ts'
 
 type Target = { app: string; owner: string | null }
 
@@ -105,6 +108,17 @@ export type Commands = {
   /** Throws a Problem if the app has no secret of that name. */
   deleteSecret(caller: Principal, app: string, name: string): Promise<void>
 
+  tokens: TokenCommands
+  /** Several build secrets at once: all of the change, or none of it. */
+  changeBuildSecrets(
+    caller: Principal,
+    app: string,
+    values: ReadonlyMap<string, string | null>,
+  ): Promise<BuildSecretsAnswer>
+
+  /** Secrets and variables of the app's machines. */
+  runtime: RuntimeCommands
+
   /** Empties the gateway before it is replaced. While it drains, commands that make work refuse. */
   drain: {
     start(caller: Principal, limitMs: number): Promise<DrainFacts>
@@ -125,6 +139,8 @@ export type Commands = {
     list(caller: Principal, filter: AuditFilter, page: PageRequest): Promise<AuditPage>
   }
 
+  /** Throws a Problem unless the caller may deploy to all these targets. */
+  assertMayRollOut(caller: Principal, targets: readonly RolloutTarget[]): Promise<void>
   createRollout(
     caller: Principal,
     rollout: NewRollout,

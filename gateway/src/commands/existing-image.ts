@@ -26,7 +26,7 @@ type Found = Pick<NewDeployment, 'options' | 'source' | 'from' | 'resolved'> & {
  * image takes over the config of the newest release.
  */
 export async function fromImage(
-  { app, options }: RolloutTarget,
+  { app, options, withoutEnv }: RolloutTarget & { withoutEnv?: string[] },
   source: ImageSource,
   deps: ExistingImageDeps,
   signal: AbortSignal,
@@ -53,10 +53,11 @@ export async function fromImage(
     const [of, whose] = source.app === undefined ? [app, owner] : [source.app, source.owner ?? null]
     const release = await findRelease(store.releases, of, whose, source.release)
     const previous = await store.find(release.deployment)
+    const overlaid = overlay(previous, options)
     return {
-      options: overlay(previous, options),
+      options: { ...overlaid, env: omit(overlaid.env, withoutEnv) },
       source: null,
-      from: { app: of, owner: whose, release: release.number },
+      from: { app: of, owner: whose, release: release.number, ...(withoutEnv && { withoutEnv }) },
       resolved: true,
       image: await findImage(release.image.reference, release.image, deps, signal),
     }
@@ -68,6 +69,9 @@ export async function fromImage(
   const config = await configOf(previous, sources)
   return { options: overlay(previous, options), ...config, resolved: true, image }
 }
+
+const omit = (env: Record<string, string>, names: string[] = []) =>
+  Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)))
 
 /** Finds an image in the registry. `known`: its facts, if this gateway has deployed it before. */
 async function findImage(

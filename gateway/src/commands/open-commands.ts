@@ -23,17 +23,19 @@ import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
 import { gatewayStatus, type StatusDeps } from './status.ts'
-import type { Submissions } from './submissions.ts'
+import { openRuntime } from './runtime/open-runtime.ts'
+import { assertLinkOpen, type Submissions } from './submissions.ts'
 
 export type CommandDeps = {
   store: DeploymentStore
-  vault: Pick<Vault, 'list' | 'put' | 'remove'>
+  vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove'>
   fly: MachinesApi
   deployer: Deployer
   cache: Pick<BuildCache, 'usage' | 'remove'>
   plans: Pick<PlanCache, 'forget'>
   submissions: Submissions
   rollouts: Rollouts
+  tokens: Commands['tokens']
   drain: Drain
   trail: AuditTrail
   copies: Copies
@@ -63,6 +65,7 @@ export function openCommands(deps: CommandDeps): Commands {
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(store),
     audit: { list: (_caller, filter, page) => deps.trail.page(filter, page) },
+    tokens: deps.tokens,
     drain,
     records: {
       backup: (_caller) => copies.make(),
@@ -76,6 +79,8 @@ export function openCommands(deps: CommandDeps): Commands {
     secrets: (_caller, app) => vault.list(app),
     putSecret: (_caller, app, name, value) => vault.put(app, name, value),
     deleteSecret: (_caller, app, name) => vault.remove(app, name),
+    changeBuildSecrets: (_caller, app, values) => vault.change(app, values),
+    runtime: openRuntime(deps),
   }
 }
 
@@ -92,11 +97,16 @@ function deploymentCommands({ store, submissions, rollouts, runner, drain }: Com
     ),
     retry: drain.whileOpen((caller, id, more) => submissions.retry(caller, id, more)),
     cancel: (caller, id, request) => runner.cancel(id, signed(request, caller)),
-    refuseBusyLane: (_caller, announced) => store.refuseBusyLane(announced),
+    async refuseBusyLane(caller, announced) {
+      await assertLinkOpen(caller, announced, store)
+      await store.refuseBusyLane(announced)
+    },
     deployment: (_caller, id) => findDeployment(store, id),
     logOf: (_caller, id) => findLog(store, id),
     deployments: (_caller, app, page) => store.list(app, page),
 
+    // The right itself is checked before each command runs.
+    assertMayRollOut: async () => {},
     createRollout: drain.whileOpen((caller, rollout, build, request) =>
       rollouts.create(caller, rollout, build, request),
     ),

@@ -4,13 +4,17 @@ import type { ImageSource } from '#api/image-source.ts'
 import type { RolloutTarget } from '#api/rollout.ts'
 import type { Caller } from '#api/callers/caller.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
+import { assertLinkFree } from '../deployments/callers/deploy-link.ts'
 import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import { fromImage, type ExistingImageDeps } from './existing-image.ts'
 import { retryOf } from './retry.ts'
 import type { Vault } from '../secrets/vault.ts'
+import type { Principal } from '../callers/principal.ts'
 import { findDeployment } from './deployments.ts'
 
-type SubmissionsDeps = ExistingImageDeps & {
+export /** Who asks for a deployment: a caller of now, or the caller of a rollout that goes on. */
+type Submitter = Caller & Partial<Pick<Principal, 'proof' | 'link'>>
+export type SubmissionsDeps = ExistingImageDeps & {
   store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>
   vault: Vault
   /** Throws a Problem if the gateway accepts no builds now. */
@@ -23,6 +27,9 @@ type Submission = Omit<NewDeployment, 'id' | 'secrets' | 'triggeredBy'> & {
 type RequestKey = Pick<NewDeployment, 'requestBody' | 'idempotencyKey' | 'rollback'> & {
   id?: string
 }
+
+/** Variables of a release that its new deployment leaves out. */
+type WithoutEnv = { withoutEnv?: string[] }
 
 /** Limit for calls to the registry while an HTTP caller waits. */
 const registryTimeoutMs = 60_000
@@ -39,40 +46,42 @@ export class Submissions {
   }
 
   async submit(
-    { name, kind }: Caller,
+    caller: Submitter,
     { secrets = new Map(), id = randomUUIDv7(), ...submission }: Submission,
   ): Promise<Deployment> {
     const { store, vault } = this.#deps
-    const deployment = await store.create({
-      id,
-      ...submission,
-      triggeredBy: { name, kind },
-      ...vault.sealFor(id, secrets),
-    })
+    const { name, kind, proof, link } = caller
+    proof?.assertHolds() // an upload, or a question to the registry, has taken time
+    const sealed = vault.sealFor(id, secrets)
+    const triggeredBy = { name, kind }
+    const used = { link: link?.id ?? null }
+    const deployment = await store.create({ id, ...submission, triggeredBy, ...sealed, ...used })
+    link?.noteUse(deployment.id)
     crashPoint('record-made')
     return deployment
   }
 
   /** Creates a deployment of an existing image, release or deployment. */
   async deployExisting(
-    caller: Caller,
+    caller: Submitter,
     source: ImageSource,
-    { app, options, ...key }: RolloutTarget & RequestKey,
+    { app, options, withoutEnv, ...key }: RolloutTarget & RequestKey & WithoutEnv,
   ): Promise<Deployment> {
     const made = await this.#deps.store.findByIdempotencyKey(app, key)
+    if (caller.link) assertLinkFree(caller.link.deployment, made?.id ?? null)
     if (made) return made
-    const found = await this.look(source, { app, options })
+    const found = await this.look(source, { app, options, ...(withoutEnv && { withoutEnv }) })
     return this.submit(caller, { app, ...found, ...key })
   }
 
   /** Resolves such a source. Throws a Problem if it cannot be deployed. */
-  look(source: ImageSource, target: RolloutTarget): ReturnType<typeof fromImage> {
+  look(source: ImageSource, target: RolloutTarget & WithoutEnv): ReturnType<typeof fromImage> {
     return fromImage(target, source, this.#deps, AbortSignal.timeout(registryTimeoutMs))
   }
 
   /** Creates a deployment from an earlier one's source; with `reuseImage`, from its image. */
   async retry(
-    caller: Caller,
+    caller: Submitter,
     id: string,
     { reuseImage, idempotencyKey }: { reuseImage: boolean; idempotencyKey: string | null },
   ) {
@@ -85,4 +94,16 @@ export class Submissions {
     const submission = await retryOf(previous, reuseImage, this.#deps)
     return this.submit(caller, { ...submission, ...key })
   }
+}
+
+/** Throws `token-used` for a deploy link that made another deployment, before its source arrives. */
+export async function assertLinkOpen(
+  { link }: Principal,
+  { app, idempotencyKey }: Pick<NewDeployment, 'app' | 'idempotencyKey'>,
+  store: Pick<DeploymentStore, 'list'>,
+): Promise<void> {
+  if (!link) return
+  const page = { limit: 1, before: null, key: idempotencyKey ?? null }
+  const made = idempotencyKey ? (await store.list(app, page)).deployments[0] : undefined
+  assertLinkFree(link.deployment, made?.id ?? null)
 }

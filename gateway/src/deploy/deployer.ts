@@ -1,4 +1,5 @@
 import type { Strategy } from '#api/options/strategy.ts'
+import type { SecretVersion } from '#api/release.ts'
 import { statusOf } from '#fly/fly-calls.ts'
 import type { App } from '#fly/answers.ts'
 import { AppSetup } from './app-setup.ts'
@@ -37,6 +38,12 @@ const noneYet = (error: unknown): never[] => {
   if (![403, 404].includes(statusOf(error) ?? 0)) throw error
   return []
 }
+
+/**
+ * `secrets`: the app's secrets before the first machine changed, which all machines have. Null: not
+ * known.
+ */
+type Verified = { url: string | null; desired: DesiredApp; secrets: SecretVersion[] | null }
 
 /** Each strategy applies all machines. They share the health checks and the rollback. */
 const strategies: Record<Strategy, (execution: Execution) => Promise<void>> = {
@@ -115,7 +122,7 @@ export class Deployer {
    * during the watch. Returns the app's URL, and the desired state as a release stores it. The URL
    * is null if no service makes the app reachable.
    */
-  async verify(job: DeployJob): Promise<{ url: string | null; desired: DesiredApp }> {
+  async verify(job: DeployJob): Promise<Verified> {
     const execution = await this.#run(job)
     if (!execution.progress.live)
       await this.#guarded(execution, async () => {
@@ -130,8 +137,8 @@ export class Deployer {
       })
 
     await Promise.all([cleanUp(execution), this.#flyReleases.succeed(execution)])
-    const { desired, appliedConfig = {} } = execution.progress
-    return { url: this.#url(job), desired: withLastApplied(desired, appliedConfig) }
+    const { desired, appliedConfig = {}, secrets = null } = execution.progress
+    return { url: this.#url(job), desired: withLastApplied(desired, appliedConfig), secrets }
   }
 
   #url({ app, desired, options: { owner } }: DeployJob): string | null {
@@ -159,7 +166,8 @@ export class Deployer {
     const warnings = [...ignoredOptions(job, progress.steps), ...keptVolumes(job, progress.steps)]
     for (const text of warnings) job.emit({ type: 'warning', text })
     for (const text of replacementNotes(progress)) job.emit({ type: 'note', text })
-    return new Execution(this.#settings, job, progress)
+    const secrets = job.secrets?.digests
+    return new Execution(this.#settings, job, { ...progress, ...(secrets && { secrets }) })
   }
 
   /** `without` handles the error of an app that does not exist. */

@@ -1,8 +1,15 @@
 import type { ImageFacts, MachineFacts } from '#api/deployment.ts'
 import type { DeploymentOptions } from '#api/options.ts'
+import type { SecretVersion } from '#api/release.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 import type { DesiredApp } from './config/desired-app.ts'
 import type { DeployProgress } from './progress.ts'
+
+/**
+ * `version`: machines get this version of the app's secrets, or a newer one. 0: none is known.
+ * `digests` null: Fly did not say.
+ */
+export type DeploySecrets = { version: number; digests: SecretVersion[] | null }
 
 /** What a deployment passes to the deploy engine. */
 export type DeployJob = {
@@ -17,6 +24,8 @@ export type DeployJob = {
    * that they may have forgotten.
    */
   known(deployment: string, number: number): Promise<boolean>
+  /** The app's secrets on Fly when the deploy began. Absent: not known. */
+  secrets?: DeploySecrets
   /** The progress as last saved. Null: no machine was touched yet. */
   rollout: DeployProgress | null
   /**

@@ -1,5 +1,6 @@
 import type { MachineFacts } from '#api/deployment.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
+import type { SecretVersion } from '#api/release.ts'
 import type { MachineConfig } from '#fly/machine.ts'
 import type { FlyRelease } from '#fly/releases-api.ts'
 import type { DesiredApp } from './config/desired-app.ts'
@@ -18,6 +19,8 @@ export type DeployProgress = {
   live: boolean
   /** By group: the config that its first machine got. Older records lack it. */
   appliedConfig?: Record<string, MachineConfig>
+  /** The app's secrets on Fly before the first machine changed. Absent: not known. */
+  secrets?: SecretVersion[]
   /** Fly's own release of the deploy. Absent: not asked for. */
   flyRelease?: FlyReleaseProgress
 }

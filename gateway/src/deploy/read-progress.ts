@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { MachineFacts } from '#api/deployment.ts'
 import { ProblemBody } from '#api/problem/body.ts'
+import { SecretVersion } from '#api/release.ts'
 import { fieldsOf, readStored, storedConfig, storedDesired } from './config/read-desired.ts'
 import type { DeployProgress } from './progress.ts'
 
@@ -72,6 +73,7 @@ const storedProgress = fieldsOf(
     steps: z.array(machineStep),
     rollbackReason: ProblemBody.nullable(),
     live: z.boolean(),
+    secrets: z.array(SecretVersion).exactOptional(),
     appliedConfig: z.record(z.string(), storedConfig).exactOptional(),
     flyRelease: z
       .object({

@@ -4,7 +4,7 @@ import { Problem } from '#api/problem.ts'
 import { configOf, imageOf, type Machine } from '#fly/machine.ts'
 import { maxParallel, type Execution } from './execution.ts'
 import { forEachLimit } from './for-each-limit.ts'
-import { isApplied } from './machines/apply.ts'
+import { isApplied, secretsOf } from './machines/apply.ts'
 import { destroyMachine } from './machines/destroy.ts'
 import { drain } from './machines/drain.ts'
 import { isHealthy } from './machines/checks.ts'
@@ -142,7 +142,12 @@ async function restoreMachine(
     // Keep this deployment's number, so that a late, older deployment cannot overwrite the machine.
     const metadata = { ...previous.config.metadata, tarmac_number: `${job.number}` }
     const config = { ...previous.config, metadata }
-    const body = { config, current_version: machine.instance_id, skip_launch: previous.asleep }
+    const body = {
+      config,
+      current_version: machine.instance_id,
+      skip_launch: previous.asleep,
+      ...secretsOf(job),
+    }
     await execution.recordIntent(step, 'update')
     machine = await lease.update(body, signal)
   } else if (machine.instance_id !== previous.instanceId && !isRestored(execution, machine)) {

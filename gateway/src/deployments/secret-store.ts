@@ -12,6 +12,8 @@ export interface SecretStore {
   putSecret(owner: SecretOwner, secret: SealedSecret): Promise<SecretFacts>
   /** False: there is none of that name. */
   removeSecret(owner: SecretOwner, name: string): Promise<boolean>
+  /** Adds, replaces and removes several at once. Returns the names that were there to remove. */
+  changeSecrets(owner: SecretOwner, put: SealedSecret[], remove: string[]): Promise<string[]>
   /** Sorted by name. */
   secretsOf(owner: SecretOwner): Promise<(SealedSecret & SecretFacts)[]>
 }

@@ -25,6 +25,8 @@ export const sizeLimits = {
   /** A rollout over many targets. */
   targetsBytes: 8 * 2 ** 20,
   secretBytes: 128 * 1024,
+  /** What a token may be used for. */
+  tokenBytes: 32 * 1024,
   /** Output of a step in one event. */
   logChars: 2 ** 20,
   /** Any other text for people, such as the detail of a problem. */

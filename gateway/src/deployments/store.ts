@@ -12,10 +12,12 @@ import type { Caller } from '#api/callers/caller.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { CacheStore } from './app/cache-store.ts'
+import type { TokenStore } from './callers/token-store.ts'
 import type { OverviewStore } from './overview/overview-store.ts'
 import type { QueueLimits } from './queue.ts'
 import type { NewRelease, PageRequest, ReleaseStore } from './release-store.ts'
 import type { RolloutStore } from './rollout-store.ts'
+import type { RuntimeSecretStore } from './runtime/runtime-secret-store.ts'
 import type { SealedSecret } from './secret-store.ts'
 import type { StatusStore } from './status/status-store.ts'
 
@@ -36,7 +38,6 @@ export type NewDeployment = {
   rollback?: Deployment['rollback']
   /** The deployment that this one retries. */
   retryOf?: string
-  /** Who asked for it. Not part of the request: another caller may send the same key. */
   triggeredBy?: Caller
   /** What the client requested, if that is more or less than options, source and image. */
   requestBody?: unknown
@@ -47,11 +48,16 @@ export type NewDeployment = {
   resolved?: boolean
   /** The client's key for this request. For 24 h the same key returns the same deployment. */
   idempotencyKey?: string | null
+  /** The id of the deploy link that this deployment uses up. */
+  link?: string | null
 }
 
 /** What a move or a step may write in addition to the state. */
 export type DeploymentPatch = Partial<
-  Pick<Deployment, 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'buildUsage'>
+  Pick<
+    Deployment,
+    'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'warnings' | 'buildUsage'
+  >
 > & {
   /** The deploy engine's progress (previous configs, intents). Kept until the end, never shown. */
   rollout?: unknown
@@ -111,13 +117,15 @@ export interface DeploymentStore {
   readonly releases: ReleaseStore
   readonly rollouts: RolloutStore
   readonly caches: CacheStore
+  readonly tokens: TokenStore
+  readonly runtimeSecrets: RuntimeSecretStore
   readonly overview: OverviewStore
   readonly status: StatusStore
   /**
    * Writes the record and its first event (`pending`), with the app's settings as defaults of the
-   * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy` or
-   * `queue-full` without writing. A known idempotency key returns the deployment that it created,
-   * or throws `idempotency-mismatch` if that request differed.
+   * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy`,
+   * `queue-full` or `token-used` without writing. A known idempotency key returns the deployment
+   * that it created, or throws `idempotency-mismatch` if that request differed.
    */
   create(fresh: NewDeployment): Promise<Deployment>
   /**
@@ -182,9 +190,7 @@ export interface DeploymentStore {
   amend(claim: { id: string; epoch: number }, patch: DeploymentPatch): Promise<boolean>
   /** Appends to the log in this order, numbered without gaps. False: the epoch is outdated. */
   append(claim: { id: string; epoch: number }, events: NewEvent[]): Promise<boolean>
-  /**
-   * Extends a claim by `leaseMs`. False: the epoch is outdated, another runner has the deployment.
-   */
+  /** Extends a claim by `leaseMs`. False: the epoch is outdated, another runner has it. */
   renew(claim: { id: string; epoch: number }): Promise<boolean>
   /**
    * A gateway starts to work on these records. Deployments whose records cannot be read end with

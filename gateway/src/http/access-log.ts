@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { tokenPattern } from '#api/callers/token.ts'
 import type { Logger } from '../log.ts'
 
 /** Gives each request an id, and logs how it ended. Never logs the query or a header. */
@@ -8,7 +9,7 @@ export function accessLog(log: Logger, stopping: AbortSignal) {
     { method, url = '', socket, headers }: IncomingMessage,
     response: ServerResponse,
   ): void => {
-    const [path] = url.split('?', 1)
+    const path = url.split('?', 1)[0]!.replace(tokenPattern, '***')
     const requestId = randomUUID()
     const begun = { at: performance.now(), read: socket.bytesRead, written: socket.bytesWritten }
     response.setHeader('X-Request-Id', requestId)

@@ -9,6 +9,7 @@ import type { ServerDeps } from './deps.ts'
 import { sendProblem } from './problem.ts'
 import { changeApp, readApp } from './routes/apps.ts'
 import { addCacheRoutes } from './routes/cache.ts'
+import { addTokenRoutes } from './routes/callers/tokens.ts'
 import { cancelDeployment } from './routes/cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './routes/create-deployment.ts'
 import { deployAndFollow } from './routes/deploy.ts'
@@ -31,6 +32,7 @@ import {
 import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from './routes/rollouts.ts'
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
 import { listAudit } from './routes/callers/audit.ts'
+import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
 import { readStatus } from './routes/status.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
@@ -52,6 +54,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   })
   deploymentRoutes(app, commands, server)
   appRoutes(app, commands, server)
+  addTokenRoutes(app, commands, server)
   operatorRoutes(app, commands, server)
   refuseOthers(app)
   const onError: ErrorRequestHandler = (error, request, response, _next) =>
@@ -91,6 +94,7 @@ function appRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   app.get(routes.secrets, listSecrets(commands))
   app.put(routes.secret, putSecret(commands, server))
   app.delete(routes.secret, deleteSecret(commands))
+  addRuntimeRoutes(app, commands, server)
 }
 
 /** What an operator asks about the gateway as a whole. */

@@ -1,8 +1,9 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Problem } from '#api/problem.ts'
 import type { Authenticator } from '../callers/authenticate.ts'
 import { operator, type Principal } from '../callers/principal.ts'
 import { isLoopbackHost } from './loopback-host.ts'
+import { SlowGuesses } from './slow-guesses.ts'
 
 /** Rejects if a request is not authorized. After it, `callerOf` knows the caller. */
 export type Authorize = (request: IncomingMessage) => Promise<void>
@@ -16,14 +17,29 @@ export function callerOf(request: IncomingMessage): Principal {
   return caller
 }
 
+/** Fires when the proof of a request's caller stops being valid. Null: it never does. */
+export const rightEndsOf = (request: IncomingMessage): AbortSignal | null =>
+  callerOf(request).proof?.ended() ?? null
+
+/** Cuts a long answer when the proof of its caller stops being valid. */
+export function cutWithRight(request: IncomingMessage, response: ServerResponse): void {
+  const ended = rightEndsOf(request)
+  const cut = () => response.destroy()
+  ended?.addEventListener('abort', cut, { once: true })
+  response.once('close', () => ended?.removeEventListener('abort', cut))
+}
+
 /**
  * Rejects a request that proves no caller. A missing and a wrong token get the same answer. Null: the
  * gateway has no tokens, and serves loopback alone.
  */
-export function authorizer(authenticate: Authenticator | null): Authorize {
+export function authorizer(
+  authenticate: Authenticator | null,
+  guesses = new SlowGuesses(),
+): Authorize {
   return async (request) => {
     assertOwnPage(request, authenticate === null)
-    callers.set(request, await callerOrProblem(request, authenticate))
+    callers.set(request, await callerOrProblem(request, authenticate, guesses))
   }
 }
 
@@ -46,12 +62,14 @@ function assertOwnPage({ headers, headersDistinct }: IncomingMessage, isOpen: bo
 async function callerOrProblem(
   { headers, socket }: IncomingMessage,
   authenticate: Authenticator | null,
+  guesses: SlowGuesses,
 ): Promise<Principal> {
   const address = socket.remoteAddress ?? ''
   if (!authenticate) return { ...operator, address }
   const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? null
   const caller = await authenticate({ bearer, headers, address })
   if (caller) return caller
+  if (bearer !== null) await guesses.delay(address)
   throw new Problem('unauthorized', 'Send a token of the gateway: Authorization: Bearer <token>.')
 }
 

@@ -42,4 +42,7 @@ export type ServerDeps = {
 export type UploadDeps = Pick<
   ServerDeps,
   'receive' | 'assertAccepting' | 'stopping' | 'maxUploadBytes' | 'bodyMs'
->
+> & {
+  /** Checks the fields of a form that come before its file. The file is not read if it throws. */
+  beforeFile?: (fields: [string, string][]) => Promise<void>
+}

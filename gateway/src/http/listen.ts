@@ -14,6 +14,7 @@ import { EventsSocket } from './log/websocket.ts'
 import type { Commands } from '../commands/commands.ts'
 import type { ServerDeps } from './deps.ts'
 import { sendProblem } from './problem.ts'
+import { refuseTokenInAddress } from './token-in-address.ts'
 import { answerUnreadable } from './unreadable.ts'
 import { isWebSocket, Upgrades } from './upgrades.ts'
 
@@ -95,6 +96,7 @@ function handlers(commands: Commands, deps: ServerDeps, connections: Connections
         checkForm(request)
         noteAccess(request, response)
         held.begin(request, response)
+        refuseTokenInAddress(request)
         if (!isForEvents(request)) return void app(request, response)
       } catch (error) {
         response.shouldKeepAlive = false

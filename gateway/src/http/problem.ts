@@ -53,7 +53,7 @@ async function send(
   if (problem.status === 401) response.setHeader('WWW-Authenticate', 'Bearer')
   if (problem.status === 426)
     response.setHeader('Upgrade', 'websocket').setHeader('Sec-WebSocket-Version', '13')
-  if (problem.status === 503 || problem.status === 507)
+  if (problem.status === 429 || problem.status === 503 || problem.status === 507)
     response.setHeader(
       'Retry-After',
       Number(problem.facts['retryAfterSeconds'] ?? retryAfterSeconds),

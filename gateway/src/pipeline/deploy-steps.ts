@@ -1,16 +1,19 @@
-import type { SecretVersion } from '#api/release.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
 import { checkPublicIps } from '../deploy/public-ips.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
-import { changedSecrets } from './changed-secrets.ts'
+import { keyWarnings } from '../commands/runtime/key-warnings.ts'
+import type { DeployJob } from '../deploy/job.ts'
+import { changedSecrets } from './keys/changed-secrets.ts'
+import { deployedSecrets } from './keys/deployed-secrets.ts'
+import { secretsNow, type SecretsNow } from './keys/secrets-now.ts'
 import { ensureApp, type EnsureAppDeps } from './ensure-app.ts'
 import { recordKnows } from './record-knows.ts'
 import type { DeployInput, Steps } from './steps.ts'
 
 type DeployDeps = EnsureAppDeps & {
   fly: MachinesApi
-  store: Pick<DeploymentStore, 'find' | 'list' | 'releases'>
+  store: Pick<DeploymentStore, 'find' | 'list' | 'releases' | 'runtimeSecrets'>
   /** The source of a deployment. */
   fetch: Steps['fetch']
   region: string
@@ -22,32 +25,53 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
   const { deployer, fly, store } = deps
   return {
     async deploy(input) {
-      const { deployment, emit, signal } = input
       const job = await jobOf(input, deps)
-      if (!job.rollout && !deployment.plan) {
-        // In the record as it was claimed, a plan means that an earlier attempt has ensured the app.
-        await ensureApp(job, Promise.resolve(), deps)
-        const secretsNow = () => secretsOf(fly, job.app, signal)
-        const text = await changedSecrets(deployment, store.releases, secretsNow)
-        if (text) emit({ type: 'warning', text })
-      }
-      await deployer.deploy(job)
+      if (job.rollout) return await deployer.deploy(job)
+      const { deployment, emit, signal } = input
+      // In the record as it was claimed, a plan means that an earlier attempt has ensured the app.
+      if (!deployment.plan) await ensureApp(job, Promise.resolve(), deps)
+
+      const secrets = await secretsNow(job.app, deps, signal)
+      const rollback = await changedSecrets(deployment, store.releases, secrets.digests)
+      const warnings = await warningsOf(job, secrets, deps)
+      for (const text of [...(rollback ? [rollback] : []), ...warnings])
+        emit({ type: 'warning', text })
+      await deployer.deploy({ ...job, secrets })
     },
 
     async verify(input) {
-      const job = await jobOf(input, deps)
-      const { app, emit, signal } = job
+      const found = await jobOf(input, deps)
+      const { app, emit, signal } = found
+      const mark = await store.runtimeSecrets.find(app)
+      const job = { ...found, secrets: { version: mark?.version ?? 0, digests: null } }
 
-      // The calls for addresses and secrets run during the watch, which takes longer.
+      // The calls for addresses run during the watch, which takes longer.
       const verified = deployer.verify(job)
-      const [{ url, desired }, , secrets] = await Promise.all([
+      const [{ url, desired, secrets: atStart }, , after] = await Promise.all([
         verified,
         checkPublicIps({ fly, app, policy: deps.publicIps, emit }, verified, signal),
-        secretsOf(fly, app, signal),
+        verified.then(() => secretsNow(app, deps, signal)),
       ])
-      return { url, release: { desired: { ...desired, build: {}, warnings: [] }, secrets } }
+      const { have, changed } = deployedSecrets(app, atStart, after.digests)
+      const warnings = await warningsOf({ ...job, desired }, after, deps)
+      if (changed !== null) {
+        emit({ type: 'warning', text: changed })
+        warnings.push(changed)
+      }
+      const release = { desired: { ...desired, build: {}, warnings: [] }, secrets: have }
+      return { url, release, warnings }
     },
   }
+}
+
+/** What the release lacks of the one before, and what another tool has changed. */
+async function warningsOf(
+  { app, options, desired }: Pick<DeployJob, 'app' | 'options' | 'desired'>,
+  { digests, own }: SecretsNow,
+  { store }: DeployDeps,
+): Promise<string[]> {
+  const before = await store.releases.find(app, options.owner)
+  return keyWarnings(before, desired, { now: digests, own })
 }
 
 async function jobOf(
@@ -69,19 +93,3 @@ async function jobOf(
     known: (id: string, number: number) => recordKnows(store, app, { id, number }),
   }
 }
-
-/**
- * The app's secrets on Fly; null if there are too many or the call fails. A token without that
- * right, or an unavailable Fly, must not stop a deployment from going live.
- */
-function secretsOf(
-  fly: MachinesApi,
-  app: string,
-  signal: AbortSignal,
-): Promise<SecretVersion[] | null> {
-  return fly.secrets(app, signal).then(unlessTooMany, () => null)
-}
-
-/** A release with more secrets than this records none. */
-const maxSecrets = 5000
-const unlessTooMany = (secrets: SecretVersion[]) => (secrets.length <= maxSecrets ? secrets : null)

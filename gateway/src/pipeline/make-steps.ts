@@ -21,7 +21,10 @@ type StepDeps = {
   buildkit: Buildkit
   registry: Registry
   mirror: Mirror
-  store: Pick<DeploymentStore, 'find' | 'list' | 'imageOf' | 'releases' | 'caches'>
+  store: Pick<
+    DeploymentStore,
+    'find' | 'list' | 'imageOf' | 'releases' | 'caches' | 'runtimeSecrets'
+  >
   fly: MachinesApi
   deployer: Deployer
   disk: DiskWatch

@@ -27,11 +27,14 @@ export interface Steps<P extends Plan = Plan> {
   /** Applies the image to every machine. After a failure it restores what it changed. */
   deploy(input: DeployInput): Promise<void>
   /**
-   * Checks that every machine runs the image, then returns the app's address and the new release.
+   * Checks that every machine runs the image, then returns the app's address, the new release, and
+   * warnings about its keys for the record.
    * The address is null if no service makes the app reachable.
    * After a failure it restores what was changed, like `deploy`.
    */
-  verify(input: DeployInput): Promise<{ url: string | null; release: NewRelease }>
+  verify(
+    input: DeployInput,
+  ): Promise<{ url: string | null; release: NewRelease; warnings?: string[] }>
 }
 
 /** What every step after the fetch gets. */

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import { asUser } from '../host/child/as-user.ts'
 import { spawnChild } from '../host/child/spawn-child.ts'
-import { openLog } from '../log.ts'
+import { redactedLog } from '../secrets/redaction/redacted-log.ts'
 import { answerCalls } from './handlers.ts'
 import { ownData } from './own-data.ts'
 import { serveCalls } from './serve.ts'
@@ -22,7 +22,7 @@ export async function runPrivileged(config: Config, env: NodeJS.ProcessEnv): Pro
   await ownData(data, uid, buildkit.root)
   await using opening = new AsyncDisposableStack()
   const { on } = opening.use(await serveCalls(socket, uid))
-  answerCalls({ on, opening }, config, openLog(config.logLevel))
+  answerCalls({ on, opening }, config, redactedLog(config.logLevel))
 
   const given = Object.fromEntries(
     Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),

@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
 import { Problem } from '#api/problem.ts'
+import type { BuildSecretsAnswer } from '#api/runtime/secrets.ts'
 import { maxSecretBytes, SecretName, secretNameRule, type SecretFacts } from '#api/secret.ts'
 import type { NewDeployment } from '../deployments/store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
@@ -42,6 +43,41 @@ export class Vault {
     return this.#store.putSecret(`app:${app}`, this.#seal(`app:${app}`, name, value))
   }
 
+  /** Sets and removes several at once: all, or none. */
+  async change(
+    app: string,
+    values: ReadonlyMap<string, string | null>,
+  ): Promise<BuildSecretsAnswer> {
+    const owner = `app:${app}` as const
+    const before = await this.#store.secretsOf(owner)
+    const others = before.filter(({ name }) => !values.has(name))
+    const put = [...values].flatMap(([name, value]) =>
+      value === null ? [] : [{ name: checkedName(name), value: Buffer.from(value) }],
+    )
+    checkLimits([
+      ...others.map(({ sealed }) => sealed.length - nonceBytes - tagBytes),
+      ...put.map(({ value }) => value.length),
+    ])
+    const sealed = put.map(({ name, value }) => this.#seal(owner, name, value))
+    const names = [...values].flatMap(([name, value]) =>
+      value === null ? [checkedName(name)] : [],
+    )
+    const old = new Map(before.map((secret) => [secret.name, this.#openIfPossible(owner, secret)]))
+    const removed = await this.#store.changeSecrets(owner, sealed, names)
+
+    const of = (is: (name: string, value: Buffer) => boolean) =>
+      put.flatMap(({ name, value }) => (is(name, value) ? [name] : []))
+    const isSame = (name: string, value: Buffer) => old.get(name)?.equals(value) === true
+    return {
+      app,
+      added: of((name) => !old.has(name)),
+      changed: of((name, value) => old.has(name) && !isSame(name, value)),
+      same: of(isSame),
+      removed,
+      absent: names.filter((name) => !removed.includes(name)),
+    }
+  }
+
   async remove(app: string, name: string): Promise<void> {
     this.#keyOrProblem()
     if (!(await this.#store.removeSecret(`app:${app}`, checkedName(name))))
@@ -79,6 +115,15 @@ export class Vault {
     const sealing = createCipheriv(cipher, key, nonce).setAAD(placeOf(owner, checkedName(name)))
     const text = Buffer.concat([sealing.update(value), sealing.final()])
     return { name, keyId: keyIdOf(key), sealed: Buffer.concat([nonce, sealing.getAuthTag(), text]) }
+  }
+
+  /** Null: with this key it cannot be opened. */
+  #openIfPossible(owner: SecretOwner, secret: SealedSecret): Buffer | null {
+    try {
+      return this.#open(owner, secret)
+    } catch {
+      return null
+    }
   }
 
   #open(owner: SecretOwner, { name, keyId, sealed }: SealedSecret): Buffer {

@@ -8,11 +8,12 @@ import type { Tables } from './tables.ts'
 
 /** See `DeploymentStore.create`. For use within a transaction of the store. */
 export function createDeployment(tables: Tables, fresh: NewDeployment): Deployment {
-  const { deployments, lanes, queue, apps, secrets } = tables
-  const { id, app, idempotencyKey } = fresh
+  const { deployments, lanes, queue, apps, secrets, tokens } = tables
+  const { id, app, idempotencyKey, link } = fresh
 
   const key = idempotencyKey ? { app, key: idempotencyKey, requestBody: requestOf(fresh) } : null
   const previous = key && findByKey(deployments, key)
+  if (link) tokens.assertFree(link, previous?.id ?? null)
   if (previous) return toDeployment(previous)
 
   const body = newBody(fresh, apps.settings(app))
@@ -26,6 +27,7 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const made = deployments.insert({ id, app, body, text })
 
   apps.add(app)
+  if (link) tokens.use(link, id)
   for (const secret of fresh.secrets ?? []) secrets.put(`deployment:${id}`, secret, made.created_at)
   if (key) recordKey(deployments, key, id)
   lanes.arrive(made, others)

@@ -54,6 +54,7 @@ export type Body = Pick<
   | 'release'
   | 'crashes'
   | 'cost'
+  | 'warnings'
   | 'stateSince'
   | 'phases'
   | 'buildUsage'
@@ -74,6 +75,7 @@ const emptyBody = (): Omit<Body, 'options'> => ({
   release: null,
   crashes: [],
   cost: null,
+  warnings: [],
   stateSince: null,
   phases: {},
   buildUsage: null,

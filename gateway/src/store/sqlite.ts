@@ -57,6 +57,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
   readonly releases
   readonly rollouts
   readonly caches
+  readonly tokens
+  readonly runtimeSecrets
   readonly status
   readonly openTrail
   readonly overview
@@ -70,6 +72,8 @@ class SqliteStore implements DeploymentStore, SecretStore {
     this.releases = this.#tables.releases
     this.rollouts = this.#tables.rollouts
     this.caches = this.#tables.caches
+    this.tokens = this.#tables.tokens
+    this.runtimeSecrets = this.#tables.runtimeSecrets
     this.status = openStatusStore(this.#tables)
     this.openTrail = this.#tables.openTrail
     this.overview = openOverviewStore(this.#tables.deployments)
@@ -215,6 +219,12 @@ class SqliteStore implements DeploymentStore, SecretStore {
 
   async putSecret(owner: SecretOwner, secret: SealedSecret) {
     return this.#transaction(() => this.#tables.secrets.put(owner, secret, this.#rows.time()))
+  }
+
+  async changeSecrets(owner: SecretOwner, put: SealedSecret[], remove: string[]) {
+    return this.#transaction(() =>
+      this.#tables.secrets.change(owner, { put, remove }, this.#rows.time()),
+    )
   }
 
   async removeSecret(owner: SecretOwner, name: string) {

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { TokenRows } from './callers/token-rows.ts'
 import { Notices } from './notices.ts'
 import { AppRows } from './rows/app-rows.ts'
 import { CacheRows } from './rows/cache-rows.ts'
@@ -13,6 +14,7 @@ import { RolloutRows } from './rows/rollout-rows.ts'
 import { SecretRows } from './rows/secret-rows.ts'
 import { SourceRows } from './rows/source-rows.ts'
 import { SuspectRows } from './rows/suspect-rows.ts'
+import { RuntimeSecretRows } from './runtime/runtime-secret-rows.ts'
 import type { StoreTools } from './store-tools.ts'
 import { AuditRows } from './audit/audit-rows.ts'
 import { openTrail } from './audit/open-trail.ts'
@@ -50,5 +52,7 @@ export function openTables(db: DatabaseSync, tools: StoreTools) {
     caches: new CacheRows(db, tools),
     openTrail: (volume: Parameters<typeof openTrail>[1]) =>
       openTrail({ rows: new AuditRows(db), tools }, volume),
+    tokens: new TokenRows(db, tools),
+    runtimeSecrets: new RuntimeSecretRows(db, tools),
   }
 }

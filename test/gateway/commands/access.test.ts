@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { Problem } from '../../../api/problem.ts'
 import { allows, Scope } from '../../../api/callers/scope.ts'
 import { operator, type Principal, sees } from '../../../gateway/src/callers/principal.ts'
 import { type Gate, guarded } from '../../../gateway/src/commands/access/guarded.ts'
@@ -49,8 +50,20 @@ const rows: Record<string, { args: unknown[]; scopes: Scope[]; wide?: true; filt
   settings: { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   changeSettings: { args: ['shop', {}], scopes: ['deploy', 'admin'] },
   secrets: { args: ['shop'], scopes: ['secrets', 'admin'] },
+  changeBuildSecrets: { args: ['shop', new Map()], scopes: ['secrets', 'admin'] },
+  'runtime.secrets': { args: ['shop'], scopes: ['secrets', 'admin'] },
+  'runtime.changeSecrets': { args: ['shop', { deploy: false }], scopes: ['secrets', 'admin'] },
+  'runtime.deploySecrets': { args: ['shop'], scopes: ['admin'] },
+  'runtime.env': { args: ['shop'], scopes: ['secrets', 'admin'] },
+  'runtime.changeEnv': { args: ['shop', { deploy: false }], scopes: ['secrets', 'admin'] },
   putSecret: { args: ['shop', 'KEY'], scopes: ['secrets', 'admin'] },
   deleteSecret: { args: ['shop', 'KEY'], scopes: ['secrets', 'admin'] },
+  'tokens.create': { args: [{}], scopes: ['admin'], filtered: true },
+  'tokens.createLink': { args: [{ app: 'shop', owner: null }, {}], scopes: ['deploy', 'admin'] },
+  'tokens.find': { args: ['ci'], scopes: ['admin'], filtered: true },
+  'tokens.list': { args: [{}], scopes: ['admin'], filtered: true },
+  'tokens.revoke': { args: ['ci'], scopes: ['admin'], filtered: true },
+  'tokens.rotate': { args: ['ci', {}], scopes: ['admin'], filtered: true },
   'drain.start': { args: [1], scopes: ['admin'], wide: true },
   'drain.status': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], wide: true },
   'drain.end': { args: [], scopes: ['admin'], wide: true },
@@ -58,6 +71,7 @@ const rows: Record<string, { args: unknown[]; scopes: Scope[]; wide?: true; filt
   'records.assertDrained': { args: [], scopes: ['admin'], wide: true },
   'records.restore': { args: [{}], scopes: ['admin'], wide: true },
   'audit.list': { args: [{}, {}], scopes: ['admin'], filtered: true },
+  assertMayRollOut: { args: [[app]], scopes: ['deploy', 'admin'] },
   createRollout: { args: [{ source: null, targets: [app] }, null], scopes: ['deploy', 'admin'] },
   rollout: { args: ['of-shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   rollouts: { args: [{}], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
@@ -146,6 +160,51 @@ test.each(names)('%s is closed to callers of other apps, teams and owners', asyn
         ? 'forbidden'
         : /-not-found$/,
   )
+})
+
+test.each(names)(
+  '%s: a deploy link may only make its deployment and read that one',
+  async (name) => {
+    const caller = (deployment: string | null): Partial<Principal> => ({
+      scopes: ['deploy'],
+      apps: ['shop'],
+      link: { id: 'l1', deployment, noteUse: () => {} },
+    })
+    const makes = ['submit', 'deployExisting', 'refuseBusyLane'].includes(name)
+    const reads = ['deployment', 'logOf'].includes(name)
+    expect(await answer(name, caller('of-shop'))).toBe(makes || reads ? 'ran' : 'forbidden')
+    const other = reads ? 'deployment-not-found' : makes ? 'ran' : 'forbidden'
+    expect([await answer(name, caller(null)), await answer(name, caller('d9'))]).toEqual([
+      other,
+      other,
+    ])
+  },
+)
+
+test.each(names)('%s is closed once the proof of the caller holds no longer', async (name) => {
+  const proof = {
+    ended: () => AbortSignal.abort(),
+    assertHolds: () => {
+      throw new Problem('token-revoked', 'It was revoked.')
+    },
+  }
+  expect(await answer(name, { proof })).toBe('token-revoked')
+})
+
+test('a change that makes releases needs the right to deploy too', async () => {
+  const change = commands['runtime'] as Group
+  const run = (name: string, scopes: Scope[]) =>
+    (change[name] as (...args: unknown[]) => Promise<unknown>)({ ...operator, scopes }, 'shop', {
+      deploy: true,
+    }).then(
+      () => 'ran',
+      (error: { code: string }) => error.code,
+    )
+  for (const name of ['changeSecrets', 'changeEnv', 'deploySecrets']) {
+    expect(await run(name, ['secrets'])).toBe('forbidden')
+    expect(await run(name, ['deploy'])).toBe('forbidden')
+    expect(await run(name, ['secrets', 'deploy'])).toBe('ran')
+  }
 })
 
 test('what a caller may not see has the answer of what does not exist', async () => {

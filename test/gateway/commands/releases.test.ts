@@ -81,6 +81,11 @@ test('a live deployment becomes a release; a rollback restores its image, config
     {
       text: 'A rollback does not restore secrets on Fly. Changed since release 1: SAME (added), LATER (added).',
     },
+    { text: expect.stringMatching(/^This release lacks variables that release 2 had: NEW\./) },
+    { text: expect.stringMatching(/^This release lacks secrets that release 2 had: KEY\./) },
+    {
+      text: 'Another tool has changed secrets on Fly since release 2 of shop: KEY (removed), LATER (added).',
+    },
   ])
   expect(env()).toMatchObject({ COLOUR: 'red', OLD: 'yes' })
   expect(env()).not.toHaveProperty('NEW')

@@ -8,24 +8,30 @@ import { startMachines } from '../start-machines.ts'
 
 const who = { name: 'operator', kind: 'operator' }
 
-test('a deployment, its retry and its rollback have their caller, also in the first line of the log', async () => {
-  await using gateway = await startMachines()
-  const { images, call, deploy, ended, store } = gateway
-  const [one, two] = [images.put('shop', 'v1'), images.put('shop', 'v2')]
-  const first = await deploy('shop', { image: one.name }, { trigger: 'by hand' })
-  expect(first).toMatchObject({ triggeredBy: who, options: { trigger: 'by hand' } })
-  await deploy('shop', { image: two.name })
+test(
+  'a deployment, its retry and its rollback have their caller, also in the first line of the log',
+  { timeout: 30_000 },
+  async () => {
+    await using gateway = await startMachines()
+    const { images, call, deploy, ended, store } = gateway
+    const [one, two] = [images.put('shop', 'v1'), images.put('shop', 'v2')]
+    const first = await deploy('shop', { image: one.name }, { trigger: 'by hand' })
+    expect(first).toMatchObject({ triggeredBy: who, options: { trigger: 'by hand' } })
+    await deploy('shop', { image: two.name })
 
-  const [event] = await store.eventsAfter(first.id, 0, 1)
-  expect(event).toMatchObject({ type: 'state', state: 'pending', triggeredBy: who })
-  expect(renderEvent(event as DeploymentEvent, first.createdAt)).toContain('=> pending by operator')
+    const [event] = await store.eventsAfter(first.id, 0, 1)
+    expect(event).toMatchObject({ type: 'state', state: 'pending', triggeredBy: who })
+    expect(renderEvent(event as DeploymentEvent, first.createdAt)).toContain(
+      '=> pending by operator',
+    )
 
-  const retried = await call<Deployment>('POST', `/v1/deployments/${first.id}/retry`)
-  expect(retried.body).toMatchObject({ triggeredBy: who, options: { trigger: 'retry' } })
-  await ended(retried.body.id)
-  const back = await call<Deployment>('POST', '/v1/apps/shop/rollback')
-  expect(back.body).toMatchObject({ triggeredBy: who, options: { trigger: 'rollback' } })
-})
+    const retried = await call<Deployment>('POST', `/v1/deployments/${first.id}/retry`)
+    expect(retried.body).toMatchObject({ triggeredBy: who, options: { trigger: 'retry' } })
+    await ended(retried.body.id)
+    const back = await call<Deployment>('POST', '/v1/apps/shop/rollback')
+    expect(back.body).toMatchObject({ triggeredBy: who, options: { trigger: 'rollback' } })
+  },
+)
 
 test('a rollout has its caller', async () => {
   await using gateway = await startMachines()

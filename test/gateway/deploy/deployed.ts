@@ -44,6 +44,7 @@ export type Asked = Partial<{
   emit: DeployJob['emit']
   redact: DeployJob['redact']
   known: DeployJob['known']
+  secrets: NonNullable<DeployJob['secrets']>
 }>
 
 /** Runs the deploy engine as the pipeline does, from the app to the verdict. */
@@ -93,6 +94,7 @@ export async function deployed(
     emit: asked.emit ?? (() => {}),
     redact: asked.redact ?? ((value) => value),
     known: asked.known ?? (async () => true),
+    ...(asked.secrets && { secrets: asked.secrets }),
     async checkpoint({ rollout, machines }) {
       Object.assign(result, { machines })
       work.rollout = rollout

@@ -13,9 +13,10 @@ import type { ConnectionLimits } from '../../../gateway/src/http/connections.ts'
 import { listen } from '../../../gateway/src/http/listen.ts'
 import { openGuarded } from '../../../gateway/src/commands/access/open-guarded.ts'
 import type { Commands } from '../../../gateway/src/commands/commands.ts'
+import { Submissions, type SubmissionsDeps } from '../../../gateway/src/commands/submissions.ts'
 import { Drain } from '../../../gateway/src/commands/drain.ts'
 import { type CommandDeps, openCommands } from '../../../gateway/src/commands/open-commands.ts'
-import { operatorTokens } from '../../../gateway/src/callers/authenticate.ts'
+import { openCallers } from '../../../gateway/src/callers/open-callers.ts'
 import { operator } from '../../../gateway/src/callers/principal.ts'
 import { Awake } from '../../../gateway/src/awake/awake.ts'
 import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
@@ -44,6 +45,11 @@ export async function startHttp(
   const logged: string[] = []
   const received: { sizeBytes: number; contentDigest?: string }[] = []
   const runner = { running: () => 0, pause() {}, stopRunning() {}, resume: async () => {} }
+  const callers = await openCallers([token, 'another-token-of-tests'], {
+    store,
+    log: openLog('silent'),
+  })
+  const submissions = new Submissions({ store, vault } as unknown as SubmissionsDeps)
   const drain = new Drain({ store, runner, log: openLog('silent') })
   const commands: Commands = {
     ...openCommands({
@@ -51,12 +57,10 @@ export async function startHttp(
       vault,
       drain,
       trail,
+      tokens: callers.tokens,
       fly: { app: async () => null },
     } as unknown as CommandDeps),
-    submit(_caller, { secrets, ...asked }) {
-      const id = randomUUID()
-      return store.create({ id, ...asked, ...vault.sealFor(id, secrets) })
-    },
+    submit: (caller, submission) => submissions.submit(caller, submission),
     deployExisting: absent,
     rollback: absent,
     createRollout: absent,
@@ -93,7 +97,7 @@ export async function startHttp(
     appDefaults: { region: 'ams', builds: 4 },
     readiness: () =>
       Promise.resolve({ ready: true, parts: { buildkit: { ok: true, detail: 'answers' } } }),
-    authenticate: operatorTokens([token, 'another-token-of-tests']),
+    authenticate: callers.authenticate,
     log: openLog('info', { write: (line: string) => void logged.push(line) }),
     stopping: stop.signal,
     maxUploadBytes: 100 * 2 ** 20,
@@ -150,6 +154,7 @@ export async function startHttp(
     store,
     awake,
     vault,
+    submissions,
     logged,
     received,
     play,

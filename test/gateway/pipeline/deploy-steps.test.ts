@@ -40,8 +40,11 @@ test.each<[string, Partial<DeployInput>, string, number]>([
   }
   const steps = deploySteps({
     deployer: deployer as Deployer,
-    fly: {} as never,
-    store: {} as never,
+    fly: { secrets: async () => [] } as never,
+    store: {
+      releases: { find: async () => null },
+      runtimeSecrets: { find: async () => null },
+    } as never,
     fetch: async () => {
       fetched++
       return { digest: 'sha256:bb', files: 0, sizeBytes: 0, root: '/', entries: [] }

@@ -935,6 +935,36 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await store.secretsOf('app:blog')).toMatchObject([{ name: 'A' }])
     })
 
+    test('changes several secrets at once, or none of them', async () => {
+      await using store = open()
+      const secret = (name: string) => ({ name, keyId: 'k1', sealed: new Uint8Array([1]) })
+      await store.changeSecrets('app:shop', [secret('A'), secret('B')], [])
+      expect(await store.changeSecrets('app:shop', [secret('C')], ['A', 'D'])).toEqual(['A'])
+      expect(await store.secretsOf('app:shop')).toMatchObject([{ name: 'B' }, { name: 'C' }])
+
+      const tooLarge = { name: 'E', keyId: 'k1', sealed: new Uint8Array(200_000) }
+      await expect(
+        store.changeSecrets('app:shop', [secret('D'), tooLarge], ['B']),
+      ).rejects.toMatchObject({ code: 'record-too-large' })
+      expect(await store.secretsOf('app:shop')).toMatchObject([{ name: 'B' }, { name: 'C' }])
+    })
+
+    test('what is known of secrets on Fly only grows, until the app is another one or is deleted', async () => {
+      await using store = open()
+      const { runtimeSecrets } = store
+      expect(await runtimeSecrets.find('shop')).toBeNull()
+      await runtimeSecrets.note('shop', { flyId: 'f1', version: 3, own: { A: 'a', B: '' } })
+      await runtimeSecrets.note('shop', { flyId: null, version: 2, own: { B: null } })
+      const known = { flyId: 'f1', version: 3, own: { A: 'a', B: null } }
+      expect(await runtimeSecrets.find('shop')).toEqual(known)
+
+      await runtimeSecrets.note('blog', known)
+      await runtimeSecrets.reset('blog', { flyId: 'f2', version: 0, own: {} })
+      expect(await runtimeSecrets.find('blog')).toEqual({ flyId: 'f2', version: 0, own: {} })
+      await store.releases.forget('shop')
+      expect(await runtimeSecrets.find('shop')).toBeNull()
+    })
+
     test('a deployment’s own secrets exist until it ends, however it ends', async () => {
       await using store = open()
       const secrets = [{ name: 'A', keyId: 'k1', sealed: new Uint8Array([1]) }]

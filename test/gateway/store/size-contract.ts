@@ -229,6 +229,24 @@ const writers: Record<string, Record<string, Write>> = {
   'RolloutStore.stop': {
     problem: rolledOut((store, text) => store.rollouts.stop('r1', problem(text))),
   },
+  'RuntimeSecretStore.note': {
+    app: (store, app) => store.runtimeSecrets.note(app, mark({})),
+    id: (store, flyId) => store.runtimeSecrets.note('shop', mark({ flyId })),
+    name: (store, name) => store.runtimeSecrets.note('shop', mark({ own: { [name]: null } })),
+    'many small ones, one after the other': async (store, text) => {
+      for (let at = 0; at < 200; at++)
+        await store.runtimeSecrets.note('shop', mark({ own: { [`A${at}`]: text.slice(0, 1e5) } }))
+    },
+  },
+  'RuntimeSecretStore.reset': {
+    digest: (store, digest) => store.runtimeSecrets.reset('shop', mark({ own: { A: digest } })),
+  },
+  'SecretStore.changeSecrets': {
+    value: (store, text) =>
+      store.changeSecrets('app:shop', [{ name: 'A', keyId: 'k', sealed: Buffer.from(text) }], []),
+    name: (store, name) =>
+      store.changeSecrets('app:shop', [{ name, keyId: 'k', sealed: Buffer.from('s') }], []),
+  },
   'SecretStore.putSecret': {
     value: (store, text) =>
       store.putSecret('app:shop', { name: 'A', keyId: 'k', sealed: Buffer.from(text) }),
@@ -241,19 +259,23 @@ const writers: Record<string, Record<string, Write>> = {
   },
 }
 
+const mark = (more: object) => ({ flyId: null, version: 1, own: {}, ...more })
+
 /** Methods that store no text. A method belongs here only when that is true. */
 const storesNoText = Object.entries({
   DeploymentStore:
     'findByIdempotencyKey unfinished countUnfinished refuseBusyLane find list imageOf onQueueChange claim expireQueued publishQueuePositions renew eventsAfter changed sourcesInUse appSettings dropLogs endLife',
   ReleaseStore: 'find list newest newestFacts apps images isOwnApp forget',
   RolloutStore: 'findByIdempotencyKey find list unfinished begin made end',
+  RuntimeSecretStore: 'find',
   SecretStore: 'removeSecret secretsOf',
 }).flatMap(([store, methods]) => methods.split(' ').map((method) => `${store}.${method}`))
 
 /** Every method of the store's interfaces, read from their files. */
 function methodsOfStore(): string[] {
   const folder = join(import.meta.dirname, '../../../gateway/src/deployments')
-  return ['store', 'release-store', 'rollout-store', 'secret-store'].flatMap((file) => {
+  const files = ['store', 'release-store', 'rollout-store', 'secret-store']
+  return [...files, 'runtime/runtime-secret-store'].flatMap((file) => {
     const text = readFileSync(join(folder, `${file}.ts`), 'utf8')
     const [, name, body] = /^export interface (\w+) \{\n([^]*?)^\}/m.exec(text)!
     return [...body!.matchAll(/^ {2}(\w+)\(/gm)].map(([, method]) => `${name}.${method}`)

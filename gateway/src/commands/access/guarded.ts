@@ -62,6 +62,7 @@ function guardedGroup(group: Group, rows: Rows, gate: Gate, prefix = ''): Group 
 function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCommand {
   const { changes, recorded, shown } = row
   return async (caller, ...args) => {
+    caller.proof?.assertHolds()
     const isSeen = (target: Target) => sees(caller, target, gate.teamOf)
     const targets: Reached[] = (await row.targets?.(args, gate.find)) ?? []
     const call = { command, caller, changes, targets, args, recorded }
@@ -78,13 +79,16 @@ function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCo
 
 /** Why the caller may not make this call. Null: it may. */
 function refusal(
-  { scope, missing, shown, ...row }: AnyRow,
+  { scope, missing, shown, ofLink, ...row }: AnyRow,
   { caller, args, targets }: Omit<Call, 'targets'> & { targets: Reached[] },
   isSeen: (target: Target) => boolean,
 ): Problem | null {
   if (!targets.every(isSeen)) return missing?.(args) ?? forbidden(caller, scope)
   for (const { scope: other } of [{ scope }, ...targets])
     if (!allows(caller.scopes, other ?? scope)) return forbidden(caller, other ?? scope)
+  if (caller.link && !ofLink) return notOfLink(caller)
+  if (caller.link && !ofLink?.(args, caller.link.deployment))
+    return missing?.(args) ?? notOfLink(caller)
   return isLimited(caller) && !row.targets && !shown ? tooWide(caller) : null
 }
 
@@ -95,6 +99,12 @@ const forbidden = ({ name, scopes }: Principal, scope: string) =>
     'forbidden',
     `This needs the scope ${scope}; ${name} has ${scopes.join(', ') || 'none'}.`,
     { facts: { scope } },
+  )
+
+const notOfLink = ({ name }: Principal) =>
+  new Problem(
+    'forbidden',
+    `${name} is a deploy link. It makes one deployment, and reads the record and the log of that one. Use a token for this.`,
   )
 
 const tooWide = ({ name }: Principal) =>

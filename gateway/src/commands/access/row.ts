@@ -41,6 +41,11 @@ export type Row<A extends unknown[], R> = {
   targets?: (args: A, find: Lookups) => Reached[] | Promise<Reached[]>
   /** The answer for what does not exist, or may not be seen. */
   missing?: (args: A) => Problem
+  /**
+   * Whether the holder of a deploy link may make this call. `deployment`: the one that the link made.
+   * Absent: never.
+   */
+  ofLink?: (args: A, deployment: string | null) => boolean
   /** What a limited caller sees of the result. Without it and without targets, only unlimited callers may call. */
   shown?: (result: R, isSeen: IsSeen, find: Lookups, args: A) => R | Promise<R>
   /** For commands that change something. */

@@ -3,6 +3,16 @@ import type { ImageSource } from '#api/image-source.ts'
 import { noDeployment } from '../deployments.ts'
 import { noRollout } from '../rollouts.ts'
 import type { Commands } from '../commands.ts'
+import {
+  ofCancel,
+  ofChange,
+  ofDeletedApp,
+  ofName,
+  ofRetry,
+  ofRollback,
+  ofSubmission,
+  ofToken,
+} from './recorded.ts'
 import type { Lookups, Reached, TableOf } from './row.ts'
 
 /** The answer for an app that the caller may not see. The name may still be taken on Fly. */
@@ -14,6 +24,8 @@ const deploy = { scope: 'deploy', changes: true } as const
 const secrets = { scope: 'secrets', changes: false } as const
 const changeSecrets = { scope: 'secrets', changes: true } as const
 const administer = { scope: 'admin', changes: true } as const
+/** For commands that make the one deployment of a deploy link. */
+const makes = { ofLink: () => true }
 
 /** For commands whose first argument is an app's name. */
 const byApp = {
@@ -36,33 +48,26 @@ const byDeployment = {
   targets: async ([id]: [string, ...unknown[]], find: Lookups) => listOf(await find.deployment(id)),
   missing: ([id]: [string, ...unknown[]]) => noDeployment(id),
 }
+/** For commands that read a deployment: a deploy link reads the one that it made. */
+const reads = {
+  ...byDeployment,
+  ofLink: ([id]: [string, ...unknown[]], own: string | null) => id === own,
+}
 /** For commands whose first argument is the id of a rollout: the caller must see all its targets. */
 const byRollout = {
   targets: async ([id]: [string, ...unknown[]], find: Lookups) => (await find.rollout(id)) ?? [],
   missing: ([id]: [string, ...unknown[]]) => noRollout(id),
 }
 
-/** For commands whose second argument is the name of a secret. */
-const byName = { asked: ([_app, name]: [string, string, ...unknown[]]) => ({ name }) }
-
 /**
  * What each command needs of its caller. A command without a row does not compile;
  * test/gateway/commands/access.test.ts holds each answer.
  */
 export const access: TableOf<Commands> = {
-  submit: {
-    ...deploy,
-    ...bySubmission,
-    recorded: {
-      asked: ([{ source, secrets, options }]) => ({
-        source: source.digest,
-        trigger: options.trigger,
-        secrets: [...secrets.keys()],
-      }),
-    },
-  },
+  submit: { ...deploy, ...bySubmission, ...makes, recorded: ofSubmission },
   deployExisting: {
     ...deploy,
+    ...makes,
     targets: async ([source, { app, options }], find) => [
       { app, owner: options.owner },
       ...(await readsOf(source, app, find)),
@@ -70,28 +75,12 @@ export const access: TableOf<Commands> = {
     missing: ([_source, { app }]) => noApp(app),
     recorded: { asked: ([source, { options }]) => ({ source, trigger: options.trigger }) },
   },
-  rollback: {
-    ...deploy,
-    ...bySubmission,
-    recorded: { asked: ([{ release }]) => ({ release }) },
-  },
-  retry: {
-    ...deploy,
-    ...byDeployment,
-    recorded: { asked: ([deployment, { reuseImage }]) => ({ deployment, reuseImage }) },
-  },
-  cancel: {
-    ...deploy,
-    ...byDeployment,
-    recorded: {
-      asked: ([deployment, request]) => ({ deployment, ...request }),
-      after: ({ state }) => ({ state }),
-      made: () => null,
-    },
-  },
-  refuseBusyLane: { ...deploy, changes: false, ...bySubmission },
-  deployment: { ...read, ...byDeployment },
-  logOf: { ...read, ...byDeployment },
+  rollback: { ...deploy, ...bySubmission, recorded: ofRollback },
+  retry: { ...deploy, ...byDeployment, recorded: ofRetry },
+  cancel: { ...deploy, ...byDeployment, recorded: ofCancel },
+  refuseBusyLane: { ...deploy, changes: false, ...bySubmission, ...makes },
+  deployment: { ...read, ...reads },
+  logOf: { ...read, ...reads },
   deployments: {
     ...read,
     targets: ([app]) => [{ app }],
@@ -133,11 +122,7 @@ export const access: TableOf<Commands> = {
     },
   },
   drift: { ...read, ...byApp },
-  deleteApp: {
-    ...administer,
-    ...byApp,
-    recorded: { asked: ([_app, foreign]) => ({ foreign }) },
-  },
+  deleteApp: { ...administer, ...byApp, recorded: ofDeletedApp },
   cacheUsage: {
     ...read,
     shown: ({ apps, ...usage }, isSeen) => ({
@@ -153,9 +138,41 @@ export const access: TableOf<Commands> = {
     recorded: { before: ([app], find) => find.settings(app), after: (settings) => settings },
   },
 
+  changeBuildSecrets: { ...changeSecrets, ...byApp },
   secrets: { ...secrets, ...byApp },
-  putSecret: { ...changeSecrets, ...byApp, recorded: byName },
-  deleteSecret: { ...changeSecrets, ...byApp, recorded: byName },
+  putSecret: { ...changeSecrets, ...byApp, recorded: ofName },
+  deleteSecret: { ...changeSecrets, ...byApp, recorded: ofName },
+
+  // What a caller may make and see of tokens depends on its own limits: see `Tokens`.
+  tokens: {
+    create: { ...administer, targets: () => [], recorded: ofToken },
+    createLink: { ...deploy, ...byTarget, recorded: ofToken },
+    find: { ...administer, changes: false, targets: () => [] },
+    list: { ...administer, changes: false, targets: () => [] },
+    revoke: { ...administer, targets: () => [], recorded: ofToken },
+    rotate: { ...administer, targets: () => [], recorded: ofToken },
+  },
+  runtime: {
+    secrets: { ...secrets, ...byApp },
+    changeSecrets: {
+      ...changeSecrets,
+      ...byApp,
+      targets: ([app, change]) => withDeploy(app, change),
+      recorded: ofChange,
+    },
+    deploySecrets: {
+      ...changeSecrets,
+      ...byApp,
+      targets: ([app]) => withDeploy(app, { deploy: true }),
+    },
+    env: { ...secrets, ...byApp },
+    changeEnv: {
+      ...changeSecrets,
+      ...byApp,
+      targets: ([app, change]) => withDeploy(app, change),
+      recorded: ofChange,
+    },
+  },
 
   drain: {
     start: { ...administer, recorded: { asked: ([limitMs]) => ({ limitMs }) } },
@@ -182,6 +199,12 @@ export const access: TableOf<Commands> = {
     },
   },
 
+  assertMayRollOut: {
+    ...deploy,
+    changes: false,
+    targets: ([targets]) => targets.map(({ app, options: { owner } }) => ({ app, owner })),
+    missing: ([targets]) => noApp(targets.map(({ app }) => app).join(', ')),
+  },
   createRollout: {
     ...deploy,
     targets: async ([{ source, targets }, build], find) => [
@@ -202,11 +225,7 @@ export const access: TableOf<Commands> = {
       return { rollouts: rollouts.filter((_, at) => open[at]), next }
     },
   },
-  cancelRollout: {
-    ...deploy,
-    ...byRollout,
-    recorded: { asked: ([rollout, request]) => ({ rollout, ...request }), made: () => null },
-  },
+  cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 }
 
 /** What a deployment of an existing image reads of other apps. */
@@ -219,5 +238,11 @@ async function readsOf(source: ImageSource, app: string, find: Lookups): Promise
         : null
   return found && found.app !== app ? [{ ...found, scope: 'read' }] : []
 }
+
+/** A change that also makes releases needs the right to deploy. */
+const withDeploy = (app: string, { deploy }: { deploy: boolean }): Reached[] => [
+  { app, owner: null },
+  ...(deploy ? [{ app, owner: null, scope: 'deploy' as const }] : []),
+]
 
 const listOf = <T>(value: T | null): T[] => (value === null ? [] : [value])

@@ -5,6 +5,7 @@ import { openSource } from '../../host/read-source-file.ts'
 import { findConfig } from './config-file.ts'
 import type { DesiredApp } from './desired-app.ts'
 import { desiredApp, forOwner, withOptions } from './desired.ts'
+import { withoutEnv } from './without-env.ts'
 import { readDesired } from './read-desired.ts'
 import { keysOf, restoreConfig } from './restore-config.ts'
 
@@ -43,7 +44,7 @@ async function desiredOfRelease(
   releases: ResolveDeps['releases'],
 ): Promise<DesiredApp> {
   const { desired } = await findRelease(releases, from.app, from.owner, from.release)
-  const adapted = withOptions(readDesired(desired), options)
+  const adapted = withOptions(withoutEnv(readDesired(desired), from.withoutEnv ?? []), options)
   if (from.app !== app || from.owner !== owner) return adapted
   return restoreConfig(adapted, await releasesAfter(from, releases))
 }

@@ -1,4 +1,5 @@
 import { crashPoint } from '#api/flow/crash-point.ts'
+import { statusOf } from '#fly/fly-calls.ts'
 import type { MachineLease } from '#fly/machine-lease.ts'
 import { configOf, hasFinished, imageOf, type Machine } from '#fly/machine.ts'
 import { pause } from '#api/flow/retry.ts'
@@ -12,7 +13,7 @@ import { findListed } from './destroy.ts'
 import { reverted } from './failures.ts'
 import { waitForVersion, readMachine, untilHealthy, type ExpectedVersion } from './health.ts'
 import { waitingReporter } from './report-waiting.ts'
-import { isUnavailableOrBusy } from './retry.ts'
+import { isUnavailableOrBusy, retryTransient } from './retry.ts'
 import { withVolumes } from './volumes.ts'
 
 const updateAttempts = 5
@@ -78,6 +79,10 @@ export const expectedVersion = (
 export const isApplied = ({ job }: Execution, machine: Machine): boolean =>
   configOf(machine).metadata?.['tarmac_deployment'] === job.id
 
+/** No machine starts with older secrets than the deployment knows. */
+export const secretsOf = ({ secrets }: Pick<Execution['job'], 'secrets'>) =>
+  secrets && secrets.version > 0 ? { min_secrets_version: secrets.version } : {}
+
 async function applyChange(
   execution: Execution,
   step: MachineStep,
@@ -112,9 +117,16 @@ export async function create(execution: Execution, step: MachineStep): Promise<M
     region,
     config,
     skip_launch: !launch,
+    ...secretsOf(job),
     ...(isHidden && { skip_service_registration: true }),
   }
-  return await settings.fly.createMachine(job.app, body, stopping)
+  // Fly refuses with 412 until it has the version of the secrets. A repeat creates no second one.
+  return await retryTransient(
+    execution.waitMs,
+    stopping,
+    () => settings.fly.createMachine(job.app, body, stopping),
+    (error) => job.secrets?.version !== undefined && statusOf(error) === 412,
+  )
 }
 
 /** The step's machine, if this deployment has created it already. */
@@ -148,7 +160,12 @@ async function update(
     if (attempt === 1)
       execution.emit(step, { status: 'updating', before: step.previous?.image ?? null })
 
-    const body = { config, current_version: machine.instance_id, skip_launch: !step.launch }
+    const body = {
+      config,
+      current_version: machine.instance_id,
+      skip_launch: !step.launch,
+      ...secretsOf(execution.job),
+    }
     try {
       return await lease.update(body, signal)
     } catch (error) {

@@ -43,19 +43,22 @@ export async function receiveForm(
   const signal = AbortSignal.any([gone, over.signal])
   using patience = new FormPatience(deps.bodyMs ?? defaultBodyMs)
   const file: { facts?: SourceFacts } = {}
+  const form = new FormRequest(request.headers)
   const parse = formParser(deps.maxUploadBytes, {
     feed: (parser) => patience.feed(new RequestBody(request), parser),
     async onFile(content) {
       patience.enterFile(content)
-      file.facts = await receive(request, content, deps, signal).catch((error: unknown) => {
+      try {
+        await deps.beforeFile?.(fieldsOf(form.body).fields)
+        file.facts = await receive(request, content, deps, signal)
+      } catch (error) {
         patience.refuse(error)
         throw error
-      })
+      }
     },
   })
 
   try {
-    const form = new FormRequest(request.headers)
     await unlessAborted(Promise.race([parse(form), patience.refused]), gone)
     if (!file.facts)
       throw new Problem('request-invalid', 'The form has no file field named source.')

@@ -7,7 +7,7 @@ import { isFinal } from '#api/deployment.ts'
 import { errorCode } from '#api/error-code.ts'
 import { pageAfter } from '../../deployments/follow.ts'
 import type { Commands } from '../../commands/commands.ts'
-import { callerOf } from '../auth.ts'
+import { callerOf, cutWithRight } from '../auth.ts'
 import type { ServerDeps } from '../deps.ts'
 import { filterOf } from './filter.ts'
 import { formats, rendered } from './formats.ts'
@@ -52,6 +52,7 @@ export function downloadLog(
     })
 
     response.setTimeout(stuckMs, () => response.destroy())
+    cutWithRight(request, response)
     const late = setTimeout(() => response.destroy(), maxMs)
     response.once('close', () => clearTimeout(late))
     await pipeline([Readable.from(parts()), ...(gzip ? [createGzip()] : []), response]).catch(

@@ -3,8 +3,9 @@ import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
 import type { Commands } from '../../commands/commands.ts'
-import { type Authorize, callerOf } from '../auth.ts'
+import { type Authorize, callerOf, rightEndsOf } from '../auth.ts'
 import { afterOf } from '../routes/read-deployments.ts'
+import { refuseTokenInAddress } from '../token-in-address.ts'
 import { isWebSocket } from '../upgrades.ts'
 import { filterOf, type LogFilter } from './filter.ts'
 import { type LogType, logTypes } from './formats.ts'
@@ -22,28 +23,32 @@ export function eventsReader(
   openReader: OpenReader,
 ): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
   return async (request, response) => {
-    const { deployment, after, filter } = await openReader(request)
+    const { deployment, after, filter, rightEnds } = await openReader(request)
     const { id, app, createdAt, state } = deployment
-    const query = { after, filter, type: typeOf(request) }
+    const query = { after, filter, type: typeOf(request), rightEnds }
     sendLog(response, deps, { id, app, createdAt, state }, query)
   }
 }
 
 /** Authorizes a reader, finds the log, and reads which part of it the request asks for. */
-export type OpenReader = (
-  request: IncomingMessage,
-) => Promise<{ deployment: Deployment; after: number; filter: LogFilter }>
+export type OpenReader = (request: IncomingMessage) => Promise<{
+  deployment: Deployment
+  after: number
+  filter: LogFilter
+  rightEnds: AbortSignal | null
+}>
 
 export function readerGate({ logOf }: Pick<Commands, 'logOf'>, authorize: Authorize): OpenReader {
   return async (request) => {
+    refuseTokenInAddress(request) // a handshake comes here first
     await authorize(request)
     const id = address.exec(pathOf(request))?.[1]
     if (id === undefined) throw new Problem('route-not-found', 'There is no log at this address.')
     const deployment = await logOf(callerOf(request), id)
     const after = afterOf(request)
-    const reader = { deployment, after, filter: filterOf(request, after) }
+    const filter = filterOf(request, after)
     if (isWebSocket(request)) assertHandshake(request)
-    return reader
+    return { deployment, after, filter, rightEnds: rightEndsOf(request) }
   }
 }
 

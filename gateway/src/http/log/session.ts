@@ -31,9 +31,12 @@ export interface LogSink {
 }
 
 /** Sends a deployment's log after event `after` until its end, as fast as the reader takes it. */
-export function openSession(deps: LogDeps, id: string, after: number, sink: LogSink): void {
-  new LogSession(deps, id, after, sink).begin()
+export function openSession(deps: LogDeps, reading: Reading, sink: LogSink): void {
+  new LogSession(deps, reading, sink).begin()
 }
+
+/** `rightEnds` fires when the reader may read no longer. Null: never. */
+type Reading = { id: string; after: number; rightEnds: AbortSignal | null }
 
 /**
  * One reader of a log. There may be thousands, so it holds little, and creates a promise only when
@@ -44,16 +47,18 @@ class LogSession implements Reader {
   readonly #deps: LogDeps
   readonly #id: string
   readonly #sink: LogSink
+  readonly #rightEnds: AbortSignal | null
   #unsubscribe = () => {}
   #isOver = false
   #disconnected = false
   #beats = 0
 
-  constructor(deps: LogDeps, id: string, after: number, sink: LogSink) {
+  constructor(deps: LogDeps, { id, after, rightEnds }: Reading, sink: LogSink) {
     this.seq = after
     this.#deps = deps
     this.#id = id
     this.#sink = sink
+    this.#rightEnds = rightEnds
   }
 
   begin(): void {
@@ -62,17 +67,21 @@ class LogSession implements Reader {
     const beat = setInterval(() => this.#beat(), heartbeatMs)
     this.#unsubscribe = subscribe(store, this.#id, this)
     stopping.addEventListener('abort', this)
+    this.#rightEnds?.addEventListener('abort', this)
     this.#sink.onClose(() => {
       this.#leave()
       clearInterval(beat)
       hold[Symbol.dispose]()
     })
-    if (stopping.aborted) this.handleEvent()
+    if (stopping.aborted || this.#rightEnds?.aborted) this.handleEvent()
   }
 
-  /** The gateway begins to stop. A method, because a function for each reader would cost memory. */
+  /**
+   * The gateway begins to stop, or the reader may read no longer. A method, because a function for
+   * each reader would cost memory.
+   */
   handleEvent(): void {
-    this.#disconnect(stoppingMessage)
+    this.#disconnect(this.#rightEnds?.aborted ? unauthorizedMessage : stoppingMessage)
   }
 
   take(page: Page): Promise<unknown> | null {
@@ -118,6 +127,7 @@ class LogSession implements Reader {
     this.#isOver = true
     this.#unsubscribe()
     this.#deps.stopping.removeEventListener('abort', this)
+    this.#rightEnds?.removeEventListener('abort', this)
   }
 
   #disconnect(message: GoAway): void {
@@ -131,6 +141,12 @@ const stoppingMessage: GoAway = {
   type: 'stopping',
   detail:
     'The gateway is stopping. The deployment continues after the restart. Reconnect in a moment.',
+}
+
+const unauthorizedMessage: GoAway = {
+  type: 'unauthorized',
+  detail:
+    'The token of this reader was revoked, was replaced, or has expired. The deployment continues. Reconnect with a valid token.',
 }
 
 const tooSlowMessage: GoAway = {

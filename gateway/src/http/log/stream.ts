@@ -6,7 +6,8 @@ import type { LogFilter } from './filter.ts'
 import { type DeploymentRef, formats, type LogType, rendered } from './formats.ts'
 import { type LogDeps, type LogSink, openSession } from './session.ts'
 
-type LogQuery = { after: number; type: LogType; filter: LogFilter }
+/** `rightEnds` fires when the reader may read no longer. Null: never. */
+type LogQuery = { after: number; type: LogType; filter: LogFilter; rightEnds: AbortSignal | null }
 
 /** Sends a deployment's log after event `after` until its end, as fast as the reader takes it. */
 export function sendLog(
@@ -16,7 +17,7 @@ export function sendLog(
   query: LogQuery,
 ): void {
   if (response.destroyed) return
-  const { after, type } = query
+  const { after, type, rightEnds } = query
   response.setHeader('Content-Type', `${type}; charset=utf-8`)
   response.setHeader('Cache-Control', 'no-store')
   response.flushHeaders()
@@ -25,8 +26,7 @@ export function sendLog(
   if (start) response.write(start)
   openSession(
     deps,
-    about.id,
-    query.filter.fromStart ? 0 : after,
+    { id: about.id, after: query.filter.fromStart ? 0 : after, rightEnds },
     new ResponseSink(response, about, query),
   )
 }

@@ -31,12 +31,11 @@ export class EventsSocket {
   take({ request, socket, head }: Upgrade, refused: () => void): void {
     this.#openReader(request)
       .then(
-        ({ deployment: { id }, after, filter }) =>
+        ({ deployment: { id }, after, filter, rightEnds }) =>
           this.#server.handleUpgrade(request, socket, head, (reader) =>
             openSession(
               this.#deps,
-              id,
-              filter.fromStart ? 0 : after,
+              { id, after: filter.fromStart ? 0 : after, rightEnds },
               new SocketSink(reader, filter),
             ),
           ),
@@ -57,7 +56,11 @@ export class EventsSocket {
 /** A reader needs to send only a frame now and then, to keep its connection alive. */
 const maxFramesPerBeat = 100
 /** The close code and the `type` of a closing message have the same meaning. */
-const closeCodes: Record<GoAway['type'], number> = { stopping: 1001, 'too-slow': 1013 }
+const closeCodes: Record<GoAway['type'], number> = {
+  stopping: 1001,
+  'too-slow': 1013,
+  unauthorized: 1008,
+}
 
 /** A log as the messages of a WebSocket. */
 class SocketSink implements LogSink {

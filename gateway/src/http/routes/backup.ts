@@ -3,7 +3,7 @@ import type { RequestHandler } from 'express'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import type { Commands } from '../../commands/commands.ts'
-import { callerOf } from '../auth.ts'
+import { callerOf, cutWithRight } from '../auth.ts'
 import { RequestBody } from '../body/request-body.ts'
 import { askForBody, refuseEncoded } from '../body/small-body.ts'
 import { booleanQuery, knownQuery, queryOf } from '../query.ts'
@@ -28,6 +28,7 @@ export function sendBackup({ records }: Pick<Commands, 'records'>): RequestHandl
       'Cache-Control': 'no-store',
     })
     response.setTimeout(stuckMs, () => response.destroy())
+    cutWithRight(request, response)
     await pipeline(copy.read(), response).catch((error: unknown) => {
       if (errorCode(error) !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
     })

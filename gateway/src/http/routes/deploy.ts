@@ -11,7 +11,7 @@ import { defaultHeartbeatMs } from '../log/session.ts'
 import { InterimProgress } from '../log/interim-progress.ts'
 import { sendLog } from '../log/stream.ts'
 import type { Commands } from '../../commands/commands.ts'
-import { callerOf } from '../auth.ts'
+import { callerOf, rightEndsOf } from '../auth.ts'
 import type { ServerDeps } from '../deps.ts'
 import { queryOf } from '../query.ts'
 import { idempotencyKeyOf, respondAccepted } from './create-deployment.ts'
@@ -41,11 +41,13 @@ export function deployAndFollow(
 
     if (answer.follow === false) return respondAccepted(response, deployment)
     response.location(fill(routes.deployment, { id: deployment.id }))
-    const status = answer.wait ? await verdictStatus(deployment, response, server) : 200
+    const rightEnds = rightEndsOf(request)
+    const status = answer.wait ? await verdictStatus(deployment, response, server, rightEnds) : 200
     sendLog(response.status(status), server, deployment, {
       after: 0,
       type: 'text/plain',
       filter: everything,
+      rightEnds,
     })
   }
 }
@@ -68,10 +70,15 @@ async function verdictStatus(
   { id, createdAt }: Deployment,
   response: Response,
   { store, stopping, heartbeatMs = defaultHeartbeatMs }: ServerDeps,
+  rightEnds: AbortSignal | null,
 ): Promise<number> {
   const progress = new InterimProgress(response, createdAt)
   const heartbeat = setInterval(() => progress.keepAlive(), heartbeatMs)
-  const signal = AbortSignal.any([untilClosed(response), stopping])
+  const signal = AbortSignal.any([
+    untilClosed(response),
+    stopping,
+    ...(rightEnds ? [rightEnds] : []),
+  ])
   try {
     for await (const page of followPages(store, id, 0, signal)) progress.send(page)
   } finally {
@@ -79,6 +86,12 @@ async function verdictStatus(
   }
   const deployment = await store.find(id)
   if (deployment && isFinal(deployment.state)) return statusOf(deployment)
+  if (rightEnds?.aborted)
+    throw new Problem(
+      'token-revoked',
+      `The token was revoked, was replaced, or has expired. Deployment ${id} continues; read its record with a valid token.`,
+      { facts: { deployment: id } },
+    )
   throw new Problem(
     'stopping',
     `The gateway is stopping. Deployment ${id} continues after the restart; read its record.`,

@@ -8,6 +8,7 @@ import { readImageSource } from '../body/read-image-source.ts'
 import { jsonObject } from '../body/small-body.ts'
 import { receiveSource } from '../body/upload.ts'
 import type { Commands } from '../../commands/commands.ts'
+import { isLimited } from '../../callers/principal.ts'
 import { callerOf } from '../auth.ts'
 import type { UploadDeps } from '../deps.ts'
 import { knownQuery, pageQuery } from '../query.ts'
@@ -17,10 +18,11 @@ import { idempotencyKeyOf } from './create-deployment.ts'
 /**
  * `POST /v1/rollouts`: JSON with `source` and `targets`, or a form with the file `source`, the
  * field `rollout` (the same JSON without a source) and build options. A form is built once, for the
- * first target's app.
+ * first target's app. The field comes before the file, unless the caller may deploy to all apps: the
+ * gateway reads no source for targets that the caller may not see.
  */
 export function createRollout(
-  commands: Pick<Commands, 'createRollout' | 'submit'>,
+  commands: Pick<Commands, 'assertMayRollOut' | 'createRollout' | 'submit'>,
   upload: UploadDeps,
 ): RequestHandler {
   return async (request, response) => {
@@ -39,7 +41,20 @@ export function createRollout(
     }
 
     async function fromForm(): Promise<Rollout> {
-      const { source, fields, secrets } = await receiveSource(request, response, upload)
+      await commands.assertMayRollOut(caller, [])
+      const beforeFile = async (fields: [string, string][]) => {
+        const early = fields.find(([name]) => name === 'rollout')
+        if (early) await commands.assertMayRollOut(caller, readRollout(asObject(early[1])).targets)
+        else if (isLimited(caller))
+          throw new Problem(
+            'request-invalid',
+            `Send the field rollout before the file source: ${caller.name} is limited to some apps, and the gateway checks the targets first.`,
+          )
+      }
+      const { source, fields, secrets } = await receiveSource(request, response, {
+        ...upload,
+        beforeFile,
+      })
       const rolloutField = fields.find(([name]) => name === 'rollout')
       if (!rolloutField)
         throw new Problem(

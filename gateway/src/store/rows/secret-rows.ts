@@ -39,6 +39,16 @@ export class SecretRows {
     return this.#remove.run(owner, name).changes > 0
   }
 
+  /** Returns the names that were there to remove. */
+  change(
+    owner: SecretOwner,
+    { put, remove }: { put: SealedSecret[]; remove: string[] },
+    at: string,
+  ): string[] {
+    for (const secret of put) this.put(owner, secret, at)
+    return remove.filter((name) => this.remove(owner, name))
+  }
+
   erase(owner: SecretOwner): void {
     this.#erase.run(owner)
   }

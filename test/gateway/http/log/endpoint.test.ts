@@ -249,7 +249,12 @@ test('a reader that takes nothing of the end is disconnected too, and nothing is
     heartbeatMs: 50,
     log: openLog('silent'),
   }
-  sendLog(response, parts, deployment, { after: 0, type: 'text/event-stream', filter: everything })
+  sendLog(response, parts, deployment, {
+    after: 0,
+    type: 'text/event-stream',
+    filter: everything,
+    rightEnds: null,
+  })
   await expect.poll(() => response.destroyed).toBe(true)
   expect([response.writableEnded, errors]).toEqual([true, []])
 })

@@ -18,10 +18,12 @@ async function open({
   state,
   page = [],
   send = () => null,
+  rightEnds = null,
 }: {
   state: 'building' | 'live'
   page?: DeploymentEvent[]
   send?: LogSink['send']
+  rightEnds?: AbortSignal | null
 }) {
   const stop = new AbortController()
   const calls: string[] = []
@@ -45,7 +47,8 @@ async function open({
 
   const log = openLog('silent')
   const awake = new Awake()
-  openSession({ store, awake, stopping: stop.signal, heartbeatMs, log }, 'd1', 0, sink)
+  const reading = { id: 'd1', after: 0, rightEnds }
+  openSession({ store, awake, stopping: stop.signal, heartbeatMs, log }, reading, sink)
   await vi.waitFor(() =>
     expect(state === 'building' || page.length > 0 || calls.length > 0).toBe(true),
   )
@@ -111,4 +114,14 @@ test('a reader of a deployment that runs for hours is not sent away', async () =
   beat(480)
   await new Promise(setImmediate)
   expect(new Set(calls)).toEqual(new Set(['keep alive']))
+})
+
+test('a reader is disconnected at once when its token works no longer', async () => {
+  const right = new AbortController()
+  const { calls } = await open({ state: 'building', rightEnds: right.signal })
+  right.abort()
+  expect(calls).toEqual(['unauthorized'])
+  expect((await open({ state: 'building', rightEnds: right.signal })).calls).toEqual([
+    'unauthorized',
+  ])
 })

@@ -1,8 +1,12 @@
 import type { Deployment } from '#api/deployment.ts'
 import type { SecretVersion } from '#api/release.ts'
-import { secretDigests } from '../commands/releases.ts'
-import { findRelease, type ReleaseStore, type StoredRelease } from '../deployments/release-store.ts'
-import { differences } from '../differences.ts'
+import { secretDigests } from '../../commands/releases.ts'
+import {
+  findRelease,
+  type ReleaseStore,
+  type StoredRelease,
+} from '../../deployments/release-store.ts'
+import { differences } from '../../differences.ts'
 
 /**
  * A warning that names the secrets that changed on Fly since the release that a rollback restores.
@@ -12,12 +16,12 @@ import { differences } from '../differences.ts'
 export async function changedSecrets(
   { app, owner, from }: Deployment,
   releases: Pick<ReleaseStore, 'find'>,
-  secretsNow: () => Promise<SecretVersion[] | null>,
+  now: SecretVersion[] | null,
 ): Promise<string | null> {
   if (from?.app !== app || from.owner !== owner) return null
   const release = await findRelease(releases, app, owner, from.release)
   const newest = await releases.find(app, owner)
-  return newest?.number === from.release ? null : textOf(release, await secretsNow())
+  return newest?.number === from.release ? null : textOf(release, now)
 }
 
 function textOf({ number, secrets }: StoredRelease, now: SecretVersion[] | null): string | null {

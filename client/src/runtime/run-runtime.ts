@@ -1,0 +1,159 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { z } from 'zod'
+import { isFinal } from '#api/deployment.ts'
+import { errorMessage } from '#api/error-code.ts'
+import { Problem } from '#api/problem.ts'
+import { fill, routes } from '#api/routes.ts'
+import { EnvAnswer, EnvList } from '#api/runtime/env.ts'
+import type { ReleasedAgain } from '#api/runtime/released-again.ts'
+import {
+  BuildSecretsAnswer,
+  type ChangedNames,
+  RuntimeSecrets,
+  SecretsAnswer,
+} from '#api/runtime/secrets.ts'
+import { SecretFacts } from '#api/secret.ts'
+import { followToEnd } from '../follow-deployment.ts'
+import type { Gateway } from '../gateway.ts'
+import type { Printer } from '../print.ts'
+import type { RuntimeCommand } from './read-runtime.ts'
+import { type Inputs, processInputs, readValues } from './read-values.ts'
+import { changeText, envTable, secretTable } from './texts.ts'
+
+type Tools = { gateway: Gateway; printer: Printer; signal: AbortSignal }
+type Answer = ReleasedAgain & { app: string }
+type Changed = Answer & ChangedNames & { warnings?: string[] }
+
+const lookMs = 1000
+/** How often a change is deployed again after another deployment of the target has ended. */
+const maxRounds = 20
+
+/** Runs `tarmac secrets` or `tarmac env`. Returns the exit code. */
+export async function runRuntime(
+  command: RuntimeCommand,
+  tools: Tools,
+  inputs: Inputs = processInputs,
+): Promise<number> {
+  const { name, verb, app } = command
+  if (verb === 'list') return name === 'env' ? listEnv(app, tools) : listSecrets(app, tools)
+  if (verb === 'deploy') return finish(await deploySecrets(app, tools), deploySecrets, tools)
+
+  const values = await valuesOf(command, inputs)
+  if (command.build) return changeBuildSecrets(app, values, tools)
+  const body = { values: Object.fromEntries(values), deploy: command.deploy }
+  const route = name === 'env' ? routes.env : routes.runtimeSecrets
+  const schema: z.ZodType<Changed> = name === 'env' ? EnvAnswer : SecretsAnswer
+  const send = async () =>
+    read(schema, await tools.gateway.ask('PATCH', fill(route, { app }), tools.signal, body))
+  const answer = await send()
+  tools.printer.note(changeText(app, answer))
+  for (const text of answer.warnings ?? []) tools.printer.note(text)
+  // What is not known to have happened is asked for again: the same change twice is one change.
+  return finish(answer, name === 'env' ? send : deploySecrets, tools)
+}
+
+async function valuesOf(
+  { verb, name, args, file }: RuntimeCommand,
+  inputs: Inputs,
+): Promise<Map<string, string | null>> {
+  if (verb === 'unset') return new Map(args.map((each) => [each, null]))
+  return readValues({ args, file, mayAsk: name === 'secrets' }, inputs)
+}
+
+async function deploySecrets(app: string, { gateway, signal }: Tools): Promise<Answer> {
+  const path = fill(routes.deploySecrets, { app })
+  return read(SecretsAnswer, await gateway.ask('POST', path, signal))
+}
+
+async function changeBuildSecrets(
+  app: string,
+  values: Map<string, string | null>,
+  { gateway, printer, signal }: Tools,
+): Promise<number> {
+  const body = { values: Object.fromEntries(values) }
+  const answer = await gateway.ask('PATCH', fill(routes.secrets, { app }), signal, body)
+  const changed = read(BuildSecretsAnswer, answer)
+  return printer.result(changed, [`${changeText(app, changed)}. It counts from the next build.`])
+}
+
+/** Follows the deployments that a change has made. Waits for others of the same targets first. */
+async function finish(
+  first: Answer,
+  again: (app: string, tools: Tools) => Promise<Answer>,
+  tools: Tools,
+): Promise<number> {
+  const { printer } = tools
+  let answer = first
+  let exitCode = 0
+  for (let round = 1; ; round++) {
+    for (const text of answer.notes) printer.note(text)
+    for (const { id } of answer.deployments) exitCode = (await follow(id, tools)) || exitCode
+    const busy = answer.refused.flatMap(({ problem }) => busyWith(problem) ?? [])
+    const others = answer.refused.filter(({ problem }) => busyWith(problem) === null)
+    for (const { problem } of others) exitCode = printer.failed(Problem.from(problem))
+    if (busy.length === 0 || exitCode !== 0 || round === maxRounds) break
+    for (const id of busy) await waitFor(id, tools)
+    answer = await again(answer.app, tools)
+  }
+  if (first.deployments.length + first.refused.length === 0) return printer.result(first, [])
+  return exitCode
+}
+
+async function follow(id: string, { gateway, printer, signal }: Tools): Promise<number> {
+  const deployment = await gateway.find(id, signal)
+  printer.accepted(deployment, gateway.recordUrl(id))
+  const exitCode = await followToEnd(deployment, gateway, printer, { signal })
+  if (exitCode !== 0 && exitCode !== 130)
+    printer.note(
+      'What was changed stays changed: the next deployment gets it. To take it back, set the values from before, or unset what is new.',
+    )
+  return exitCode
+}
+
+/** The deployment that keeps a target busy. Null: something else is wrong. */
+function busyWith({ code, ...facts }: { code: string; [fact: string]: unknown }): string | null {
+  const { deployment } = facts
+  return code === 'lane-busy' && typeof deployment === 'string' ? deployment : null
+}
+
+async function waitFor(id: string, { gateway, printer, signal }: Tools): Promise<void> {
+  printer.note(`deployment ${id} has not ended; this goes on when it has`)
+  while (!isFinal((await gateway.find(id, signal)).state))
+    await sleep(lookMs, undefined, { signal })
+}
+
+/** Both kinds in one table. A kind that cannot be read is named, and does not hide the other one. */
+async function listSecrets(app: string, { gateway, printer, signal }: Tools): Promise<number> {
+  const ask = (route: string) => gateway.ask('GET', fill(route, { app }), signal)
+  const [runtime, build] = await Promise.allSettled([
+    ask(routes.runtimeSecrets).then((answer) => read(RuntimeSecrets, answer)),
+    ask(routes.secrets).then((answer) => read(BuildSecrets, answer).secrets),
+  ])
+  if (runtime.status === 'rejected' && build.status === 'rejected') throw runtime.reason
+  for (const settled of [runtime, build])
+    if (settled.status === 'rejected') printer.note(errorMessage(settled.reason))
+  const known = runtime.status === 'fulfilled' ? runtime.value : null
+  const kept = build.status === 'fulfilled' ? build.value : null
+  for (const text of known?.warnings ?? []) printer.note(`warning: ${text}`)
+  return printer.result(
+    { ...(known ?? { app }), secrets: known?.secrets ?? null, build: kept },
+    secretTable(known?.secrets ?? [], kept ?? []),
+  )
+}
+
+async function listEnv(app: string, { gateway, printer, signal }: Tools): Promise<number> {
+  const list = read(EnvList, await gateway.ask('GET', fill(routes.env, { app }), signal))
+  return printer.result(list, envTable(list.env))
+}
+
+const BuildSecrets = z.object({ secrets: z.array(SecretFacts) })
+
+/** The answer of a gateway. Throws a Problem if it is another program's, or a newer gateway's. */
+function read<T>(schema: z.ZodType<T>, answer: unknown): T {
+  const { data } = schema.safeParse(answer)
+  if (data !== undefined) return data
+  throw new Problem(
+    'internal',
+    'The gateway’s answer about secrets and variables could not be read.',
+  )
+}

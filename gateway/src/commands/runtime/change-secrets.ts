@@ -1,0 +1,185 @@
+import { Problem } from '#api/problem.ts'
+import {
+  type ChangedNames,
+  checkRuntimeSecrets,
+  type RuntimeSecrets,
+  type SecretsAnswer,
+} from '#api/runtime/secrets.ts'
+import type { SecretVersion } from '#api/release.ts'
+import { someOf } from '#api/text/some-of.ts'
+import { statusOf } from '#fly/fly-calls.ts'
+import type { MachinesApi } from '#fly/machines-api.ts'
+import type { Principal } from '../../callers/principal.ts'
+import { readDesired } from '../../deploy/config/read-desired.ts'
+import type { DeploymentStore } from '../../deployments/store.ts'
+import type { StoredRelease } from '../../deployments/release-store.ts'
+import { secretDigests } from '../releases.ts'
+import { digestsOf, readNewest, readSecrets } from './read-secrets.ts'
+import { foreignChanges } from './foreign-changes.ts'
+import { releaseAgain, type ReleaseAgainDeps } from './release-again.ts'
+import type { RuntimeChange } from './runtime-commands.ts'
+import { changesSince, changesText, secretStates } from './secret-states.ts'
+import { targetsOf } from './targets.ts'
+import { withoutValues } from './without-values.ts'
+
+/** `signal`: ends the calls to Fly while a caller waits. */
+export type RuntimeDeps = Omit<ReleaseAgainDeps, 'releases'> & {
+  signal: AbortSignal
+  fly: MachinesApi
+  store: Pick<
+    DeploymentStore,
+    'releases' | 'runtimeSecrets' | 'appSettings' | 'changeAppSettings' | 'list' | 'find'
+  >
+}
+const nothing: ChangedNames = { added: [], changed: [], same: [], removed: [], absent: [] }
+
+/** The secrets of an app on Fly, and which of them its releases lack. */
+export async function listSecrets(app: string, deps: RuntimeDeps): Promise<RuntimeSecrets> {
+  await appOnFly(app, deps)
+  const [{ secrets, own }, { targets }] = await Promise.all([
+    readSecrets(app, deps, deps.signal),
+    targetsOf(app, { fly: deps.fly, releases: deps.store.releases }, deps.signal),
+  ])
+  const releases = targets.map((release) => release.secrets)
+  return {
+    app,
+    secrets: secretStates(secrets, releases, own),
+    targets: targets.map(({ owner, number }) => ({ owner, release: number })),
+    warnings: targets.flatMap((release) => foreignChanges(release, secrets, own)),
+  }
+}
+
+/** Sets and removes secrets in Fly's store. With `deploy`, makes new releases that have them. */
+export async function changeSecrets(
+  caller: Principal,
+  app: string,
+  { values, deploy }: RuntimeChange,
+  deps: RuntimeDeps,
+): Promise<SecretsAnswer> {
+  checkRuntimeSecrets(values)
+  const flyId = await appOnFly(app, deps)
+  const { runtimeSecrets } = deps.store
+  const { secrets: before } = await readSecrets(app, deps, deps.signal)
+
+  // If the gateway dies now, the next look finds out what came of the change.
+  const open = Object.fromEntries(Array.from(values.keys(), (name) => [name, '']))
+  await runtimeSecrets.note(app, { flyId, version: 0, own: open })
+  const answer = await withoutValues(values, () => deps.fly.changeSecrets(app, values, deps.signal))
+  const now = [
+    ...before.filter(({ name }) => !values.has(name)),
+    ...(answer.secrets ?? []).filter(({ name }) => values.has(name)),
+  ]
+  const own = digestsOf(values.keys(), now)
+  await runtimeSecrets.note(app, { flyId, version: answer.version, own })
+
+  const changed = namesOf(values, secretDigests(before), secretDigests(now))
+  const again = deploy ? await releaseStaged(caller, app, now, deps) : staged(app)
+  return { app, ...changed, ...again }
+}
+
+/** Makes new releases of the targets whose newest release lacks a change. */
+export async function deploySecrets(
+  caller: Principal,
+  app: string,
+  deps: RuntimeDeps,
+): Promise<SecretsAnswer> {
+  await appOnFly(app, deps)
+  // Another tool may have made a newer version than the gateway knows.
+  const { secrets } = await readNewest(app, deps, deps.signal)
+  return { app, ...nothing, ...(await releaseStaged(caller, app, secrets, deps)) }
+}
+
+const staged = (app: string) => ({
+  deployments: [],
+  refused: [],
+  notes: [
+    `Staged: machines get it with the next deployment, or now with: tarmac secrets deploy ${app}`,
+  ],
+})
+
+async function releaseStaged(
+  caller: Principal,
+  app: string,
+  secrets: SecretVersion[],
+  deps: RuntimeDeps,
+) {
+  const { releases } = deps.store
+  const { targets, others } = await targetsOf(app, { fly: deps.fly, releases }, deps.signal)
+  const lacking = targets.filter(
+    (release) => !release.secrets || changesSince(release.secrets, secrets, {}).length > 0,
+  )
+  const optionsOf = (release: StoredRelease) => ({
+    trigger: 'secrets',
+    message: messageOf(release, secrets),
+    ...(isCanaryPossible(release) && { strategy: 'canary' as const }),
+  })
+  const again = await releaseAgain(caller, { targets: lacking, optionsOf }, { ...deps, releases })
+  return { ...again, notes: notesOf(app, { targets, lacking, others }) }
+}
+
+/**
+ * Fly gives a machine that is rolled back the new values too, because it keeps no old ones. An extra
+ * machine tries them first, where the app's own machines would be the first to have them.
+ */
+function isCanaryPossible({ desired }: StoredRelease): boolean {
+  const { strategy, groups } = readDesired(desired)
+  return strategy === 'rolling' && groups.every(({ config }) => !config.mounts?.length)
+}
+
+function messageOf({ secrets }: StoredRelease, now: SecretVersion[]): string {
+  const changes = changesSince(secrets ?? [], now, {})
+  return `secrets: ${changesText(changes)}`.slice(0, 1000)
+}
+
+function notesOf(
+  app: string,
+  {
+    targets,
+    lacking,
+    others,
+  }: { targets: StoredRelease[]; lacking: StoredRelease[]; others: number },
+): string[] {
+  const machines = others === 1 ? '1 machine' : `${others} machines`
+  if (targets.length === 0 && others === 0)
+    return [`${app} has no machines: its first deployment gets the secrets.`]
+  if (others > 0)
+    return [
+      `${machines} of ${app} were not deployed by this gateway, and keep what they have until they are: tarmac deploy ${app}, or fly secrets deploy --app ${app}`,
+    ]
+  if (lacking.length === 0) {
+    const numbers = targets.map(({ number }) => `${number}`)
+    return [`Nothing to deploy: release ${someOf(numbers, 5)} of ${app} has these secrets already.`]
+  }
+  return targets.length > 1
+    ? [
+        `Fly keeps secrets per app: ${lacking.length} of the ${targets.length} targets of ${app} (its owners) lack the change.`,
+      ]
+    : []
+}
+
+/** What the change was, by name. */
+export function namesOf(
+  values: ReadonlyMap<string, unknown>,
+  before: Record<string, string>,
+  after: Record<string, string>,
+): ChangedNames {
+  const names: ChangedNames = { added: [], changed: [], same: [], removed: [], absent: [] }
+  for (const [name, value] of values) {
+    const existed = Object.hasOwn(before, name)
+    if (value === null) names[existed ? 'removed' : 'absent'].push(name)
+    else if (!existed) names.added.push(name)
+    else names[before[name] === after[name] ? 'same' : 'changed'].push(name)
+  }
+  return names
+}
+
+/** Fly's id of the app. Throws `app-not-found`, also for an app of another organisation. */
+async function appOnFly(app: string, { fly, signal }: RuntimeDeps): Promise<string | null> {
+  const found = await fly.app(app, signal).catch((error: unknown) => {
+    if (statusOf(error) === 403) return null
+    throw error
+  })
+  if (found) return found.id ?? null
+  const detail = `Fly has no app ${app} in reach, and its secrets are kept by Fly. To make it first: tarmac deploy ${app} --no-deploy`
+  throw new Problem('app-not-found', detail, { facts: { app } })
+}

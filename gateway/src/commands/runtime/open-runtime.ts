@@ -1,0 +1,35 @@
+import type { Drain } from '../drain.ts'
+import type { Submissions } from '../submissions.ts'
+import { changeEnv, listEnv } from './change-env.ts'
+import { changeSecrets, deploySecrets, listSecrets, type RuntimeDeps } from './change-secrets.ts'
+import type { RuntimeCommands } from './runtime-commands.ts'
+
+type OpenDeps = Pick<RuntimeDeps, 'fly' | 'store'> & {
+  submissions: Submissions
+  drain: Drain
+  runner: { cancel: RuntimeDeps['cancel'] }
+}
+
+/** For calls to Fly while a caller waits. */
+const callTimeoutMs = 120_000
+
+/** The commands about secrets and variables of an app's machines. */
+export function openRuntime({ fly, store, submissions, drain, runner }: OpenDeps): RuntimeCommands {
+  const cancel: RuntimeDeps['cancel'] = (id, request) => runner.cancel(id, request)
+  const deps = () => ({
+    fly,
+    store,
+    submissions,
+    cancel,
+    signal: AbortSignal.timeout(callTimeoutMs),
+  })
+  return {
+    secrets: (_caller, app) => listSecrets(app, deps()),
+    changeSecrets: drain.whileOpen((caller, app, change) =>
+      changeSecrets(caller, app, change, deps()),
+    ),
+    deploySecrets: drain.whileOpen((caller, app) => deploySecrets(caller, app, deps())),
+    env: (_caller, app) => listEnv(app, deps()),
+    changeEnv: drain.whileOpen((caller, app, change) => changeEnv(caller, app, change, deps())),
+  }
+}

@@ -1,0 +1,56 @@
+import type { Express, Request, RequestHandler, Response } from 'express'
+import { routes } from '#api/routes.ts'
+import type { Commands } from '../../../commands/commands.ts'
+import { callerOf } from '../../auth.ts'
+import { jsonObject } from '../../body/small-body.ts'
+import { appParam } from '../../body/upload.ts'
+import type { ServerDeps } from '../../deps.ts'
+import { knownQuery, refuseBody } from '../../query.ts'
+import { readChange } from './read-change.ts'
+
+type RuntimeCalls = Pick<Commands, 'runtime' | 'changeBuildSecrets'>
+type Server = Pick<ServerDeps, 'bodyMs'>
+
+/** Secrets and variables of an app's machines, and several build secrets at once. */
+export function addRuntimeRoutes(app: Express, commands: RuntimeCalls, server: Server): void {
+  const { runtime } = commands
+  app.get(
+    routes.runtimeSecrets,
+    reads((caller, name) => runtime.secrets(caller, name)),
+  )
+  app.get(
+    routes.env,
+    reads((caller, name) => runtime.env(caller, name)),
+  )
+  app.patch(routes.runtimeSecrets, async (request, response) => {
+    const { values, deploy } = await changeOf(request, response, server)
+    const change = { values, deploy: deploy ?? true }
+    response.json(await runtime.changeSecrets(callerOf(request), appParam(request), change))
+  })
+  app.patch(routes.env, async (request, response) => {
+    const { values, deploy } = await changeOf(request, response, server)
+    const change = { values, deploy: deploy ?? false }
+    response.json(await runtime.changeEnv(callerOf(request), appParam(request), change))
+  })
+  app.post(routes.deploySecrets, async (request, response) => {
+    refuseBody(request)
+    response.json(await runtime.deploySecrets(callerOf(request), appParam(request)))
+  })
+  app.patch(routes.secrets, async (request, response) => {
+    const body = await jsonObject(request, response, server.bodyMs)
+    const { values } = readChange(body, ['values'])
+    const answer = commands.changeBuildSecrets(callerOf(request), appParam(request), values)
+    response.json(await answer)
+  })
+}
+
+const changeOf = async (request: Request, response: Response, { bodyMs }: Server) =>
+  readChange(await jsonObject(request, response, bodyMs), ['values', 'deploy'])
+
+const reads =
+  (read: (caller: ReturnType<typeof callerOf>, app: string) => Promise<object>): RequestHandler =>
+  async (request, response) => {
+    const app = appParam(request)
+    knownQuery(request)
+    response.json(await read(callerOf(request), app))
+  }
