@@ -60,9 +60,10 @@ export async function killAndVerify({
       )
       // Some are killed before anything is answered, most while changes are.
       const before = answered.size
-      let hasEnded = false
-      void load.then(() => (hasEnded = true))
-      if (random.fraction() < 0.8) while (answered.size === before && !hasEnded) await sleep(5)
+      const state = { hasEnded: false }
+      void load.then(() => (state.hasEnded = true))
+      if (random.fraction() < 0.8)
+        while (answered.size === before && !state.hasEnded) await sleep(5)
       await sleep(random.upTo(mostMs))
       gateway.child.kill('SIGKILL')
       await Promise.all([load, gateway.ended])
