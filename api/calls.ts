@@ -73,6 +73,7 @@ export const calls: readonly Call[] = [
   call('DELETE', 'drain', 'end a drain: take work again'),
   call('GET', 'backup', 'download a copy of the records'),
   call('PUT', 'backup', 'replace the records by a copy'),
+  call('GET', 'audit', 'list who changed what, also what was refused'),
   call('GET', 'status', 'read the state of the gateway: versions, machine, queue, disk, cost'),
   call('POST', 'doctor', 'try what only the machine and Fly can settle'),
   call('GET', 'problem', 'what the code of a problem means'),

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Caller } from './callers/caller.ts'
 import { DeploymentOptions } from './options.ts'
 import { ProblemBody } from './problem/body.ts'
 import { DeploymentCost } from './status/cost.ts'
@@ -176,6 +177,8 @@ export const Deployment = z.object({
   endedAt: z.string().nullable(),
   attempt: z.number(),
   options: DeploymentOptions,
+  /** Who asked for it. Null: a gateway made it that did not record this. */
+  triggeredBy: Caller.nullable().default(null),
   source: SourceFacts.nullable(),
   /** The release whose config and env are used. Null: those of the source are used. */
   from: z

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Caller } from './callers/caller.ts'
 import { DeploymentState, PlanFacts, ReleaseState } from './deployment.ts'
 import { ProblemBody } from './problem/body.ts'
 
@@ -9,6 +10,8 @@ const State = z.object({
   reason: z.string().optional(),
   problem: ProblemBody.optional(),
   url: z.string().optional(),
+  /** In the first event: who asked for the deployment. */
+  triggeredBy: Caller.optional(),
 })
 
 /** A build step. One step has several events. `ms` is its duration so far, once it has ended. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { AppName } from './app.ts'
+import { Caller } from './callers/caller.ts'
 import { DeploymentState } from './deployment.ts'
 import type { DeploymentOptions } from './options.ts'
 import { ImageSource } from './image-source.ts'
@@ -36,6 +37,8 @@ export const Rollout = z.object({
   id: z.string(),
   createdAt: z.string(),
   endedAt: z.string().nullable(),
+  /** Who asked for it. Null: a gateway made it that did not record this. */
+  triggeredBy: Caller.nullable().default(null),
   parallel: z.number(),
   maxFailures: z.number(),
   source: ImageSource.nullable(),

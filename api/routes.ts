@@ -43,6 +43,7 @@ export const routes = {
   backup: '/v1/backup',
   status: '/v1/status',
   doctor: '/v1/doctor',
+  audit: '/v1/audit',
   problem: '/problems/:code',
   health: '/healthz',
   ready: '/readyz',

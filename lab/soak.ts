@@ -2,12 +2,14 @@
  * `npm run soak -- NAME [options]`: repeats one test many times, by a seed. Exits 0 when every run
  * was right.
  */
+import { soakAudit } from './soak/audit.ts'
 import { soakDeploys } from './soak/deploys.ts'
 import { soakHostile } from './soak/hostile.ts'
 import { soakKill } from './soak/kill.ts'
 import { soakUp } from './soak/up.ts'
 
 const soaks: Record<string, { about: string; run: (args: string[]) => Promise<boolean> }> = {
+  audit: soakAudit,
   deploys: soakDeploys,
   hostile: soakHostile,
   kill: soakKill,

@@ -1,5 +1,6 @@
 import { inMb } from '../text/in-mb.ts'
 import { someOf } from '../text/some-of.ts'
+import type { AuditStatus } from '../callers/audit-status.ts'
 import type { AwakeStatus } from './awake.ts'
 import type { CacheStatus } from './cache.ts'
 import { type CostStatus, type CostSum, moneyText } from './cost.ts'
@@ -42,6 +43,7 @@ export function renderStatus(status: GatewayStatus): string[] {
       ),
     ),
     ...part('cost', status.cost, costLines),
+    ...part('audit', status.audit, auditLines),
   ]
 }
 
@@ -98,6 +100,17 @@ function imagesText({ checkedAt, checked, missing, problem }: ImagesStatus): str
     ...(gone.length > 0 ? [`missing in the registry: ${someOf(gone, 3)}`] : []),
     ...(problem === null ? [] : [problem]),
   ].join('; ')
+}
+
+function auditLines({ head, checkedAt, verdict }: AuditStatus): string[] {
+  const newest = head ? `newest entry ${head.number}` : 'no entry'
+  if (!verdict || checkedAt === null) return [`${newest}; not checked yet`]
+  const when = `checked at ${checkedAt}`
+  if (verdict.state === 'whole') return [`${newest}; whole, ${when}`]
+  return [
+    `${newest}; ${when}`,
+    `warning: ${verdict.detail} To look again: tarmac-gateway verify-audit`,
+  ]
 }
 
 function costLines({ currency, warning, today, month, apps, prices }: CostStatus): string[] {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { AuditStatus } from '../callers/audit-status.ts'
 import { AwakeStatus } from './awake.ts'
 import { CacheStatus } from './cache.ts'
 import { CostStatus } from './cost.ts'
@@ -23,6 +24,7 @@ export const partNames = [
   'awake',
   'mirror',
   'cost',
+  'audit',
 ] as const
 export type PartName = (typeof partNames)[number]
 
@@ -37,6 +39,7 @@ const parts = {
   awake: partOf(AwakeStatus),
   mirror: partOf(MirrorStatus),
   cost: partOf(CostStatus),
+  audit: partOf(AuditStatus),
 } satisfies Record<PartName, z.ZodType>
 
 /** `GET /v1/status`. Times are ISO 8601, UTC. A gateway of another version may have other parts. */

@@ -25,8 +25,10 @@ function timeOf(at: string, createdAt: string): string {
 
 function words(event: DeploymentEvent): string[] {
   switch (event.type) {
-    case 'state':
-      return block('', `=> ${event.state}${event.reason ? `: ${event.reason}` : ''}`)
+    case 'state': {
+      const by = event.triggeredBy ? ` by ${event.triggeredBy.name}` : ''
+      return block('', `=> ${event.state}${by}${event.reason ? `: ${event.reason}` : ''}`)
+    }
     case 'step': {
       const took =
         event.ms === undefined || event.status === 'cached'

@@ -1,5 +1,6 @@
 import { readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
+import { type AuditRequest, readAudit } from './audit/audit.ts'
 import { type CacheRequest, readCacheArgs } from './cache/cache.ts'
 import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
@@ -34,6 +35,7 @@ export type RollbackCommand = Connection & {
 }
 export type Command =
   | BuilderCommand
+  | (Connection & AuditRequest & { name: 'audit' })
   | (Connection & CacheRequest & { name: 'cache' })
   | (Connection & MachinesRequest & { name: 'machines' })
   | (Connection & OverviewRequest & { name: 'overview' })
@@ -81,6 +83,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
     return { name, id: args[0]!, reuseImage: values['reuse-image'], ...connection }
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
+  if (name === 'audit' && args.length === 0) return { name, ...readAudit(values), ...connection }
   const machinesRequest = name === 'machines' ? readMachinesArgs(args, appName) : null
   if (machinesRequest) return { name: 'machines', ...machinesRequest, ...connection }
   const overviewRequest = readOverviewArgs(name, args, values)
@@ -132,6 +135,7 @@ const usages: Record<string, string> = {
   rule: ruleUsage,
   team: teamUsage,
   limits: '[OPTIONS]',
+  audit: '[OPTIONS]',
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { errorMessage } from '#api/error-code.ts'
+import { auditFlags } from './audit/audit.ts'
 import { builderFlags } from './builder/flags.ts'
 import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
@@ -39,6 +40,7 @@ export const flags = {
   'new-volumes': { type: 'boolean', default: false },
   network: { type: 'string' },
   'force-over': { type: 'string' },
+  ...auditFlags,
   ...runtimeFlags,
   ...overviewFlags,
   ...builderFlags,

@@ -1,3 +1,4 @@
+import { auditHelp } from './audit/audit.ts'
 import { builderHelp } from './builder/flags.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
 import { tokenHelp } from './token/flags.ts'
@@ -25,6 +26,7 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac rule list                who may call the gateway without a token of it, and for what
        tarmac rule add [name]          let jobs of GitHub or GitLab, machines of Fly or people on a tailnet in
        tarmac rule remove <name>       remove such a rule; it holds at once
+       tarmac audit                    list who changed what, also what was refused; newest first
        tarmac token create [name]      make a token: what it may do, on which apps, and until when
        tarmac token list               list the tokens
        tarmac token revoke <token>     end a token, by its name, its id, or itself
@@ -89,6 +91,8 @@ Options of rollback:
 Options of cancel:
   --abort               also when machines have changed: they are rolled back
   --why TEXT            the reason, for the record
+
+${auditHelp}
 
 ${runtimeHelp}
 

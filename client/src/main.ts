@@ -2,6 +2,7 @@
 import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import manifest from '../../package.json' with { type: 'json' }
+import { audit } from './audit/audit.ts'
 import type { DeploymentRecord } from './answers.ts'
 import { cache } from './cache/cache.ts'
 import { operate } from './builder/operate.ts'
@@ -65,6 +66,7 @@ async function main(argv: string[]): Promise<number> {
     const { signal } = interrupt
     if (command.name === 'deploy') return await deploy(command, gateway, printer, signal)
     if (command.name === 'cancel') return await cancel(command, gateway, printer, signal)
+    if (command.name === 'audit') return await audit(command, gateway, printer, signal)
     if ('verb' in command) return await runRuntime(command, { gateway, printer, signal })
     if (command.name === 'cache') return await cache(command, gateway, printer, signal)
     if (command.name === 'machines') return await machines(command, gateway, printer, signal)

@@ -4,8 +4,7 @@ import { openBuilder } from './builder.ts'
 import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
 import { Admission } from './callers/admission.ts'
 import { openCallers } from './callers/open-callers.ts'
-import { guarded } from './commands/access/guarded.ts'
-import { openGate } from './commands/access/open-gate.ts'
+import { openGuarded } from './commands/access/open-guarded.ts'
 import type { Commands } from './commands/commands.ts'
 import { Drain } from './commands/drain.ts'
 import { openCommands } from './commands/open-commands.ts'
@@ -185,7 +184,7 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   const commands = openCommands({ ...parts, ...opened })
   const isOnFly = async (app: string) =>
     (await fly.app(app, AbortSignal.timeout(askFlyMs))) !== null
-  return guarded(commands, openGate({ ...parts, isOnFly }))
+  return openGuarded(commands, { ...parts, isOnFly, log, secrets: config.secrets })
 }
 
 /** Listens for callers, as the last part that opens. */

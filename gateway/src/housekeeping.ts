@@ -4,6 +4,7 @@ import type { DeploymentStore } from './deployments/store.ts'
 import type { Ballast } from './host/disk/ballast.ts'
 import type { DiskWatch } from './host/disk/disk-watch.ts'
 import type { Logger } from './log.ts'
+import type { TrailWatch } from './store/audit/trail-watch.ts'
 import type { Sources } from './sources/sources.ts'
 
 type HousekeepingDeps = {
@@ -11,6 +12,7 @@ type HousekeepingDeps = {
   sources: Pick<Sources, 'sweep'>
   disk: Pick<DiskWatch, 'removeFirst'>
   ballast: Pick<Ballast, 'fill'>
+  trailWatch: Pick<TrailWatch, 'look'>
   awake: Pick<Awake, 'during'>
   log: Logger
   /** Fires when the gateway stops: a long job ends early. */
@@ -21,12 +23,17 @@ const everyMs = 10 * 60_000
 
 /**
  * Now and every 10 minutes: refills the ballast, removes sources that no record needs, ends
- * deployments that waited too long, counts machine time, and drops old logs. A failure is logged, and the next job runs.
+ * deployments that waited too long, counts machine time, drops old logs, and keeps the audit trail. A failure is logged, and the next job runs.
  * Disposing waits for the job that runs.
  */
 export function startHousekeeping(
-  { store, sources, disk, ballast, awake, log, stopping }: HousekeepingDeps,
-  { keep, keepLogs, limits }: Pick<Config, 'keep' | 'keepLogs' | 'limits'>,
+  { store, sources, disk, ballast, trailWatch, awake, log, stopping }: HousekeepingDeps,
+  {
+    keep,
+    keepLogs,
+    keepAuditDays,
+    limits,
+  }: Pick<Config, 'keep' | 'keepLogs' | 'keepAuditDays' | 'limits'>,
 ): AsyncDisposable {
   const sweepSources = async () => {
     const { removed } = await sources.sweep(await store.sourcesInUse(keep))
@@ -43,6 +50,7 @@ export function startHousekeeping(
       const dropped = await store.dropLogs(keepLogs, stopping)
       if (dropped > 0) log.info({ dropped }, 'old logs dropped')
     },
+    () => trailWatch.look(keepAuditDays, stopping),
   ]
 
   let done: Promise<unknown> = Promise.resolve()

@@ -15,6 +15,8 @@ import { sbomFile, treeRoot } from './versions/versions.ts'
 const usage = `tarmac-gateway                start, and serve until a signal, or until idle (TARMAC_IDLE_STOP); a second signal ends it at once
 tarmac-gateway backup FILE    copy the records into a new file, also while a gateway runs
 tarmac-gateway restore FILE   put the records of this file in place; the earlier ones are kept beside them
+tarmac-gateway verify-audit   check the audit trail, also while a gateway runs. Exit code 0: whole, 3: broken,
+                              4: its end is cut, 5: its head file is missing; --json: print the verdict as JSON
 tarmac-gateway doctor         try what only this machine and Fly can settle, and say what to do; exit code 1: something failed
                               --json   --bundle FILE: write a support file   --app NAME: try this app's repository
                               --push: push a tiny image to it too, and remove it
@@ -49,6 +51,7 @@ const [command, file, ...rest] = isHelp ? ['help'] : args
 process.stdout.on('error', () => process.exit(1)) // the reader of the output is gone
 if (command === 'doctor') await doctor(args.slice(1))
 try {
+  if (command === 'verify-audit') await verifyAudit(process.argv.slice(3))
   if (command === undefined) await serve()
   const run = file === undefined ? alone[command!] : withFile[command!]?.bind(null, file)
   if (run === undefined || rest.length > 0 || file?.startsWith('-')) end(usage, 2)
@@ -75,6 +78,16 @@ async function doctor(args: string[]): Promise<never> {
     if (error instanceof ConfigError) end(error.message, 2)
     end(`${errorMessage(error)}\n\n${usage}`, 2)
   }
+}
+
+async function verifyAudit(args: string[]): Promise<never> {
+  const isJson = args[0] === '--json'
+  if (args.length > Number(isJson)) end(usage, 2)
+  const { trailExitCodes, verdictText, verifyVolume } =
+    await import('./store/audit/verify-volume.ts')
+  const verdict = await verifyVolume(asGateway().data)
+  process.stdout.write(`${isJson ? visibleJson(verdict) : verdictText(verdict)}\n`)
+  process.exit(trailExitCodes[verdict.state])
 }
 
 async function serve(): Promise<never> {

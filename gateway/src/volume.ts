@@ -43,15 +43,17 @@ export async function openVolume({
  */
 export async function openRecords(
   { data, source, quotas, log, opening }: Opening,
-  { ballast, disk }: { ballast: Ballast; disk: DiskWatch },
+  { ballast, disk, key }: { ballast: Ballast; disk: DiskWatch; key: Uint8Array },
 ) {
   const sources = opening.use(await Sources.open({ dir: data, limits: source }))
   const records = () =>
     openSqliteStore(databaseIn(data), { quotas, makeRoom: () => ballast.release() })
   const store = opening.use(await retryWhenFull(disk, records))
   await ballast.fillForStart()
+  const { trail, trailWatch } = await store.openTrail({ dir: data, key, log })
+  opening.use(trail)
   const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
   const restart = new AbortController()
   const copies = opening.use(await Copies.open(data, () => restart.abort()))
-  return { sources, store, integrity, copies, restart: restart.signal }
+  return { sources, store, trail, trailWatch, integrity, copies, restart: restart.signal }
 }

@@ -14,6 +14,7 @@ import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
 import { overUndici } from '#fly/undici-transport.ts'
 import { openLog } from '../../gateway/src/log.ts'
+import type { AuditTrail } from '../../gateway/src/deployments/audit/audit-trail.ts'
 import type { Commands } from '../../gateway/src/commands/commands.ts'
 import { Drain } from '../../gateway/src/commands/drain.ts'
 import { openCommands } from '../../gateway/src/commands/open-commands.ts'
@@ -136,11 +137,13 @@ export async function startMachines({
   const commandsOf = (now: () => typeof parts): Commands => {
     const status = { version: 'test', startedAt: new Date(), readers: {} }
     const doctor = () => Promise.reject(new Error('not part of this test'))
-    const none = { cache, plans, status, doctor, rules, admission, gatewayLimits: [] }
+    const trail = null as unknown as AuditTrail
+    const none = { cache, plans, status, doctor, rules, admission, gatewayLimits: [], trail }
     const open = () => openCommands({ ...none, tokens, store, vault, fly, deployer, log, ...now() })
     return new Proxy({} as Commands, {
-      // Nothing is built here: a submitted source waits until the test builds it.
-      ownKeys: () => Object.keys(open()).filter((name) => name !== 'submit'),
+      // Nothing is built here: a submitted source waits until the test builds it. The server has the
+      // audit trail.
+      ownKeys: () => Object.keys(open()).filter((name) => name !== 'submit' && name !== 'audit'),
       getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }),
       get(_, name: keyof Commands) {
         if (typeof open()[name] === 'object') return open()[name]

@@ -8,6 +8,10 @@ export const exceptions: Record<string, string> = {
   'gateway/src/doctor/': 'reads what this machine, its kernel and Fly say, when the operator asks',
   'gateway/src/http/routes/doctor.ts › examineGateway':
     'reads by jsonObject, which has its row, and three fields of it',
+  'gateway/src/http/routes/callers/audit.ts › listAudit':
+    'reads a query of 16 KiB at most, by readAuditFilter',
+  'gateway/src/http/routes/callers/audit.ts › readAuditFilter':
+    'reads options of 300 characters at most, by linear expressions',
   'api/status/prices.ts › PriceTable': 'the operator sets it',
   'api/callers/issuers.ts': 'an administrator names an issuer, 300 characters at most',
   'api/callers/rule.ts › NewRule': 'reads as readRule, which has its row',

@@ -1,9 +1,9 @@
+import type { CallerKind } from '#api/callers/caller.ts'
 import type { Scope } from '#api/callers/scope.ts'
 
 /** Who calls a command, how that was proved, and what the caller may do. */
 export type Principal = {
-  /** `proxy`: named by a proxy that the operator trusts. `gateway`: the gateway itself, by a timer. */
-  kind: 'operator' | 'token' | 'oidc' | 'proxy' | 'gateway'
+  kind: CallerKind
   /** Stable, and unique among all callers: `operator`, `token:ci`, `github:acme/shop`. */
   name: string
   /** The id of the token that proved it. Null: no stored token. */

@@ -1,4 +1,5 @@
 import type { OwnSettings } from '#api/options/app-settings.ts'
+import type { AuditFilter, AuditPage } from '#api/callers/audit.ts'
 import type { NewCancelRequest, Deployment, SourceFacts } from '#api/deployment.ts'
 import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
 import type { ImageSource } from '#api/image-source.ts'
@@ -139,6 +140,10 @@ export type Commands = {
   rules: RuleCommands
   teams: TeamCommands
   limits: LimitCommands
+  /** The audit trail, newest first. A limited caller sees what concerns its apps alone. */
+  audit: {
+    list(caller: Principal, filter: AuditFilter, page: PageRequest): Promise<AuditPage>
+  }
 
   /** Throws a Problem unless the caller may deploy to all these targets. */
   assertMayRollOut(caller: Principal, targets: readonly RolloutTarget[]): Promise<void>

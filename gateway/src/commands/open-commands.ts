@@ -1,8 +1,11 @@
 import type { GatewayLimit } from '#api/callers/limits.ts'
+import type { NewCancelRequest } from '#api/deployment.ts'
 import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
 import type { Admission } from '../callers/admission.ts'
 import type { BuildCache } from '../buildkit/cache/build-cache.ts'
 import type { Deployer } from '../deploy/deployer.ts'
+import type { Principal } from '../callers/principal.ts'
+import type { AuditTrail } from '../deployments/audit/audit-trail.ts'
 import { findRelease } from '../deployments/release-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
@@ -40,6 +43,7 @@ export type CommandDeps = {
   rollouts: Rollouts
   tokens: Commands['tokens']
   drain: Drain
+  trail: AuditTrail
   copies: Copies
   rules: RuleCommands
   status: StatusDeps
@@ -71,6 +75,7 @@ export function openCommands(deps: CommandDeps): Commands {
     doctor: (_caller, request) => deps.doctor(request),
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(store),
+    audit: { list: (_caller, filter, page) => deps.trail.page(filter, page) },
     tokens: deps.tokens,
     drain,
     rules: deps.rules,
@@ -97,7 +102,7 @@ function deploymentCommands(deps: CommandDeps) {
       rollback(caller, request, { releases, submissions }),
     ),
     retry: drain.whileOpen((caller, id, more) => submissions.retry(caller, id, more)),
-    cancel: (_caller, id, request) => runner.cancel(id, request),
+    cancel: (caller, id, request) => runner.cancel(id, signed(request, caller)),
     async refuseBusyLane(caller, announced) {
       await assertLinkOpen(caller, announced, store)
       await store.refuseBusyLane({ ...announced, exempt: admission.isExempt(caller) })
@@ -113,7 +118,7 @@ function deploymentCommands(deps: CommandDeps) {
     ),
     rollout: (_caller, id) => rollouts.find(id),
     rollouts: (_caller, page) => rollouts.list(page),
-    cancelRollout: (_caller, id, request) => rollouts.cancel(id, request),
+    cancelRollout: (caller, id, request) => rollouts.cancel(id, signed(request, caller)),
   } satisfies Partial<Commands>
 }
 
@@ -156,3 +161,8 @@ function callerCommands(deps: CommandDeps) {
   const limited = { ...deps, cachePercent: cachePercentOf(deps) }
   return { teams: openTeams(limited), limits: openLimits(limited) } satisfies Partial<Commands>
 }
+/** A cancel request without a name has the name of its caller. */
+const signed = (request: NewCancelRequest, { name }: Principal): NewCancelRequest => ({
+  ...request,
+  by: request.by ?? name,
+})

@@ -38,7 +38,8 @@ export class Rollouts {
   /** Resumes the rollouts that an earlier gateway did not finish. */
   static async start(deps: RolloutsDeps): Promise<Rollouts> {
     const rollouts = new Rollouts(deps)
-    for (const left of await deps.store.rollouts.unfinished()) rollouts.#begin(left, resumed)
+    for (const left of await deps.store.rollouts.unfinished())
+      rollouts.#begin(left, { ...resumed, ...left.triggeredBy })
     return rollouts
   }
 
@@ -71,6 +72,7 @@ export class Rollouts {
       id,
       ...rest,
       build,
+      triggeredBy: { name: caller.name, kind: caller.kind },
       targets: targets.map((target) => ({ ...target, deployment: randomUUIDv7() })),
     }
     const stored = await store.rollouts.create(rollout, request)

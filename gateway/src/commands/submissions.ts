@@ -8,9 +8,9 @@ import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import { fromImage, type ExistingImageDeps } from './existing-image.ts'
 import { retryOf } from './retry.ts'
 import type { Vault } from '../secrets/vault.ts'
-import { findDeployment } from './deployments.ts'
 import type { Admission } from '../callers/admission.ts'
 import type { Principal } from '../callers/principal.ts'
+import { findDeployment } from './deployments.ts'
 
 export type SubmissionsDeps = ExistingImageDeps & {
   store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>
@@ -19,7 +19,7 @@ export type SubmissionsDeps = ExistingImageDeps & {
   /** Throws a Problem if the gateway accepts no builds now. */
   assertAccepting: () => void
 }
-type Submission = Omit<NewDeployment, 'id' | 'secrets'> & {
+type Submission = Omit<NewDeployment, 'id' | 'secrets' | 'triggeredBy'> & {
   id?: string
   secrets?: ReadonlyMap<string, Uint8Array>
 }
@@ -49,12 +49,12 @@ export class Submissions {
     { secrets = new Map(), id = randomUUIDv7(), ...submission }: Submission,
   ): Promise<Deployment> {
     const { store, vault, admission } = this.#deps
-    const { proof, link } = caller
+    const { name, kind, proof, link } = caller
     proof?.assertHolds() // an upload, or a question to the registry, has taken time
     const sealed = vault.sealFor(id, secrets)
     const exempt = admission.isExempt(caller)
-    const fresh = { id, ...submission, ...sealed, exempt, link: link?.id ?? null }
-    const deployment = await store.create(fresh)
+    const by = { triggeredBy: { name, kind }, link: link?.id ?? null }
+    const deployment = await store.create({ id, ...submission, ...sealed, exempt, ...by })
     link?.noteUse(deployment.id)
     crashPoint('record-made')
     return deployment

@@ -1,3 +1,4 @@
+import type { Caller } from '#api/callers/caller.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { NewRollout, RolloutTarget } from '#api/rollout.ts'
 import type { PageRequest } from './release-store.ts'
@@ -10,6 +11,8 @@ export type StoredRollout = Omit<NewRollout, 'targets'> & {
   id: string
   createdAt: string
   endedAt: string | null
+  /** Who asked for it, and so for its deployments. Null: an earlier gateway did not record this. */
+  triggeredBy: Caller | null
   /** The deployment that builds an uploaded archive. Null: the rollout has a `source` instead. */
   build: string | null
   targets: (RolloutTarget & { deployment: string })[]

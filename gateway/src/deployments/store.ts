@@ -8,6 +8,7 @@ import type {
   SourceFacts,
 } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
+import type { Caller } from '#api/callers/caller.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { Life } from './gateway-died.ts'
@@ -33,6 +34,7 @@ export type NewDeployment = {
   rollback?: Deployment['rollback']
   /** The deployment that this one retries. */
   retryOf?: string
+  triggeredBy?: Caller
   /** What the client requested, if that is more or less than options, source and image. */
   requestBody?: unknown
   /**

@@ -34,6 +34,7 @@ import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from '.
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
 import { readLimits } from './routes/callers/limits.ts'
 import { addTeamRoutes } from './routes/callers/teams.ts'
+import { listAudit } from './routes/callers/audit.ts'
 import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
 import { readStatus } from './routes/status.ts'
 
@@ -110,6 +111,7 @@ function callerRoutes(app: Express, commands: Commands, server: ServerDeps): voi
 /** What an operator asks about the gateway as a whole. */
 function operatorRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   app.get(routes.status, readStatus(commands))
+  app.get(routes.audit, listAudit(commands))
   app.post(routes.doctor, examineGateway(commands))
   app.post(routes.drain, startDrain(commands))
   app.get(routes.drain, readDrain(commands))

@@ -51,6 +51,9 @@ export const limits = {
       'Days for which a log is kept after its deployment ended.',
     ),
   }),
+  keepAuditDays: setting('TARMAC_KEEP_AUDIT_DAYS', days, 365).describe(
+    'Days for which the audit trail keeps an entry. The oldest are removed first. See callers.md.',
+  ),
   limits: z.object({
     builds: setting('TARMAC_MAX_BUILDS', countOrAuto, 'auto').describe(
       `Deployments at once between their source and their image. Others wait, and the apps take turns. \`auto\`: ${parallelismRule}.`,

@@ -15,6 +15,7 @@ import { type OwnMachine, ownMachine } from '../host/own-machine.ts'
 import type { ImageWatch } from '../kept-images/image-watch.ts'
 import type { Mirror } from '../mirror/mirror.ts'
 import { sizesStatus } from '../sizes.ts'
+import type { TrailWatch } from '../store/audit/trail-watch.ts'
 import type { GrowthWatch } from '../volume-growth/growth-watch.ts'
 import type { Versions } from '../versions/versions.ts'
 
@@ -29,11 +30,12 @@ export type StatusParts = {
   images: Pick<ImageWatch, 'status'>
   stopping: AbortSignal
   growth: Pick<GrowthWatch, 'status'>
+  trailWatch: Pick<TrailWatch, 'status'>
 }
 
 /** The parts of `GET /v1/status`. Another part adds a line to `readers`. */
 export function openStatus(parts: StatusParts, config: Config): StatusDeps {
-  const { disk, fly, versions, awake, mirror, buildkit, images, growth } = parts
+  const { disk, fly, versions, awake, mirror, buildkit, images, growth, trailWatch } = parts
   const store = parts.store.status
   const own = ownMachine(config.machine)
 
@@ -65,6 +67,7 @@ export function openStatus(parts: StatusParts, config: Config): StatusDeps {
     awake: () => awake.status(),
     mirror: () => mirror.status(),
     cost: costReader(store, priced),
+    audit: () => trailWatch.status,
   }
   return { version: gatewayVersion(), startedAt: new Date(), readers }
 }

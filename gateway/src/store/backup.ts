@@ -1,7 +1,8 @@
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Problem } from '#api/problem.ts'
+import { noteRestore } from './audit/head-file.ts'
 import { moveInPlace } from './move-in-place.ts'
 import { inspect, newestVersion, versionOf } from './open-database.ts'
 import { lockVolume } from './volume-lock.ts'
@@ -108,6 +109,7 @@ export function finishRestore(dir: string): { previous: string | null } | null {
   for (const part of ['', '-wal', '-shm'])
     if (existsSync(path + part)) renameSync(path + part, previous + part)
 
+  noteRestore(dir, basename(previous))
   moveInPlace(staged, path)
   return { previous: existsSync(previous) ? previous : null }
 }

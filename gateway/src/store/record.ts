@@ -39,6 +39,7 @@ export type Row = z.infer<typeof Row>
 export type Body = Pick<
   Deployment,
   | 'options'
+  | 'triggeredBy'
   | 'source'
   | 'plan'
   | 'image'
@@ -62,6 +63,7 @@ export type Body = Pick<
 export type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededBy'>>
 
 const emptyBody = (): Omit<Body, 'options'> => ({
+  triggeredBy: null,
   source: null,
   from: null,
   rollback: null,
@@ -89,14 +91,14 @@ const emptyBody = (): Omit<Body, 'options'> => ({
  */
 export function newBody(fresh: NewDeployment, appSettings: OwnSettings): Body {
   const { id, app, source, image = null, from = null, idempotencyKey, resolved } = fresh
-  const { rollback = null, retryOf = null } = fresh
+  const { rollback = null, retryOf = null, triggeredBy = null } = fresh
   for (const name of [id, app, fresh.options.owner, idempotencyKey])
     keepWithin('A name', name ?? '', sizeLimits.nameBytes)
   keepWithin('The options', JSON.stringify(fresh.options), sizeLimits.optionsBytes)
 
   const { lane = 'latest', ...settings } = appSettings
   const options = withDefaults(fresh.options, { lane, ...(!resolved && settings) })
-  return { ...emptyBody(), options, source, image, from, rollback, retryOf }
+  return { ...emptyBody(), options, triggeredBy, source, image, from, rollback, retryOf }
 }
 
 /** Texts for people are cut. Throws `record-too-large` for other data that exceeds its limit. */
@@ -195,6 +197,7 @@ const part = z.looseObject({})
  */
 const StoredBody = z.looseObject({
   options: part,
+  triggeredBy: part.nullable(),
   source: part.nullable(),
   from: part.nullable(),
   rollback: part.nullable(),

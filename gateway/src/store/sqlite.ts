@@ -40,7 +40,7 @@ import { transactionsOn } from './transactions.ts'
 export function openSqliteStore(
   path: string,
   settings: Partial<StoreSettings> = {},
-): DeploymentStore & SecretStore {
+): DeploymentStore & SecretStore & Pick<SqliteParts, 'openTrail'> {
   const usual = { now: Date.now, alone: true, makeRoom: () => false, quotas: {} }
   return new SqliteStore(openDatabase(path), { ...usual, ...settings })
 }

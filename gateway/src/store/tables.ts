@@ -19,6 +19,8 @@ import { SourceRows } from './rows/source-rows.ts'
 import { SuspectRows } from './rows/suspect-rows.ts'
 import { RuntimeSecretRows } from './runtime/runtime-secret-rows.ts'
 import type { StoreSettings, StoreTools } from './store-tools.ts'
+import { AuditRows } from './audit/audit-rows.ts'
+import { openTrail } from './audit/open-trail.ts'
 
 export type Tables = ReturnType<typeof openTables>
 
@@ -61,6 +63,8 @@ export function openTables(
     sources,
     rules: new RuleRows(db, tools),
     caches: new CacheRows(db, tools),
+    openTrail: (volume: Parameters<typeof openTrail>[1]) =>
+      openTrail({ rows: new AuditRows(db), tools }, volume),
     tokens: new TokenRows(db, tools),
     runtimeSecrets: new RuntimeSecretRows(db, tools),
   }

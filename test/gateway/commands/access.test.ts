@@ -89,6 +89,7 @@ const rows: Record<
   'rules.list': { args: [], scopes: ['admin'], wide: true },
   'rules.add': { args: [{}], scopes: ['admin'], wide: true },
   'rules.remove': { args: ['ci'], scopes: ['admin'], wide: true },
+  'audit.list': { args: [{}, {}], scopes: ['admin'], filtered: true },
   assertMayRollOut: { args: [[app]], scopes: ['deploy', 'admin'], creates: true },
   createRollout: {
     args: [{ source: null, targets: [app] }, null],
@@ -116,6 +117,7 @@ const rows: Record<
 }
 
 const done = Object.assign([], {
+  entries: [],
   deployments: [],
   apps: [],
   rollouts: [],
@@ -127,11 +129,13 @@ const gate: Gate = {
     deployment: async (id) => (id === 'of-shop' ? { app: 'shop', owner: null } : null),
     unfinished: async () => [],
     rollout: async (id) => (id === 'of-shop' ? [{ app: 'shop', owner: null }] : null),
+    settings: async () => ({}),
   },
   inTeams: (caller) => caller,
   mayCreate: async () => false,
   teamOf: (name) => (name === 'shop' ? 'acme' : 'default'),
   around: (_call, run) => run(),
+  refused: async () => {},
 }
 
 type Group = { [name: string]: Group | ((...args: unknown[]) => Promise<unknown>) }

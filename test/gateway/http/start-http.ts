@@ -1,5 +1,8 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { mkdtempSync } from 'node:fs'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { DeploymentState } from '../../../api/deployment.ts'
 import type { NewEvent } from '../../../api/event.ts'
@@ -8,8 +11,7 @@ import { Problem } from '../../../api/problem.ts'
 import type { DeploymentPatch } from '../../../gateway/src/deployments/store.ts'
 import type { ConnectionLimits } from '../../../gateway/src/http/connections.ts'
 import { listen } from '../../../gateway/src/http/listen.ts'
-import { guarded } from '../../../gateway/src/commands/access/guarded.ts'
-import { openGate } from '../../../gateway/src/commands/access/open-gate.ts'
+import { openGuarded } from '../../../gateway/src/commands/access/open-guarded.ts'
 import type { Commands } from '../../../gateway/src/commands/commands.ts'
 import { Submissions, type SubmissionsDeps } from '../../../gateway/src/commands/submissions.ts'
 import { Drain } from '../../../gateway/src/commands/drain.ts'
@@ -44,6 +46,8 @@ export async function startHttp(
 ) {
   const store =
     (own.store as ReturnType<typeof openSqliteStore> | undefined) ?? openSqliteStore(':memory:')
+  const volume = { dir: mkdtempSync(join(tmpdir(), 'tarmac-http-')), key: randomBytes(32) }
+  const { trail } = await store.openTrail({ ...volume, log: openLog('silent') })
   const vault = new Vault(store, randomBytes(32))
   const admission = new Admission(store)
   const stop = new AbortController()
@@ -61,6 +65,7 @@ export async function startHttp(
       rules: callers.rules,
       admission,
       gatewayLimits: [],
+      trail,
       tokens: callers.tokens,
       fly: { app: async () => null },
     } as unknown as CommandDeps),
@@ -110,17 +115,27 @@ export async function startHttp(
   }
   const options = { host: '127.0.0.1', port: 0, graceMs: 500, limits }
   const server = await listen(
-    guarded(
-      commands,
-      openGate({ store, admission, isOnFly: async (app) => app.startsWith('on-fly') }),
-    ),
+    openGuarded(commands, {
+      store,
+      trail,
+      admission,
+      isOnFly: async (app) => app.startsWith('on-fly'),
+      log: deps.log,
+      secrets: { tokens: [token], fly: '' },
+    }),
     deps,
     options,
   )
 
   /** Claims the oldest pending deployment and applies these moves and events to it. */
   async function play(moves: (NewEvent | [DeploymentState, DeploymentPatch?])[]) {
-    const claim = (await store.claim())!
+    let claim = await store.claim()
+    // Its record is made after the source has arrived, and after its entry in the audit trail.
+    for (let at = 0; !claim && at < 500; at++) {
+      await setTimeout(10)
+      claim = await store.claim()
+    }
+    if (!claim) throw new Error('no deployment waits')
     const holder = { id: claim.deployment.id, epoch: claim.epoch }
     let state = claim.deployment.state
     for (const move of moves)

@@ -502,6 +502,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
           {
             id,
             source: { image: 'r/shop:1' },
+            triggeredBy: null,
             targets: [],
             parallel: 2,
             maxFailures: 1,
@@ -624,7 +625,14 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
       expect(await callsOf(store.changeAppSettings('shop', { builds: 2 }))).toBe(true)
       expect(await callsOf(store.releases.forget('shop'))).toBe(true)
 
-      const rollout = { id: 'r1', source: null, build: null, parallel: 1, maxFailures: 1 }
+      const rollout = {
+        id: 'r1',
+        source: null,
+        build: null,
+        triggeredBy: null,
+        parallel: 1,
+        maxFailures: 1,
+      }
       await store.rollouts.create(
         { ...rollout, targets: [] },
         { requestBody: 1, idempotencyKey: null },
@@ -1166,6 +1174,7 @@ export function storeContract(open: (now?: () => number) => DeploymentStore & Se
         const request = {
           id,
           source: { image: 'r/shop:1' },
+          triggeredBy: null,
           targets,
           parallel: 1,
           maxFailures: 1,

@@ -56,7 +56,15 @@ const emitted =
     store.append(await atWork(store), [event(text) as never])
 
 const targets = [{ app: 'shop', options, deployment: 'd9' }]
-const rollout = { id: 'r1', source: null, build: null, parallel: 1, maxFailures: 1, targets }
+const rollout = {
+  id: 'r1',
+  source: null,
+  build: null,
+  triggeredBy: null,
+  parallel: 1,
+  maxFailures: 1,
+  targets,
+}
 const request = { requestBody: 1, idempotencyKey: null }
 const rolledOut =
   (work: (store: Store, big: string) => Promise<unknown>): Write =>

@@ -132,7 +132,15 @@ test('unreadable records end, and block neither the gateway’s start nor other 
       await store.amend({ id: claim.deployment.id, epoch: claim.epoch }, { rollout: {} })
     await store.create({ id: 'pending', app: 'pending', options, source: null })
     await store.rollouts.create(
-      { id: 'r1', source: null, build: null, parallel: 1, maxFailures: 1, targets: [] },
+      {
+        id: 'r1',
+        source: null,
+        build: null,
+        triggeredBy: null,
+        parallel: 1,
+        maxFailures: 1,
+        targets: [],
+      },
       { requestBody: {}, idempotencyKey: null },
     )
   }

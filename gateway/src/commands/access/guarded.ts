@@ -2,7 +2,7 @@ import { allows } from '#api/callers/scope.ts'
 import { Problem } from '#api/problem.ts'
 import { isLimited, type Principal, sees, type Target } from '../../callers/principal.ts'
 import type { Commands } from '../commands.ts'
-import type { Lookups, Reached, Row } from './row.ts'
+import type { AnyRecorded, Lookups, Reached, Row } from './row.ts'
 import { access } from './table.ts'
 
 /** One call of a command, after the caller was found to have the right. */
@@ -15,6 +15,7 @@ export type Call = {
   newApps: string[]
   targets: Target[]
   args: readonly unknown[]
+  recorded?: AnyRecorded | undefined
 }
 
 /** What stands between every caller and the commands. */
@@ -28,6 +29,8 @@ export type Gate = {
   mayCreate: (caller: Principal, target: Target) => Promise<boolean>
   /** Runs an allowed call: where quotas refuse it, and where the audit trail records it. */
   around<R>(call: Call, run: () => Promise<R>): Promise<R>
+  /** Records a call for which the caller lacks the right. */
+  refused(call: Call, why: unknown): Promise<void>
 }
 
 // oxlint-disable-next-line typescript/no-explicit-any -- the table gives each row the types of its command
@@ -63,32 +66,50 @@ function guardedGroup(group: Group, rows: Rows, gate: Gate, prefix = ''): Group 
 }
 
 function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCommand {
-  const { scope, changes, missing, shown } = row
+  const { changes, recorded, shown } = row
   return async (given, ...args) => {
     given.proof?.assertHolds()
     const caller = gate.inTeams(given)
     const isSeen = (target: Target) => sees(caller, target, gate.teamOf)
     const targets: Reached[] = (await row.targets?.(args, gate.find)) ?? []
-    const teams = row.teams?.(args) ?? []
     const unseen = targets.filter((target) => !isSeen(target))
-    const maker = teams.length > 0 ? { ...caller, teams } : caller
-    const mayMake = row.creates === true && allows(caller.scopes, scope)
-    const isOpen = isIn(caller, teams) && (await isAllNew(unseen, mayMake ? maker : null, gate))
-    if (!isOpen) throw missing?.(args) ?? forbidden(caller, scope)
-    for (const { scope: other } of [{ scope }, ...targets])
-      if (!allows(caller.scopes, other ?? scope)) throw forbidden(caller, other ?? scope)
-    if (caller.link && !row.ofLink) throw notOfLink(caller)
-    if (caller.link && !row.ofLink?.(args, caller.link.deployment))
-      throw missing?.(args) ?? notOfLink(caller)
-    if (isLimited(caller) && !row.targets && !row.teams && !shown) throw tooWide(caller)
-
     const newApps = changes && !row.teams ? unseen.map(({ app }) => app) : []
-    const call = { command, caller, changes, newApps, targets, args }
+    const call = { command, caller, changes, newApps, targets, args, recorded }
+
+    const why = await refusal(row, { ...call, targets, unseen }, gate)
+    if (why) {
+      await gate.refused(call, why)
+      throw why
+    }
     const result = await gate.around(call, () => run(caller, ...args))
     return shown && isLimited(caller)
       ? shown(result, isSeen, { find: gate.find, caller, args })
       : result
   }
+}
+
+/** Why the caller may not make this call. Null: it may. */
+async function refusal(
+  { scope, missing, shown, ofLink, ...row }: AnyRow,
+  {
+    caller,
+    args,
+    targets,
+    unseen,
+  }: Omit<Call, 'targets'> & Record<'targets' | 'unseen', Reached[]>,
+  gate: Gate,
+): Promise<Problem | null> {
+  const teams = row.teams?.(args) ?? []
+  const maker = teams.length > 0 ? { ...caller, teams } : caller
+  const mayMake = row.creates === true && allows(caller.scopes, scope)
+  const isOpen = isIn(caller, teams) && (await isAllNew(unseen, mayMake ? maker : null, gate))
+  if (!isOpen) return missing?.(args) ?? forbidden(caller, scope)
+  for (const { scope: other } of [{ scope }, ...targets])
+    if (!allows(caller.scopes, other ?? scope)) return forbidden(caller, other ?? scope)
+  if (caller.link && !ofLink) return notOfLink(caller)
+  if (caller.link && !ofLink?.(args, caller.link.deployment))
+    return missing?.(args) ?? notOfLink(caller)
+  return isLimited(caller) && !row.targets && !row.teams && !shown ? tooWide(caller) : null
 }
 
 /**

@@ -4,17 +4,27 @@ import type { Admission } from '../../callers/admission.ts'
 import { type Principal, sees, type Target } from '../../callers/principal.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import type { Call, Gate } from './guarded.ts'
+import type { Lookups } from './row.ts'
 import { noApp } from './table.ts'
 
-type GateDeps = {
-  store: Pick<DeploymentStore, 'find' | 'rollouts' | 'teams' | 'status'>
+export type GateDeps = {
+  store: Pick<DeploymentStore, 'find' | 'rollouts' | 'teams' | 'status' | 'appSettings'>
   admission: Pick<Admission, 'inTeams'>
   /** Whether Fly has an app of this name. */
   isOnFly: (app: string) => Promise<boolean>
+  recorder: Recorder
+}
+
+/** Where changes are recorded. Calls that change nothing are not its business. */
+export type Recorder = {
+  /** Runs a call, and records that it began and how it ended. */
+  record<R>(call: Call, run: () => Promise<R>, find: Lookups): Promise<R>
+  /** Records a call that was refused before it ran. */
+  refused(call: Call, why: unknown): Promise<void>
 }
 
 /** The gate in front of the commands, over the records. */
-export function openGate({ store, admission, isOnFly }: GateDeps): Gate {
+export function openGate({ store, admission, isOnFly, recorder }: GateDeps): Gate {
   const { teams } = store
 
   /** Gives new apps to the caller's team. Throws `app-not-found` if another caller was faster. */
@@ -22,34 +32,43 @@ export function openGate({ store, admission, isOnFly }: GateDeps): Gate {
     for (const app of newApps) if (!(await teams.claim(app, teamFor(caller, app)))) throw noApp(app)
   }
 
-  return {
-    find: {
-      async deployment(id) {
-        const found = await store.find(id)
-        return found && { app: found.app, owner: found.owner }
-      },
-      async rollout(id) {
-        const found = await store.rollouts.find(id)
-        return found?.targets.map(({ app, options: { owner } }) => ({ app, owner })) ?? null
-      },
-      async unfinished(isSeen) {
-        const all = await store.status.unfinishedByTarget()
-        const own = all.filter(({ app, owner }) => isSeen({ app, owner: owner || null }))
-        return [...Map.groupBy(own, ({ state }) => state)].map(([state, rows]) => ({
-          state,
-          count: rows.reduce((sum, { count }) => sum + count, 0),
-        }))
-      },
+  const find: Lookups = {
+    async deployment(id) {
+      const found = await store.find(id)
+      return found && { app: found.app, owner: found.owner }
     },
+    async rollout(id) {
+      const found = await store.rollouts.find(id)
+      return found?.targets.map(({ app, options: { owner } }) => ({ app, owner })) ?? null
+    },
+    async unfinished(isSeen) {
+      const all = await store.status.unfinishedByTarget()
+      const own = all.filter(({ app, owner }) => isSeen({ app, owner: owner || null }))
+      return [...Map.groupBy(own, ({ state }) => state)].map(([state, rows]) => ({
+        state,
+        count: rows.reduce((sum, { count }) => sum + count, 0),
+      }))
+    },
+    settings: (app) => store.appSettings(app),
+  }
+
+  return {
+    find,
     teamOf: (app) => teams.teamOf(app),
     inTeams: (caller) => admission.inTeams(caller),
     async mayCreate(caller, target) {
       if (!isNewFor(caller, target) || (await isOnFly(target.app))) return false
       return teamFor(caller, target.app) !== defaultTeam
     },
-    async around(call, run) {
-      await admit(call)
-      return run()
+    around(call, run) {
+      const admitted = async () => {
+        await admit(call)
+        return run()
+      }
+      return call.changes ? recorder.record(call, admitted, find) : admitted()
+    },
+    async refused(call, why) {
+      if (call.changes) await recorder.refused(call, why)
     },
   }
 

@@ -9,12 +9,28 @@ export type Lookups = {
   rollout(id: string): Promise<Target[] | null>
   /** How many deployments of what a caller sees have not ended, by state. */
   unfinished(isSeen: IsSeen): Promise<{ state: DeploymentState; count: number }[]>
+  /** The app's own settings. */
+  settings(app: string): Promise<object>
 }
 
 export type IsSeen = (target: Target) => boolean
 
 /** A target, and the scope that the caller needs there if it is not the row's. */
 export type Reached = Target & { scope?: Scope }
+
+/**
+ * What the audit trail keeps of a call, beside caller, targets and result. Small: names, numbers and
+ * states, and never the value of a secret.
+ */
+export type Recorded<A extends unknown[], R> = {
+  /** What was asked, beside the targets. */
+  asked?: (args: A) => object
+  /** The state before. Of it and of `after`, only what differs is kept. */
+  before?: (args: A, find: Lookups) => object | null | Promise<object | null>
+  after?: (result: R, args: A) => object | null
+  /** The id of what was made. Default: the result's `id`, if it has one. */
+  made?: (result: R) => string | null
+}
 
 /** What a command needs of its caller. */
 export type Row<A extends unknown[], R> = {
@@ -43,7 +59,12 @@ export type Row<A extends unknown[], R> = {
     isSeen: IsSeen,
     more: { find: Lookups; caller: Principal; args: A },
   ) => R | Promise<R>
+  /** For commands that change something. */
+  recorded?: Recorded<A, R>
 }
+
+// oxlint-disable-next-line typescript/no-explicit-any -- the table gives each row the types of its command
+export type AnyRecorded = Recorded<any, any>
 
 type AnyCommand = (caller: Principal, ...args: never[]) => Promise<unknown>
 

@@ -5,6 +5,16 @@ import { queueStatus } from '#api/status/queue.ts'
 import { noDeployment } from '../deployments.ts'
 import { noRollout } from '../rollouts.ts'
 import type { Commands } from '../commands.ts'
+import {
+  ofCancel,
+  ofChange,
+  ofDeletedApp,
+  ofName,
+  ofRetry,
+  ofRollback,
+  ofSubmission,
+  ofToken,
+} from './recorded.ts'
 import type { IsSeen, Lookups, Reached, TableOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
 
@@ -57,7 +67,7 @@ const byRollout = {
  * test/gateway/commands/access.test.ts holds each answer.
  */
 export const access: TableOf<Commands> = {
-  submit: { ...deploy, ...bySubmission, ...makes, creates: true },
+  submit: { ...deploy, ...bySubmission, ...makes, creates: true, recorded: ofSubmission },
   deployExisting: {
     ...deploy,
     ...makes,
@@ -67,10 +77,11 @@ export const access: TableOf<Commands> = {
       ...(await readsOf(source, app, find)),
     ],
     missing: ([_source, { app }]) => noApp(app),
+    recorded: { asked: ([source, { options }]) => ({ source, trigger: options.trigger }) },
   },
-  rollback: { ...deploy, ...bySubmission },
-  retry: { ...deploy, ...byDeployment },
-  cancel: { ...deploy, ...byDeployment },
+  rollback: { ...deploy, ...bySubmission, recorded: ofRollback },
+  retry: { ...deploy, ...byDeployment, recorded: ofRetry },
+  cancel: { ...deploy, ...byDeployment, recorded: ofCancel },
   refuseBusyLane: { ...deploy, changes: false, ...bySubmission, ...makes, creates: true },
   deployment: { ...read, ...reads },
   logOf: { ...read, ...reads },
@@ -99,7 +110,7 @@ export const access: TableOf<Commands> = {
       }
     },
   },
-  doctor: administer,
+  doctor: { ...administer, recorded: { asked: ([{ app }]) => ({ app }) } },
   machines: {
     list: {
       ...read,
@@ -108,7 +119,11 @@ export const access: TableOf<Commands> = {
       shown: (machines, isSeen, { args: [app] }) =>
         machines.filter(({ owner }) => isSeen({ app, owner })),
     },
-    change: { ...deploy, ...byApp },
+    change: {
+      ...deploy,
+      ...byApp,
+      recorded: { asked: ([_app, machine, action]) => ({ machine, action }), made: () => null },
+    },
   },
   overview: {
     deployments: {
@@ -124,28 +139,32 @@ export const access: TableOf<Commands> = {
     },
   },
   drift: { ...read, ...byApp },
-  deleteApp: { ...administer, ...byApp },
+  deleteApp: { ...administer, ...byApp, recorded: ofDeletedApp },
   cacheUsage: {
     ...read,
     shown: cacheOf,
   },
   removeCache: { ...deploy, ...byApp },
   settings: { ...read, ...byApp },
-  changeSettings: { ...deploy, ...byApp },
+  changeSettings: {
+    ...deploy,
+    ...byApp,
+    recorded: { before: ([app], find) => find.settings(app), after: (settings) => settings },
+  },
 
   changeBuildSecrets: { ...changeSecrets, ...byApp },
   secrets: { ...secrets, ...byApp },
-  putSecret: { ...changeSecrets, ...byApp },
-  deleteSecret: { ...changeSecrets, ...byApp },
+  putSecret: { ...changeSecrets, ...byApp, recorded: ofName },
+  deleteSecret: { ...changeSecrets, ...byApp, recorded: ofName },
 
   // What a caller may make and see of tokens depends on its own limits: see `Tokens`.
   tokens: {
-    create: { ...administer, targets: () => [] },
-    createLink: { ...deploy, ...byTarget },
+    create: { ...administer, targets: () => [], recorded: ofToken },
+    createLink: { ...deploy, ...byTarget, recorded: ofToken },
     find: { ...administer, changes: false, targets: () => [] },
     list: { ...administer, changes: false, targets: () => [] },
-    revoke: { ...administer, targets: () => [] },
-    rotate: { ...administer, targets: () => [] },
+    revoke: { ...administer, targets: () => [], recorded: ofToken },
+    rotate: { ...administer, targets: () => [], recorded: ofToken },
   },
   runtime: {
     secrets: { ...secrets, ...byApp },
@@ -153,6 +172,7 @@ export const access: TableOf<Commands> = {
       ...changeSecrets,
       ...byApp,
       targets: ([app, change]) => withDeploy(app, change),
+      recorded: ofChange,
     },
     deploySecrets: {
       ...changeSecrets,
@@ -160,14 +180,37 @@ export const access: TableOf<Commands> = {
       targets: ([app]) => withDeploy(app, { deploy: true }),
     },
     env: { ...secrets, ...byApp },
-    changeEnv: { ...changeSecrets, ...byApp, targets: ([app, change]) => withDeploy(app, change) },
+    changeEnv: {
+      ...changeSecrets,
+      ...byApp,
+      targets: ([app, change]) => withDeploy(app, change),
+      recorded: ofChange,
+    },
   },
 
-  drain: { start: administer, status: read, end: administer },
+  drain: {
+    start: { ...administer, recorded: { asked: ([limitMs]) => ({ limitMs }) } },
+    status: read,
+    end: administer,
+  },
   records: {
     backup: administer,
     assertDrained: { ...administer, changes: false },
-    restore: administer,
+    restore: {
+      ...administer,
+      recorded: { asked: ([{ bytes, overNewer }]) => ({ bytes, overNewer }) },
+    },
+  },
+
+  audit: {
+    list: {
+      ...administer,
+      changes: false,
+      shown: ({ entries, next }, isSeen) => ({
+        entries: entries.filter(({ targets }) => targets.length > 0 && targets.every(isSeen)),
+        next,
+      }),
+    },
   },
 
   rules: { list: { ...administer, changes: false }, add: administer, remove: administer },
@@ -188,6 +231,7 @@ export const access: TableOf<Commands> = {
       ...(build === null ? [] : listOf(await find.deployment(build))),
     ],
     missing: ([{ targets }]) => noApp(targets.map(({ app }) => app).join(', ')),
+    recorded: { asked: ([{ source, parallel }, build]) => ({ source, build, parallel }) },
   },
   rollout: { ...read, ...byRollout },
   rollouts: {
@@ -199,7 +243,7 @@ export const access: TableOf<Commands> = {
       return { rollouts: rollouts.filter((_, at) => open[at]), next }
     },
   },
-  cancelRollout: { ...deploy, ...byRollout },
+  cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
   teams: teamRows,
   // The command shows the caller's own part alone.

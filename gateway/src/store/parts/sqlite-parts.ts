@@ -8,6 +8,7 @@ export class SqliteParts {
   readonly rollouts
   readonly caches
   readonly tokens
+  readonly openTrail
   readonly rules
   readonly runtimeSecrets
   readonly status
@@ -20,6 +21,7 @@ export class SqliteParts {
     this.rollouts = tables.rollouts
     this.caches = tables.caches
     this.tokens = tables.tokens
+    this.openTrail = tables.openTrail
     this.rules = tables.rules
     this.runtimeSecrets = tables.runtimeSecrets
     this.status = openStatusStore(tables)

@@ -52,7 +52,7 @@ export class DeploymentRows {
 
   /** Creates a pending deployment with the app's next number. */
   insert({ id, app, body, text }: { id: string; app: string; body: Body; text: string }): Row {
-    const { options, source, image } = body
+    const { options, source, image, triggeredBy } = body
     const reason = reasonOf(body)
     this.run(
       `INSERT INTO deployments (id, app, owner, number, state, created_at, updated_at, source_digest, body, keeps_turn, builds, is_rollback)
@@ -70,7 +70,15 @@ export class DeploymentRows {
         Number(body.rollback !== null),
       ],
     )
-    this.write(id, [{ type: 'state', from: null, state: 'pending', ...(reason && { reason }) }])
+    this.write(id, [
+      {
+        type: 'state',
+        from: null,
+        state: 'pending',
+        ...(reason && { reason }),
+        ...(triggeredBy && { triggeredBy }),
+      },
+    ])
     this.#others.notices.queueHasChanged()
     return this.find(id)!
   }

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { z } from 'zod'
+import { Caller } from '#api/callers/caller.ts'
 import { ProblemBody } from '#api/problem/body.ts'
 import { Problem } from '#api/problem.ts'
 import { cutProblem } from '../../deployments/cut-texts.ts'
@@ -152,6 +153,7 @@ type StoredBody = Omit<StoredRollout, 'id' | 'createdAt' | 'endedAt'>
 
 /** Checked once, when it was created. A rollout may have a thousand targets. */
 const Body = z.looseObject({
+  triggeredBy: Caller.nullable(),
   source: z.looseObject({}).nullable(),
   build: z.string().nullable(),
   parallel: z.number(),
@@ -165,7 +167,8 @@ const Body = z.looseObject({
 const isBody = (value: object | null): value is StoredBody => Body.safeParse(value).success
 
 function toRollout({ id, created_at: createdAt, ended_at: endedAt, body }: Row): StoredRollout {
-  const found = parsedObject(body)
+  const stored = parsedObject(body)
+  const found = stored && { triggeredBy: null, ...stored } // an earlier gateway did not store this
   return { id, createdAt, endedAt, ...(isBody(found) ? found : damagedBody(id)) }
 }
 
@@ -174,6 +177,7 @@ const damagedBody = (id: string): StoredBody => {
   const detail = `The record of rollout ${id} is damaged and cannot be read. Its deployments still exist.`
   const problem = new Problem('database-unusable', detail).body()
   return {
+    triggeredBy: null,
     source: null,
     build: null,
     parallel: 1,

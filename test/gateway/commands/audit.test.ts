@@ -1,0 +1,208 @@
+import { expect, test } from 'vitest'
+import { AuditPage } from '../../../api/callers/audit.ts'
+import { changedFields, smallFacts } from '../../../gateway/src/commands/audit/facts.ts'
+import { openRecorder } from '../../../gateway/src/commands/audit/recorder.ts'
+import type { AuditTrail, EndedCall } from '../../../gateway/src/deployments/audit/audit-trail.ts'
+import { operator } from '../../../gateway/src/callers/principal.ts'
+import { openLog } from '../../../gateway/src/log.ts'
+import { authorization, startHttp, token } from '../http/start-http.ts'
+
+type Http = Awaited<ReturnType<typeof startHttp>>
+const json = { ...authorization, 'Content-Type': 'application/json' }
+
+async function entriesOf({ url }: Http, query = '') {
+  const answer = await fetch(`${url}/v1/audit${query}`, { headers: authorization })
+  return AuditPage.parse(await answer.json()).entries
+}
+
+test('a change is recorded with its caller, its target and the fields that differ', async () => {
+  await using http = await startHttp()
+  const patch = (body: object) =>
+    fetch(`${http.url}/v1/apps/shop`, {
+      method: 'PATCH',
+      headers: json,
+      body: JSON.stringify(body),
+    })
+  await patch({ builds: 2, lane: 'fifo' })
+  await patch({ builds: 4 })
+  expect(await entriesOf(http, '?app=shop')).toMatchObject([
+    {
+      command: 'changeSettings',
+      caller: { name: 'operator', kind: 'operator', tokenId: null, address: '127.0.0.1' },
+      targets: [{ app: 'shop', owner: null }],
+      newApps: [],
+      before: { builds: 2 },
+      after: { builds: 4 },
+      result: 'ok',
+    },
+    { before: null, after: { builds: 2, lane: 'fifo' } },
+  ])
+})
+
+test('what a command refuses is recorded with the code of the problem', async () => {
+  await using http = await startHttp()
+  await fetch(`${http.url}/v1/deployments/no-such/cancel`, {
+    method: 'POST',
+    headers: authorization,
+  })
+  const [entry] = await entriesOf(http, '?result=failed')
+  expect(entry).toMatchObject({ command: 'cancel', result: 'deployment-not-found', targets: [] })
+  expect(entry!.asked).toEqual({ id: 'no-such', abort: false })
+})
+
+test('a caller without the right is recorded too, and reads are not', async () => {
+  const reader = {
+    ...operator,
+    kind: 'token',
+    name: 'token:ci',
+    tokenId: 't1',
+    scopes: ['read'],
+  } as const
+  await using http = await startHttp({
+    authenticate: ({ bearer }) => (bearer === token ? operator : { ...reader, apps: ['shop'] }),
+  })
+  const other = { Authorization: 'Bearer other-token-of-tests' }
+  for (const app of ['shop', 'blog'])
+    await fetch(`${http.url}/v1/apps/${app}`, {
+      method: 'PATCH',
+      headers: { ...json, ...other },
+      body: '{"builds":2}',
+    })
+  await fetch(`${http.url}/v1/apps/shop/deployments`, { headers: other })
+  expect(await entriesOf(http, '?caller=token:*')).toMatchObject([
+    { command: 'changeSettings', targets: [{ app: 'blog' }], result: 'app-not-found' },
+    {
+      command: 'changeSettings',
+      targets: [{ app: 'shop' }],
+      newApps: [],
+      result: 'forbidden',
+      caller: { tokenId: 't1' },
+    },
+  ])
+})
+
+test('the value of a secret is in no entry, and a token that a caller puts elsewhere is redacted', async () => {
+  await using http = await startHttp()
+  await fetch(`${http.url}/v1/apps/shop/secrets/NPM`, {
+    method: 'PUT',
+    headers: authorization,
+    body: 'very-secret-value',
+  })
+  await fetch(`${http.url}/v1/deployments/x/cancel?why=${token}`, {
+    method: 'POST',
+    headers: authorization,
+  })
+  const text = JSON.stringify(await entriesOf(http))
+  expect(text).toContain('"asked":{"name":"NPM"}')
+  expect(text).not.toContain('very-secret-value')
+  expect(text).not.toContain(token)
+})
+
+test('a limited caller sees what concerns its apps alone', async () => {
+  const limited = { ...operator, kind: 'token', name: 'token:ci', apps: ['shop'] } as const
+  await using http = await startHttp({
+    authenticate: ({ bearer }) => (bearer === token ? operator : limited),
+  })
+  for (const app of ['shop', 'blog'])
+    await fetch(`${http.url}/v1/apps/${app}`, {
+      method: 'PATCH',
+      headers: json,
+      body: '{"builds":2}',
+    })
+  const answer = await fetch(`${http.url}/v1/audit`, {
+    headers: { Authorization: 'Bearer other-token-of-tests' },
+  })
+  const { entries } = AuditPage.parse(await answer.json())
+  expect(entries.map(({ targets }) => targets)).toEqual([[{ app: 'shop', owner: null }]])
+})
+
+test('an export has each entry on its own line', async () => {
+  await using http = await startHttp()
+  const patch = (builds: number) =>
+    fetch(`${http.url}/v1/apps/shop`, {
+      method: 'PATCH',
+      headers: json,
+      body: JSON.stringify({ builds }),
+    })
+  // At once, so that they share transactions.
+  await Promise.all(Array.from({ length: 130 }, (_, at) => patch(at + 1)))
+  const answer = await fetch(`${http.url}/v1/audit`, {
+    headers: { ...authorization, Accept: 'application/x-ndjson' },
+  })
+  expect(answer.headers.get('content-type')).toBe('application/x-ndjson')
+  const lines = (await answer.text()).trimEnd().split('\n')
+  expect(lines).toHaveLength(131)
+  expect(JSON.parse(lines[0]!)).toMatchObject({ command: 'changeSettings', result: 'ok' })
+})
+
+test.each([
+  ['?from=yesterday', 'from'],
+  ['?to=2026-13-40', 'to'],
+  ['?cursor=x', 'cursor'],
+  ['?who=me', 'who'],
+])('refuses %s and names the option', async (query, name) => {
+  await using http = await startHttp()
+  const answer = await fetch(`${http.url}/v1/audit${query}`, { headers: authorization })
+  expect(answer.status).toBe(422)
+  expect(await answer.text()).toContain(name)
+})
+
+const call = {
+  command: 'deleteApp',
+  caller: operator,
+  changes: true,
+  targets: [{ app: 'shop', owner: null }],
+  args: [],
+  newApps: [],
+}
+const find = {} as never
+const redact = <T>(value: T) => value
+const log = openLog('silent')
+
+test('a call does not run if its first entry cannot be written', async () => {
+  const full = () => Promise.reject(new Error('disk full'))
+  const recorder = openRecorder({ trail: { began: full } as unknown as AuditTrail, redact, log })
+  let ran = false
+  const run = async () => void (ran = true)
+  await expect(recorder.record(call, run, find)).rejects.toThrow('disk full')
+  expect(ran).toBe(false)
+})
+
+test('a change that happened is answered as one, also if its second entry cannot be written', async () => {
+  const trail = {
+    began: async () => ({ number: 1, at: '' }),
+    ended: () => Promise.reject(new Error('disk full')),
+  } as unknown as AuditTrail
+  const recorder = openRecorder({ trail, redact, log })
+  expect(await recorder.record(call, async () => 'done', find)).toBe('done')
+})
+
+test('an error that is no problem is recorded as internal', async () => {
+  const ended: EndedCall[] = []
+  const trail = {
+    began: async () => ({ number: 1, at: '' }),
+    ended: async (entry: EndedCall) => void ended.push(entry),
+  } as unknown as AuditTrail
+  const run = () => Promise.reject(new TypeError('a bug'))
+  await expect(openRecorder({ trail, redact, log }).record(call, run, find)).rejects.toThrow(
+    'a bug',
+  )
+  expect(ended).toMatchObject([{ result: 'internal', began: { number: 1 } }])
+})
+
+test('facts are small: long values are cut, and too many are replaced by their names', () => {
+  expect(smallFacts({ a: 'x'.repeat(600), b: null, c: undefined })).toEqual({
+    a: `${'x'.repeat(500)}…`,
+  })
+  const many = Object.fromEntries(Array.from({ length: 900 }, (_, at) => [`NAME_${at}`, 'value']))
+  expect(JSON.stringify(smallFacts(many)).length).toBeLessThan(4100)
+  expect(smallFacts({ a: undefined })).toBe(null)
+  expect(smallFacts(undefined)).toBe(null)
+})
+
+test('only the fields that differ are kept', () => {
+  expect(changedFields({ a: 1, b: [1], c: 2 }, { a: 1, b: [2], d: 3 })).toEqual({
+    before: { b: [1], c: 2 },
+    after: { b: [2], d: 3 },
+  })
+})
