@@ -9,7 +9,7 @@ test('tarmac cache lists, and tarmac cache rm APP removes', () => {
   expect(readCommandLine(['cache', 'rm', 'web'], env)).toMatchObject({ name: 'cache', app: 'web' })
   for (const wrong of [['rm'], ['rm', 'a', 'b'], ['ls']])
     expect(() => readCommandLine(['cache', ...wrong], env)).toThrow(
-      'The usage is: tarmac cache [rm APP]. See tarmac --help.',
+      'The usage is: tarmac cache [rm APP]. See tarmac cache --help.',
     )
   expect(() => readCommandLine(['cache', 'rm', 'Not.An.App'], env)).toThrow()
 })

@@ -128,6 +128,8 @@ export const exceptions: Record<string, string> = {
     'tests single letters once; Redactor has its row',
   'gateway/src/secrets/redaction/redacted-stream.ts › RedactedStream':
     'reads by Redactor, which has its row',
+  'gateway/src/deploy/machines/failures.ts › hiddenByVolume':
+    'looks for the paths of the volumes in the program’s last lines, 16 KiB at most',
   'gateway/src/deploy/machines/failures.ts › assertNotCrashed':
     'reads by startError, which has its row',
   'gateway/src/deploy/machines/program-output.ts › outputOf':

@@ -30,7 +30,6 @@ test('a change is recorded with its caller, its target and the fields that diffe
       command: 'changeSettings',
       caller: { name: 'operator', kind: 'operator', tokenId: null, address: '127.0.0.1' },
       targets: [{ app: 'shop', owner: null }],
-      newApps: [],
       before: { builds: 2 },
       after: { builds: 4 },
       result: 'ok',
@@ -74,7 +73,6 @@ test('a caller without the right is recorded too, and reads are not', async () =
     {
       command: 'changeSettings',
       targets: [{ app: 'shop' }],
-      newApps: [],
       result: 'forbidden',
       caller: { tokenId: 't1' },
     },

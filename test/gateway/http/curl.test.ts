@@ -57,7 +57,7 @@ test('wait=true shows progress as it comes, then the log with the reason, and cu
   await http.play(toBuildFailed)
   const { code, out, err } = await answer
   expect(code).toBe(22)
-  expect(err).toMatch(/s {2}=> pending\n[^]*s {2}=> building\n[^]*=> build_failed\n/)
+  expect(err).toMatch(/s {2}=> pending by operator\n[^]*s {2}=> building\n[^]*=> build_failed\n/)
   expect(err).toContain('curl: (22)')
   expect(out).toMatch(/=> building[^]*\nThe build failed\. npm ci ended with exit code 1\.\n/)
   expect(out).toMatch(/\nNext: [^\n]+\n$/)

@@ -277,7 +277,7 @@ function methodsOfStore(): string[] {
   const files = ['store', 'release-store', 'rollout-store', 'secret-store']
   return [...files, 'runtime/runtime-secret-store'].flatMap((file) => {
     const text = readFileSync(join(folder, `${file}.ts`), 'utf8')
-    const [, name, body] = /^export interface (\w+) \{\n([^]*?)^\}/m.exec(text)!
+    const [, name, body] = /^export interface (\w+)(?: extends \w+)? \{\n([^]*?)^\}/m.exec(text)!
     return [...body!.matchAll(/^ {2}(\w+)\(/gm)].map(([, method]) => `${name}.${method}`)
   })
 }

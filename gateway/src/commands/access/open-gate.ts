@@ -5,7 +5,7 @@ import { type Principal, sees, type Target } from '../../callers/principal.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import type { Call, Gate } from './guarded.ts'
 import type { Lookups } from './row.ts'
-import { noApp } from './table.ts'
+import { noApp } from './row-kinds.ts'
 
 export type GateDeps = {
   store: Pick<DeploymentStore, 'find' | 'rollouts' | 'teams' | 'status' | 'appSettings'>

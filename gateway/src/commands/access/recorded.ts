@@ -10,6 +10,9 @@ type Submission = {
 }
 type Change = { values: ReadonlyMap<string, string | null>; deploy: boolean }
 
+/** For commands whose arguments hold names and numbers alone. */
+export const ofArguments = { asked: (args: unknown[]) => ({ arguments: args }) }
+
 export const ofSubmission = {
   asked: ([{ source, secrets, options }]: [Submission]) => ({
     source: source.digest,

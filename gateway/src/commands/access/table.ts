@@ -1,11 +1,9 @@
-import { Problem } from '#api/problem.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
-import { noDeployment } from '../deployments.ts'
-import { noRollout } from '../rollouts.ts'
 import type { Commands } from '../commands.ts'
 import {
+  ofArguments,
   ofCancel,
   ofChange,
   ofDeletedApp,
@@ -15,52 +13,24 @@ import {
   ofSubmission,
   ofToken,
 } from './recorded.ts'
+import {
+  administer,
+  byApp,
+  byDeployment,
+  byRollout,
+  bySubmission,
+  byTarget,
+  changeSecrets,
+  deploy,
+  listOf,
+  makes,
+  noApp,
+  read,
+  reads,
+  secrets,
+} from './row-kinds.ts'
 import type { IsSeen, Lookups, Reached, TableOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
-
-/** The answer for an app that the caller may not see. The name may still be taken on Fly. */
-export const noApp = (app: string) =>
-  new Problem('app-not-found', `There is no app ${app.slice(0, 100)} that the caller may use.`)
-
-const read = { scope: 'read', changes: false } as const
-const deploy = { scope: 'deploy', changes: true } as const
-const secrets = { scope: 'secrets', changes: false } as const
-const changeSecrets = { scope: 'secrets', changes: true } as const
-const administer = { scope: 'admin', changes: true } as const
-/** For commands that make the one deployment of a deploy link. */
-const makes = { ofLink: () => true }
-
-/** For commands whose first argument is an app's name. */
-const byApp = {
-  targets: ([app]: [string, ...unknown[]]) => [{ app, owner: null }],
-  missing: ([app]: [string, ...unknown[]]) => noApp(app),
-}
-/** For commands whose first argument has the app and the owner. */
-const byTarget = {
-  targets: ([target]: [Reached, ...unknown[]]) => [target],
-  missing: ([{ app }]: [Reached, ...unknown[]]) => noApp(app),
-}
-/** For commands whose first argument has the app, and the owner in its options. */
-const bySubmission = {
-  targets: ([{ app, options }]: [Submission]) => [{ app, owner: options.owner }],
-  missing: ([{ app }]: [Submission]) => noApp(app),
-}
-type Submission = { app: string; options: { owner: string | null } }
-/** For commands whose first argument is the id of a deployment. */
-const byDeployment = {
-  targets: async ([id]: [string, ...unknown[]], find: Lookups) => listOf(await find.deployment(id)),
-  missing: ([id]: [string, ...unknown[]]) => noDeployment(id),
-}
-/** For commands that read a deployment: a deploy link reads the one that it made. */
-const reads = {
-  ...byDeployment,
-  ofLink: ([id]: [string, ...unknown[]], own: string | null) => id === own,
-}
-/** For commands whose first argument is the id of a rollout: the caller must see all its targets. */
-const byRollout = {
-  targets: async ([id]: [string, ...unknown[]], find: Lookups) => (await find.rollout(id)) ?? [],
-  missing: ([id]: [string, ...unknown[]]) => noRollout(id),
-}
 
 /**
  * What each command needs of its caller. A command without a row does not compile;
@@ -213,7 +183,11 @@ export const access: TableOf<Commands> = {
     },
   },
 
-  rules: { list: { ...administer, changes: false }, add: administer, remove: administer },
+  rules: {
+    list: { ...administer, changes: false },
+    add: { ...administer, recorded: ofArguments },
+    remove: { ...administer, recorded: ofArguments },
+  },
 
   assertMayRollOut: {
     ...deploy,
@@ -271,5 +245,3 @@ const withDeploy = (app: string, { deploy }: { deploy: boolean }): Reached[] => 
   { app, owner: null },
   ...(deploy ? [{ app, owner: null, scope: 'deploy' as const }] : []),
 ]
-
-const listOf = <T>(value: T | null): T[] => (value === null ? [] : [value])

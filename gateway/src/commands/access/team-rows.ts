@@ -3,6 +3,8 @@ import { Problem } from '#api/problem.ts'
 import type { Principal } from '../../callers/principal.ts'
 import { noTeam } from '../teams/open-teams.ts'
 import type { TeamCommands } from '../teams/team-commands.ts'
+import { ofArguments } from './recorded.ts'
+import { administer, read } from './row-kinds.ts'
 import type { IsSeen, TableOf } from './row.ts'
 
 const noAppOrTeam = (app: string, team: string) =>
@@ -11,8 +13,7 @@ const noAppOrTeam = (app: string, team: string) =>
     `There is no app ${app.slice(0, 100)} and team ${team.slice(0, 100)} that the caller may use. To move an app, the caller must be in both teams.`,
   )
 
-const read = { scope: 'read', changes: false } as const
-const administer = { scope: 'admin', changes: true } as const
+const change = { ...administer, recorded: ofArguments }
 
 /** For commands whose first argument is a team. */
 const byTeam = {
@@ -43,20 +44,20 @@ export const teamRows: TableOf<TeamCommands> = {
     shown: (team, isSeen, { caller }) => teamFor(team, isSeen, caller),
   },
   // Members and quotas decide what a team's own administrators may do, so they change none.
-  create: administer,
-  remove: administer,
-  addMember: administer,
-  removeMember: administer,
-  setQuotas: administer,
+  create: change,
+  remove: change,
+  addMember: change,
+  removeMember: change,
+  setQuotas: change,
   addApp: {
-    ...administer,
+    ...change,
     creates: true,
     teams: ([team]) => [team],
     targets: ([_team, app]) => [{ app, owner: null }],
     missing: ([team, app]) => noAppOrTeam(app, team),
   },
   removeApp: {
-    ...administer,
+    ...change,
     teams: ([team]) => [team, defaultTeam],
     targets: ([_team, app]) => [{ app, owner: null }],
     missing: ([team, app]) => noAppOrTeam(app, team),

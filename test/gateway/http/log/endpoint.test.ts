@@ -76,7 +76,9 @@ test('the same log comes as JSON lines and as text', async () => {
   const text = await (
     await http.get(`/v1/deployments/${id}/events`, { Accept: 'text/plain' })
   ).text()
-  expect(text).toMatch(/=> pending\n[^]*=> live\n\nlive: shop[^]*\nhttp:\/\/shop\.localhost\/\n$/)
+  expect(text).toMatch(
+    /=> pending by operator\n[^]*=> live\n\nlive: shop[^]*\nhttp:\/\/shop\.localhost\/\n$/,
+  )
   expect((await http.get(`/v1/deployments/${id}/events`, { Accept: 'image/png' })).status).toBe(400)
   expect((await http.get(`/v1/deployments/${id}/events?after=x`)).status).toBe(422)
 })
