@@ -94,14 +94,16 @@ test('a retry deploys the kept source, names what it retries, and says how to un
 
   const retried = await command(lab.dir, 'retry', id).end()
   expect(retried.code, retried.stderr).toBe(0)
-  expect(retried.stderr).toContain(`=> pending: a retry of deployment ${id}, with its kept source`)
+  expect(retried.stderr).toContain(
+    `=> pending by operator: a retry of deployment ${id}, with its kept source`,
+  )
   expect(retried.stderr).toMatch(
     /\nrelease 3 of again; to undo it: tarmac rollback again\nlive: again, deployment \S+\n/,
   )
   expect(await lab.page('again')).toBe('kept')
 
   const back = await command(lab.dir, 'rollback', 'again').end()
-  expect(back.stderr).toContain('=> pending: a rollback from release 3 to release 2')
+  expect(back.stderr).toContain('=> pending by operator: a rollback from release 3 to release 2')
   expect(await lab.page('again')).toBe('newer')
 })
 

@@ -1,4 +1,4 @@
-import { request } from 'node:http'
+import { type IncomingMessage, request } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { isObject } from '#api/is-object.ts'
 import { errorMessage } from '#api/error-code.ts'
@@ -38,22 +38,14 @@ export function githubToken(url: string, secret: string, aud: string): Promise<s
 export function flyToken(socketPath: string, aud: string): Promise<string> {
   return given('Fly', async () => {
     const signal = AbortSignal.timeout(answerMs)
-    const { promise, resolve, reject } = Promise.withResolvers<string>()
-    const call = request(
-      { socketPath, path: '/v1/tokens/oidc', method: 'POST', signal },
-      (response) => {
-        void text(response).then(
-          (answer) =>
-            response.statusCode === 200
-              ? resolve(answer.trim())
-              : reject(new Error(`its answer has the status ${response.statusCode}`)),
-          reject,
-        )
-      },
-    )
+    const call = request({ socketPath, path: '/v1/tokens/oidc', method: 'POST', signal })
     call.setHeader('content-type', 'application/json').setHeader('host', 'localhost')
-    call.on('error', reject).end(JSON.stringify({ aud }))
-    return promise
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      call.on('response', resolve).on('error', reject).end(JSON.stringify({ aud }))
+    })
+    const answer = await text(response)
+    if (response.statusCode === 200) return answer.trim()
+    throw new Error(`its answer has the status ${response.statusCode}`)
   })
 }
 

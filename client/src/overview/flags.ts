@@ -3,6 +3,7 @@ export const overviewFlags = {
   state: { type: 'string' },
   branch: { type: 'string' },
   team: { type: 'string' },
+  actor: { type: 'string' },
   limit: { type: 'string' },
   cursor: { type: 'string' },
 } as const
@@ -15,4 +16,5 @@ export const overviewHelp = `Options of apps and deployments:
 
 Options of deployments:
   --branch NAME         of this branch
+  --actor NAME          that this caller asked for, as operator or token:ci
   --owner NAME          of the machines of one of the app's users`

@@ -17,11 +17,13 @@ export type OverviewRequest = { what: 'apps' | 'deployments'; query: URLSearchPa
 export function readOverviewArgs(
   name: string,
   [app, ...rest]: string[],
-  values: Partial<Record<'state' | 'branch' | 'owner' | 'team' | 'limit' | 'cursor', string>>,
+  values: Partial<
+    Record<'state' | 'branch' | 'owner' | 'team' | 'actor' | 'limit' | 'cursor', string>
+  >,
 ): OverviewRequest | null {
   if ((name !== 'apps' && name !== 'deployments') || rest.length > 0) return null
   const query = new URLSearchParams(app === undefined ? {} : { app })
-  for (const filter of ['state', 'branch', 'owner', 'team', 'limit', 'cursor'] as const)
+  for (const filter of ['state', 'branch', 'owner', 'team', 'actor', 'limit', 'cursor'] as const)
     if (values[filter] !== undefined) query.set(filter, values[filter])
   return { what: name, query }
 }

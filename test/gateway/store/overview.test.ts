@@ -9,7 +9,8 @@ async function storeWith(count: number, appOf: (at: number) => string) {
   for (let at = 0; at < count; at++) {
     const branch = at % 2 === 0 ? 'main' : 'next'
     const options = DeploymentOptions.parse({ lane: 'fifo', branch })
-    await store.create({ id: `d${at}`, app: appOf(at), options, source })
+    const triggeredBy = { name: at === 1 ? 'token:ci' : 'operator', kind: 'operator' as const }
+    await store.create({ id: `d${at}`, app: appOf(at), options, source, triggeredBy })
   }
   return store
 }
@@ -28,6 +29,7 @@ test('deployments of all apps are listed newest first, page by page, and filtere
   expect(await ids({ app: 'pr-' })).toEqual(['', null])
   expect(await ids({ app: '%*' })).toEqual(['', null])
   expect(await ids({ branch: 'next' }, { limit: 9, before: null })).toEqual(['d5 d3 d1', null])
+  expect(await ids({ actor: 'token:ci' })).toEqual(['d1', null])
   await store.requestCancel('d4', { by: null, why: null, abort: false })
   expect(await ids({ state: 'cancelled' })).toEqual(['d4', null])
   expect(await ids({ owner: 'alice' })).toEqual(['', null])

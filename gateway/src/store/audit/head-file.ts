@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
+import { errorCode } from '#api/error-code.ts'
 import { moveInPlace } from '../move-in-place.ts'
 import { type ChainKey, Head } from './chain.ts'
 
@@ -42,16 +43,30 @@ export function readHead(path: string, key: ChainKey): FoundHead {
   return { kind: 'head', head }
 }
 
-/** Replaces the file, synced. Only one at a time. */
+/**
+ * Replaces the file, synced. Only one at a time. Where a full disk has no space for another file, the
+ * file is written over: its block is its own.
+ */
 export async function writeHead(path: string, head: Head, key: ChainKey): Promise<void> {
-  {
-    await using file = await open(`${path}.new`, 'w', 0o600)
-    await file.writeFile(JSON.stringify({ ...head, seal: key.sealOf(head) }))
-    await file.sync()
+  const text = JSON.stringify({ ...head, seal: key.sealOf(head) })
+  try {
+    await write(`${path}.new`, 'w', text)
+  } catch (error) {
+    if (errorCode(error) !== 'ENOSPC') throw error
+    return write(path, 'r+', text.padEnd(leastBytes))
   }
   await rename(`${path}.new`, path)
   await using folder = await open(dirname(path), 'r')
   await folder.sync()
+}
+
+/** More than the text of any head, so that a shorter one leaves nothing of a longer one. */
+const leastBytes = 512
+
+async function write(path: string, flags: 'w' | 'r+', text: string): Promise<void> {
+  await using file = await open(path, flags, 0o600)
+  await file.writeFile(text)
+  await file.sync()
 }
 
 /**

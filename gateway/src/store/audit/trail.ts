@@ -1,9 +1,11 @@
+import { errorCode } from '#api/error-code.ts'
 import type { AuditEntry, AuditFilter, AuditPage } from '#api/callers/audit.ts'
 import type { TrailVerdict } from '#api/callers/audit-status.ts'
 import type { AuditTrail, BegunCall, EndedCall } from '../../deployments/audit/audit-trail.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
 import type { Logger } from '../../log.ts'
 import { TimeSlice } from '../../time-slice.ts'
+import { noRoom } from '../sqlite-errors.ts'
 import type { StoreTools } from '../store-tools.ts'
 import type { AuditRows } from './audit-rows.ts'
 import type { Body, ChainKey, Head } from './chain.ts'
@@ -40,20 +42,20 @@ const sliceMs = 10
 export class Trail implements AuditTrail {
   readonly #deps: TrailDeps
   #head: Head | null
+  /** Not on a disk that was full at the start: then the first entry tries again. */
+  #isOpen = false
   #waiting: Waiting[] = []
   #writing: Promise<void> | null = null
 
   /** Begins a segment where there is no trail yet, after a restore, and where entries are missing. */
   static async open(deps: TrailDeps): Promise<Trail> {
-    const { rows, tools, key, headFile, log } = deps
-    const found = readHead(headFile, key)
-    tools.transaction(() => {
-      beginSegment({ rows, key, at: tools.time() }, found, log)
-      endOpenCalls({ rows, key, at: tools.time() })
-    })
     const trail = new Trail(deps)
-    await trail.#writeHead()
-    log.info({ ...trail.head }, 'audit trail: newest entry')
+    try {
+      await trail.#open()
+    } catch (error) {
+      if (!isNoSpace(error)) throw error
+      deps.log.warn('audit trail: the disk is full; until it is not, nothing can be changed')
+    }
     return trail
   }
 
@@ -158,13 +160,27 @@ export class Trail implements AuditTrail {
     const batch = this.#waiting.splice(0)
     const { rows, tools, key } = this.#deps
     try {
+      if (!this.#isOpen) await this.#open()
       const at = tools.time()
       const made = tools.transaction(() => batch.map(({ body }) => rows.add(body, { key, at })))
       await this.#writeHead()
       for (const [index, { resolve }] of batch.entries()) resolve(made[index]!)
     } catch (error) {
-      for (const { reject } of batch) reject(error)
+      const problem = errorCode(error) === 'ENOSPC' ? noRoom(error) : error
+      for (const { reject } of batch) reject(problem)
     }
+  }
+
+  async #open(): Promise<void> {
+    const { rows, tools, key, headFile, log } = this.#deps
+    const found = readHead(headFile, key)
+    tools.transaction(() => {
+      beginSegment({ rows, key, at: tools.time() }, found, log)
+      endOpenCalls({ rows, key, at: tools.time() })
+    })
+    await this.#writeHead()
+    this.#isOpen = true
+    log.info({ ...this.#head }, 'audit trail: newest entry')
   }
 
   async #exclusive(work: () => Promise<void>): Promise<void> {
@@ -185,6 +201,8 @@ export class Trail implements AuditTrail {
     this.#head = head
   }
 }
+
+const isNoSpace = (error: unknown) => ['no-space', 'ENOSPC'].includes(errorCode(error) ?? '')
 
 /** Checks the rows in parts. */
 export async function checkRows(

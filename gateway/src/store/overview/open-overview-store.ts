@@ -61,12 +61,13 @@ function appsOf(
   return { apps, next: null }
 }
 
-const whereOf = ({ app, owner, state, branch, team }: DeploymentFilter): Where =>
+const whereOf = ({ app, owner, state, branch, team, actor }: DeploymentFilter): Where =>
   allOf(
     appIs(app),
     is('owner = ?', owner),
     is('state = ?', state),
     is(`body ->> '$.options.branch' = ?`, branch),
+    is(`body ->> '$.triggeredBy.name' = ?`, actor),
     isOfTeam(team),
   )
 
