@@ -152,7 +152,7 @@ test('a client whose gateway is killed and restarted prints every line once and 
 test('doctor examines the gateway, deploys and removes a tiny app, and then makes two machines at once', async () => {
   expect((await deployed('pushed', pageApp('x'))).code).toBe(0)
   const before = await lab.holdings()
-  const words = ['doctor', '--json', '--push', '--machines', '2', '--app', 'pushed']
+  const words = ['doctor', '--json', '--wake', '--push', '--machines', '2', '--app', 'pushed']
   const { code, stdout } = await command('.', ...words).end()
   const { findings, live } = JSON.parse(stdout.trim().split('\n').at(-1)!) as {
     findings: { group: string; name: string; answer: string; detail: string }[]

@@ -54,6 +54,7 @@ test('two versions, a rollback and the difference; then one image for owners in 
   })
   expect(back.log.filter(({ type }) => type === 'warning')).toMatchObject([
     { text: expect.stringMatching(/1: KEY/) },
+    { text: expect.stringMatching(/^Another tool has changed secrets .* KEY \(added\)/) },
   ])
   expect(await lab.page('shop')).toBe('first hello\n')
 
