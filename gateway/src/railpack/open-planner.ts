@@ -3,6 +3,7 @@ import { isAbsolute } from 'node:path'
 import { Problem } from '#api/problem.ts'
 import { runInSandbox, sandboxFlaw } from '../host/sandbox/sandbox.ts'
 import { type Planner, planLimits } from './plan-request.ts'
+import { searchPath } from './prepare.ts'
 
 /**
  * Returns a function that opens the planner at this path. It checks the version once, and again if
@@ -33,7 +34,7 @@ export async function openPlanner(path: string, signal: AbortSignal): Promise<Pl
   const call = {
     command: path,
     args: ['--version'],
-    env: { PATH: '/usr/bin:/bin' },
+    env: { PATH: searchPath },
     readOnlyMounts: { [path]: path },
   }
   const limits = { ...planLimits, timeoutMs: 10_000 }
