@@ -1,6 +1,7 @@
 import { AuditPage, type AuditEntry } from '#api/callers/audit.ts'
 import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
+import { table } from '#api/text/table.ts'
 import { appName, wrongUse } from '../option.ts'
 import type { Gateway } from '../gateway.ts'
 import type { Printer } from '../print.ts'
@@ -88,13 +89,7 @@ export function auditLines(entries: AuditEntry[], isMore: boolean): string[] {
       moreText(entry),
     ]),
   ]
-  const widths = [0, 1, 2, 3, 4].map((at) => Math.max(...rows.map((row) => row[at]!.length)))
-  const lines = rows.map((row) =>
-    row
-      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  )
+  const lines = table(rows, [])
   return isMore ? [...lines, 'There are more: give --limit N.'] : lines
 }
 

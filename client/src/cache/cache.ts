@@ -2,6 +2,7 @@ import { fill, routes } from '#api/routes.ts'
 import { CacheStatus, RemovedCache } from '#api/status/cache.ts'
 import { inMb } from '#api/text/in-mb.ts'
 import { table } from '#api/text/table.ts'
+import { minuteOf } from '#api/text/minute-of.ts'
 import { readAnswer } from '../answers.ts'
 import type { Gateway } from '../gateway.ts'
 import type { Printer } from '../print.ts'
@@ -41,7 +42,7 @@ export function usageText(status: CacheStatus): string {
     size(each.bytes),
     size(each.mountBytes),
     size(each.sharedBytes),
-    each.lastUsedAt.slice(0, 16).replace('T', ' '),
+    minuteOf(each.lastUsedAt),
   ])
   const lines = [
     ...table([['APP', 'OWN', 'OF IT MOUNTS', 'SHARED', 'LAST USED (UTC)'], ...rows]),

@@ -1,6 +1,7 @@
 import { MachineAction, MachineList, MachineView } from '#api/machines/machine-facts.ts'
 import { fill, routes } from '#api/routes.ts'
 import { table } from '#api/text/table.ts'
+import { minuteOf } from '#api/text/minute-of.ts'
 import type { Gateway } from '../gateway.ts'
 import type { Printer } from '../print.ts'
 import { readAnswer } from '../answers.ts'
@@ -57,7 +58,7 @@ export function machineLines(app: string, all: MachineView[]): string[] {
     each.cordoned ? `${each.state}, cordoned` : each.state,
     checksOf(each),
     `${each.size} ${each.memoryMib} MiB`,
-    each.changedAt?.slice(0, 16).replace('T', ' ') ?? '',
+    each.changedAt === null ? '' : minuteOf(each.changedAt),
   ])
   return table(
     [['MACHINE', 'GROUP', 'OWNER', 'REGION', 'STATE', 'CHECKS', 'SIZE', 'SINCE (UTC)'], ...rows],

@@ -3,6 +3,7 @@ import { Deployment } from '#api/deployment.ts'
 import { AppPage, type AppSummary } from '#api/overview/overview.ts'
 import { routes } from '#api/routes.ts'
 import { table } from '#api/text/table.ts'
+import { minuteOf } from '#api/text/minute-of.ts'
 import { readAnswer } from '../answers.ts'
 import type { Gateway } from '../gateway.ts'
 import type { Printer } from '../print.ts'
@@ -71,7 +72,7 @@ export function appLines(apps: AppSummary[]): string[] {
   const rows = apps.map(({ app, deployment, release, owners }) => [
     app,
     deployment.state,
-    minute(deployment.createdAt),
+    minuteOf(deployment.createdAt),
     release ? `${release.number} ${release.state}` : '',
     owners > 0 ? `${owners}` : '',
     deployment.url ?? '',
@@ -86,7 +87,7 @@ export function deploymentLines(deployments: Listed['deployments']): string[] {
     owner === null ? app : `${app}/${owner}`,
     `${number}`,
     state,
-    minute(createdAt),
+    minuteOf(createdAt),
     options.branch ?? '',
     firstLine(options.message ?? ''),
   ])
@@ -97,5 +98,4 @@ export function deploymentLines(deployments: Listed['deployments']): string[] {
 }
 
 const moreLines = (next: string | null) => (next === null ? [] : ['', `more: --cursor ${next}`])
-const minute = (at: string) => at.slice(0, 16).replace('T', ' ')
 const firstLine = (text: string) => text.split('\n', 1)[0]!.slice(0, 60)

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { type NewRule, Rule } from '#api/callers/rule.ts'
-import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
+import { table } from '#api/text/table.ts'
+import { readAnswer } from '../answers.ts'
 import { askGateway } from '../builder/ask-gateway.ts'
 import type { Connection } from '../connection.ts'
 import type { Printer } from '../print.ts'
@@ -21,7 +22,7 @@ export async function rules(
 ): Promise<number> {
   if (request.verb === 'list') {
     const answer = await askGateway(connection, { path: routes.rules, withinMs }, signal)
-    const list = read(Rules, answer)
+    const list = readAnswer(Rules, answer)
     return printer.result(list, listText(list.rules))
   }
   if (request.verb === 'remove') {
@@ -35,7 +36,7 @@ export async function rules(
   const { preset } = request
   const body = await byIds(request, printer)
   const answer = await askGateway(connection, { path: routes.rules, body, withinMs }, signal)
-  const rule = read(Rule, answer)
+  const rule = readAnswer(Rule, answer)
   const gateway = connection.gateway.href.replace(/\/$/, '')
   const next = preset?.next(gateway, rule.aud ?? '') ?? []
   return printer.result(rule, [...ruleText(rule), ...next])
@@ -87,18 +88,5 @@ function listText(list: Rule[]): string[] {
     rule.origin === 'settings' ? 'settings' : `${rule.createdAt?.slice(0, 10)} ${rule.createdBy}`,
   ])
   const all = [['RULE', 'MAY', 'APPS', 'ISSUER', 'ADDED'], ...rows]
-  const widths = all[0]!.map((_, at) => Math.max(...all.map((row) => row[at]!.length)))
-  return all.map((row) =>
-    row
-      .map((cell, at) => cell.padEnd(widths[at]!))
-      .join('  ')
-      .trimEnd(),
-  )
-}
-
-/** The answer of a gateway. Throws a Problem if it is another program's, or a newer gateway's. */
-function read<T>(schema: z.ZodType<T>, answer: unknown): T {
-  const { data } = schema.safeParse(answer)
-  if (data !== undefined) return data
-  throw new Problem('internal', 'The gateway’s answer about its rules could not be read.')
+  return table(all, [])
 }

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { isFinal } from '#api/deployment.ts'
 import { errorMessage } from '#api/error-code.ts'
-import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import { EnvAnswer, EnvList } from '#api/runtime/env.ts'
 import type { ReleasedAgain } from '#api/runtime/released-again.ts'
@@ -13,6 +12,8 @@ import {
   SecretsAnswer,
 } from '#api/runtime/secrets.ts'
 import { SecretFacts } from '#api/secret.ts'
+import { Problem } from '#api/problem.ts'
+import { readAnswer } from '../answers.ts'
 import { followToEnd } from '../follow-deployment.ts'
 import type { Gateway } from '../gateway.ts'
 import type { Printer } from '../print.ts'
@@ -44,7 +45,7 @@ export async function runRuntime(
   const route = name === 'env' ? routes.env : routes.runtimeSecrets
   const schema: z.ZodType<Changed> = name === 'env' ? EnvAnswer : SecretsAnswer
   const send = async () =>
-    read(schema, await tools.gateway.ask('PATCH', fill(route, { app }), tools.signal, body))
+    readAnswer(schema, await tools.gateway.ask('PATCH', fill(route, { app }), tools.signal, body))
   const answer = await send()
   tools.printer.note(changeText(app, answer))
   for (const text of answer.warnings ?? []) tools.printer.note(text)
@@ -62,7 +63,7 @@ async function valuesOf(
 
 async function deploySecrets(app: string, { gateway, signal }: Tools): Promise<Answer> {
   const path = fill(routes.deploySecrets, { app })
-  return read(SecretsAnswer, await gateway.ask('POST', path, signal))
+  return readAnswer(SecretsAnswer, await gateway.ask('POST', path, signal))
 }
 
 async function changeBuildSecrets(
@@ -72,7 +73,7 @@ async function changeBuildSecrets(
 ): Promise<number> {
   const body = { values: Object.fromEntries(values) }
   const answer = await gateway.ask('PATCH', fill(routes.secrets, { app }), signal, body)
-  const changed = read(BuildSecretsAnswer, answer)
+  const changed = readAnswer(BuildSecretsAnswer, answer)
   return printer.result(changed, [`${changeText(app, changed)}. It counts from the next build.`])
 }
 
@@ -125,8 +126,8 @@ async function waitFor(id: string, { gateway, printer, signal }: Tools): Promise
 async function listSecrets(app: string, { gateway, printer, signal }: Tools): Promise<number> {
   const ask = (route: string) => gateway.ask('GET', fill(route, { app }), signal)
   const [runtime, build] = await Promise.allSettled([
-    ask(routes.runtimeSecrets).then((answer) => read(RuntimeSecrets, answer)),
-    ask(routes.secrets).then((answer) => read(BuildSecrets, answer).secrets),
+    ask(routes.runtimeSecrets).then((answer) => readAnswer(RuntimeSecrets, answer)),
+    ask(routes.secrets).then((answer) => readAnswer(BuildSecrets, answer).secrets),
   ])
   if (runtime.status === 'rejected' && build.status === 'rejected') throw runtime.reason
   for (const settled of [runtime, build])
@@ -141,18 +142,8 @@ async function listSecrets(app: string, { gateway, printer, signal }: Tools): Pr
 }
 
 async function listEnv(app: string, { gateway, printer, signal }: Tools): Promise<number> {
-  const list = read(EnvList, await gateway.ask('GET', fill(routes.env, { app }), signal))
+  const list = readAnswer(EnvList, await gateway.ask('GET', fill(routes.env, { app }), signal))
   return printer.result(list, envTable(list.env))
 }
 
 const BuildSecrets = z.object({ secrets: z.array(SecretFacts) })
-
-/** The answer of a gateway. Throws a Problem if it is another program's, or a newer gateway's. */
-function read<T>(schema: z.ZodType<T>, answer: unknown): T {
-  const { data } = schema.safeParse(answer)
-  if (data !== undefined) return data
-  throw new Problem(
-    'internal',
-    'The gateway’s answer about secrets and variables could not be read.',
-  )
-}

@@ -1,6 +1,8 @@
 import type { SecretFacts } from '#api/secret.ts'
 import type { EnvEntry } from '#api/runtime/env.ts'
 import type { ChangedNames, RuntimeSecret } from '#api/runtime/secrets.ts'
+import { minuteOf } from '#api/text/minute-of.ts'
+import { table } from '#api/text/table.ts'
 
 /** What a change has done, in one line: `added A, B; same value as before: C`. */
 export function changeText(app: string, names: ChangedNames): string {
@@ -15,7 +17,7 @@ export function changeText(app: string, names: ChangedNames): string {
   return `${app}: ${done.join('; ')}`
 }
 
-const time = (at: string | null) => at?.slice(0, 16).replace('T', ' ') ?? '-'
+const time = (at: string | null) => (at === null ? '-' : minuteOf(at))
 
 /** Secrets of both kinds in one table. */
 export function secretTable(runtime: RuntimeSecret[], build: SecretFacts[]): string[] {
@@ -28,7 +30,7 @@ export function secretTable(runtime: RuntimeSecret[], build: SecretFacts[]): str
   ]
   return rows.length === 0
     ? ['no secrets']
-    : table([['NAME', 'KIND', 'DIGEST', 'UPDATED (UTC)', 'STATE'], ...rows])
+    : table([['NAME', 'KIND', 'DIGEST', 'UPDATED (UTC)', 'STATE'], ...rows], [])
 }
 
 const stateTexts: Record<RuntimeSecret['state'], string> = {
@@ -53,22 +55,11 @@ export function envTable(env: EnvEntry[]): string[] {
     state === 'running' ? `release ${release}` : 'from the next deployment',
     ...where(owner ?? '-', group ?? '-'),
   ])
-  return table([head, ...rows])
+  return table([head, ...rows], [])
 }
 
 const fromTexts: Record<EnvEntry['from'], string> = {
   settings: 'settings',
   deployment: 'its deployment',
   source: 'its source',
-}
-
-/** Columns of equal width. */
-function table(rows: string[][]): string[] {
-  const widths = rows[0]!.map((_, at) => Math.max(...rows.map((row) => row[at]!.length)))
-  return rows.map((row) =>
-    row
-      .map((cell, at) => cell.padEnd(widths[at]!))
-      .join('  ')
-      .trimEnd(),
-  )
 }

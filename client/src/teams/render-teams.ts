@@ -4,6 +4,7 @@ import { defaultTeam, type Team } from '#api/callers/teams.ts'
 import { inMb } from '#api/text/in-mb.ts'
 import { someOf } from '#api/text/some-of.ts'
 import { table } from '#api/text/table.ts'
+import { minuteOf } from '#api/text/minute-of.ts'
 
 /** `tarmac team list`. */
 export function teamsText(teams: readonly Team[]): string[] {
@@ -46,7 +47,7 @@ export function limitsText({ quotas, limits }: LimitsAnswer): string[] {
 
 /** `12 of 600 requests, until 09:11:00 UTC`. */
 function useText({ what, limit, used, resetsAt }: QuotaFact): string {
-  const until = resetsAt === null ? '' : `, until ${resetsAt.slice(0, 16).replace('T', ' ')} UTC`
+  const until = resetsAt === null ? '' : `, until ${minuteOf(resetsAt)} UTC`
   return `${used ?? 'an unknown number'} of ${limit} ${what}${until}`
 }
 

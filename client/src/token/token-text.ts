@@ -1,4 +1,6 @@
 import type { TokenFacts } from '#api/callers/token.ts'
+import { minuteOf } from '#api/text/minute-of.ts'
+import { table } from '#api/text/table.ts'
 
 /** What a new token may do, and until when. */
 export function madeLine(made: TokenFacts): string {
@@ -31,13 +33,7 @@ export function tokenTable(tokens: readonly TokenFacts[]): string[] {
     ['NAME', 'ID', 'STATE', 'SCOPES', 'APPS', 'EXPIRES (UTC)', 'LAST USED (UTC)', 'MADE BY'],
     ...rows,
   ]
-  const widths = all[0]!.map((_, at) => Math.max(...all.map((row) => row[at]!.length)))
-  return all.map((row) =>
-    row
-      .map((cell, at) => cell.padEnd(widths[at]!))
-      .join('  ')
-      .trimEnd(),
-  )
+  return table(all, [])
 }
 
 function reach({ apps, owners, team }: TokenFacts): string {
@@ -51,6 +47,3 @@ function reach({ apps, owners, team }: TokenFacts): string {
 
 const life = ({ expiresAt }: TokenFacts): string =>
   expiresAt === null ? 'without an end' : `until ${minuteOf(expiresAt)}`
-
-/** `2026-11-30 12:15` */
-const minuteOf = (time: string): string => time.slice(0, 16).replace('T', ' ')

@@ -1,4 +1,5 @@
 import type { CallerKind } from '#api/callers/caller.ts'
+import { isNamedBy } from '#api/callers/named-by.ts'
 import type { Scope } from '#api/callers/scope.ts'
 
 /** Who calls a command, how that was proved, and what the caller may do. */
@@ -73,6 +74,3 @@ export function sees(
     (teams === null || teams.includes(teamOf(app)))
   )
 }
-
-const isNamedBy = (rule: string, app: string) =>
-  rule.endsWith('*') ? app.startsWith(rule.slice(0, -1)) : app === rule

@@ -1,4 +1,5 @@
 import type { NewRule, Rule } from '#api/callers/rule.ts'
+import { isNamedBy } from '#api/callers/named-by.ts'
 import { Problem } from '#api/problem.ts'
 import type { RuleStore } from '../deployments/callers/rule-store.ts'
 import type { Principal, Proof } from './principal.ts'
@@ -67,7 +68,7 @@ export class Rules {
 export const matches = (rule: Pick<Rule, 'claims'>, claims: Record<string, unknown>): boolean =>
   Object.entries(rule.claims).every(([name, patterns]) => {
     const value = textOf(claims[name])
-    return value !== null && patterns.some((pattern) => isLike(value, pattern))
+    return value !== null && patterns.some((pattern) => isNamedBy(pattern, value))
   })
 
 /** What a rule gives to its caller. */
@@ -91,9 +92,6 @@ function proofBy(rule: Rule): Proof {
     ended: () => end.signal,
   }
 }
-
-const isLike = (value: string, pattern: string) =>
-  pattern.endsWith('*') ? value.startsWith(pattern.slice(0, -1)) : value === pattern
 
 const textOf = (value: unknown): string | null =>
   typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'

@@ -161,13 +161,13 @@ export function toDeployment(row: Row): Deployment {
   }
 }
 
-/** What a record says of its states, once it leaves the present one at `at`. */
+/** What a record says of its states, once it leaves the present one at `at`. The first begins with the record. */
 export function phasesAfter(
   row: Row,
   { stateSince, phases }: Body,
   at: string,
 ): Pick<Body, 'stateSince' | 'phases'> {
-  const since = stateSince ?? (Object.keys(phases).length === 0 ? row.created_at : at)
+  const since = stateSince ?? row.created_at
   const ms = Math.max(0, Date.parse(at) - Date.parse(since))
   return { stateSince: at, phases: { ...phases, [row.state]: (phases[row.state] ?? 0) + ms } }
 }

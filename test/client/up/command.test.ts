@@ -66,7 +66,7 @@ TARMAC_SECRETS_KEY=${secrets['TARMAC_SECRETS_KEY']!.value}
   expect(none).toMatchObject({ code: 0, err: expect.stringContaining('no builder') as string })
 }, 200_000)
 
-test('up on two computers at once makes one builder; the one whose secrets do not count is told so', async () => {
+test('up on two computers at once makes one builder; the one whose secrets do not count gets a warning', async () => {
   await using fly = await startFly()
   const folders = ['one', 'two'].map((name) => join(fly.env.XDG_CONFIG_HOME, name))
   const runs = await Promise.all(

@@ -8,8 +8,8 @@ const skewSeconds = 60
 type Claims = Record<string, unknown>
 
 /**
- * The first rule that a token with a proven signature has the right to. Throws a Problem that tells
- * its holder what is wrong with the token. It never shows what rules want. `now`: milliseconds since 1970.
+ * The first rule that a token with a proven signature has the right to. Throws a Problem for its
+ * holder: what is wrong with the token. It never shows what rules want. `now`: milliseconds since 1970.
  */
 export function chooseRule(ofIssuer: readonly Rule[], claims: Claims, now: number): Rule {
   const aud = onlyOne(claims['aud'])

@@ -1,3 +1,4 @@
+import { isNamedBy } from '#api/callers/named-by.ts'
 import { allows, type Scope } from '#api/callers/scope.ts'
 import { Problem } from '#api/problem.ts'
 import type { Principal } from '../principal.ts'
@@ -17,7 +18,8 @@ export const isWithin = (
   { apps, owners, team }: Pick<Strength, 'apps' | 'owners' | 'team'>,
   caller: Principal,
 ): boolean =>
-  isPart(apps, caller.apps, isNamedBy) &&
+  // A rule names another rule when it names all that the other names.
+  isPart(apps, caller.apps, (wanted, own) => isNamedBy(own, wanted)) &&
   isPart(owners, caller.owners, (owner, own) => owner === own) &&
   isPart(team === null ? null : [team], caller.teams, (one, own) => one === own)
 
@@ -51,10 +53,6 @@ function isPart(
   if (own === null) return true
   return wanted !== null && wanted.every((one) => own.some((each) => isOf(one, each)))
 }
-
-/** Whether all apps that a name, or a beginning and `*`, means are among those of another. */
-const isNamedBy = (wanted: string, own: string): boolean =>
-  own.endsWith('*') ? wanted.startsWith(own.slice(0, -1)) : wanted === own
 
 const shown = (names: readonly string[] | null): string =>
   names === null ? 'all' : names.length > 0 ? names.join(', ') : 'none'

@@ -67,7 +67,7 @@ const orTooOld = (secrets: Promise<FlySecret[]>): Promise<FlySecret[] | null> =>
 
 /**
  * Reads the secrets of Fly's newest version, whoever made it, and records what came of changes whose
- * answer the gateway has not seen. Fly tells its version only after a change, so this removes a
+ * answer the gateway has not seen. Fly gives its version only after a change, so this removes a
  * secret that nobody has, as `fly secrets sync` does (`internal/appsecrets`).
  */
 export async function readNewest(

@@ -2,9 +2,6 @@ import type { OwnQuotas, QuotaName } from '#api/callers/quotas.ts'
 
 export type StoredTeam = { name: string; createdAt: string; quotas: OwnQuotas }
 
-/** What a team uses of a quota, in its units, and may use. Null: no limit. */
-export type QuotaUse = { used: number; limit: number | null }
-
 /**
  * Teams, their members and apps. Reads are answered from memory: each call of a command needs them.
  * Every change is durable when its promise resolves.

@@ -9,8 +9,12 @@ export async function retryWhenFull<T>(
   try {
     return await action()
   } catch (error) {
-    if (!['no-space', 'ENOSPC'].includes(errorCode(error) ?? '')) throw error
+    if (!isNoSpace(error)) throw error
     await disk.makeRoom()
     return action()
   }
 }
+
+/** Whether a full disk is the cause. */
+export const isNoSpace = (error: unknown): boolean =>
+  ['no-space', 'ENOSPC'].includes(errorCode(error) ?? '')

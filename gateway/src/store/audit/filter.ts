@@ -1,4 +1,5 @@
 import type { AuditEntry, AuditFilter } from '#api/callers/audit.ts'
+import { isNamedBy } from '#api/callers/named-by.ts'
 import type { ChainRow } from './chain.ts'
 import { readBody } from './chain-check.ts'
 
@@ -59,9 +60,6 @@ export function shows({ from, to, caller, command, app, result }: AuditFilter, e
     (result === undefined || isResult(result, entry.result))
   )
 }
-
-const isNamedBy = (rule: string, name: string) =>
-  rule.endsWith('*') ? name.startsWith(rule.slice(0, -1)) : name === rule
 
 const isResult = (wanted: string, result: string) =>
   wanted === 'failed' ? result !== 'ok' && result !== 'running' : result === wanted

@@ -4,6 +4,7 @@ import type { TrailVerdict } from '#api/callers/audit-status.ts'
 import type { AuditTrail, BegunCall, EndedCall } from '../../deployments/audit/audit-trail.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
 import type { Logger } from '../../log.ts'
+import { isNoSpace } from '../../host/disk/retry-when-full.ts'
 import { TimeSlice } from '../../time-slice.ts'
 import { noRoom } from '../sqlite-errors.ts'
 import type { StoreTools } from '../store-tools.ts'
@@ -201,8 +202,6 @@ export class Trail implements AuditTrail {
     this.#head = head
   }
 }
-
-const isNoSpace = (error: unknown) => ['no-space', 'ENOSPC'].includes(errorCode(error) ?? '')
 
 /** Checks the rows in parts. */
 export async function checkRows(

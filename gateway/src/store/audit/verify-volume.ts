@@ -30,7 +30,7 @@ export async function verifyVolume(dir: string): Promise<TrailVerdict> {
   if (versionOf(path) < newestVersion())
     throw new Problem(
       'database-unusable',
-      `The records in ${dir} are of an older gateway. Start this gateway once: it brings them up to date.`,
+      `The records in ${dir} are of an older gateway. Start this gateway once: it updates them.`,
     )
   const key = new ChainKey(readKey(join(dir, 'key')))
   const check = new ChainCheck(key, readHead(headFileIn(dir), key)) // before the rows

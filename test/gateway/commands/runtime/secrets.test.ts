@@ -243,7 +243,7 @@ test('a gateway that dies during a change finds out what came of it', async () =
     warnings: [],
   })
   expect(await store.runtimeSecrets.find('shop')).toMatchObject({
-    version: 5, // Fly told its version in the answer to a change of nothing
+    version: 5, // Fly gave its version in the answer to a change of nothing
     own: { A: 'a', B: null },
   })
 })
