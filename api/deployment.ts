@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { Caller } from './callers/caller.ts'
+import { RequestedImage } from './image-source.ts'
 import { DeploymentOptions } from './options.ts'
 import { ProblemBody } from './problem/body.ts'
 import { DeploymentCost } from './status/cost.ts'
@@ -77,9 +78,9 @@ export const ImageFacts = z.object({
 })
 export type ImageFacts = z.infer<typeof ImageFacts>
 
-/** How the build was planned, in the record and the log. */
+/** How the build was planned, in the record and the log. `none`: fly.toml names an image. */
 export const PlanFacts = z.object({
-  builder: z.enum(['railpack', 'dockerfile']),
+  builder: z.enum(['railpack', 'dockerfile', 'none']),
   /** Why this builder: "Dockerfile at the root", "asked for by plan=…". */
   reason: z.string(),
   /** The program that planned: `railpack 0.37.0`, or the lab's stand-in, which says so. */
@@ -196,6 +197,8 @@ export const Deployment = z.object({
   retryOf: z.string().nullable(),
   plan: PlanFacts.nullable(),
   image: ImageFacts.nullable(),
+  /** The image that was asked for by name, if none is built. `image` is what machines get. */
+  requestedImage: RequestedImage.nullable().default(null),
   /** The base images of the build: the digest that each name had. */
   bases: z.record(z.string(), z.string()),
   machines: z.array(MachineFacts),

@@ -27,7 +27,7 @@ const floors = [
   ['llb'],
   ['go'],
   ['awake'],
-  ['config', 'log', 'time-slice', 'differences'],
+  ['config', 'log', 'time-slice', 'differences', 'public-addresses'],
   ['settings'],
 ]
 

@@ -30,6 +30,7 @@ import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
 import { readiness } from './readiness.ts'
 import { speaksPlainHttp } from './registry/plain-http.ts'
+import { openImageCopier } from './registry/copy/open-image-copier.ts'
 import { Registry } from './registry/registry.ts'
 import { redactedLog } from './secrets/redaction/redacted-log.ts'
 import { Vault } from './secrets/vault.ts'
@@ -122,7 +123,8 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
     }),
   )
 
-  const deps = { vault, sources, buildkit, registry, mirror, store, fly, deployer, disk }
+  const copier = opening.use(openImageCopier(config, registry, async () => null))
+  const deps = { vault, sources, buildkit, registry, copier, mirror, store, fly, deployer, disk }
   const settings = {
     planner,
     assertIsolated: (signal: AbortSignal) => network.proven(signal),
@@ -159,7 +161,9 @@ type Running = Awaited<ReturnType<typeof openRunner>> &
 async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
   const { registry, disk, sources, store, vault, runner, fly, admission } = parts
 
-  const from = { store, vault, sources, registry, admission, registryHost: config.registry }
+  const openRegistries = [...config.foreign.open, ...config.plainHttp]
+  const registries = { registry, registryHost: config.registry, openRegistries }
+  const from = { store, vault, sources, admission, ...registries }
   const submissions = new Submissions({ ...from, assertAccepting: () => disk.assertRoom() })
 
   const rollouts = opening.use(
@@ -184,7 +188,8 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   const commands = openCommands({ ...parts, ...opened })
   const isOnFly = async (app: string) =>
     (await fly.app(app, AbortSignal.timeout(askFlyMs))) !== null
-  return openGuarded(commands, { ...parts, isOnFly, log, secrets: config.secrets })
+  const registryHost = config.registry
+  return openGuarded(commands, { ...parts, isOnFly, log, registryHost, secrets: config.secrets })
 }
 
 /** Listens for callers, as the last part that opens. */

@@ -112,6 +112,7 @@ export async function startMachines({
       sources,
       registry,
       registryHost: images.host,
+      openRegistries: [],
       admission,
       assertAccepting: () => {},
     })

@@ -30,13 +30,6 @@ export async function planSource(
   const limits = { ...planLimits, ...request.limits }
   const chosen = chooseBuilder(tree, options, request.flyBuild)
   const { builder, reason } = chosen
-  const ignorefile = request.flyBuild?.ignorefile
-  const rules =
-    chosen.builder === 'railpack'
-      ? railpackRules(tree, options.build)
-      : { ignore: (await readDockerfile(tree, chosen.dockerfile, ignorefile)).ignore, always: [] }
-  const survey = await surveyTree(tree, rules)
-  for (const text of survey.warnings) emit({ type: 'warning', text })
   const none = {
     builder,
     reason,
@@ -45,6 +38,15 @@ export async function planSource(
     versions: {},
     startCommand: null,
   }
+  if (chosen.builder === 'none') return { builder: 'none', facts: none, image: chosen.image }
+
+  const ignorefile = request.flyBuild?.ignorefile
+  const rules =
+    chosen.builder === 'railpack'
+      ? railpackRules(tree, options.build)
+      : { ignore: (await readDockerfile(tree, chosen.dockerfile, ignorefile)).ignore, always: [] }
+  const survey = await surveyTree(tree, rules)
+  for (const text of survey.warnings) emit({ type: 'warning', text })
   if (chosen.builder === 'dockerfile')
     return { builder: 'dockerfile', facts: none, dockerfile: chosen.dockerfile }
 

@@ -36,7 +36,11 @@ export function tokenRequest(
     return { method: 'POST', url: realm.href, authorization: null, content }
   }
 
-  for (const [name, value] of Object.entries(wanted)) realm.searchParams.set(name, value)
+  const { scope = '', ...others } = wanted
+  for (const [name, value] of Object.entries(others)) realm.searchParams.set(name, value)
+  realm.searchParams.delete('scope')
+  // One parameter for each: distribution's specification of tokens.
+  for (const each of scope.split(' ')) realm.searchParams.append('scope', each)
   return { method: 'GET', url: realm.href, authorization: basicOf(login), content: null }
 }
 

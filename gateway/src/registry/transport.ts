@@ -108,18 +108,25 @@ let trusted: SecureContext | undefined
  * Trusts the certificates that the machine trusts, as the build daemon does: a private registry may
  * have a certificate of its own authority.
  */
-export function registryAgent(): Agent {
-  trusted ??= createSecureContext({
+export function registryTls(): SecureContext {
+  return (trusted ??= createSecureContext({
     ca: [...new Set([...getCACertificates('default'), ...getCACertificates('system')])],
-  })
+  }))
+}
+
+export function registryAgent(): Agent {
   return new Agent({
-    connect: { timeout: 5000, secureContext: trusted },
+    connect: { timeout: 5000, secureContext: registryTls() },
     headersTimeout: 30_000,
     bodyTimeout: 30_000,
   })
 }
 
-function redirectOf({ status, headers }: Answer, from: URL): URL | null {
+/** Where a redirect leads. Null: the answer is none. */
+export function redirectOf(
+  { status, headers }: Pick<Answer, 'status' | 'headers'>,
+  from: URL,
+): URL | null {
   const location = String(headers['location'] ?? '')
   return [301, 302, 303, 307, 308].includes(status) && URL.canParse(location, from.href)
     ? new URL(location, from.href)

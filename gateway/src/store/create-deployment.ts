@@ -25,7 +25,7 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
 
   const text = bodyText(body)
   queue.assertHasRoom(app, Buffer.byteLength(text))
-  const builds = body.image === null
+  const builds = body.image === null && body.requestedImage === null
   // A rollback ends an outage. It builds nothing, and adds no machines.
   if (!exempt && !body.rollback) quotas.assertRoom(needOf(app, body.options, builds))
   if (builds) quotas.countBuild(app)

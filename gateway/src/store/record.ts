@@ -43,6 +43,7 @@ export type Body = Pick<
   | 'source'
   | 'plan'
   | 'image'
+  | 'requestedImage'
   | 'bases'
   | 'machines'
   | 'url'
@@ -70,6 +71,7 @@ const emptyBody = (): Omit<Body, 'options'> => ({
   retryOf: null,
   plan: null,
   image: null,
+  requestedImage: null,
   bases: {},
   machines: [],
   url: null,
@@ -90,7 +92,8 @@ const emptyBody = (): Omit<Body, 'options'> => ({
  * `record-too-large`.
  */
 export function newBody(fresh: NewDeployment, appSettings: OwnSettings): Body {
-  const { id, app, source, image = null, from = null, idempotencyKey, resolved } = fresh
+  const { id, app, source, from = null, idempotencyKey, resolved } = fresh
+  const { image = null, requestedImage = null } = fresh
   const { rollback = null, retryOf = null, triggeredBy = null } = fresh
   for (const name of [id, app, fresh.options.owner, idempotencyKey])
     keepWithin('A name', name ?? '', sizeLimits.nameBytes)
@@ -98,7 +101,8 @@ export function newBody(fresh: NewDeployment, appSettings: OwnSettings): Body {
 
   const { lane = 'latest', ...settings } = appSettings
   const options = withDefaults(fresh.options, { lane, ...(!resolved && settings) })
-  return { ...emptyBody(), options, triggeredBy, source, image, from, rollback, retryOf }
+  const asked = { options, triggeredBy, source, image, requestedImage }
+  return { ...emptyBody(), ...asked, from, rollback, retryOf }
 }
 
 /** Texts for people are cut. Throws `record-too-large` for other data that exceeds its limit. */
@@ -204,6 +208,7 @@ const StoredBody = z.looseObject({
   retryOf: z.string().nullable(),
   plan: part.nullable(),
   image: part.nullable(),
+  requestedImage: part.nullable(),
   bases: part,
   machines: z.array(part),
   url: z.string().nullable(),

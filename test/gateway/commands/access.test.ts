@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { ImageSource } from '#api/image-source.ts'
 import { Problem } from '../../../api/problem.ts'
 import { allows, Scope } from '../../../api/callers/scope.ts'
 import { operator, type Principal, sees } from '../../../gateway/src/callers/principal.ts'
@@ -130,6 +131,7 @@ const gate: Gate = {
     unfinished: async () => [],
     rollout: async (id) => (id === 'of-shop' ? [{ app: 'shop', owner: null }] : null),
     settings: async () => ({}),
+    appOfImage: (reference) => /^own\.test\/(\w+)/.exec(reference)?.[1] ?? null,
   },
   inTeams: (caller) => caller,
   mayCreate: async () => false,
@@ -306,6 +308,25 @@ test('a change that makes releases needs the right to deploy too', async () => {
     expect(await run(name, ['deploy'])).toBe('forbidden')
     expect(await run(name, ['secrets', 'deploy'])).toBe('ran')
   }
+})
+
+test('an image of another app needs the right to read that app, by name as by release', async () => {
+  const { deployExisting } = commands as unknown as Commands
+  const target = { app: 'shop', options: { owner: null } } as never
+  const run = (source: ImageSource, more: Partial<Principal>) =>
+    deployExisting({ ...operator, ...more }, source, target).then(
+      () => 'ran',
+      (error: { code: string }) => error.code,
+    )
+  const sources = [{ image: 'own.test/other:v1' }, { release: 'newest', app: 'other' }] as const
+  for (const source of sources) {
+    expect(await run(source, { apps: ['shop'] })).toBe('app-not-found')
+    expect(await run(source, { apps: ['shop', 'other'] })).toBe('ran')
+    expect(await run(source, { teams: ['acme'] })).toBe('app-not-found')
+    expect(await run(source, { teams: ['acme', 'default'] })).toBe('ran')
+  }
+  expect(await run({ image: 'own.test/shop:v1' }, { apps: ['shop'] })).toBe('ran')
+  expect(await run({ image: 'ghcr.io/acme/other:v1' }, { apps: ['shop'] })).toBe('ran')
 })
 
 test('what a caller may not see has the answer of what does not exist', async () => {

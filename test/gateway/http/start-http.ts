@@ -121,6 +121,7 @@ export async function startHttp(
       admission,
       isOnFly: async (app) => app.startsWith('on-fly'),
       log: deps.log,
+      registryHost: 'registry.test',
       secrets: { tokens: [token], fly: '' },
     }),
     deps,

@@ -34,6 +34,7 @@ const good: Steps = {
   fetch: async () => ({ digest: 'sha256:aa', files: 0, sizeBytes: 0, root: '/', entries: [] }),
   analyze: async () => ({ plan: { facts }, desired }),
   build: async ({ pushing }) => (pushing(), built),
+  take: async () => ({ ...built, desired }),
   deploy: async () => {},
   verify: async () => ({ url: 'http://shop', release: { desired: {}, secrets: null } }),
 }

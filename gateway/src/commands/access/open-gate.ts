@@ -3,6 +3,7 @@ import { Problem } from '#api/problem.ts'
 import type { Admission } from '../../callers/admission.ts'
 import { type Principal, sees, type Target } from '../../callers/principal.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
+import { parseReference } from '../../registry/copy/reference.ts'
 import type { Call, Gate } from './guarded.ts'
 import type { Lookups } from './row.ts'
 import { noApp } from './row-kinds.ts'
@@ -13,6 +14,8 @@ export type GateDeps = {
   /** Whether Fly has an app of this name. */
   isOnFly: (app: string) => Promise<boolean>
   recorder: Recorder
+  /** The registry of the apps' images. */
+  registryHost: string
 }
 
 /** Where changes are recorded. Calls that change nothing are not its business. */
@@ -24,7 +27,8 @@ export type Recorder = {
 }
 
 /** The gate in front of the commands, over the records. */
-export function openGate({ store, admission, isOnFly, recorder }: GateDeps): Gate {
+export function openGate(deps: GateDeps): Gate {
+  const { store, admission, isOnFly, recorder, registryHost } = deps
   const { teams } = store
 
   /** Gives new apps to the caller's team. Throws `app-not-found` if another caller was faster. */
@@ -41,6 +45,7 @@ export function openGate({ store, admission, isOnFly, recorder }: GateDeps): Gat
       const found = await store.rollouts.find(id)
       return found?.targets.map(({ app, options: { owner } }) => ({ app, owner })) ?? null
     },
+    appOfImage: (reference) => appOfImage(reference, registryHost),
     async unfinished(isSeen) {
       const all = await store.status.unfinishedByTarget()
       const own = all.filter(({ app, owner }) => isSeen({ app, owner: owner || null }))
@@ -80,6 +85,16 @@ export function openGate({ store, admission, isOnFly, recorder }: GateDeps): Gat
       teams.isNew(target.app) &&
       sees(own, target, (app) => teams.teamOf(app))
     )
+  }
+}
+
+/** A reference that cannot be read names no image: the command refuses it. */
+function appOfImage(text: string, registryHost: string): string | null {
+  try {
+    const { host, repository } = parseReference(text)
+    return host === registryHost ? repository : null
+  } catch {
+    return null
   }
 }
 

@@ -1,3 +1,4 @@
+import type { ImageSource } from '#api/image-source.ts'
 import { Problem } from '#api/problem.ts'
 import { noDeployment } from '../deployments.ts'
 import { noRollout } from '../rollouts.ts'
@@ -50,3 +51,18 @@ export const byRollout = {
 }
 
 export const listOf = <T>(value: T | null): T[] => (value === null ? [] : [value])
+
+/** What a deployment of an existing image reads of other apps. */
+export async function readsOf(source: ImageSource, app: string, find: Lookups): Promise<Reached[]> {
+  const found = await targetOf(source, find)
+  return found && found.app !== app ? [{ ...found, scope: 'read' }] : []
+}
+
+/** Whose image it is. Null: of no other app that is named. */
+async function targetOf(source: ImageSource, find: Lookups): Promise<Reached | null> {
+  if ('deployment' in source) return find.deployment(source.deployment)
+  if ('release' in source)
+    return source.app === undefined ? null : { app: source.app, owner: source.owner ?? null }
+  const app = find.appOfImage(source.image)
+  return app === null ? null : { app, owner: null }
+}

@@ -7,6 +7,8 @@ import type { Principal, Target } from '../../callers/principal.ts'
 export type Lookups = {
   deployment(id: string): Promise<Target | null>
   rollout(id: string): Promise<Target[] | null>
+  /** The app in whose repository an image is. Null: it is in another registry, or is no image. */
+  appOfImage(reference: string): string | null
   /** How many deployments of what a caller sees have not ended, by state. */
   unfinished(isSeen: IsSeen): Promise<{ state: DeploymentState; count: number }[]>
   /** The app's own settings. */

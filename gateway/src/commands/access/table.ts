@@ -1,4 +1,3 @@
-import type { ImageSource } from '#api/image-source.ts'
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { Commands } from '../commands.ts'
@@ -27,9 +26,10 @@ import {
   noApp,
   read,
   reads,
+  readsOf,
   secrets,
 } from './row-kinds.ts'
-import type { IsSeen, Lookups, Reached, TableOf } from './row.ts'
+import type { IsSeen, Reached, TableOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
 
 /**
@@ -227,17 +227,6 @@ export const access: TableOf<Commands> = {
 /** What the apps that a caller sees have of the build cache. */
 function cacheOf({ apps, ...usage }: CacheStatus, isSeen: IsSeen): CacheStatus {
   return { ...usage, apps: apps.filter(({ app }) => app !== null && isSeen({ app })) }
-}
-
-/** What a deployment of an existing image reads of other apps. */
-async function readsOf(source: ImageSource, app: string, find: Lookups): Promise<Reached[]> {
-  const found =
-    'deployment' in source
-      ? await find.deployment(source.deployment)
-      : 'release' in source && source.app !== undefined
-        ? { app: source.app, owner: source.owner ?? null }
-        : null
-  return found && found.app !== app ? [{ ...found, scope: 'read' }] : []
 }
 
 /** A change that also makes releases needs the right to deploy. */
