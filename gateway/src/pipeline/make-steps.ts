@@ -1,6 +1,7 @@
 import { Problem } from '#api/problem.ts'
 import { buildImage } from '../build/build-image.ts'
 import type { PlannedBuildSettings } from '../build/build-request.ts'
+import { takeImage } from '../build/take-image.ts'
 import type { Buildkit } from '../buildkit/client.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
@@ -15,7 +16,7 @@ import type { Sources } from '../sources/sources.ts'
 import { analyze } from './analyze.ts'
 import { deploySteps } from './deploy-steps.ts'
 import type { Steps } from './steps.ts'
-import { takeImage, takeRequested } from './images/take-image.ts'
+import { takeRequested } from './images/take-requested.ts'
 
 type StepDeps = {
   vault: Vault

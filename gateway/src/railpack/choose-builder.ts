@@ -3,7 +3,7 @@ import { cleanPath, isOutside } from '#api/text/clean-path.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
-import { parseReference } from '../registry/copy/reference.ts'
+import { parseReference } from '#api/image/reference.ts'
 import { hasFile, linkTarget, type SourceTree } from '../deployments/source-tree.ts'
 
 /**

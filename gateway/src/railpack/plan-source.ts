@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { PlanFacts } from '#api/deployment.ts'
 import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { parseJson } from '../host/parse-json.ts'
@@ -29,15 +30,7 @@ export async function planSource(
   const { tree, options, planner, emit } = request
   const limits = { ...planLimits, ...request.limits }
   const chosen = chooseBuilder(tree, options, request.flyBuild)
-  const { builder, reason } = chosen
-  const none = {
-    builder,
-    reason,
-    planner: 'none',
-    provider: null,
-    versions: {},
-    startCommand: null,
-  }
+  const none = unplanned(chosen)
   if (chosen.builder === 'none') return { builder: 'none', facts: none, image: chosen.image }
 
   const ignorefile = request.flyBuild?.ignorefile
@@ -50,7 +43,7 @@ export async function planSource(
   if (chosen.builder === 'dockerfile')
     return { builder: 'dockerfile', facts: none, dockerfile: chosen.dockerfile }
 
-  const unused = unusedDockerfile(tree, survey.dockerfiles, reason)
+  const unused = unusedDockerfile(tree, survey.dockerfiles, chosen.reason)
   if (unused) emit(unused)
   if (chosen.plan !== null) {
     const { plan } = chosen
@@ -84,6 +77,16 @@ export async function planSource(
     facts: { ...none, planner: `railpack ${planner.version}`, provider, versions, startCommand },
   }
 }
+
+/** What the record says of a source for which no planner ran. */
+const unplanned = ({ builder, reason }: Pick<PlanFacts, 'builder' | 'reason'>): PlanFacts => ({
+  builder,
+  reason,
+  planner: 'none',
+  provider: null,
+  versions: {},
+  startCommand: null,
+})
 
 /** Takes the plan from the cache, or else from the planner. */
 async function prepared(

@@ -311,10 +311,9 @@ test('a change that makes releases needs the right to deploy too', async () => {
 })
 
 test('an image of another app needs the right to read that app, by name as by release', async () => {
-  const { deployExisting } = commands as unknown as Commands
   const target = { app: 'shop', options: { owner: null } } as never
   const run = (source: ImageSource, more: Partial<Principal>) =>
-    deployExisting({ ...operator, ...more }, source, target).then(
+    (commands as unknown as Commands).deployExisting({ ...operator, ...more }, source, target).then(
       () => 'ran',
       (error: { code: string }) => error.code,
     )

@@ -41,8 +41,8 @@ export async function copyBlobs(job: Job, signal: AbortSignal): Promise<void> {
       throw error
     }),
   )
-  const [first] = (await Promise.allSettled(workers)).filter(({ status }) => status === 'rejected')
-  if (first) throw failed.signal.reason
+  const ends = await Promise.allSettled(workers)
+  if (ends.some(({ status }) => status === 'rejected')) throw failed.signal.reason
 
   const seconds = ((performance.now() - begun) / 1000).toFixed(1)
   const { mounted, sent, sentBytes } = progress

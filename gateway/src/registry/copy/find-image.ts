@@ -4,7 +4,7 @@ import { Problem } from '#api/problem.ts'
 import { imageParts, imageTypes, indexTypes, refuseUnusable } from '../image-parts.ts'
 import type { Manifest } from '../manifest.ts'
 import { digestOf } from '../registry.ts'
-import { type ImageReference, referenceText } from './reference.ts'
+import { type ImageReference, referenceText } from '#api/image/reference.ts'
 import { maxSmallBytes, type RegistrySession, saidIn } from './session.ts'
 
 /** A blob of an image, as its manifest names it. Size in bytes. */

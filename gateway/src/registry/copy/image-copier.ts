@@ -12,7 +12,12 @@ import { registryAgent } from '../transport.ts'
 import { copyBlobs, mb } from './copy-image.ts'
 import { findImage, type FoundImage } from './find-image.ts'
 import { type OpenHosts, publicAgent, refuseInside } from './inside.ts'
-import { type ImageReference, parseReference, referenceText, registryHostOf } from './reference.ts'
+import {
+  type ImageReference,
+  parseReference,
+  referenceText,
+  registryHostOf,
+} from '#api/image/reference.ts'
 import { foreignRefusals, ownRefusals } from './refusals.ts'
 import { RegistrySession } from './session.ts'
 

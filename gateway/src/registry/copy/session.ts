@@ -59,12 +59,12 @@ export class RegistrySession {
     const url = new URL(request.url, this.#base)
     const key = request.scopes.join(' ')
     const isOwn = url.origin === this.#base.origin
-    const kept = (isOwn && this.#granted.get(key)) || null
+    const kept = isOwn ? this.#grantFor(request.scopes) : null
     const first = await this.#follow(url, { ...request, authorization: kept }, signal)
     const challenge = String(first.headers['www-authenticate'] ?? '')
     if (first.statusCode !== 401 || challenge === '' || !isOwn) return this.#checked(first)
 
-    this.#granted.delete(key)
+    if (kept !== null) this.#granted.clear() // it has expired
     const why = await readSmall(first)
     const authorization = await this.#authorize(challenge, request.scopes, signal)
     if (authorization === null) throw this.refusals.refused(401, why)
@@ -72,6 +72,14 @@ export class RegistrySession {
     if (request.body && !(request.body instanceof Uint8Array))
       throw this.refusals.unavailable('its login expired during an upload')
     return this.#checked(await this.#follow(url, { ...request, authorization }, signal))
+  }
+
+  #grantFor(scopes: string[]): string | null {
+    for (const [key, authorization] of this.#granted) {
+      const granted = key.split(' ')
+      if (scopes.every((scope) => granted.includes(scope))) return authorization
+    }
+    return null
   }
 
   /** A request with a small answer, tried several times. */

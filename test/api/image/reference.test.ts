@@ -1,9 +1,5 @@
 import { expect, test } from 'vitest'
-import {
-  parseReference,
-  referenceText,
-  registryHostOf,
-} from '../../../../gateway/src/registry/copy/reference.ts'
+import { parseReference, referenceText, registryHostOf } from '../../../api/image/reference.ts'
 
 const digest = `sha256:${'ab'.repeat(32)}`
 

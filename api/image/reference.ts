@@ -1,4 +1,4 @@
-import { Problem } from '#api/problem.ts'
+import { Problem } from '../problem.ts'
 
 /**
  * A name of an image in full, as docker reads it. Without a digest there is a tag. With both the
