@@ -20,14 +20,14 @@ const floors = [
   ['callers'],
   ['build', 'deploy'],
   ['railpack', 'sbom'],
-  ['isolation', 'sources'],
+  ['isolation', 'sources', 'registries'],
   ['buildkit', 'mirror', 'store', 'secrets', 'flytoml', 'versions'],
   ['registry', 'host'],
   ['deployments'],
   ['llb'],
   ['go'],
   ['awake'],
-  ['config', 'log', 'time-slice', 'differences', 'public-addresses'],
+  ['config', 'log', 'time-slice', 'differences'],
   ['settings'],
 ]
 

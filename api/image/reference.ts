@@ -1,4 +1,5 @@
 import { Problem } from '../problem.ts'
+import { registryHost } from '../registries/address.ts'
 
 /**
  * A name of an image in full, as docker reads it. Without a digest there is a tag. With both the
@@ -56,10 +57,6 @@ export function referenceText({ host, repository, tag, digest }: ImageReference)
   return `${host}/${repository}${tag === null ? '' : `:${tag}`}${digest === null ? '' : `@${digest}`}`
 }
 
-/** The host to connect to: docker.io itself is no registry. */
-export const registryHostOf = (host: string): string =>
-  host === 'docker.io' ? 'registry-1.docker.io' : host
-
 /** A colon after the last slash begins a tag. Before it a colon is of the host's port. */
 function splitTag(named: string): { name: string; tag: string | null } {
   const colon = named.lastIndexOf(':')
@@ -73,10 +70,9 @@ function splitHost(name: string): { host: string; repository: string } {
   const first = slash < 0 ? '' : name.slice(0, slash)
   const isHost = /[.:]/.test(first) || first === 'localhost' || first !== first.toLowerCase()
   const [given, rest] = isHost ? [first, name.slice(slash + 1)] : ['docker.io', name]
-  const host = given.toLowerCase().replace(/:443$/, '')
-  if (!['docker.io', 'index.docker.io', 'registry-1.docker.io'].includes(host))
-    return { host, repository: rest }
-  return { host: 'docker.io', repository: rest.includes('/') ? rest : `library/${rest}` }
+  const host = registryHost(given)
+  const isOfHub = host === 'docker.io' && !rest.includes('/')
+  return { host, repository: isOfHub ? `library/${rest}` : rest }
 }
 
 function whyNot(part: string): string {

@@ -144,6 +144,11 @@ export const problems = {
   'buildkit-unavailable': row(503, 'gateway', true, 'The build daemon does not answer'),
   'registry-unavailable': row(503, 'fly', true, 'The registry does not answer'),
   'registry-denied': row(503, 'gateway', false, 'The registry refused the gateway'),
+  'registry-invalid': row(422, 'source', false, 'The login at a registry cannot be used'),
+  'registry-address-forbidden': row(422, 'source', false, 'The registry is in a private network'),
+  'registry-login-refused': row(422, 'source', false, 'The login at the registry does not work'),
+  'registry-not-found': row(404, 'source', false, 'There is no such login at a registry'),
+  'registry-exists': row(409, 'source', false, 'There is a login for this address already'),
 
   'fly-config-invalid': row(422, 'source', false, 'fly.toml could not be used'),
   'strategy-not-applicable': row(

@@ -7,6 +7,7 @@ import { type CostStatus, type CostSum, moneyText } from './cost.ts'
 import type { ImagesStatus } from './images.ts'
 import { sizeText } from './machine.ts'
 import { isUnknown, type Unknown } from './part.ts'
+import { sealingLines } from '../sealing/sealing.ts'
 import type { GatewayStatus } from './status.ts'
 
 /** The status of a gateway for people: one line, or some, for each part that it has. */
@@ -44,6 +45,7 @@ export function renderStatus(status: GatewayStatus): string[] {
     ),
     ...part('cost', status.cost, costLines),
     ...part('audit', status.audit, auditLines),
+    ...part('secrets', status.sealing, sealingLines),
   ]
 }
 

@@ -9,6 +9,7 @@ import { MachineStatus } from './machine.ts'
 import { MirrorStatus } from './mirror.ts'
 import { partOf } from './part.ts'
 import { QueueStatus } from './queue.ts'
+import { SealingStatus } from '../sealing/sealing.ts'
 import { SizesStatus } from './sizes.ts'
 import { Versions } from './versions.ts'
 
@@ -25,6 +26,7 @@ export const partNames = [
   'mirror',
   'cost',
   'audit',
+  'sealing',
 ] as const
 export type PartName = (typeof partNames)[number]
 
@@ -40,6 +42,7 @@ const parts = {
   mirror: partOf(MirrorStatus),
   cost: partOf(CostStatus),
   audit: partOf(AuditStatus),
+  sealing: partOf(SealingStatus),
 } satisfies Record<PartName, z.ZodType>
 
 /** `GET /v1/status`. Times are ISO 8601, UTC. A gateway of another version may have other parts. */

@@ -31,9 +31,11 @@ import { Runner } from './pipeline/runner.ts'
 import { readiness } from './readiness.ts'
 import { speaksPlainHttp } from './registry/plain-http.ts'
 import { openImageCopier } from './registry/copy/open-image-copier.ts'
+import { Logins } from './registries/logins.ts'
+import { openSealed } from './registries/open-sealed.ts'
+import { namedHosts } from './registry/public-agent.ts'
 import { Registry } from './registry/registry.ts'
 import { redactedLog } from './secrets/redaction/redacted-log.ts'
-import { Vault } from './secrets/vault.ts'
 import { gatewayLimits } from './status/gateway-limits.ts'
 import { openStatus } from './status/open-status.ts'
 import { openRecords, openVolume } from './volume.ts'
@@ -56,9 +58,11 @@ export async function startGateway(config: Config, log: Logger = redactedLog(con
 
   const volume = await openVolume({ ...config, log, opening })
   const outside = openFly(start)
-  const builder = await openBuilder({ ...start, ...volume, ...outside })
+  const logins = new Logins(config)
+  const builder = await openBuilder({ ...start, ...volume, ...outside, logins })
   const records = await openRecords({ ...config, log, opening }, { ...volume, ...builder })
-  const opened = { ...volume, ...outside, ...builder, ...records }
+  const kept = await openSealed(config, { ...records, logins, log })
+  const opened = { ...volume, ...outside, ...builder, ...records, ...kept, logins }
   const running = await openRunner(start, opened)
 
   const stopping = new AbortController()
@@ -101,16 +105,16 @@ function openFly({ config, log, opening }: Opening) {
   return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }
 }
 
-type Parts = Awaited<ReturnType<typeof openVolume>> &
+type Parts = { logins: Logins } & Awaited<ReturnType<typeof openVolume>> &
   ReturnType<typeof openFly> &
   Awaited<ReturnType<typeof openBuilder>> &
-  Awaited<ReturnType<typeof openRecords>>
+  Awaited<ReturnType<typeof openRecords>> &
+  Awaited<ReturnType<typeof openSealed>>
 
 /** Resumes what an earlier gateway left, and starts on the queue. */
 async function openRunner({ config, log, opening, awake }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
-  const { sources, store, plans, versions, mirror } = parts
-  const vault = new Vault(store, config.secrets.key)
+  const { sources, store, plans, versions, mirror, vault, registries } = parts
   const ports = [config.http.port, config.buildkit.contextPort, ...parts.ports]
   const network = opening.use(
     NetworkGuard.start({
@@ -123,7 +127,7 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
     }),
   )
 
-  const copier = opening.use(openImageCopier(config, registry, async () => null))
+  const copier = opening.use(openImageCopier(config, registry, parts.logins.registryLogin))
   const deps = { vault, sources, buildkit, registry, copier, mirror, store, fly, deployer, disk }
   const settings = {
     planner,
@@ -138,7 +142,8 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   }
   const steps = makeSteps(deps, settings)
 
-  const hiddenValues = [...config.secrets.tokens, config.secrets.fly]
+  const own = [...config.secrets.tokens, config.secrets.fly]
+  const hiddenValues = (app: string) => [...own, ...registries.passwordsOf(app)]
   // If the boot id is unknown, all runs of the gateway count as one boot.
   const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '')
   const run = { store, steps, log, limits: config.limits, hiddenValues, boot, gate: network }
@@ -151,7 +156,7 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   const drain = opening.use(new Drain({ store, runner, log }))
   const images = opening.use(await openKeptImages({ deps, settings }, config, log))
   awake.count('images', () => Number(images.status.running))
-  return { vault, network, runner, drain, images }
+  return { network, runner, drain, images }
 }
 
 type Running = Awaited<ReturnType<typeof openRunner>> &
@@ -161,8 +166,8 @@ type Running = Awaited<ReturnType<typeof openRunner>> &
 async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
   const { registry, disk, sources, store, vault, runner, fly, admission } = parts
 
-  const openRegistries = [...config.foreign.open, ...config.plainHttp]
-  const registries = { registry, registryHost: config.registry, openRegistries }
+  const namedRegistries = namedHosts(config)
+  const registries = { registry, registryHost: config.registry, namedRegistries }
   const from = { store, vault, sources, admission, ...registries }
   const submissions = new Submissions({ ...from, assertAccepting: () => disk.assertRoom() })
 

@@ -23,6 +23,7 @@ import { makeSteps } from '../../gateway/src/pipeline/make-steps.ts'
 import { Rollouts } from '../../gateway/src/commands/rollouts.ts'
 import { Runner } from '../../gateway/src/pipeline/runner.ts'
 import { Submissions } from '../../gateway/src/commands/submissions.ts'
+import { SealingKeys } from '../../gateway/src/secrets/sealing.ts'
 import { Vault } from '../../gateway/src/secrets/vault.ts'
 import { Registry } from '../../gateway/src/registry/registry.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
@@ -83,7 +84,7 @@ export async function startMachines({
   const entries = [{ type: 'file', path: 'fly.toml' }] as unknown as SourceTree['entries']
   const sources = { tree: async (): Promise<SourceTree> => ({ ...source, root, entries }) }
   // Nothing is built here: the modules that build are absent.
-  const vault = new Vault(store, null)
+  const vault = new Vault(store, new SealingKeys(null))
   const deps = { vault, sources, registry, store, fly, deployer } as unknown as Parameters<
     typeof makeSteps
   >[0]
@@ -105,14 +106,21 @@ export async function startMachines({
   }
   const admission = new Admission(store)
   const start = async () => {
-    const runner = await Runner.start({ store, steps, log, limits, hiddenValues: [], boot: '' })
+    const runner = await Runner.start({
+      store,
+      steps,
+      log,
+      limits,
+      hiddenValues: () => [],
+      boot: '',
+    })
     const submissions = new Submissions({
       store,
       vault,
       sources,
       registry,
       registryHost: images.host,
-      openRegistries: [],
+      namedRegistries: new Set(),
       admission,
       assertAccepting: () => {},
     })

@@ -9,8 +9,6 @@ import { tomlParts } from '../../gateway/src/flytoml/formats/toml-size.ts'
 import { parseJson } from '../../gateway/src/host/parse-json.ts'
 import { sourceText } from '../../gateway/src/host/source-text.ts'
 import { parseReference } from '../../api/image/reference.ts'
-import { isPublicAddress } from '../../gateway/src/public-addresses.ts'
-import { refuseInside } from '../../gateway/src/registry/copy/inside.ts'
 import { saidIn } from '../../gateway/src/registry/copy/session.ts'
 import { imageParts, refuseUnusable } from '../../gateway/src/registry/image-parts.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
@@ -34,10 +32,6 @@ export const bounded: Record<string, Shapes> = {
     ...hostileTexts(parseReference, (text) => `nginx:${text}`),
     ...hostileTexts(parseReference, (text) => `nginx@sha256:${text}`),
   },
-  'gateway/src/public-addresses.ts › isPublicAddress': hostileTexts(isPublicAddress),
-  'gateway/src/registry/copy/inside.ts › refuseInside': hostileTexts((text) =>
-    refuseInside(text, []),
-  ),
   'gateway/src/registry/copy/session.ts › saidIn': hostileTexts((text) =>
     saidIn(Buffer.from(`{"message": "${text}`)),
   ),

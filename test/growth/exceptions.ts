@@ -73,8 +73,6 @@ export const exceptions: Record<string, string> = {
     'JSON.parse of a manifest of 8 MiB at most, which is linear',
   'gateway/src/registry/copy/find-image.ts › findImage':
     'JSON.parse of a manifest and a configuration of 4 MiB at most, which is linear',
-  'gateway/src/registry/copy/inside.ts › publicAgent':
-    'reads names of hosts of URLs, by isPublicAddress',
   'gateway/src/registry/copy/session.ts › RegistrySession':
     'reads headers of 16 KiB at most, by linear expressions; saidIn has its row',
   'gateway/src/host/':

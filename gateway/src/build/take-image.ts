@@ -1,15 +1,27 @@
-import type { Deployment } from '#api/deployment.ts'
+import type { Deployment, ImageFacts } from '#api/deployment.ts'
+import type { RequestedImage } from '#api/image-source.ts'
 import { parseReference, referenceText } from '#api/image/reference.ts'
 import { Problem } from '#api/problem.ts'
-import type { CopyRequest, ImageCopier } from '../registry/copy/image-copier.ts'
+import type { EventSink } from '../deployments/event-sink.ts'
 import { imageTags } from './build-image.ts'
 import type { Built } from './build-request.ts'
 import { ownPlatform } from './platforms.ts'
 
-type TakeRequest = Pick<CopyRequest, 'pinned' | 'pushing' | 'emit'> & {
-  deployment: Deployment
-  signal: AbortSignal
+/** What a copy does besides: see `CopyRequest`. */
+type Effects = {
+  pinned: (image: RequestedImage) => Promise<void>
+  pushing: () => void
+  emit: EventSink
 }
+type Wanted = {
+  app: string
+  image: RequestedImage
+  tags: [string, ...string[]]
+  platform: string
+}
+/** As `ImageCopier`. */
+type Copier = { take(request: Wanted & Effects, signal: AbortSignal): Promise<ImageFacts> }
+type TakeRequest = Effects & { deployment: Deployment; signal: AbortSignal }
 
 /**
  * Takes an image to where machines get it. `isOfSource`: fly.toml names it. Whoever sends a source
@@ -18,7 +30,7 @@ type TakeRequest = Pick<CopyRequest, 'pinned' | 'pushing' | 'emit'> & {
 export async function takeImage(
   { deployment, signal, ...effects }: TakeRequest,
   { reference, isOfSource }: { reference: string; isOfSource: boolean },
-  { copier, registryHost }: { copier: Pick<ImageCopier, 'take'>; registryHost: string },
+  { copier, registryHost }: { copier: Copier; registryHost: string },
 ): Promise<Built> {
   const { app, requestedImage: known } = deployment
   const parsed = parseReference(reference)

@@ -8,7 +8,7 @@ import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import type { Sources } from '../sources/sources.ts'
 import { refuseUnusable } from '../registry/image-parts.ts'
 import { imageBuilder } from '../registry/image-index.ts'
-import { refuseInside } from '../registry/copy/inside.ts'
+import { assertMayBePublic } from '../registry/public-agent.ts'
 import { type ImageReference, parseReference, referenceText } from '#api/image/reference.ts'
 import type { Registry } from '../registry/registry.ts'
 import { ownPlatform } from '../build/platforms.ts'
@@ -19,8 +19,8 @@ export type ExistingImageDeps = {
   sources: Pick<Sources, 'tree'>
   registry: Pick<Registry, 'manifest'>
   registryHost: string
-  /** Registries that may be at inside addresses: see `refuseInside`. */
-  openRegistries: readonly string[]
+  /** Registries that may be at private addresses: see `namedHosts`. */
+  namedRegistries: ReadonlySet<string>
 }
 type Known = Pick<NewDeployment, 'options' | 'source' | 'from' | 'resolved'>
 /** `image`: it is where machines get it. `requestedImage`: it is to be copied. */
@@ -122,13 +122,13 @@ function toCopy(
 async function findImage(
   text: string,
   known: ImageFacts | null,
-  { registry, registryHost, openRegistries }: ExistingImageDeps,
+  { registry, registryHost, namedRegistries }: ExistingImageDeps,
   signal: AbortSignal,
 ): Promise<{ reference: ImageReference; image: ImageFacts | null }> {
   const reference = parseReference(text)
   const { host, repository, tag } = reference
   if (host !== registryHost) {
-    if (!known) refuseInside(host, openRegistries)
+    if (!known) assertMayBePublic(host, namedRegistries)
     return { reference, image: known }
   }
 

@@ -5,7 +5,7 @@ import { Problem } from '#api/problem.ts'
 import { execTool } from '../host/child/exec-tool.ts'
 import { askPrivileged, hasPrivileged } from '../host/privileged/ask.ts'
 import { calls } from '../host/privileged/calls.ts'
-import { closed4, closed6, public6 } from '../public-addresses.ts'
+import { closed4, closed6, public6 } from '../registry/public-addresses.ts'
 
 /** The network of build steps, and what they may reach besides the public network. */
 export type BuildNetwork = {

@@ -15,9 +15,6 @@ export const images = {
     mode: setting('TARMAC_FOREIGN_IMAGES', z.enum(['copy', 'leave']), 'copy').describe(
       'Images of other registries that are deployed by name. `copy`: to the app’s own repository. `leave`: machines get them from where they are, by digest; those that need a login are copied. See images.md.',
     ),
-    open: setting('TARMAC_PRIVATE_REGISTRIES', list, '').describe(
-      'Registries, and hosts that they send the gateway to, at addresses that are not public, as host or host:port, separated by commas. From others inside the gateway takes no images. Those of TARMAC_PLAIN_HTTP count too.',
-    ),
     maxBytes: setting('TARMAC_MAX_IMAGE_MIB', mebibytes, 8192).describe(
       'Largest image that the gateway copies from another registry, in MiB as stored there.',
     ),

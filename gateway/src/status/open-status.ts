@@ -15,6 +15,7 @@ import { type OwnMachine, ownMachine } from '../host/own-machine.ts'
 import type { ImageWatch } from '../kept-images/image-watch.ts'
 import type { Mirror } from '../mirror/mirror.ts'
 import { sizesStatus } from '../sizes.ts'
+import type { Resealing } from '../secrets/resealing.ts'
 import type { TrailWatch } from '../store/audit/trail-watch.ts'
 import type { GrowthWatch } from '../volume-growth/growth-watch.ts'
 import type { Versions } from '../versions/versions.ts'
@@ -31,6 +32,7 @@ export type StatusParts = {
   stopping: AbortSignal
   growth: Pick<GrowthWatch, 'status'>
   trailWatch: Pick<TrailWatch, 'status'>
+  resealing: Pick<Resealing, 'status'>
 }
 
 /** The parts of `GET /v1/status`. Another part adds a line to `readers`. */
@@ -68,6 +70,7 @@ export function openStatus(parts: StatusParts, config: Config): StatusDeps {
     mirror: () => mirror.status(),
     cost: costReader(store, priced),
     audit: () => trailWatch.status,
+    sealing: () => parts.resealing.status(),
   }
   return { version: gatewayVersion(), startedAt: new Date(), readers }
 }

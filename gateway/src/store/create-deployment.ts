@@ -1,5 +1,5 @@
 import type { Deployment } from '#api/deployment.ts'
-import { requestOf } from '../deployments/idempotency.ts'
+import { earlierRequestsOf, requestOf } from '../deployments/idempotency.ts'
 import { maySupersede } from '../deployments/lanes.ts'
 import type { AnnouncedDeployment, NewDeployment } from '../deployments/store.ts'
 import type { Need } from './callers/quota-rows.ts'
@@ -12,7 +12,8 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const { deployments, lanes, queue, apps, secrets, tokens, quotas } = tables
   const { id, app, idempotencyKey, link, exempt = false } = fresh
 
-  const key = idempotencyKey ? { app, key: idempotencyKey, requestBody: requestOf(fresh) } : null
+  const request = { requestBody: requestOf(fresh), earlier: earlierRequestsOf(fresh) }
+  const key = idempotencyKey ? { app, key: idempotencyKey, ...request } : null
   const previous = key && findByKey(deployments, key)
   if (link) tokens.assertFree(link, previous?.id ?? null)
   if (previous) return toDeployment(previous)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseReference, referenceText, registryHostOf } from '../../../api/image/reference.ts'
+import { parseReference, referenceText } from '../../../api/image/reference.ts'
 
 const digest = `sha256:${'ab'.repeat(32)}`
 
@@ -48,9 +48,4 @@ test.each([
   expect(() => parseReference(text)).toThrow(
     expect.objectContaining({ code: 'option-invalid', message: expect.stringContaining(why) }),
   )
-})
-
-test('images of docker.io come from its registry', () => {
-  expect(registryHostOf('docker.io')).toBe('registry-1.docker.io')
-  expect(registryHostOf('ghcr.io')).toBe('ghcr.io')
 })

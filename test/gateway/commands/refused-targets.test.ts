@@ -22,7 +22,7 @@ test('a rollout whose 1,000 targets are all refused by the records alone does no
     sources: none,
     registry: none,
     registryHost: 'registry.test',
-    openRegistries: [],
+    namedRegistries: new Set(),
     admission: new Admission(store),
     assertAccepting() {},
   })

@@ -22,6 +22,7 @@ import { operator } from '../../../gateway/src/callers/principal.ts'
 import { Awake } from '../../../gateway/src/awake/awake.ts'
 import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
 import { openLog } from '../../../gateway/src/log.ts'
+import { SealingKeys } from '../../../gateway/src/secrets/sealing.ts'
 import { Vault } from '../../../gateway/src/secrets/vault.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 
@@ -48,7 +49,7 @@ export async function startHttp(
     (own.store as ReturnType<typeof openSqliteStore> | undefined) ?? openSqliteStore(':memory:')
   const volume = { dir: mkdtempSync(join(tmpdir(), 'tarmac-http-')), key: randomBytes(32) }
   const { trail } = await store.openTrail({ ...volume, log: openLog('silent') })
-  const vault = new Vault(store, randomBytes(32))
+  const vault = new Vault(store, new SealingKeys(randomBytes(32)))
   const admission = new Admission(store)
   const stop = new AbortController()
   const logged: string[] = []

@@ -2,9 +2,11 @@ import type { CacheStore } from '../app/cache-store.ts'
 import type { RuleStore } from '../callers/rule-store.ts'
 import type { TokenStore } from '../callers/token-store.ts'
 import type { OverviewStore } from '../overview/overview-store.ts'
+import type { RegistryStore } from '../registries/registry-store.ts'
 import type { ReleaseStore } from '../release-store.ts'
 import type { RolloutStore } from '../rollout-store.ts'
 import type { RuntimeSecretStore } from '../runtime/runtime-secret-store.ts'
+import type { SealedStore } from '../sealing/sealed-store.ts'
 import type { StatusStore } from '../status/status-store.ts'
 import type { TeamStore, QuotaStore } from '../teams/team-store.ts'
 
@@ -20,4 +22,6 @@ export interface StoreParts {
   readonly status: StatusStore
   readonly teams: TeamStore
   readonly quotas: QuotaStore
+  readonly registries: RegistryStore
+  readonly sealed: SealedStore
 }

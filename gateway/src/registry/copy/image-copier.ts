@@ -1,44 +1,40 @@
 import type { Agent } from 'undici'
 import type { ImageFacts } from '#api/deployment.ts'
 import type { RequestedImage } from '#api/image-source.ts'
+import { apiHost } from '#api/registries/address.ts'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import type { EventSink } from '../../deployments/event-sink.ts'
 import { imageBuilder } from '../image-index.ts'
 import { speaksPlainHttp } from '../plain-http.ts'
+import { assertMayBePublic, publicAgent } from '../public-agent.ts'
 import type { Registry } from '../registry.ts'
 import type { Login } from '../token-request.ts'
 import { registryAgent } from '../transport.ts'
 import { copyBlobs, mb } from './copy-image.ts'
 import { findImage, type FoundImage } from './find-image.ts'
-import { type OpenHosts, publicAgent, refuseInside } from './inside.ts'
-import {
-  type ImageReference,
-  parseReference,
-  referenceText,
-  registryHostOf,
-} from '#api/image/reference.ts'
+import { type ImageReference, parseReference, referenceText } from '#api/image/reference.ts'
 import { foreignRefusals, ownRefusals } from './refusals.ts'
 import { RegistrySession } from './session.ts'
 
 /** The login of an app for an image at a registry of others. Null: it has none. */
-export type RegistryLogin = (
+export type LoginFor = (
   app: string,
   image: { host: string; repository: string },
-) => Promise<{ username: string; password: string } | null>
+) => Promise<Login | null>
 
 export type CopySettings = {
   /** The registry of the apps' images, and the gateway's login there. */
   own: { host: string; login: Login; insecure: boolean }
   /** Whether images of others are copied to the app's repository, or stay where they are. */
   foreign: 'copy' | 'leave'
-  /** Registries, as host or host:port, that may be at inside addresses. */
-  open: OpenHosts
+  /** Registries that may be at private addresses: see `namedHosts`. */
+  named: ReadonlySet<string>
   /** Further hosts that speak plain HTTP. */
   plainHttp: readonly string[]
   /** The largest image, compressed, in bytes. */
   maxBytes: number
-  registryLogin: RegistryLogin
+  registryLogin: LoginFor
 }
 
 export type CopyRequest = {
@@ -55,6 +51,9 @@ export type CopyRequest = {
   emit: EventSink
 }
 
+/** A registry may take long to store a large blob after its last byte. */
+const storeMs = 300_000
+
 /** Brings images from anywhere to where a machine can get them. */
 export class ImageCopier {
   readonly #settings: CopySettings
@@ -65,8 +64,8 @@ export class ImageCopier {
   constructor(settings: CopySettings, registry: Registry) {
     this.#settings = settings
     this.#registry = registry
-    const open = [...settings.open, ...settings.plainHttp]
-    this.#agents = { own: registryAgent(), others: publicAgent(open) }
+    const own = registryAgent(undefined, { answerMs: storeMs })
+    this.#agents = { own, others: publicAgent(settings.named) }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -144,9 +143,9 @@ export class ImageCopier {
     wanted: Parameters<typeof findImage>[1],
     signal: AbortSignal,
   ): Promise<{ from: RegistrySession; found: FoundImage; isOpen: boolean }> {
-    const { open, plainHttp, registryLogin, foreign } = this.#settings
+    const { named, registryLogin, foreign } = this.#settings
     const { host, repository } = wanted.image
-    refuseInside(host, [...open, ...plainHttp])
+    assertMayBePublic(host, named)
     const login = await registryLogin(app, { host, repository })
     const look = async (login: Login | null) => {
       const from = this.#foreignSession(wanted.image, login)
@@ -164,7 +163,7 @@ export class ImageCopier {
     const { plainHttp } = this.#settings
     const asked = { host, repository, user: login?.username ?? null }
     return new RegistrySession({
-      host: registryHostOf(host),
+      host: apiHost(host),
       insecure: speaksPlainHttp(host, plainHttp),
       login,
       agent: this.#agents.others,

@@ -1,6 +1,5 @@
 import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
-import { insideProblem } from './inside.ts'
 
 /** What to say when a registry refuses or fails. */
 export type Refusals = {
@@ -9,8 +8,8 @@ export type Refusals = {
   /** It answers too many requests with 429. */
   limited(said: string, retryAfterS: number | null): Problem
   unavailable(why: string): Problem
-  /** The connection failed. `host`: the one that was asked, if it is known. */
-  failed(cause: unknown, host?: string): Problem
+  /** The connection failed. */
+  failed(cause: unknown): Problem
 }
 
 type Asked = { host: string; repository: string; user: string | null }
@@ -43,7 +42,7 @@ export function foreignRefusals({ host, repository, user }: Asked): Refusals {
       )
     },
     unavailable: (why) => unavailable(host, why),
-    failed: (cause, at) => insideProblem(at ?? host, cause) ?? broken(host, cause),
+    failed: (cause) => broken(host, cause),
   }
 }
 
@@ -70,5 +69,8 @@ const unavailable = (host: string, why: string, cause?: unknown) =>
     facts: { registry: host },
   })
 
-const broken = (host: string, cause: unknown) =>
-  unavailable(host, `the connection failed (${errorMessage(cause)})`, cause)
+/** What went wrong with a connection. A Problem of our own is the reason, such as a private address. */
+function broken(host: string, cause: unknown): Problem {
+  for (let at = cause; at instanceof Error; at = at.cause) if (at instanceof Problem) return at
+  return unavailable(host, `the connection failed (${errorMessage(cause)})`, cause)
+}

@@ -4,7 +4,14 @@ import { errorCode } from '#api/error-code.ts'
 import { readBody } from '#api/flow/read-body.ts'
 import { retry } from '#api/flow/retry.ts'
 import type { Problem } from '#api/problem.ts'
-import { basicOf, challengeOf, type Login, tokenOf, tokenRequest } from '../token-request.ts'
+import {
+  basicOf,
+  challengeOf,
+  type Login,
+  realmOf,
+  tokenOf,
+  tokenRequest,
+} from '../token-request.ts'
 import { redirectOf } from '../transport.ts'
 import type { Refusals } from './refusals.ts'
 
@@ -133,15 +140,15 @@ export class RegistrySession {
       headers: { ...headers, ...(authorization && { authorization }) },
       body: body ?? null,
     })
-    return this.#reading(sent, signal, url.host)
+    return this.#reading(sent, signal)
   }
 
-  async #reading<T>(reading: Promise<T>, signal: AbortSignal, host?: string): Promise<T> {
+  async #reading<T>(reading: Promise<T>, signal: AbortSignal): Promise<T> {
     try {
       return await reading
     } catch (cause) {
       signal.throwIfAborted()
-      throw this.refusals.failed(cause, host)
+      throw this.refusals.failed(cause)
     }
   }
 
@@ -161,10 +168,11 @@ export class RegistrySession {
     const { login } = this.#settings
     if (!/^Bearer\s/i.test(challenge)) return basicOf(login)
 
-    const { realm: address = '', service } = challengeOf(challenge)
-    const realm = URL.canParse(address) ? new URL(address) : null
-    if (!realm || (realm.protocol !== 'https:' && realm.protocol !== this.#base.protocol))
-      throw this.refusals.unavailable(`it asks for a login at “${address.slice(0, 200)}”`)
+    const asked = challengeOf(challenge)
+    const { service } = asked
+    const realm = realmOf(asked, this.#base.href)
+    if (!realm)
+      throw this.refusals.unavailable(`it asks for a login at “${asked['realm']?.slice(0, 200)}”`)
     realm.username = ''
     realm.password = ''
 
@@ -176,7 +184,7 @@ export class RegistrySession {
       ...(content && { body: content.bytes, headers: { 'content-type': content.mediaType } }),
     }
     const answer = await this.#follow(new URL(url), target, signal)
-    const bytes = await this.#reading(readBody(answer.body, maxSmallBytes), signal, realm.host)
+    const bytes = await this.#reading(readBody(answer.body, maxSmallBytes), signal)
     const { statusCode: status, headers } = answer
     if (status >= 400) throw problemOf(this.refusals, { status, said: saidIn(bytes), headers })
     const token = tokenIn(bytes)

@@ -15,6 +15,8 @@ export class SqliteParts {
   readonly teams
   readonly quotas
   readonly overview
+  readonly registries
+  readonly sealed
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -27,6 +29,8 @@ export class SqliteParts {
     this.status = openStatusStore(tables)
     this.teams = tables.teams
     this.quotas = tables.quotas
+    this.registries = tables.registries
+    this.sealed = tables.sealed
     this.overview = openOverviewStore(tables.deployments)
   }
 }

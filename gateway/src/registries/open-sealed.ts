@@ -1,0 +1,30 @@
+import type { Config } from '../config.ts'
+import type { SecretStore } from '../deployments/secret-store.ts'
+import type { DeploymentStore } from '../deployments/store.ts'
+import type { Logger } from '../log.ts'
+import { Resealing } from '../secrets/resealing.ts'
+import { SealingKeys } from '../secrets/sealing.ts'
+import { Vault } from '../secrets/vault.ts'
+import type { Logins } from './logins.ts'
+import { Registries } from './registries.ts'
+
+type Parts = {
+  store: SecretStore & Pick<DeploymentStore, 'sealed' | 'registries' | 'teams'>
+  logins: Logins
+  log: Logger
+}
+
+/** What is kept sealed: secrets of builds, and logins at registries. */
+export async function openSealed({ secrets }: Pick<Config, 'secrets'>, parts: Parts) {
+  const { store, logins, log } = parts
+  const sealing = new SealingKeys(secrets.key, secrets.oldKeys)
+  const registries = await Registries.open({
+    store: store.registries,
+    sealing,
+    teamOf: (app) => store.teams.teamOf(app),
+    log,
+  })
+  logins.use(registries)
+  const resealing = await Resealing.open({ store: store.sealed, sealing, log })
+  return { vault: new Vault(store, sealing), registries, resealing }
+}
