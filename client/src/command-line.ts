@@ -9,6 +9,7 @@ import { parse, type Values } from './flags.ts'
 import { audOf } from './identity/job-identity.ts'
 import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
+import { type ImageCommand, readImage } from './image/image.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
 import { readTeamArgs, type TeamRequest, teamUsage } from './teams/read-teams.ts'
@@ -40,6 +41,7 @@ export type Command =
   | (Connection & MachinesRequest & { name: 'machines' })
   | (Connection & OverviewRequest & { name: 'overview' })
   | DeployCommand
+  | ImageCommand
   | FollowCommand
   | CancelCommand
   | RetryCommand
@@ -102,6 +104,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
       ...connection,
     }
   }
+  const image = readImage(name, args, values, env)
+  if (image) return { ...image, ...connection }
   const request =
     name === 'rule' ? readRuleArgs(args, values, audOf(connection.gateway, env)) : null
   if (request) return { name: 'rule', request, ...connection }
@@ -129,6 +133,8 @@ const usages: Record<string, string> = {
   cancel: 'DEPLOYMENT',
   doctor: '[OPTIONS]',
   rollback: 'APP',
+  image: 'APP IMAGE',
+  promote: 'APP --to APP',
   apps: '[APP]',
   deployments: '[APP]',
   cache: '[rm APP]',

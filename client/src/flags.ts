@@ -3,6 +3,7 @@ import { errorMessage } from '#api/error-code.ts'
 import { auditFlags } from './audit/audit.ts'
 import { builderFlags } from './builder/flags.ts'
 import { helpOf } from './help.ts'
+import { imageFlags } from './image/flags.ts'
 import { wrongUse } from './option.ts'
 import { ruleFlags } from './rule/flags.ts'
 import { runtimeFlags } from './runtime/flags.ts'
@@ -41,6 +42,7 @@ export const flags = {
   network: { type: 'string' },
   'force-over': { type: 'string' },
   ...auditFlags,
+  ...imageFlags,
   ...runtimeFlags,
   ...overviewFlags,
   ...builderFlags,

@@ -1,5 +1,6 @@
 import { auditHelp } from './audit/audit.ts'
 import { builderHelp } from './builder/flags.ts'
+import { imageHelp } from './image/flags.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
 import { tokenHelp } from './token/flags.ts'
 import { runtimeHelp } from './runtime/flags.ts'
@@ -13,6 +14,8 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac follow <deployment>      read the log of a deployment from its start, and wait for its end
        tarmac retry <deployment>       deploy the same source once more, without an upload
        tarmac rollback <app>           deploy the previous release again: image, config and environment
+       tarmac image <app> <image>      deploy an image of any registry, as nginx:1.27 or ghcr.io/acme/shop:v3
+       tarmac promote <app> --to <app> deploy an app's newest release to another app: image, config and environment
        tarmac cancel <deployment>      stop a deployment that has not changed machines
        tarmac secrets set <app> <name>…    set secrets of the machines at Fly, all or none, and deploy them
        tarmac secrets unset <app> <name>…  remove them, and deploy that
@@ -87,6 +90,8 @@ Options of retry:
 Options of rollback:
   --release N           this release instead of the previous one
   --owner NAME          the machines of one of the app's users
+
+${imageHelp}
 
 Options of cancel:
   --abort               also when machines have changed: they are rolled back

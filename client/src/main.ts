@@ -21,6 +21,7 @@ import { rules } from './rule/rule.ts'
 import { machines } from './machines/machines.ts'
 import { overview } from './overview/overview.ts'
 import { help, helpOf } from './help.ts'
+import { deployImage } from './image/image.ts'
 import { teams } from './teams/teams.ts'
 import { token } from './token/token.ts'
 import { runRuntime } from './runtime/run-runtime.ts'
@@ -65,6 +66,7 @@ async function main(argv: string[]): Promise<number> {
     const gateway = new Gateway(command.gateway, identity ?? command.token)
     const { signal } = interrupt
     if (command.name === 'deploy') return await deploy(command, gateway, printer, signal)
+    if ('source' in command) return await deployImage(command, gateway, printer, signal)
     if (command.name === 'cancel') return await cancel(command, gateway, printer, signal)
     if (command.name === 'audit') return await audit(command, gateway, printer, signal)
     if ('verb' in command) return await runRuntime(command, { gateway, printer, signal })

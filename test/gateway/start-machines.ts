@@ -192,6 +192,14 @@ export async function startMachines({
     if (!isFinal(record.state)) throw new Error(`${id} is ${record.state} still`)
     return { ...record, log: events }
   }
+  /** Simulates the copy of an image of another app. */
+  const copyFor = async ({ id, app, requestedImage }: Deployment) => {
+    const claim = (await store.claim())!
+    const digest = images.copy(requestedImage!.reference, app)
+    const image = { reference: `${images.host}/${app}@${digest}`, digest, tags: [] }
+    await store.advance({ id, epoch: claim.epoch }, 'pushing', 'deploying', { image })
+    await parts.runner.resume()
+  }
   return {
     url: server.url,
     store,
@@ -213,6 +221,7 @@ export async function startMachines({
         source,
         ...options,
       })
+      if (body.requestedImage && !body.image) await copyFor(body)
       return ended(body.id)
     },
     rolledOut: async (id: string): Promise<Rollout> => {

@@ -74,15 +74,16 @@ export async function fromImage(
       source: null,
       from: { app: of, owner: whose, release: release.number, ...(withoutEnv && { withoutEnv }) },
       resolved: true,
-      ...toCopy(found, { app, inPlace: inPlace || of === app }, deps),
+      ...toCopy(found, { app, inPlace }, deps),
     }
   }
 
   const previous = await findDeployment(store, source.deployment)
   if (!previous.image) throw new Problem('no-image', `Deployment ${previous.id} has no image.`)
-  const { image } = await findImage(previous.image.reference, previous.image, deps, signal)
+  const found = await findImage(previous.image.reference, previous.image, deps, signal)
   const config = await configOf(previous, sources)
-  return { options: overlay(previous, options), ...config, resolved: true, image }
+  const known = { options: overlay(previous, options), ...config, resolved: true }
+  return { ...known, ...toCopy(found, { app, inPlace }, deps) }
 }
 
 const omit = (env: Record<string, string>, names: string[] = []) =>
