@@ -66,7 +66,8 @@ export type PushFacts = z.infer<typeof PushFacts>
  * A pushed image. `reference` is `host/repository@sha256:…`. Machines get it with the first of
  * `tags` added, for people: the digest decides. `sizeBytes` is the compressed size of its layers,
  * over all platforms. `builder` is known for new images: a railpack image takes its command as one
- * string. `push` is known for images that this gateway has pushed.
+ * string. `push` is known for images that this gateway has pushed. `port` is the one TCP port that an
+ * image from elsewhere exposes.
  */
 export const ImageFacts = z.object({
   reference: z.string(),
@@ -75,6 +76,7 @@ export const ImageFacts = z.object({
   sizeBytes: z.number().optional(),
   builder: z.enum(['railpack', 'dockerfile']).optional(),
   push: PushFacts.optional(),
+  port: z.number().optional(),
 })
 export type ImageFacts = z.infer<typeof ImageFacts>
 

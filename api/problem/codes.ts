@@ -131,13 +131,8 @@ export const problems = {
 
   'ignore-limit': row(422, 'source', false, 'The ignore patterns go over a limit'),
   'build-failed': row(422, 'source', false, 'The build failed'),
-  'image-not-found': row(422, 'source', false, 'An image that the build starts from was not found'),
-  'image-forbidden': row(
-    422,
-    'source',
-    false,
-    'The build starts from something that is not allowed here',
-  ),
+  'image-not-found': row(422, 'source', false, 'An image was not found'),
+  'image-forbidden': row(422, 'source', false, 'An image may not be used here'),
   'image-unusable': row(422, 'source', false, 'An image cannot run on a machine'),
   'platform-unsupported': row(422, 'source', false, 'The gateway cannot build for a platform'),
   'source-changed': row(503, 'gateway', true, 'The source tree changed during the build'),

@@ -8,7 +8,7 @@ type Login = { username: string; password: string }
 /** How it admits requests: everybody reads, by name and password, or by tokens of its own server. */
 type Auth = { kind: 'open' } | ({ kind: 'basic' | 'token' } & Login)
 type Manifest = { mediaType?: string; schemaVersion?: number; manifests?: object[] }
-type ImageOptions = { platform?: string; docker?: boolean; manifest?: object }
+type ImageOptions = { platform?: string; docker?: boolean; manifest?: object; config?: unknown }
 type Kept = { bytes: Buffer; type: string }
 
 export const types = {
@@ -57,10 +57,15 @@ export class ImageRegistry {
     repository: string,
     reference: string,
     layers: (Buffer | string)[],
-    { platform = 'linux/amd64', docker = false, manifest = {} }: ImageOptions = {},
+    {
+      platform = 'linux/amd64',
+      docker = false,
+      manifest = {},
+      config: own = {},
+    }: ImageOptions = {},
   ): string {
     const [os, architecture, variant] = platform.split('/')
-    const config = Buffer.from(JSON.stringify({ os, architecture, variant, config: {} }))
+    const config = Buffer.from(JSON.stringify({ os, architecture, variant, config: own }))
     const body = {
       schemaVersion: 2,
       mediaType: docker ? types.dockerManifest : types.manifest,

@@ -18,7 +18,8 @@ export const imageHelp = `Options of image and promote:
   --detach              return when the gateway has the request
 
 An image is named as for docker pull: nginx, nginx:1.27, ghcr.io/acme/shop:v3, or with @sha256:… for one that never
-changes. The app keeps the config of its newest release; an app without one listens on port 8080 (PORT).
+changes. The app keeps the config of its newest release. An app without one gets a service on the port that the image
+exposes, or on 8080.
 
 Options of promote:
   --to APP              the app to deploy to; it must be given

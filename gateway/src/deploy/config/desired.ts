@@ -18,10 +18,10 @@ const maxVolumeName = 30
 const defaultMaxUnavailable = 0.33
 
 /** Without fly.toml: one HTTP service that stops when idle, and a check that it listens. */
-const defaultToml = `
+const defaultToml = (port = 8080) => `
 [[services]]
 protocol = "tcp"
-internal_port = 8080
+internal_port = ${port}
 auto_stop_machines = "stop"
 auto_start_machines = true
 min_machines_running = 0
@@ -38,7 +38,8 @@ export function desiredApp(input: {
   path?: string | undefined
   app: string
   options: DeploymentOptions
-  defaults: { region: string; guest?: Guest }
+  /** `port`: where the app listens, if nothing else says so. */
+  defaults: { region: string; guest?: Guest; port?: number | undefined }
   /** What is to be said about the choice of the config file. */
   warnings?: string[]
   readFile?: ReadSource
@@ -46,7 +47,7 @@ export function desiredApp(input: {
   const { options, defaults, path = 'fly.toml' } = input
   const warnings = [...(input.warnings ?? [])]
   const file = readFlyConfig(
-    input.flyToml ?? defaultToml,
+    input.flyToml ?? defaultToml(defaults.port),
     input.readFile ?? (() => null),
     (text) => warnings.push(text),
     path,

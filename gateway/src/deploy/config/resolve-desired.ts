@@ -24,11 +24,12 @@ export async function resolveDesired(
   tree: SourceTree | null,
   { releases, region }: ResolveDeps,
 ): Promise<DesiredApp> {
-  const { app, options, from } = deployment
+  const { app, options, from, image } = deployment
+  const defaults = { region, port: image?.port }
   const desired =
     !tree && from
       ? await desiredOfRelease(deployment, from, releases)
-      : desiredApp({ app, options, defaults: { region }, ...(tree && configOf(tree, options)) })
+      : desiredApp({ app, options, defaults, ...(tree && configOf(tree, options)) })
   return forOwner(desired, options)
 }
 

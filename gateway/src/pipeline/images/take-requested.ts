@@ -16,11 +16,18 @@ export async function takeRequested(input: TakeInput, deps: TakeDeps): ReturnTyp
   const { deployer, store, region } = deps
   if (!requestedImage) throw new Problem('internal', 'This deployment names no image.')
 
-  const desired = await resolveDesired(deployment, null, { releases: store.releases, region })
+  const resolve = (of: typeof deployment) =>
+    resolveDesired(of, null, { releases: store.releases, region })
+  const desired = await resolve(deployment)
   const warnings = await deployer.preflight({ id, number, app, options, desired, signal })
   for (const text of [...desired.warnings, ...warnings]) emit({ type: 'warning', text })
   await ensureApp({ app, options, emit, signal }, Promise.resolve(), deps)
 
   const { reference } = requestedImage
-  return { ...(await takeImage(input, { reference, isOfSource: false }, deps)), desired }
+  const taken = await takeImage(input, { reference, isOfSource: false }, deps)
+  const { port } = taken.image
+  if (port === undefined || deployment.from) return { ...taken, desired }
+  const text = `The image exposes port ${port}, so the app's service sends to that port.`
+  emit({ type: 'note', text })
+  return { ...taken, desired: await resolve({ ...deployment, image: taken.image }) }
 }

@@ -19,6 +19,8 @@ export type FoundImage = {
   configBytes: Buffer
   layers: Blob[]
   sizeBytes: number
+  /** The TCP port that it exposes. Null: none, or several. */
+  port: number | null
 }
 
 const maxDepth = 3
@@ -70,10 +72,10 @@ export async function findImage(
     )
 
   const configBytes = await readConfig(from, image, config!, signal)
-  const has = platformOf(configBytes)
+  const { platform: has, port } = configOf(configBytes)
   if (has !== null && !isFor(has, platform))
     throw unusable(text, `it is for ${has}, and the machines are ${platform}. Name one for these`)
-  return { named: first.digest, manifest, config: config!, configBytes, layers, sizeBytes }
+  return { named: first.digest, manifest, config: config!, configBytes, layers, sizeBytes, port }
 }
 
 async function readManifest(
@@ -143,12 +145,24 @@ async function readConfig(
   return bytes
 }
 
-const Config = z.object({ os: z.string(), architecture: z.string(), variant: z.string().nullish() })
+const text = z.string().nullish().catch(null)
+const Ports = z.object({ ExposedPorts: z.record(z.string(), z.unknown()).nullish().catch(null) })
+const Config = z
+  .object({ os: text, architecture: text, variant: text, config: Ports.nullish().catch(null) })
+  .catch({ os: null, architecture: null, variant: null, config: null })
 const Typed = z.object({ mediaType: z.string() })
 
-function platformOf(config: Buffer): string | null {
-  const { data } = Config.safeParse(jsonOf(config))
-  return data ? [data.os, data.architecture, data.variant].filter(Boolean).join('/') : null
+/** What the configuration of an image says. Old images may say less. */
+function configOf(bytes: Buffer): { platform: string | null; port: number | null } {
+  const { os, architecture, variant, config } = Config.parse(jsonOf(bytes))
+  const exposed = Object.keys(config?.ExposedPorts ?? {}).flatMap((name) => {
+    const [, port] = /^(\d{1,5})(?:\/tcp)?$/.exec(name) ?? []
+    return port === undefined ? [] : [Number(port)]
+  })
+  return {
+    platform: os && architecture ? [os, architecture, variant].filter(Boolean).join('/') : null,
+    port: exposed.length === 1 ? exposed[0]! : null,
+  }
 }
 
 const typeIn = (manifest: Buffer) => Typed.safeParse(jsonOf(manifest)).data?.mediaType

@@ -174,7 +174,7 @@ export class ImageCopier {
 
 function factsOf(
   { host, repository, tag }: ImageReference,
-  { manifest, sizeBytes }: FoundImage,
+  { manifest, sizeBytes, port }: FoundImage,
 ): ImageFacts {
   const builder = imageBuilder(manifest)
   return {
@@ -183,5 +183,6 @@ function factsOf(
     tags: tag === null ? [] : [tag],
     sizeBytes,
     ...(builder && { builder }),
+    ...(port !== null && { port }),
   }
 }

@@ -179,6 +179,28 @@ test('an image of another platform that no index names is refused before anythin
   expect(ours.asked).toEqual([])
 })
 
+test('the one TCP port that an image exposes is known; several, and what is no port, are none', async () => {
+  const { theirs, take } = await start()
+  const portOf = async (config: unknown) => {
+    theirs.putImage('tool', 'v1', [layer('one')], { config })
+    return (await take(`${theirs.host}/tool:v1`)).port
+  }
+  const exposing = (...ports: string[]) => ({
+    ExposedPorts: Object.fromEntries(ports.map((each) => [each, {}])),
+  })
+  expect(await portOf(exposing('80/tcp'))).toBe(80)
+  expect(await portOf(exposing('53/udp', '3000'))).toBe(3000)
+  for (const none of [
+    {},
+    null,
+    'x',
+    exposing('80/tcp', '443/tcp'),
+    exposing('x'),
+    { ExposedPorts: 7 },
+  ])
+    expect(await portOf(none)).toBe(undefined)
+})
+
 test('a digest that was recorded is taken, although the tag has moved', async () => {
   const { theirs, take } = await start()
   const digest = theirs.putImage('acme/shop', 'v3', [layer('old')])
