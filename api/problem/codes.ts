@@ -206,7 +206,7 @@ export const problems = {
   'quota-reached': row(429, 'source', true, 'A quota is reached'),
   'team-not-found': row(404, 'source', false, 'There is no such team'),
   'team-exists': row(409, 'source', false, 'There is a team of this name'),
-  'team-not-empty': row(409, 'source', false, 'The team has apps'),
+  'team-not-empty': row(409, 'source', false, 'The team has apps or logins at registries'),
   'team-unclear': row(409, 'source', false, 'The new app could belong to several teams'),
   'team-invalid': row(422, 'source', false, 'A name of a team or a member is not valid'),
   cancelled: row(409, 'source', false, 'The deployment was cancelled'),

@@ -10,6 +10,11 @@ import { audOf } from './identity/job-identity.ts'
 import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
+import {
+  readRegistryArgs,
+  type RegistriesCommand,
+  registriesUsage,
+} from './registries/read-registries.ts'
 import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
 import { readTeamArgs, type TeamRequest, teamUsage } from './teams/read-teams.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
@@ -47,6 +52,7 @@ export type Command =
   | (Connection & { name: 'rule'; request: RuleRequest })
   | (Connection & TeamRequest & { name: 'team' })
   | TokenCommand
+  | RegistriesCommand
   | RuntimeCommand
   | UpkeepCommand
   | UpCommand
@@ -105,6 +111,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   const request =
     name === 'rule' ? readRuleArgs(args, values, audOf(connection.gateway, env)) : null
   if (request) return { name: 'rule', request, ...connection }
+  const login = name === 'registries' ? readRegistryArgs(args, values) : null
+  if (login) return { name: 'registries', request: login, ...connection }
   const teamRequest = readTeams(name, args)
   if (teamRequest) return { name: 'team', ...teamRequest, ...connection }
   const runtime = readRuntime(name, args, values)
@@ -133,6 +141,7 @@ const usages: Record<string, string> = {
   deployments: '[APP]',
   cache: '[rm APP]',
   rule: ruleUsage,
+  registries: registriesUsage,
   team: teamUsage,
   limits: '[OPTIONS]',
   audit: '[OPTIONS]',

@@ -4,6 +4,7 @@ import { auditFlags } from './audit/audit.ts'
 import { builderFlags } from './builder/flags.ts'
 import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
+import { registryFlags } from './registries/flags.ts'
 import { ruleFlags } from './rule/flags.ts'
 import { runtimeFlags } from './runtime/flags.ts'
 import { overviewFlags } from './overview/flags.ts'
@@ -48,6 +49,7 @@ export const flags = {
   ...upFlags,
   ...ruleFlags,
   ...tokenFlags,
+  ...registryFlags,
   owner: { type: 'string' },
   lane: { type: 'string' },
   gateway: { type: 'string' },

@@ -17,7 +17,7 @@ import { openLog } from '../../gateway/src/log.ts'
 import type { AuditTrail } from '../../gateway/src/deployments/audit/audit-trail.ts'
 import type { Commands } from '../../gateway/src/commands/commands.ts'
 import { Drain } from '../../gateway/src/commands/drain.ts'
-import { openCommands } from '../../gateway/src/commands/open-commands.ts'
+import { type CommandDeps, openCommands } from '../../gateway/src/commands/open-commands.ts'
 import { Copies } from '../../gateway/src/store/copies/copies.ts'
 import { makeSteps } from '../../gateway/src/pipeline/make-steps.ts'
 import { Rollouts } from '../../gateway/src/commands/rollouts.ts'
@@ -146,7 +146,20 @@ export async function startMachines({
     const status = { version: 'test', startedAt: new Date(), readers: {} }
     const doctor = () => Promise.reject(new Error('not part of this test'))
     const trail = null as unknown as AuditTrail
-    const none = { cache, plans, status, doctor, rules, admission, gatewayLimits: [], trail }
+    const registries = null as unknown as CommandDeps['registries']
+    const loginTester = null as unknown as CommandDeps['loginTester']
+    const none = {
+      cache,
+      plans,
+      status,
+      doctor,
+      rules,
+      admission,
+      gatewayLimits: [],
+      trail,
+      registries,
+      loginTester,
+    }
     const open = () => openCommands({ ...none, tokens, store, vault, fly, deployer, log, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it. The server has the

@@ -20,6 +20,7 @@ import type { Principal } from '../callers/principal.ts'
 import type { LimitCommands } from './limits/open-limits.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
+import type { RegistryCommands } from './registries/registry-commands.ts'
 import type { Rollback } from './rollback.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import type { TeamCommands } from './teams/team-commands.ts'
@@ -138,6 +139,7 @@ export type Commands = {
   }
 
   rules: RuleCommands
+  registries: RegistryCommands
   teams: TeamCommands
   limits: LimitCommands
   /** The audit trail, newest first. A limited caller sees what concerns its apps alone. */

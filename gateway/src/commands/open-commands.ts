@@ -11,6 +11,8 @@ import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../log.ts'
 import type { PlanCache } from '../railpack/plan-cache.ts'
+import type { LoginTester } from '../registries/login-tester.ts'
+import type { Registries } from '../registries/registries.ts'
 import type { Vault } from '../secrets/vault.ts'
 import { deleteAppAndCache, removeCacheOf } from './app/app-cache.ts'
 import { appSettings } from './app-settings.ts'
@@ -25,6 +27,7 @@ import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
 import { gatewayStatus, type StatusDeps } from './status.ts'
+import { openRegistries } from './registries/open-registries.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import { cachePercentOf } from './limits/cache-percent.ts'
 import { openLimits } from './limits/open-limits.ts'
@@ -46,6 +49,8 @@ export type CommandDeps = {
   trail: AuditTrail
   copies: Copies
   rules: RuleCommands
+  registries: Registries
+  loginTester: LoginTester
   status: StatusDeps
   doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
   log: Logger
@@ -159,7 +164,11 @@ const recordCommands = ({ copies, drain }: CommandDeps): Commands['records'] => 
 /** Commands about what callers may use. */
 function callerCommands(deps: CommandDeps) {
   const limited = { ...deps, cachePercent: cachePercentOf(deps) }
-  return { teams: openTeams(limited), limits: openLimits(limited) } satisfies Partial<Commands>
+  return {
+    teams: openTeams(limited),
+    limits: openLimits(limited),
+    registries: openRegistries(deps),
+  } satisfies Partial<Commands>
 }
 /** A cancel request without a name has the name of its caller. */
 const signed = (request: NewCancelRequest, { name }: Principal): NewCancelRequest => ({

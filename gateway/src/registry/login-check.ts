@@ -42,7 +42,8 @@ export async function checkLogin(
   try {
     return await new Check(question, { base, transport }).run(signal)
   } catch (error) {
-    signal.throwIfAborted()
+    if (signal.aborted)
+      return { verdict: 'unreachable', detail: `${host} has not answered in time.` }
     return failureOf(host, error)
   }
 }

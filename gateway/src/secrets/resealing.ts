@@ -1,5 +1,4 @@
 import { setImmediate } from 'node:timers/promises'
-import { crashPoint } from '#api/flow/crash-point.ts'
 import { errorMessage } from '#api/error-code.ts'
 import type { SealingStatus } from '#api/sealing/sealing.ts'
 import { someOf } from '#api/text/some-of.ts'
@@ -53,9 +52,7 @@ export class Resealing {
       const values: SealedValue[] = await store.sealedByOthers(currentId, after, batch)
       const last = values.at(-1)
       if (!last) break
-      crashPoint('resealing')
       done += await store.reseal(values.flatMap((value) => this.#sealedAgain(value)))
-      crashPoint('resealed')
       after = last
       await setImmediate() // requests go first
     }

@@ -29,6 +29,7 @@ import {
   reads,
   secrets,
 } from './row-kinds.ts'
+import { registryRows } from './registry-rows.ts'
 import type { IsSeen, Lookups, Reached, TableOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
 
@@ -220,6 +221,7 @@ export const access: TableOf<Commands> = {
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
   teams: teamRows,
+  registries: registryRows,
   // The command shows the caller's own part alone.
   limits: { read: { ...read, shown: (answer) => answer } },
 }

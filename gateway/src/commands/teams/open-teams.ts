@@ -17,7 +17,7 @@ import { patchQuotas } from './patch-quotas.ts'
 import type { TeamCommands } from './team-commands.ts'
 
 export type TeamDeps = {
-  store: Pick<DeploymentStore, 'teams'>
+  store: Pick<DeploymentStore, 'teams' | 'registries'>
   admission: Pick<Admission, 'factsOf'>
   /** The percentage of the build cache that the team has. Null: no quota limits it, or it is not known. */
   cachePercent: (team: string) => Promise<number | null>
@@ -63,6 +63,7 @@ export function openTeams(deps: TeamDeps): TeamCommands {
     async remove(_caller, name) {
       find(teams, name)
       assertRemovable(name, teams.apps(name))
+      assertNoLogins(name, await deps.store.registries.all())
       await teams.remove(name)
     },
     ...changes(teams, change),
@@ -132,6 +133,16 @@ function assertRemovable(name: string, apps: string[]): void {
     throw new Problem(
       'team-not-empty',
       `Team ${name} has ${apps.length === 1 ? '1 app' : `${apps.length} apps`}: ${someOf(apps, 5)}. Move each to another team first: tarmac team add-app TEAM APP`,
+    )
+}
+
+/** A login must not pass to another team of the same name. */
+function assertNoLogins(name: string, all: readonly { id: string; team: string | null }[]): void {
+  const ids = all.flatMap(({ id, team }) => (team === name ? [id] : []))
+  if (ids.length > 0)
+    throw new Problem(
+      'team-not-empty',
+      `Team ${name} has logins at registries: ${someOf(ids, 5)}. Remove each first: tarmac registries remove ID`,
     )
 }
 
