@@ -33,7 +33,7 @@ test.each([
   ['ghcr.io/../x', 'cannot be a part'],
   ['user@ghcr.io', 'has no registry'],
   ['ghcr.io?x', 'has no registry'],
-  [`${'a.'.repeat(300)}`, 'too long'],
+  ['a.'.repeat(300), 'too long'],
 ])('the address %s is refused, with what to do', (text, advice) => {
   expect(() => readAddress(text)).toThrow(advice)
 })
