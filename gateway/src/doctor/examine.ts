@@ -94,20 +94,7 @@ function partProbes({ disk, cost, mirror, images, sealing }: GatewayStatus): Pro
         return disk.ok ? ok(disk.detail) : failed(disk.detail, 'Enlarge the volume.')
       },
     },
-    {
-      group,
-      name: 'sealed secrets',
-      run() {
-        if (!sealing || isUnknown(sealing))
-          return unknown(sealing?.unknown ?? 'the gateway does not run')
-        const [first = '', ...more] = sealingLines(sealing)
-        if (sealing.problem !== null)
-          return failed(sealing.problem, 'Name the old key in TARMAC_SECRETS_OLD_KEYS again.')
-        const detail = [first, ...more].join('; ')
-        if (!sealing.oldKeysMayGo) return ok(detail)
-        return warning(detail, 'A key that is not needed should not be kept in the settings.')
-      },
-    },
+    sealingProbe(sealing),
     {
       group,
       name: 'prices',
@@ -119,6 +106,22 @@ function partProbes({ disk, cost, mirror, images, sealing }: GatewayStatus): Pro
       },
     },
   ]
+}
+
+function sealingProbe(sealing: GatewayStatus['sealing']): Probe {
+  return {
+    group,
+    name: 'sealed secrets',
+    run() {
+      if (!sealing || isUnknown(sealing))
+        return unknown(sealing?.unknown ?? 'the gateway does not run')
+      if (sealing.problem !== null)
+        return failed(sealing.problem, 'Name the old key in TARMAC_SECRETS_OLD_KEYS again.')
+      const detail = sealingLines(sealing).join('; ')
+      if (!sealing.oldKeysMayGo) return ok(detail)
+      return warning(detail, 'A key that nothing needs should not be kept in the settings.')
+    },
+  }
 }
 
 function versionProbes({ versions }: GatewayStatus): Probe[] {
