@@ -1,6 +1,6 @@
-import type { ImageSource } from '#api/image-source.ts'
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
+import { targetOf } from '../../callers/principal.ts'
 import type { Commands } from '../commands.ts'
 import {
   ofArguments,
@@ -27,10 +27,12 @@ import {
   noApp,
   read,
   reads,
+  readsOf,
   secrets,
 } from './row-kinds.ts'
+import { previewRows } from './preview-rows.ts'
 import { registryRows } from './registry-rows.ts'
-import type { IsSeen, Lookups, Reached, TableOf } from './row.ts'
+import type { IsSeen, Reached, TableOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
 
 /**
@@ -60,7 +62,10 @@ export const access: TableOf<Commands> = {
     ...read,
     targets: ([app]) => [{ app }],
     missing: ([app]) => noApp(app),
-    shown: ({ deployments, next }, isSeen) => ({ deployments: deployments.filter(isSeen), next }),
+    shown: ({ deployments, next }, isSeen) => ({
+      deployments: deployments.filter((each) => isSeen(targetOf(each))),
+      next,
+    }),
   },
 
   releases: { ...read, ...byTarget },
@@ -99,7 +104,10 @@ export const access: TableOf<Commands> = {
   overview: {
     deployments: {
       ...read,
-      shown: ({ deployments, next }, isSeen) => ({ deployments: deployments.filter(isSeen), next }),
+      shown: ({ deployments, next }, isSeen) => ({
+        deployments: deployments.filter((each) => isSeen(targetOf(each))),
+        next,
+      }),
     },
     apps: {
       ...read,
@@ -220,6 +228,7 @@ export const access: TableOf<Commands> = {
   },
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
+  previews: previewRows,
   teams: teamRows,
   registries: registryRows,
   // The command shows the caller's own part alone.
@@ -229,17 +238,6 @@ export const access: TableOf<Commands> = {
 /** What the apps that a caller sees have of the build cache. */
 function cacheOf({ apps, ...usage }: CacheStatus, isSeen: IsSeen): CacheStatus {
   return { ...usage, apps: apps.filter(({ app }) => app !== null && isSeen({ app })) }
-}
-
-/** What a deployment of an existing image reads of other apps. */
-async function readsOf(source: ImageSource, app: string, find: Lookups): Promise<Reached[]> {
-  const found =
-    'deployment' in source
-      ? await find.deployment(source.deployment)
-      : 'release' in source && source.app !== undefined
-        ? { app: source.app, owner: source.owner ?? null }
-        : null
-  return found && found.app !== app ? [{ ...found, scope: 'read' }] : []
 }
 
 /** A change that also makes releases needs the right to deploy. */

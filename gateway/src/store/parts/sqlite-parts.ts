@@ -17,6 +17,7 @@ export class SqliteParts {
   readonly overview
   readonly registries
   readonly sealed
+  readonly previews
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -31,6 +32,7 @@ export class SqliteParts {
     this.quotas = tables.quotas
     this.registries = tables.registries
     this.sealed = tables.sealed
+    this.previews = tables.previews
     this.overview = openOverviewStore(tables.deployments)
   }
 }
