@@ -1,7 +1,6 @@
 import type { RegistryAddress } from '#api/registries/address.ts'
 import type { LoginTest } from '#api/registries/registry.ts'
 import { checkLogin } from '../registry/login-check.ts'
-import { speaksPlainHttp } from '../registry/plain-http.ts'
 import { assertMayBePublic, namedHosts, publicAgent } from '../registry/public-agent.ts'
 import { Redactor } from '../secrets/redaction/redactor.ts'
 
@@ -38,7 +37,7 @@ export class LoginTester {
       const question = { host, login: { username, password }, image }
       const { verdict, detail } = await checkLogin(
         question,
-        { agent, plainHttp: (at) => speaksPlainHttp(at, plainHttp) },
+        { agent, plainHttp },
         AbortSignal.timeout(testMs),
       )
       const name = image && `${host}/${image.repository}`
