@@ -54,6 +54,8 @@ type Settings = {
   registers?: boolean
   /** The machine of the gateway. */
   builder?: string | null
+  /** How often previews are compared with Fly. */
+  sweepMs?: number
 }
 
 /**
@@ -66,6 +68,7 @@ export async function startMachines({
   flyToml = '',
   registers = false,
   builder = null,
+  sweepMs = 3_600_000,
 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
@@ -179,6 +182,7 @@ export async function startMachines({
       registries,
       loginTester,
       previewLimits,
+      previewMark: 'test',
     }
     const open = () => openCommands({ ...none, tokens, store, vault, fly, deployer, log, ...now() })
     return new Proxy({} as Commands, {
@@ -196,9 +200,11 @@ export async function startMachines({
     store,
     fly,
     deployer,
+    org: 'personal',
+    mark: 'test',
     runner: { cancel: (...of: Parameters<Runner['cancel']>) => parts.runner.cancel(...of) },
   }
-  const keeper = openPreviewKeeper({ ...keeping, awake: new Awake(), log })
+  const keeper = openPreviewKeeper({ ...keeping, awake: new Awake(), log }, { sweepMs })
   const stop = async () => {
     await keeper[Symbol.asyncDispose]()
     await parts.rollouts[Symbol.asyncDispose]()

@@ -57,6 +57,7 @@ export type CommandDeps = {
   log: Logger
   admission: Admission
   previewLimits: PreviewDeps['previewLimits']
+  previewMark: string
   /** See `LimitDeps`. */
   gatewayLimits: readonly GatewayLimit[]
   runner: {

@@ -1,6 +1,5 @@
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
-import { targetOf } from '../../callers/principal.ts'
 import type { Commands } from '../commands.ts'
 import {
   ofArguments,
@@ -32,7 +31,7 @@ import {
 } from './row-kinds.ts'
 import { previewRows } from './preview-rows.ts'
 import { registryRows } from './registry-rows.ts'
-import type { IsSeen, Reached, TableOf } from './row.ts'
+import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
 
 /**
