@@ -213,6 +213,8 @@ test('without a key nothing is sealed again, and the status says so', async () =
   expect(sealingLines(await resealing.status())).toEqual([
     '0 sealed values; no key: TARMAC_SECRETS_KEY is not set',
   ])
+  await fill(store, first)
+  expect((await resealing.status()).problem).toContain('Set TARMAC_SECRETS_KEY to it')
 })
 
 test('a request that is repeated after a rotation gets its deployment, and another one is refused', async () => {
