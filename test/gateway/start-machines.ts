@@ -1,3 +1,4 @@
+import { templateChecker } from '../../gateway/src/deploy/config/check-template.ts'
 import { Awake } from '../../gateway/src/awake/awake.ts'
 import { openPreviewKeeper } from '../../gateway/src/previews/open-keeper.ts'
 import { Admission } from '../../gateway/src/callers/admission.ts'
@@ -40,7 +41,7 @@ const previewSettings = {
   memoryMb: 512,
   maxMemoryMb: 2048,
   cpus: 1,
-  cpuKind: 'shared',
+  cpuKind: 'shared' as const,
   port: 8080,
 }
 
@@ -171,6 +172,7 @@ export async function startMachines({
       trail,
       previewLimits,
       previewMark: 'test',
+      checkTemplate: templateChecker(previewSettings),
     }
     const open = () => openCommands({ ...none, tokens, store, vault, fly, deployer, log, ...now() })
     return new Proxy({} as Commands, {

@@ -28,6 +28,7 @@ import { gatewayStatus, type StatusDeps } from './status.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import { cachePercentOf } from './limits/cache-percent.ts'
 import { openLimits } from './limits/open-limits.ts'
+import { openTemplates, type TemplateDeps } from './templates/open-templates.ts'
 import { openTeams } from './teams/open-teams.ts'
 import { openPreviews, type PreviewDeps } from './previews/open-previews.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
@@ -53,6 +54,7 @@ export type CommandDeps = {
   admission: Admission
   previewLimits: PreviewDeps['previewLimits']
   previewMark: string
+  checkTemplate: TemplateDeps['checkTemplate']
   /** See `LimitDeps`. */
   gatewayLimits: readonly GatewayLimit[]
   runner: {
@@ -90,6 +92,7 @@ export function openCommands(deps: CommandDeps): Commands {
     changeBuildSecrets: (_caller, app, values) => vault.change(app, values),
     runtime: openRuntime(deps),
     previews: openPreviews(deps),
+    templates: openTemplates(deps),
   }
 }
 

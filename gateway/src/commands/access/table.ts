@@ -29,7 +29,7 @@ import {
   readsOf,
   secrets,
 } from './row-kinds.ts'
-import { previewRows } from './preview-rows.ts'
+import { previewRows, templateRows } from './preview-rows.ts'
 import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
 
@@ -227,6 +227,7 @@ export const access: TableOf<Commands> = {
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
   previews: previewRows,
+  templates: templateRows,
   teams: teamRows,
   // The command shows the caller's own part alone.
   limits: { read: { ...read, shown: (answer) => answer } },
