@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { Container, Containers, Exit, RunSpec, Said } from './containers.ts'
 import type { ImageRef } from './image-ref.ts'
-import { macOf, MachineNetwork } from './machine-network.ts'
+import { macOf, MachineNetwork } from './network/machine-network.ts'
 import { init, PodmanStorage } from './podman-storage.ts'
 
 const run = promisify(execFile)

@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { portOf } from '../../../gateway/src/host/port-of.ts'
-import { createProxy } from '../../../lab/localfly/proxy.ts'
-import { readReplay } from '../../../lab/localfly/replay.ts'
+import { createProxy } from '../../../lab/localfly/proxy/proxy.ts'
+import { readReplay } from '../../../lab/localfly/proxy/replay.ts'
 import { type App, FlyState, type Machine } from '../../../lab/localfly/state.ts'
-import { Traffic } from '../../../lab/localfly/traffic.ts'
+import { Traffic } from '../../../lab/localfly/proxy/traffic.ts'
 import { aMachine } from './machine.ts'
 
 /** The proxy over machines that are servers of this test. */

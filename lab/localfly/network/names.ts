@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { namesOf } from './fly-names.ts'
 import { insideNames } from './inside.ts'
-import type { FlyState, Machine } from './state.ts'
+import type { FlyState, Machine } from '../state.ts'
 
 /**
  * The names of machines, as a hosts file that all machines of a network share and that is updated

@@ -1,4 +1,4 @@
-import type { FlyState, Machine } from './state.ts'
+import type { FlyState, Machine } from '../state.ts'
 
 /**
  * Fly's internal names (superfly/docs: networking/private-networking, networking/flycast), with

@@ -2,9 +2,9 @@ import { createSocket } from 'node:dgram'
 import { getServers } from 'node:dns'
 import { once } from 'node:events'
 import { isIPv6 } from 'node:net'
-import { answerTo, questionOf } from '../parts/dns-message.ts'
+import { answerTo, questionOf } from '../../parts/dns-message.ts'
 import { flyAddresses } from './fly-names.ts'
-import type { FlyState } from './state.ts'
+import type { FlyState } from '../state.ts'
 
 const forwardMs = 4000
 /** As Fly's, so that a stopped machine is soon forgotten. */

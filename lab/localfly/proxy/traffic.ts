@@ -1,8 +1,8 @@
 import { EventEmitter, once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Flyd } from './flyd.ts'
-import type { Hostile } from './hostile.ts'
-import type { FlyState, Machine } from './state.ts'
+import type { Flyd } from '../flyd.ts'
+import type { Hostile } from '../hostile.ts'
+import type { FlyState, Machine } from '../state.ts'
 
 /**
  * The target of a request: an app, and optionally one owner's machines or one machine by id.

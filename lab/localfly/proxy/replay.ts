@@ -1,6 +1,6 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
-import { durationMs } from './duration.ts'
-import type { Machine } from './state.ts'
+import { durationMs } from '../duration.ts'
+import type { Machine } from '../state.ts'
 import { Refusal, type Target } from './traffic.ts'
 
 /** Fly's limits (superfly/docs: networking/dynamic-request-routing, monitoring/error-codes). */

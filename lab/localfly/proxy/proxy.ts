@@ -17,7 +17,7 @@ import {
   replaySource,
   replayTarget,
 } from './replay.ts'
-import type { FlyState } from './state.ts'
+import type { FlyState } from '../state.ts'
 import { Refusal, type Seat, type Target, Traffic, type Tries } from './traffic.ts'
 
 type Way = { seat: Seat; socket: Socket }

@@ -1,5 +1,5 @@
-import type { Flyd } from './flyd.ts'
-import type { FlyState, Machine } from './state.ts'
+import type { Flyd } from '../flyd.ts'
+import type { FlyState, Machine } from '../state.ts'
 import { serviceOf, type Traffic } from './traffic.ts'
 
 /** The interval of Fly's proxy: a few minutes. */
