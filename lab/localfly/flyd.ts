@@ -169,6 +169,7 @@ export class Flyd {
 
   /** Resumes after an earlier localfly: adopts running machines, and continues interrupted jobs. */
   async adopt(): Promise<void> {
+    await this.#actions.separate()
     for (const machine of this.#state.machines.values()) {
       const { state, own } = machine
       const status = own.container ? await this.#podman.status(own.container) : 'gone'

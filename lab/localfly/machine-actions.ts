@@ -12,6 +12,7 @@ import type { MachineJobs } from './machine-jobs.ts'
 import { writeBoot } from './machine-log.ts'
 import { mountsOf, removeFiles } from './machine-mounts.ts'
 import { InternalNames } from './network/names.ts'
+import { membersOf } from './network/networks.ts'
 import type { OwnApi } from './own-api.ts'
 import { runSpec } from './run-spec.ts'
 import type { FlyState, Machine, MachineState } from './state.ts'
@@ -109,6 +110,7 @@ export class MachineActions {
     const logFile = this.#logFile(machine)
     writeBoot(logFile)
     const ownApi = await this.#ownApi.open(machine)
+    await this.separate()
     const container = await this.#podman.run({
       ...runSpec(machine, image),
       mounts: mountsOf({ state: this.#state, names: this.#names, ownApi }, machine),
@@ -117,6 +119,11 @@ export class MachineActions {
     this.#state.addEvent(machine, 'start', 'started', 'flyd')
     this.watch(machine, container)
     return 'started'
+  }
+
+  /** Keeps the machines of each network apart from those of others. */
+  separate(): Promise<void> {
+    return this.#podman.separate(membersOf(this.#state))
   }
 
   watch(machine: Machine, container: Container): void {

@@ -53,6 +53,11 @@ export class Podman implements Containers {
     return this.#network.addresses()
   }
 
+  /** Passes packets only within each of these networks, given as addresses of machines. */
+  separate(networks: string[][]): Promise<void> {
+    return this.#network.walls.apply(networks)
+  }
+
   open(): void {
     this.#storage.open()
     this.#network.write(join(this.#storage.networks, 'lab.json'))

@@ -72,10 +72,10 @@ export async function startLocalfly(options: LocalflyOptions) {
   await inside(mirror.handler, insidePorts.mirror)
   const traffic = new Traffic({ state, flyd, hostile })
   const autostop = opening.use(new Autostop({ state, flyd, traffic }))
-  const openProxy = () => createProxy(state, traffic)
-  const proxy = await listen(openProxy(), options.proxyPort, opening)
+  const proxy = await listen(createProxy(state, traffic), options.proxyPort, opening)
+  const openFlycast = () => createProxy(state, traffic, { flycast: true })
   const host = podman.hostAddress
-  opening.use(await Flycast.start({ state, host, proxy: openProxy }))
+  opening.use(await Flycast.start({ state, host, proxy: openFlycast }))
   opening.use(await startFlyNames(state, host))
   const schema = new FlySchema()
   const limits = new RequestLimits()

@@ -34,12 +34,7 @@ export class Autostop {
       (machine) => machine.state === 'started' && !machine.cordoned && sleepOf(machine) !== null,
     )
     const groups = Map.groupBy(running, ({ own, region, config }) =>
-      [
-        own.app,
-        region,
-        config.metadata?.['fly_process_group'],
-        config.metadata?.['tarmac_owner'],
-      ].join('\0'),
+      [own.app, region, config.metadata?.['fly_process_group']].join('\0'),
     )
     for (const group of groups.values()) this.#stopOne(group, idleMs)
   }
