@@ -55,6 +55,9 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
   routes.on('get', '/apps/:app', ({ app }) => showApp(state, app))
   routes.on('delete', '/apps/:app', ({ app }) => {
     for (const machine of state.machinesOf(app.name)) flyd.destroy(machine, true)
+    // An app of the same name has none of its machines, also while they end.
+    for (const { own } of state.machines.values())
+      if (own.app === app.name) own.app = `${app.name}+${app.id}`
     for (const volume of state.volumesOf(app.name)) removeVolume(state, volume)
     state.apps.delete(app.name)
     for (const [known, scope] of state.deployTokens)

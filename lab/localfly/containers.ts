@@ -40,6 +40,8 @@ export type RunSpec = {
   swapMb: number
   tty: boolean
   mounts: Mount[]
+  /** Firewall rules inside the machine, in the syntax of nft. They are there before the program. */
+  firewall: string | null
   /** The file for the program's output. Earlier content stays. */
   logFile: string
   entrypoint: string[] | undefined

@@ -13,6 +13,7 @@ import { writeBoot } from './machine-log.ts'
 import { mountsOf, removeFiles } from './machine-mounts.ts'
 import { InternalNames } from './network/names.ts'
 import { membersOf } from './network/networks.ts'
+import { policyRules } from './network/policy-rules.ts'
 import type { OwnApi } from './own-api.ts'
 import { runSpec } from './run-spec.ts'
 import type { FlyState, Machine, MachineState } from './state.ts'
@@ -115,6 +116,11 @@ export class MachineActions {
       ...runSpec(machine, image),
       mounts: mountsOf({ state: this.#state, names: this.#names, ownApi }, machine),
       logFile,
+      firewall: policyRules(
+        this.#state.apps.get(machine.own.app)?.policies ?? [],
+        machine,
+        this.#podman.hostAddress,
+      ),
     })
     this.#state.addEvent(machine, 'start', 'started', 'flyd')
     this.watch(machine, container)
@@ -180,10 +186,14 @@ export class MachineActions {
     this.#checks.unwatch(machine)
     own.container = null
     if (!container) return null
+    const isPaused = (await this.#podman.status(container)) === 'paused'
+    // A stop discards what was suspended, so the program does not learn of it.
+    if (isPaused) await this.#podman.kill(container, 'SIGKILL')
     await this.#podman.unpause(container)
     const exited = this.#podman.exited(container, this.#jobs.closing)
     exited.catch(() => {})
-    await this.#podman.kill(container, how.signal ?? config.stop_config?.signal ?? 'SIGINT')
+    if (!isPaused)
+      await this.#podman.kill(container, how.signal ?? config.stop_config?.signal ?? 'SIGINT')
     const patience = new AbortController()
     const timeoutMs = durationMs(how.timeout || config.stop_config?.timeout, stopMs)
     const late = sleep(timeoutMs, true, { signal: patience.signal }).catch(() => true)

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from 'node:path'
 import type { ImageRef } from './image-ref.ts'
 import type { MachineConfig } from './machine-config.ts'
+import type { NetworkPolicy } from './network/policy-rules.ts'
 import type { Container } from './containers.ts'
 import { ulid } from './ulid.ts'
 
@@ -32,6 +33,7 @@ export type App = {
   secretsVersion: number
   /** Newest first. */
   releases: Release[]
+  policies?: NetworkPolicy[]
 }
 
 export type Secret = {

@@ -8,11 +8,14 @@ import type { App, FlyState } from '../state.ts'
 export const networkKey = (org: string | undefined, network: string | null | undefined): string =>
   org === undefined || org === org_slug ? network || 'default' : `${org}/${network || 'default'}`
 
-/** The network of an app. */
+/** The network of an app. The machines of a deleted app are in none while they end. */
 export function networkOf({ apps }: Pick<FlyState, 'apps'>, app: string): string {
-  const { org_slug: org, network }: Partial<App> = apps.get(app) ?? {}
-  return networkKey(org, network)
+  const found: Partial<App> | undefined = apps.get(app)
+  return found ? networkKey(found.org_slug, found.network) : noNetwork
 }
+
+/** No name of a network has a plus. */
+const noNetwork = '+'
 
 /** The network of the machine with an address. Everything else is in the default network. */
 export function networkAt(state: FlyState, address: string): string {
@@ -32,5 +35,6 @@ export const flycastNetworks = ({ apps }: FlyState, app: string): string[] =>
 export function membersOf(state: FlyState): string[][] {
   const machines = [...state.machines.values()].filter(({ state: its }) => its !== 'destroyed')
   const networks = Map.groupBy(machines, ({ own }) => networkOf(state, own.app))
+  networks.delete(noNetwork)
   return [...networks.values()].map((members) => members.map(({ private_ip }) => private_ip))
 }

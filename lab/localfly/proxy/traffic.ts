@@ -158,7 +158,7 @@ export class Traffic {
     const asleep = machines.filter(
       (machine) =>
         mayWake(machine) &&
-        ['stopped', 'suspended'].includes(machine.state) &&
+        ['stopped', 'suspended', 'suspending'].includes(machine.state) &&
         !this.#hostile.isGone(machine),
     )
     // suspended ones start faster
@@ -236,7 +236,7 @@ const mayWake = (machine: Machine): boolean =>
 
 /** Starting, or stopping before it starts again. */
 const isComing = (machine: Machine): boolean =>
-  mayWake(machine) && ['starting', 'stopping', 'suspending'].includes(machine.state)
+  mayWake(machine) && ['starting', 'stopping'].includes(machine.state)
 
 /** The proxy opens one connection per request, so both types of limit count the same. */
 function limits(machine: Machine, port: number | null = null): { soft: number; hard: number } {
