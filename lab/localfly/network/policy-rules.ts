@@ -59,7 +59,7 @@ export function policyRules(
       ports.map(({ protocol, port }) => `${protocol} dport ${port} accept`),
     )
     return [
-      `chain ${direction} {`,
+      `chain ${hook}_policy {`,
       `type filter hook ${hook} priority 0; policy drop;`,
       `${link} "lo" accept`,
       'ct state established,related accept',
@@ -68,5 +68,5 @@ export function policyRules(
       '}',
     ]
   }
-  return ['table inet policy {', ...chain('ingress'), ...chain('egress'), '}\n'].join('\n')
+  return ['table inet network_policy {', ...chain('ingress'), ...chain('egress'), '}\n'].join('\n')
 }

@@ -52,8 +52,8 @@ test('a direction with a rule is closed but for its ports, answers and the proxy
   expect(rulesOf()).toBe(null)
   expect(rulesOf(policy())).toBe(null)
   expect(rulesOf(policy(allow('egress', 80)), policy(allow('egress', 443)))).toBe(
-    `table inet policy {
-chain egress {
+    `table inet network_policy {
+chain output_policy {
 type filter hook output priority 0; policy drop;
 oifname "lo" accept
 ct state established,related accept
