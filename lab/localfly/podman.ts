@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import type { Container, Containers, Exit, RunSpec, Said } from './containers.ts'
 import type { ImageRef } from './image-ref.ts'
 import { macOf, MachineNetwork } from './network/machine-network.ts'
-import { nft } from './network/walls.ts'
+import { nft } from './network/separation.ts'
 import { init, PodmanStorage } from './podman-storage.ts'
 
 const run = promisify(execFile)
@@ -56,7 +56,7 @@ export class Podman implements Containers {
 
   /** Passes packets only within each of these networks, given as addresses of machines. */
   separate(networks: string[][]): Promise<void> {
-    return this.#network.walls.apply(networks)
+    return this.#network.separation.apply(networks)
   }
 
   open(): void {

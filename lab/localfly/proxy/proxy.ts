@@ -150,7 +150,11 @@ class ProxyRoutes {
       }
       const { answered, from } = met
       const replay = await replayOf(answered.answer)
-      if (call.signal.aborted) return null
+      if (call.signal.aborted) {
+        answered.answer.destroy()
+        answered.socket?.destroy()
+        return null
+      }
       if (!replay) return answered
       answered.socket?.destroy() // a program that upgrades must not replay
       if (isFallback) throw new Refusal(502, 'PA03: a fallback request cannot be replayed.')

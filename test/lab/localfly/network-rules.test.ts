@@ -1,9 +1,42 @@
-import { expect, test } from 'vitest'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { membersOf, networkAt } from '../../../lab/localfly/network/networks.ts'
 import { isSelected, policyRules } from '../../../lab/localfly/network/policy-rules.ts'
-import { wallRules } from '../../../lab/localfly/network/walls.ts'
+import { separationRules } from '../../../lab/localfly/network/separation.ts'
+import { type App, FlyState } from '../../../lab/localfly/state.ts'
+import { aMachine } from './machine.ts'
+
+test('each app’s network has the machines of its apps; a deleted app’s machine is in none', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'networks-'))
+  onTestFinished(() => rmSync(dir, { recursive: true }))
+  const state = new FlyState(dir)
+  const app = (name: string, network: string, org_slug = 'personal') =>
+    state.apps.set(name, { name, network, org_slug, ips: [] } as unknown as App)
+  app('a', 'ada')
+  app('b', 'ada')
+  app('c', 'default')
+  app('theirs', 'ada', 'acme')
+  for (const [at, of] of ['a', 'b', 'c', 'theirs', 'deleted+1', 'a'].entries()) {
+    const own = { ...aMachine().own, app: of }
+    const ended = at === 5 ? { state: 'destroyed' as const } : {}
+    const made = aMachine({ id: `${at}`, private_ip: `10.64.0.${at + 2}`, own, ...ended })
+    state.machines.set(made.id, made)
+  }
+  expect(membersOf(state)).toEqual([['10.64.0.2', '10.64.0.3'], ['10.64.0.4'], ['10.64.0.5']])
+  const asked = ['10.64.0.2', '10.64.0.5', '10.64.0.6', '10.64.0.7', '10.64.0.1']
+  expect(asked.map((address) => networkAt(state, address))).toEqual([
+    'ada',
+    'acme/ada',
+    '+',
+    'default',
+    'default',
+  ])
+})
 
 test('packets pass within each network alone; everything else of a machine is dropped', () => {
-  const rules = wallRules('fly1', '10.64.7', [['10.64.7.3', '10.64.7.2'], ['10.64.7.9']])
+  const rules = separationRules('fly1', '10.64.7', [['10.64.7.3', '10.64.7.2'], ['10.64.7.9']])
   const second = rules.indexOf('table ip')
   const [bridge, routed] = [rules.slice(0, second), rules.slice(second)]
   const within = [
@@ -17,7 +50,7 @@ test('packets pass within each network alone; everything else of a machine is dr
 })
 
 test('without machines nothing passes', () => {
-  expect(wallRules('fly1', '10.64.7', [])).not.toMatch(/saddr.*accept/)
+  expect(separationRules('fly1', '10.64.7', [])).not.toMatch(/saddr.*accept/)
 })
 
 test.each([

@@ -188,6 +188,20 @@ test('a peer in the app’s network reaches a machine by its internal name while
   expect(b.state).toBe('stopped')
 })
 
+test('an idle machine that cannot be suspended is stopped, and one that is being suspended wakes at once', async () => {
+  using autostop = new Autostop({ state, flyd, traffic })
+  const service = { autostop: 'suspend' }
+  const large = await machine('large', { service })
+  large.config.guest = { memory_mb: 4096 }
+  autostop.set(100)
+  await expect.poll(() => large.state).toBe('stopped')
+  autostop.set(300_000)
+
+  move(large, 'destroyed')
+  await machine('small', { service, state: 'suspending' })
+  expect((await page()).body).toBe('small')
+})
+
 test('an idle machine is stopped while enough others run; one that answers is left alone', async () => {
   using autostop = new Autostop({ state, flyd, traffic })
   autostop.set(100)

@@ -188,6 +188,20 @@ test('a caller prefers or forces a region, and prefers a machine', async () => {
   expect((await fly.ask({ 'fly-prefer-instance-id': 'gone' })).status).toBe(200)
 })
 
+test('a caller who forces a machine wakes that one; without autostart, or with an unknown id, it gets 503', async () => {
+  await using fly = await startProxy()
+  await fly.machine('runs')
+  const asleep = await fly.machine('asleep', 'asleep', { state: 'suspended' })
+  const forced = { 'fly-force-instance-id': 'asleep' }
+  expect(await fly.ask(forced)).toEqual({ status: 200, body: 'asleep' })
+  expect(fly.started).toEqual(['asleep'])
+  asleep.state = 'stopped'
+  asleep.config.services![0]!.autostart = false
+  expect((await fly.ask(forced)).status).toBe(503)
+  expect((await fly.ask({ 'fly-force-instance-id': 'unknown' })).status).toBe(503)
+  expect(fly.started).toEqual(['asleep'])
+})
+
 test('a replay to a group of regions takes one of them', async () => {
   await using fly = await startProxy()
   await fly.machine('front', replays('region=eu'), { region: 'iad' })

@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers'
  * nftables passes only what stays within a network. Packets between a machine and this host do not
  * meet these rules: the host is Fly's side, with the proxy, the name server and the API.
  */
-export class NetworkWalls {
+export class NetworkSeparation {
   readonly #name: string
   readonly #subnet: string
   #applied = ''
@@ -22,7 +22,7 @@ export class NetworkWalls {
 
   /** Puts the machines of each network together, and apart from all others. */
   async apply(networks: string[][]): Promise<void> {
-    const rules = wallRules(this.#name, this.#subnet, networks)
+    const rules = separationRules(this.#name, this.#subnet, networks)
     const before = this.#last
     this.#last = (async () => {
       await before.catch(() => {})
@@ -47,7 +47,7 @@ const families = ['bridge', 'ip'] as const
  * they hold for open connections too. They go by addresses, because not every kernel knows the names
  * of bridges there. The last ones drop every other frame of a machine, also IPv6 and ARP.
  */
-export function wallRules(bridge: string, subnet: string, networks: string[][]): string {
+export function separationRules(bridge: string, subnet: string, networks: string[][]): string {
   const hardware = `${macPrefix(subnet)}:00/40`
   const sets = networks.map((addresses) => `{ ${addresses.toSorted().join(', ')} }`)
   const within = sets.map((set) => `ip saddr ${set} ip daddr ${set} accept`)
