@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Checks } from './checks.ts'
 import type { Container, Containers, Exit } from './containers.ts'
 import { durationMs } from './duration.ts'
-import { exitText, mayRestart } from './exits.ts'
+import { exitText, mayRestart, recentRestarts } from './exits.ts'
 import { FlyError } from './fly-error.ts'
 import { FaultError, type Hostile } from './hostile.ts'
 import { resolveImage } from './image-ref.ts'
@@ -151,8 +151,10 @@ export class MachineActions {
     if (own.container !== container) return
     this.#checks.unwatch(machine)
     own.container = null
+    own.restartedAt = recentRestarts(own.restarts === 0 ? [] : own.restartedAt, Date.now())
+    own.restarts = own.restartedAt.length
     const again = state === 'started' && mayRestart(config, exit, own.restarts)
-    if (again) own.restarts++
+    if (again) own.restarts = own.restartedAt.push(Date.now())
     this.#addExit(machine, exit, { requested: false, restarting: again })
     if (again) this.#jobs.add(machine, 'restarting', () => this.#bootLater(machine))
     else if (state === 'started' && config.auto_destroy)

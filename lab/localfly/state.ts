@@ -137,7 +137,9 @@ export type Machine = {
     secrets: Record<string, string>
     /** Whether the machine should run once its job is done. */
     wantsRun: boolean
+    /** Since the last start that was asked for, and within Fly's window. */
     restarts: number
+    restartedAt?: number[]
   }
 }
 

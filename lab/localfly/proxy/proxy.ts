@@ -15,7 +15,7 @@ import {
   type Way,
 } from './exchange.ts'
 import { ReplayBody } from './replay-body.ts'
-import { ReplayCache } from './replay-cache.ts'
+import { type CacheStatus, ReplayCache } from './replay-cache.ts'
 import {
   assertReplayable,
   type FailedReplay,
@@ -127,8 +127,22 @@ class ProxyRoutes {
   /** Returns the answer of the machine that takes the request in the end; null: the caller left. */
   async answer(call: Call, first: Target): Promise<Answered | null> {
     const cached = this.#cache.find(call, this.#state.machinesOf(first.app))
-    let target = cached.target ?? first
-    if (cached.target) call = withHeader(call, 'fly-replay-cache-status', cached.status)
+    if (cached.target) {
+      const hit = withHeader(call, 'fly-replay-cache-status', cached.status)
+      const found = await this.#follow(hit, cached.target, cached.status).catch(
+        (error: unknown) => {
+          // The cached machine is gone. The app that chose it is still the source of truth.
+          if (asRefusal(error).reason === null) throw error
+        },
+      )
+      if (found !== undefined) return found
+    }
+    return this.#follow(call, first, cached.status)
+  }
+
+  /** Follows a request and its replays. */
+  async #follow(call: Call, first: Target, status: CacheStatus): Promise<Answered | null> {
+    let target = first
     let last: { replay: Replay; from: Seat['machine'] } | null = null
     let isFallback = false
 
@@ -170,11 +184,7 @@ class ProxyRoutes {
         'fly-replay-src',
         replaySource(from, replay),
       )
-      call = withHeader(
-        call,
-        'fly-replay-cache-status',
-        cached.status === 'bypass' ? 'bypass' : 'miss',
-      )
+      call = withHeader(call, 'fly-replay-cache-status', status === 'bypass' ? 'bypass' : 'miss')
       target = next
       last = { replay, from }
     }

@@ -380,7 +380,7 @@ test('a cached replay goes to its target at once, for its path and its time', as
       res.setHeader('fly-replay', 'app=worker').end()
     })
   const status: RequestListener = (req, res) => {
-    if (req.url === '/a/forget')
+    if (req.url === '/a/forget' && req.headers['fly-replay-cache-status'] === 'hit')
       return void res
         .setHeader('fly-replay', 'app=shop')
         .setHeader('fly-replay-cache', 'invalidate')
@@ -398,6 +398,26 @@ test('a cached replay goes to its target at once, for its path and its time', as
   expect(await page('/a/y', { host: 'apart.localhost' })).not.toContain('hit')
   expect(await page('/a/y', { 'fly-replay-cache-control': 'skip' })).toBe('hit false')
   expect(asked).toBe(2)
+  // Its target sends the request back and forgets: then the front chooses again.
+  expect(await page('/a/forget')).toBe('miss true')
+  expect(asked).toBe(3)
+  expect(await page('/a/y')).toBe('hit false')
+})
+
+test('a cached machine that is gone is no end: the app that chose it is asked again', async () => {
+  await using fly = await startProxy()
+  const choose = (instance: string) =>
+    fly.machine('front', (_req, res) => {
+      res.setHeader('fly-replay-cache', '/').setHeader('fly-replay-cache-ttl-secs', '10')
+      res.setHeader('fly-replay', `app=worker;instance=${instance}`).end()
+    })
+  await choose('first')
+  await fly.machine('first', 'first', { of: 'worker' })
+  await fly.machine('second', 'second', { of: 'worker' })
+  for (let times = 0; times < 2; times++) expect((await fly.ask()).body).toBe('first')
+  fly.state.machines.delete('first')
+  await choose('second')
+  expect((await fly.ask()).body).toBe('second')
 })
 
 test('the cache of replays: times, sessions, bypass and what is never cached', () => {
