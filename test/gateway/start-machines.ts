@@ -53,6 +53,8 @@ type Settings = {
   registers?: boolean
   /** The machine of the gateway. */
   builder?: string | null
+  /** How often previews are compared with Fly. */
+  sweepMs?: number
 }
 
 /**
@@ -65,6 +67,7 @@ export async function startMachines({
   flyToml = '',
   registers = false,
   builder = null,
+  sweepMs = 3_600_000,
 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
@@ -167,6 +170,7 @@ export async function startMachines({
       gatewayLimits: [],
       trail,
       previewLimits,
+      previewMark: 'test',
     }
     const open = () => openCommands({ ...none, tokens, store, vault, fly, deployer, log, ...now() })
     return new Proxy({} as Commands, {
@@ -184,9 +188,11 @@ export async function startMachines({
     store,
     fly,
     deployer,
+    org: 'personal',
+    mark: 'test',
     runner: { cancel: (...of: Parameters<Runner['cancel']>) => parts.runner.cancel(...of) },
   }
-  const keeper = openPreviewKeeper({ ...keeping, awake: new Awake(), log })
+  const keeper = openPreviewKeeper({ ...keeping, awake: new Awake(), log }, { sweepMs })
   const stop = async () => {
     await keeper[Symbol.asyncDispose]()
     await parts.rollouts[Symbol.asyncDispose]()

@@ -52,6 +52,7 @@ export type CommandDeps = {
   log: Logger
   admission: Admission
   previewLimits: PreviewDeps['previewLimits']
+  previewMark: string
   /** See `LimitDeps`. */
   gatewayLimits: readonly GatewayLimit[]
   runner: {

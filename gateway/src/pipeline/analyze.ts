@@ -1,7 +1,6 @@
 import { checkPlatforms } from '../build/platforms.ts'
 import { warmSourceCache } from '../build/warm-source-cache.ts'
 import type { Buildkit } from '../buildkit/client.ts'
-import type { PreviewSettings } from '../deploy/config/preview.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
 import type { LookupNetwork } from '../isolation/planner-network.ts'
 import type { PlanCache } from '../railpack/plan-cache.ts'
@@ -10,13 +9,13 @@ import { planSource } from '../railpack/plan-source.ts'
 import { ensureApp, type EnsureAppDeps } from './ensure-app.ts'
 import type { Analysis, SourceInput } from './steps.ts'
 
-type AnalyzeDeps = EnsureAppDeps & {
+export type AnalyzeDeps = EnsureAppDeps & {
   buildkit: Buildkit
   planner: () => Promise<Planner>
   lookups: LookupNetwork | null
   plans: PlanCache
   region: string
-  previews: PreviewSettings
+  previews: NonNullable<Parameters<typeof resolveDesired>[2]['previews']>
 }
 
 /** Reads the source's config, plans its build, and makes the app. */

@@ -1,4 +1,3 @@
-import type { PreviewSettings } from '../deploy/config/preview.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
 import { checkPublicIps } from '../deploy/public-ips.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
@@ -8,6 +7,7 @@ import type { DeployJob } from '../deploy/job.ts'
 import { changedSecrets } from './keys/changed-secrets.ts'
 import { deployedSecrets } from './keys/deployed-secrets.ts'
 import { secretsNow, type SecretsNow } from './keys/secrets-now.ts'
+import type { AnalyzeDeps } from './analyze.ts'
 import { ensureApp, type EnsureAppDeps } from './ensure-app.ts'
 import { recordKnows } from './record-knows.ts'
 import type { DeployInput, Steps } from './steps.ts'
@@ -18,7 +18,7 @@ type DeployDeps = EnsureAppDeps & {
   /** The source of a deployment. */
   fetch: Steps['fetch']
   region: string
-  previews: PreviewSettings
+  previews: AnalyzeDeps['previews']
   publicIps: 'report' | 'release'
 }
 

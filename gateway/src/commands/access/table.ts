@@ -1,6 +1,5 @@
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
-import { targetOf } from '../../callers/principal.ts'
 import type { Commands } from '../commands.ts'
 import {
   ofArguments,
@@ -31,7 +30,7 @@ import {
   secrets,
 } from './row-kinds.ts'
 import { previewRows } from './preview-rows.ts'
-import type { IsSeen, Reached, TableOf } from './row.ts'
+import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
 
 /**
