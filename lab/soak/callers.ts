@@ -155,17 +155,31 @@ class Soak {
     while (this.#left-- > 0) {
       await this.#up
       const person = random.oneOf([...this.#judge.now.people.values()])
-      const call = randomCall(this.#facts, random)
+      const call = this.#call(person, random)
       if (this.#isLeftOut(person, call)) continue
       await this.#make(person, call, randomProof(person, random))
     }
+  }
+
+  /** Mostly a call that the person may make: else nearly all would be refused. */
+  #call(person: Person, random: Random): Call {
+    let call = randomCall(this.#facts, random)
+    if (random.fraction() < 0.4) return call
+    for (let tries = 0; tries < 8 && !this.#isOpen(person, call); tries++)
+      call = randomCall(this.#facts, random)
+    return call
   }
 
   /** Calls that the soak itself makes, or nobody who may. */
   #isLeftOut(person: Person, call: Call): boolean {
     if (person.kind === 'link') return call.need.link === 'makes' && person.used === null
     if (!call.isForbidden) return false
-    const asked = { who: person.id, proof: properProof(person), need: call.need }
+    return this.#isOpen(person, call)
+  }
+
+  /** Whether a person may make a call, now or when the change under way has happened. */
+  #isOpen(person: Person, { need }: Call): boolean {
+    const asked = { who: person.id, proof: properProof(person), need }
     return [this.#judge.now, this.#judge.next].some(
       (model) => model && rightAnswers(model, asked, Date.now()).includes(allowed),
     )
@@ -392,7 +406,9 @@ class Soak {
     const base = { ...operatorPerson, ...rights, kind, id, createdBy: operator, secrets: [] }
     if (kind !== 'token') {
       const name = kind === 'oidc' ? id : `tailscale-user:person-${n}@example.com`
-      const person = { ...base, name }
+      // A token of an issuer lives for an hour.
+      const expiresAt = kind === 'oidc' ? Math.ceil(Date.now() / 1000 + 3600) * 1000 : Infinity
+      const person = { ...base, name, expiresAt }
       await this.#operate('POST', '/v1/rules', ruleOf(person, this.#facts.issuer))
       return person
     }

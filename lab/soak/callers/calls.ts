@@ -322,7 +322,7 @@ const makers: [share: number, make: Maker][] = [
   [1, restartMachine],
   [
     4,
-    change('putSecret', (app, n) => ['PUT', `/v1/apps/${app}/secrets/S${n % 20}`], {
+    change('putSecret', (app, n) => ['PUT', `/v1/apps/${app}/secrets/S${n % 20}`, { n }], {
       scopes: ['secrets'],
     }),
   ],

@@ -77,11 +77,12 @@ export class Judge {
     }
   }
 
-  /** No answer names an app that its caller may not see, except the one that it asked for. */
+  /** No answer names an app that its caller may not see, except those that it asked for or is limited to. */
   #lookFor({ who, call, models }: Asked, { text: whole }: Answer, line: string): void {
     // A record says where its image is from. Who deployed it there could see both apps.
     const text = whole.replaceAll(/"(?:from|reference|image|source)":(?:"[^"]*"|\{[^{}]*\})/g, '')
-    const asked = `${call.path} ${JSON.stringify(call.need.targets ?? [])}`
+    const { apps } = this.now.people.get(who) ?? {}
+    const asked = JSON.stringify([call.path, call.need.targets, call.body, apps])
     const named = new Set(text.match(appName))
     for (const app of named) {
       if (asked.includes(app) || !this.now.teamOf.has(app)) continue

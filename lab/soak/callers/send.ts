@@ -93,7 +93,7 @@ export class Sender {
     const made = this.#world.issuer.sign({
       sub: person.id,
       aud: fault === 'audience' ? 'somebody-else' : audience,
-      ...(fault === 'expired' ? past : { exp: now + 3600 }),
+      ...(fault === 'expired' ? past : { exp: person.expiresAt / 1000 }),
     })
     this.#jwts.set(key, made)
     return made
