@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -20,14 +21,10 @@ export type ReadTimes = { one: number[]; many: number[]; failures: string[]; sen
 type Kind = 'one' | 'many'
 const connections = 100
 
-function open(port: number): Promise<Reader[]> {
-  return Promise.all(
-    Array.from({ length: connections }, async () => {
-      const socket = connect({ port, host: '127.0.0.1', noDelay: true })
-      await new Promise((done, reject) => socket.once('connect', done).once('error', reject))
-      return new Reader(socket)
-    }),
-  )
+async function open(port: number): Promise<Reader[]> {
+  const readers = Array.from({ length: connections }, () => new Reader(port))
+  await Promise.all(readers.map((reader) => reader.connect()))
+  return readers
 }
 
 async function readAll({ path, rate, seconds, tokens }: ReadOrder): Promise<ReadTimes> {
@@ -35,18 +32,15 @@ async function readAll({ path, rate, seconds, tokens }: ReadOrder): Promise<Read
   const kinds = (['one', 'many'] as const).filter((kind) => tokens[kind])
   const idle = [...sockets]
   const due: { at: number; kind: Kind }[] = []
-  let open = 0
   const send = () => {
     while (due.length > 0 && idle.length > 0) {
       const { at, kind } = due.shift()!
       const known = tokens[kind]!
       const token = known[Math.floor(Math.random() * known.length)]!
-      const reader = idle.pop()!
-      open++
-      reader.read(path, token, (status) => {
+      const reader = idle.shift()!
+      void reader.read(path, token, (status) => {
         if (status === 200) found[kind].push(performance.now() - at)
         else found.failures.push(`status ${status}`)
-        open--
         idle.push(reader)
         send()
       })
@@ -62,26 +56,37 @@ async function readAll({ path, rate, seconds, tokens }: ReadOrder): Promise<Read
     await sleep(1)
   }
   found.sentPerSecond = Math.round((total / (performance.now() - start)) * 1000)
-  while (open > 0 || due.length > 0) await sleep(5)
+  // All have been answered.
+  while (idle.length < sockets.length || due.length > 0) await sleep(5)
   return found
 }
 
 /** One connection, with one request at a time. */
 class Reader {
-  readonly #socket: Socket
+  readonly #port: number
+  #socket: Socket | null = null
   #got = ''
   #done: (status: number) => void = () => {}
 
-  constructor(socket: Socket) {
-    this.#socket = socket
-    socket.setEncoding('latin1').on('data', (text) => this.#take(String(text)))
-    socket.on('error', () => this.#done(0)).on('close', () => this.#done(0))
+  constructor(port: number) {
+    this.#port = port
   }
 
-  read(path: string, token: string, done: (status: number) => void): void {
+  async connect(): Promise<Socket> {
+    const socket = connect({ port: this.#port, host: '127.0.0.1', noDelay: true })
+    await once(socket, 'connect')
+    this.#socket = socket
+    socket.setEncoding('latin1').on('data', (text) => this.#take(String(text)))
+    socket.on('error', () => this.#end(0)).on('close', () => this.#end(0))
+    return socket
+  }
+
+  /** The gateway closes a connection that is idle for a while. */
+  async read(path: string, token: string, done: (status: number) => void): Promise<void> {
     this.#got = ''
     this.#done = done
-    this.#socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`)
+    const socket = this.#socket?.writable ? this.#socket : await this.connect()
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`)
   }
 
   #take(text: string): void {
@@ -89,10 +94,13 @@ class Reader {
     const head = this.#got.indexOf('\r\n\r\n')
     if (head < 0) return
     const length = Number(/\ncontent-length: (\d+)/i.exec(this.#got)?.[1])
-    if (this.#got.length < head + 4 + length) return
+    if (this.#got.length >= head + 4 + length) this.#end(Number(this.#got.slice(9, 12)))
+  }
+
+  #end(status: number): void {
     const done = this.#done
     this.#done = () => {}
-    done(Number(this.#got.slice(9, 12)))
+    done(status)
   }
 }
 

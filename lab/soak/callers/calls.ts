@@ -1,5 +1,5 @@
 /** The calls that the soak makes at random, with what each needs of its caller. */
-import { Random } from '../random.ts'
+import type { Random } from '../random.ts'
 import type { Need, Target } from './rights.ts'
 
 export type Call = {

@@ -1,6 +1,6 @@
 /** Changes of rights that the soak makes, one at a time, while other calls run. */
-import { Random } from '../random.ts'
-import { type Call, type Facts } from './calls.ts'
+import type { Random } from '../random.ts'
+import type { Call, Facts } from './calls.ts'
 import {
   mayGive,
   type Model,
@@ -326,9 +326,10 @@ export function ruleOf(person: Person, issuer: string): object {
   return { name: id, ...from, claims, scopes, apps, owners, team }
 }
 
+const hasRule = ({ kind }: Person) => kind === 'oidc' || kind === 'proxy'
+
 const removeRule: Kind = (model, { random, who }) => {
-  const isIt = (each: Person) => ['oidc', 'proxy'].includes(each.kind) && !each.isRevoked
-  const person = pick(model, random, isIt)
+  const person = pick(model, random, (each) => hasRule(each) && !each.isRevoked)
   if (!person) return null
   return {
     who,
@@ -339,8 +340,7 @@ const removeRule: Kind = (model, { random, who }) => {
 }
 
 const addRule: Kind = (model, { facts, random, who }) => {
-  const isIt = (each: Person) => ['oidc', 'proxy'].includes(each.kind) && each.isRevoked
-  const person = pick(model, random, isIt)
+  const person = pick(model, random, (each) => hasRule(each) && each.isRevoked)
   if (!person) return null
   return {
     who,

@@ -190,6 +190,15 @@ function ofLink(person: Person, { link }: Need, hidden: string[]): string[] {
   return person.used === link.reads ? [allowed] : other
 }
 
+const isSame = (own: string, asked: string) => own === asked
+
+/** Whether all that is asked for is in what a caller has. Null: all there is. */
+const within = (
+  own: readonly string[] | null,
+  asked: readonly string[] | null,
+  covers: (own: string, asked: string) => boolean,
+) => own === null || (asked !== null && asked.every((one) => own.some((each) => covers(each, one))))
+
 /** Whether a caller may make a token with these rights, which are complete. */
 export function mayGive(
   model: Model,
@@ -198,13 +207,6 @@ export function mayGive(
 ): boolean {
   const person = model.people.get(who)!
   const teams = teamsOf(model, person)
-  const within = (
-    own: readonly string[] | null,
-    asked: readonly string[] | null,
-    covers: (own: string, asked: string) => boolean,
-  ) =>
-    own === null || (asked !== null && asked.every((one) => own.some((each) => covers(each, one))))
-  const isSame = (own: string, asked: string) => own === asked
   return (
     wanted.scopes.every((scope) => has(person, scope)) &&
     within(person.apps, wanted.apps, (own, asked) =>
