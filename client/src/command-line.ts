@@ -148,7 +148,7 @@ const usages: Record<string, string> = {
 }
 
 /** Their --app is what a caller may use, and not the builder’s app. */
-const namesApps = new Set(['rule', 'token'])
+const namesApps = new Set(['audit', 'rule', 'token'])
 
 function readConnection(name: string, values: Values, env: NodeJS.ProcessEnv): Connection {
   const { gateway, token: given, app } = values
