@@ -29,6 +29,7 @@ import type { RuleCommands } from './rules/rule-commands.ts'
 import { cachePercentOf } from './limits/cache-percent.ts'
 import { openLimits } from './limits/open-limits.ts'
 import { openTeams } from './teams/open-teams.ts'
+import { rulesInTeams, tokensInTeams } from './teams/seen-by-new-callers.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
 import { assertLinkOpen, type Submissions } from './submissions.ts'
 
@@ -76,9 +77,9 @@ export function openCommands(deps: CommandDeps): Commands {
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(store),
     audit: { list: (_caller, filter, page) => deps.trail.page(filter, page) },
-    tokens: deps.tokens,
+    tokens: tokensInTeams(deps.tokens, store.teams),
     drain,
-    rules: deps.rules,
+    rules: rulesInTeams(deps.rules, store.teams),
     records: recordCommands(deps),
 
     secrets: (_caller, app) => vault.list(app),
