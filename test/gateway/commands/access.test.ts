@@ -130,6 +130,8 @@ const gate: Gate = {
     unfinished: async () => [],
     rollout: async (id) => (id === 'of-shop' ? [{ app: 'shop', owner: null }] : null),
     settings: async () => ({}),
+    rule: async () => null,
+    teams: { find: () => null, teamOf: () => 'default', teamsOf: () => null },
   },
   inTeams: (caller) => caller,
   mayCreate: async () => false,

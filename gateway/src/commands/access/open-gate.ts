@@ -8,7 +8,7 @@ import type { Lookups } from './row.ts'
 import { noApp } from './row-kinds.ts'
 
 export type GateDeps = {
-  store: Pick<DeploymentStore, 'find' | 'rollouts' | 'teams' | 'status' | 'appSettings'>
+  store: Pick<DeploymentStore, 'find' | 'rollouts' | 'teams' | 'status' | 'appSettings' | 'rules'>
   admission: Pick<Admission, 'inTeams'>
   /** Whether Fly has an app of this name. */
   isOnFly: (app: string) => Promise<boolean>
@@ -32,6 +32,11 @@ export function openGate({ store, admission, isOnFly, recorder }: GateDeps): Gat
     for (const app of newApps) if (!(await teams.claim(app, teamFor(caller, app)))) throw noApp(app)
   }
 
+  async function refused(call: Call, why: unknown): Promise<void> {
+    const { command, changes, early } = call
+    if (changes || early) await recorder.refused({ ...call, command: early ?? command }, why)
+  }
+
   const find: Lookups = {
     async deployment(id) {
       const found = await store.find(id)
@@ -50,6 +55,8 @@ export function openGate({ store, admission, isOnFly, recorder }: GateDeps): Gat
       }))
     },
     settings: (app) => store.appSettings(app),
+    rule: async (name) => (await store.rules.list()).find((rule) => rule.name === name) ?? null,
+    teams,
   }
 
   return {
@@ -60,16 +67,20 @@ export function openGate({ store, admission, isOnFly, recorder }: GateDeps): Gat
       if (!isNewFor(caller, target) || (await isOnFly(target.app))) return false
       return teamFor(caller, target.app) !== defaultTeam
     },
-    around(call, run) {
+    async around(call, run) {
       const admitted = async () => {
         await admit(call)
         return run()
       }
-      return call.changes ? recorder.record(call, admitted, find) : admitted()
+      if (call.changes) return recorder.record(call, admitted, find)
+      try {
+        return await admitted()
+      } catch (error) {
+        await refused(call, error)
+        throw error
+      }
     },
-    async refused(call, why) {
-      if (call.changes) await recorder.refused(call, why)
-    },
+    refused,
   }
 
   /** Whether only its team hides this target from the caller, because nobody has it. */

@@ -2,8 +2,8 @@ import type { ImageSource } from '#api/image-source.ts'
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { Commands } from '../commands.ts'
+import { ruleRows, tokenRows } from './caller-rows.ts'
 import {
-  ofArguments,
   ofCancel,
   ofChange,
   ofDeletedApp,
@@ -11,7 +11,6 @@ import {
   ofRetry,
   ofRollback,
   ofSubmission,
-  ofToken,
 } from './recorded.ts'
 import {
   administer,
@@ -24,6 +23,7 @@ import {
   deploy,
   listOf,
   makes,
+  makesSoon,
   noApp,
   read,
   reads,
@@ -52,7 +52,7 @@ export const access: TableOf<Commands> = {
   rollback: { ...deploy, ...bySubmission, recorded: ofRollback },
   retry: { ...deploy, ...byDeployment, recorded: ofRetry },
   cancel: { ...deploy, ...byDeployment, recorded: ofCancel },
-  refuseBusyLane: { ...deploy, changes: false, ...bySubmission, ...makes, creates: true },
+  refuseBusyLane: { ...deploy, ...makesSoon('submit'), ...bySubmission, ...makes },
   deployment: { ...read, ...reads },
   logOf: { ...read, ...reads },
   deployments: {
@@ -127,15 +127,7 @@ export const access: TableOf<Commands> = {
   putSecret: { ...changeSecrets, ...byApp, recorded: ofName },
   deleteSecret: { ...changeSecrets, ...byApp, recorded: ofName },
 
-  // What a caller may make and see of tokens depends on its own limits: see `Tokens`.
-  tokens: {
-    create: { ...administer, targets: () => [], recorded: ofToken },
-    createLink: { ...deploy, ...byTarget, recorded: ofToken },
-    find: { ...administer, changes: false, targets: () => [] },
-    list: { ...administer, changes: false, targets: () => [] },
-    revoke: { ...administer, targets: () => [], recorded: ofToken },
-    rotate: { ...administer, targets: () => [], recorded: ofToken },
-  },
+  tokens: tokenRows,
   runtime: {
     secrets: { ...secrets, ...byApp },
     changeSecrets: {
@@ -183,16 +175,11 @@ export const access: TableOf<Commands> = {
     },
   },
 
-  rules: {
-    list: { ...administer, changes: false },
-    add: { ...administer, recorded: ofArguments },
-    remove: { ...administer, recorded: ofArguments },
-  },
+  rules: ruleRows,
 
   assertMayRollOut: {
     ...deploy,
-    changes: false,
-    creates: true,
+    ...makesSoon('createRollout'),
     targets: ([targets]) => targets.map(({ app, options: { owner } }) => ({ app, owner })),
     missing: ([targets]) => noApp(targets.map(({ app }) => app).join(', ')),
   },
