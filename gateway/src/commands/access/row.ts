@@ -7,6 +7,7 @@ import type { TeamStore } from '../../deployments/teams/team-store.ts'
 /** Finds what an id names. Null: nothing has this id. */
 export type Lookups = {
   deployment(id: string): Promise<Target | null>
+  preview(id: string): Promise<Target | null>
   rollout(id: string): Promise<Target[] | null>
   /** How many deployments of what a caller sees have not ended, by state. */
   unfinished(isSeen: IsSeen): Promise<{ state: DeploymentState; count: number }[]>
