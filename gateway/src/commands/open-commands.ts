@@ -16,6 +16,7 @@ import { deleteAppAndCache, removeCacheOf } from './app/app-cache.ts'
 import { appSettings } from './app-settings.ts'
 import type { Copies } from '../store/copies/copies.ts'
 import type { Commands } from './commands.ts'
+import { assertKnownNames } from './audit/known-names.ts'
 import { findDeployment, findLog } from './deployments.ts'
 import type { Drain } from './drain.ts'
 import { driftOf } from './drift.ts'
@@ -78,7 +79,12 @@ export function openCommands(deps: CommandDeps): Commands {
     doctor: (_caller, request) => deps.doctor(request),
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(store),
-    audit: { list: (_caller, filter, page) => deps.trail.page(filter, page) },
+    audit: {
+      async list(_caller, filter, page) {
+        assertKnownNames(filter)
+        return deps.trail.page(filter, page)
+      },
+    },
     tokens: tokensInTeams(deps.tokens, store.teams),
     drain,
     rules: rulesInTeams(deps.rules, store.teams),

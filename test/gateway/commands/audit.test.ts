@@ -190,6 +190,21 @@ test('a limited caller sees what concerns its apps alone', async () => {
   expect(entries.map(({ targets }) => targets)).toEqual([[{ app: 'shop', owner: null }]])
 })
 
+test('a filter that no entry can match is refused, with what was meant', async () => {
+  await using http = await startHttp()
+  const detailOf = async (query: string) => {
+    const answer = await fetch(`${http.url}/v1/audit?${query}`, { headers: authorization })
+    return ((await answer.json()) as { detail?: string }).detail
+  }
+  expect(await detailOf('command=sumbit')).toMatch(
+    /^The option command is invalid: no entry has sumbit\. Did you mean submit\? The commands are submit, .*tokens\.create, /,
+  )
+  expect(await detailOf('command=token.create')).toContain('Did you mean tokens.create?')
+  expect(await detailOf('result=forbiden')).toContain('Did you mean forbidden?')
+  for (const fine of ['command=tokens.revoke', 'command=audit.segment', 'result=failed'])
+    expect(await detailOf(fine), fine).toBeUndefined()
+})
+
 test('an export has each entry on its own line', async () => {
   await using http = await startHttp()
   const patch = (builds: number) =>

@@ -142,8 +142,8 @@ const notOfLink = ({ name }: Principal) =>
     `${name} is a deploy link. It makes one deployment, and reads the record and the log of that one. Use a token for this.`,
   )
 
-const tooWide = ({ name }: Principal) =>
+const tooWide = ({ name, apps, owners, teams }: Principal) =>
   new Problem(
     'forbidden',
-    `This is about the gateway as a whole; ${name} is limited to some apps. Use a caller without this limit.`,
+    `This is about the gateway as a whole; ${name} is limited to ${apps || owners ? 'some apps' : `team ${teams?.join(', ')}`}. Use a caller without this limit.`,
   )

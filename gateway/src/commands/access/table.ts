@@ -149,13 +149,9 @@ export const access: TableOf<Commands> = {
       ...byApp,
       targets: ([app]) => withDeploy(app, { deploy: true }),
     },
-    env: { ...secrets, ...byApp },
-    changeEnv: {
-      ...changeSecrets,
-      ...byApp,
-      targets: ([app, change]) => withDeploy(app, change),
-      recorded: ofChange,
-    },
+    // Variables are not secret: records, releases and settings show them.
+    env: { ...read, ...byApp },
+    changeEnv: { ...deploy, ...byApp, recorded: ofChange },
   },
 
   drain: {

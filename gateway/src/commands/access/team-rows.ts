@@ -22,7 +22,7 @@ const byTeam = {
 /** A team as a caller sees it: who is limited to some apps learns of no others, and of no members. */
 const teamFor = (team: Team, isSeen: IsSeen, { apps, owners }: Principal): Team => ({
   ...team,
-  members: apps === null && owners === null ? team.members : [],
+  members: apps === null && owners === null ? team.members : null,
   apps: team.apps.filter((app) => isSeen({ app })),
 })
 
