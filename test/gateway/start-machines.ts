@@ -1,3 +1,4 @@
+import { templateChecker } from '../../gateway/src/deploy/config/check-template.ts'
 import { Awake } from '../../gateway/src/awake/awake.ts'
 import { openPreviewKeeper } from '../../gateway/src/previews/open-keeper.ts'
 import { Admission } from '../../gateway/src/callers/admission.ts'
@@ -41,7 +42,7 @@ const previewSettings = {
   memoryMb: 512,
   maxMemoryMb: 2048,
   cpus: 1,
-  cpuKind: 'shared',
+  cpuKind: 'shared' as const,
   port: 8080,
 }
 
@@ -183,6 +184,7 @@ export async function startMachines({
       loginTester,
       previewLimits,
       previewMark: 'test',
+      checkTemplate: templateChecker(previewSettings),
     }
     const open = () => openCommands({ ...none, tokens, store, vault, fly, deployer, log, ...now() })
     return new Proxy({} as Commands, {

@@ -3,6 +3,7 @@ import type { RuleStore } from '../callers/rule-store.ts'
 import type { TokenStore } from '../callers/token-store.ts'
 import type { OverviewStore } from '../overview/overview-store.ts'
 import type { RegistryStore } from '../registries/registry-store.ts'
+import type { TemplateStore } from '../previews/template-store.ts'
 import type { PreviewStore } from '../previews/preview-store.ts'
 import type { ReleaseStore } from '../release-store.ts'
 import type { RolloutStore } from '../rollout-store.ts'
@@ -26,4 +27,5 @@ export interface StoreParts {
   readonly registries: RegistryStore
   readonly sealed: SealedStore
   readonly previews: PreviewStore
+  readonly templates: TemplateStore
 }

@@ -18,6 +18,7 @@ export class SqliteParts {
   readonly registries
   readonly sealed
   readonly previews
+  readonly templates
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -33,6 +34,7 @@ export class SqliteParts {
     this.registries = tables.registries
     this.sealed = tables.sealed
     this.previews = tables.previews
+    this.templates = tables.templates
     this.overview = openOverviewStore(tables.deployments)
   }
 }
