@@ -12,7 +12,7 @@ import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import {
-  readRegistryArgs,
+  readRegistries,
   type RegistriesCommand,
   registriesUsage,
 } from './registries/read-registries.ts'
@@ -114,11 +114,9 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   const request =
     name === 'rule' ? readRuleArgs(args, values, audOf(connection.gateway, env)) : null
   if (request) return { name: 'rule', request, ...connection }
-  const login = name === 'registries' ? readRegistryArgs(args, values) : null
-  if (login) return { name: 'registries', request: login, ...connection }
   const teamRequest = readTeams(name, args)
   if (teamRequest) return { name: 'team', ...teamRequest, ...connection }
-  const runtime = readRuntime(name, args, values)
+  const runtime = readRuntime(name, args, values) ?? readRegistries(name, args, values)
   if (runtime) return { ...runtime, ...connection }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep

@@ -31,8 +31,18 @@ const optionsOf: Record<string, readonly (keyof RegistryValues)[]> = {
 export const registriesUsage =
   '[list] | add ADDRESS --username NAME | test LOGIN | rotate LOGIN | remove LOGIN'
 
-/** Reads `tarmac registries …`. Null: it is used in another way. The gateway checks the values. */
-export function readRegistryArgs(
+/** Reads `tarmac registries …`. Null: it is another command, or used in another way. */
+export function readRegistries(
+  name: string,
+  args: string[],
+  values: RegistryValues,
+): { name: 'registries'; request: RegistryRequest } | null {
+  const request = name === 'registries' ? readRegistryArgs(args, values) : null
+  return request && { name: 'registries', request }
+}
+
+/** The gateway checks the values. */
+function readRegistryArgs(
   [verb = 'list', login, ...more]: string[],
   values: RegistryValues,
 ): RegistryRequest | null {
