@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { Caller } from './callers/caller.ts'
 import { RequestedImage } from './image-source.ts'
 import { DeploymentOptions } from './options.ts'
+import { PreviewOf } from './previews/preview.ts'
 import { ProblemBody } from './problem/body.ts'
 import { DeploymentCost } from './status/cost.ts'
 
@@ -197,6 +198,8 @@ export const Deployment = z.object({
   rollback: z.object({ from: z.number().nullable(), to: z.number() }).nullable(),
   /** The deployment that this one retries. */
   retryOf: z.string().nullable(),
+  /** The preview that it starts. `app` is then that preview's own app on Fly. */
+  preview: PreviewOf.nullable().default(null),
   plan: PlanFacts.nullable(),
   image: ImageFacts.nullable(),
   /** The image that was asked for by name, if none is built. `image` is what machines get. */

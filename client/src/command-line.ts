@@ -1,5 +1,6 @@
 import { readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
+import { nearestOf } from '#api/text/nearest.ts'
 import { type AuditRequest, readAudit } from './audit/audit.ts'
 import { type CacheRequest, readCacheArgs } from './cache/cache.ts'
 import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
@@ -11,6 +12,11 @@ import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { type ImageCommand, readImage } from './image/image.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
+import {
+  readRegistries,
+  type RegistriesCommand,
+  registriesUsage,
+} from './registries/read-registries.ts'
 import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
 import { readTeamArgs, type TeamRequest, teamUsage } from './teams/read-teams.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
@@ -49,6 +55,7 @@ export type Command =
   | (Connection & { name: 'rule'; request: RuleRequest })
   | (Connection & TeamRequest & { name: 'team' })
   | TokenCommand
+  | RegistriesCommand
   | RuntimeCommand
   | UpkeepCommand
   | UpCommand
@@ -70,7 +77,9 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (name === 'builder') throw wrongUse('The usage is: tarmac builder status. See tarmac --help.')
 
   if (!Object.hasOwn(usages, name))
-    throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
+    throw wrongUse(
+      `There is no such command: tarmac ${positionals.join(' ')}. Did you mean tarmac ${nearestOf(name, Object.keys(usages))}? See tarmac --help.`,
+    )
   const isOnFly = name === 'up' || name === 'down' || name === 'upgrade'
   if (isOnFly && args.length === 0) return readUp(name, values, env)
   if (isOnFly) throw misused(name)
@@ -111,7 +120,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (request) return { name: 'rule', request, ...connection }
   const teamRequest = readTeams(name, args)
   if (teamRequest) return { name: 'team', ...teamRequest, ...connection }
-  const runtime = readRuntime(name, args, values)
+  const runtime = readRuntime(name, args, values) ?? readRegistries(name, args, values)
   if (runtime) return { ...runtime, ...connection }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
@@ -139,6 +148,7 @@ const usages: Record<string, string> = {
   deployments: '[APP]',
   cache: '[rm APP]',
   rule: ruleUsage,
+  registries: registriesUsage,
   team: teamUsage,
   limits: '[OPTIONS]',
   audit: '[OPTIONS]',
@@ -154,7 +164,7 @@ const usages: Record<string, string> = {
 }
 
 /** Their --app is what a caller may use, and not the builder’s app. */
-const namesApps = new Set(['rule', 'token'])
+const namesApps = new Set(['audit', 'rule', 'token'])
 
 function readConnection(name: string, values: Values, env: NodeJS.ProcessEnv): Connection {
   const { gateway, token: given, app } = values

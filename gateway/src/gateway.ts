@@ -14,6 +14,7 @@ import type { Config } from './config.ts'
 import { openDoctor } from './doctor/open-doctor.ts'
 import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
+import { templateChecker } from './deploy/config/check-template.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
@@ -28,6 +29,8 @@ import { verifyIsolation } from './isolation/probe.ts'
 import type { Logger } from './log.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
+import { markOf } from './deployments/previews/preview-names.ts'
+import { openPreviewKeeper } from './previews/open-keeper.ts'
 import { readiness } from './readiness.ts'
 import { speaksPlainHttp } from './registry/plain-http.ts'
 import { openImageCopier } from './registry/copy/open-image-copier.ts'
@@ -102,7 +105,8 @@ function openFly({ config, log, opening }: Opening) {
   const login = { username: 'x', password: secrets.fly }
   const insecure = speaksPlainHttp(host, config.plainHttp)
   const registry = opening.use(new Registry({ host, login, insecure }))
-  return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }
+  const registries = { registry, registryHost: host, namedRegistries: namedHosts(config) }
+  return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, ...registries }
 }
 
 type Parts = { logins: Logins } & Awaited<ReturnType<typeof openVolume>> &
@@ -139,6 +143,7 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
     plans,
     lookups,
     publicIps: config.fly.publicIps,
+    previews: config.previews,
   }
   const steps = makeSteps(deps, settings)
 
@@ -164,12 +169,9 @@ type Running = Awaited<ReturnType<typeof openRunner>> &
 
 /** What callers may ask of deployments. */
 async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
-  const { registry, disk, sources, store, vault, runner, fly, admission } = parts
+  const { disk, store, vault, runner, fly } = parts
 
-  const namedRegistries = namedHosts(config)
-  const registries = { registry, registryHost: config.registry, namedRegistries }
-  const from = { store, vault, sources, admission, ...registries }
-  const submissions = new Submissions({ ...from, assertAccepting: () => disk.assertRoom() })
+  const submissions = new Submissions({ ...parts, assertAccepting: () => disk.assertRoom() })
 
   const rollouts = opening.use(
     await Rollouts.start({
@@ -181,20 +183,28 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   )
   awake.count('rollouts', () => rollouts.running)
 
-  const status = openStatus({ ...parts, awake }, config)
+  const previewMark = markOf(parts.key)
+  const kept = { ...parts, ...config.deployer, mark: previewMark, awake, log }
+  const previews = opening.use(openPreviewKeeper(kept, config.previews))
+
+  const status = openStatus({ ...parts, awake, previews }, config)
   const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
   const { cache } = parts.buildkit
   cache.shares = {
     teamOf: (app) => store.teams.teamOf(app),
     percentOf: (team) => store.quotas.limitOf(team, 'cache-percent'),
   }
-  const limits = { gatewayLimits: gatewayLimits(config) }
+  const limits = {
+    gatewayLimits: gatewayLimits(config),
+    previewLimits: config.previews,
+    previewMark,
+    checkTemplate: templateChecker(config.previews),
+  }
   const opened = { submissions, rollouts, status, doctor, cache, log, ...limits }
   const commands = openCommands({ ...parts, ...opened })
   const isOnFly = async (app: string) =>
     (await fly.app(app, AbortSignal.timeout(askFlyMs))) !== null
-  const registryHost = config.registry
-  return openGuarded(commands, { ...parts, isOnFly, log, registryHost, secrets: config.secrets })
+  return openGuarded(commands, { ...parts, isOnFly, log, secrets: config.secrets })
 }
 
 /** Listens for callers, as the last part that opens. */

@@ -12,6 +12,11 @@ export const exceptions: Record<string, string> = {
     'reads a query of 16 KiB at most, by readAuditFilter',
   'gateway/src/http/routes/callers/audit.ts › readAuditFilter':
     'reads options of 300 characters at most, by linear expressions',
+  'gateway/src/deployments/previews/preview-names.ts':
+    'the name of an app, 63 characters at most, by linear expressions',
+  'api/previews/template.ts › TemplateName': 'a name of 40 characters at most',
+  'gateway/src/commands/templates/open-templates.ts':
+    'reads a name of 100 characters at most, by linear expressions; a config by readFlyConfig, which has its row',
   'api/status/prices.ts › PriceTable': 'the operator sets it',
   'api/callers/issuers.ts': 'an administrator names an issuer, 300 characters at most',
   'api/callers/rule.ts › NewRule': 'reads as readRule, which has its row',
@@ -33,6 +38,13 @@ export const exceptions: Record<string, string> = {
   'gateway/src/kept-images/image-watch.ts › ImageWatch':
     'reads what the gateway itself has written, and answers of the registry by Registry',
   'gateway/src/privileged/': 'reads what the gateway’s own processes send, by schemas',
+  'api/registries/registry.ts › readTestRequest': 'reads as readNewRegistry, which has its row',
+  'gateway/src/commands/registries/open-registries.ts › openRegistries':
+    'reads an image of 1,024 characters at most, by imageName and a linear expression',
+  'gateway/src/registry/login-check.ts › checkLogin':
+    'reads headers of 16 KiB and 10,000 characters of an answer at most, by linear expressions',
+  'gateway/src/registry/public-agent.ts':
+    'reads the name of a registry, 500 characters at most, by linear expressions',
   'gateway/src/registry/plain-http.ts': 'reads the name of a registry, 1,024 characters at most',
   'gateway/src/versions/':
     'reads what programs, npm and files of the image say, not what a stranger says',

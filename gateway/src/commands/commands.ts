@@ -20,10 +20,13 @@ import type { Principal } from '../callers/principal.ts'
 import type { LimitCommands } from './limits/open-limits.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
+import type { RegistryCommands } from './registries/registry-commands.ts'
 import type { Rollback } from './rollback.ts'
+import type { PreviewCommands } from './previews/preview-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import type { TeamCommands } from './teams/team-commands.ts'
 import type { TokenCommands } from './tokens/token-commands.ts'
+import type { TemplateCommands } from './templates/template-commands.ts'
 import type { RuntimeCommands } from './runtime/runtime-commands.ts'
 
 type Target = { app: string; owner: string | null }
@@ -137,7 +140,10 @@ export type Commands = {
     restore(caller: Principal, incoming: Incoming): Promise<RestoreFacts>
   }
 
+  previews: PreviewCommands
+  templates: TemplateCommands
   rules: RuleCommands
+  registries: RegistryCommands
   teams: TeamCommands
   limits: LimitCommands
   /** The audit trail, newest first. A limited caller sees what concerns its apps alone. */

@@ -11,11 +11,14 @@ import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../log.ts'
 import type { PlanCache } from '../railpack/plan-cache.ts'
+import type { LoginTester } from '../registries/login-tester.ts'
+import type { Registries } from '../registries/registries.ts'
 import type { Vault } from '../secrets/vault.ts'
 import { deleteAppAndCache, removeCacheOf } from './app/app-cache.ts'
 import { appSettings } from './app-settings.ts'
 import type { Copies } from '../store/copies/copies.ts'
 import type { Commands } from './commands.ts'
+import { assertKnownNames } from './audit/known-names.ts'
 import { findDeployment, findLog } from './deployments.ts'
 import type { Drain } from './drain.ts'
 import { driftOf } from './drift.ts'
@@ -25,10 +28,14 @@ import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
 import { gatewayStatus, type StatusDeps } from './status.ts'
+import { openRegistries } from './registries/open-registries.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import { cachePercentOf } from './limits/cache-percent.ts'
 import { openLimits } from './limits/open-limits.ts'
+import { openTemplates, type TemplateDeps } from './templates/open-templates.ts'
 import { openTeams } from './teams/open-teams.ts'
+import { rulesInTeams, tokensInTeams } from './teams/seen-by-new-callers.ts'
+import { openPreviews, type PreviewDeps } from './previews/open-previews.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
 import { assertLinkOpen, type Submissions } from './submissions.ts'
 
@@ -46,10 +53,15 @@ export type CommandDeps = {
   trail: AuditTrail
   copies: Copies
   rules: RuleCommands
+  registries: Registries
+  loginTester: LoginTester
   status: StatusDeps
   doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
   log: Logger
   admission: Admission
+  previewLimits: PreviewDeps['previewLimits']
+  previewMark: string
+  checkTemplate: TemplateDeps['checkTemplate']
   /** See `LimitDeps`. */
   gatewayLimits: readonly GatewayLimit[]
   runner: {
@@ -75,10 +87,15 @@ export function openCommands(deps: CommandDeps): Commands {
     doctor: (_caller, request) => deps.doctor(request),
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(store),
-    audit: { list: (_caller, filter, page) => deps.trail.page(filter, page) },
-    tokens: deps.tokens,
+    audit: {
+      async list(_caller, filter, page) {
+        assertKnownNames(filter)
+        return deps.trail.page(filter, page)
+      },
+    },
+    tokens: tokensInTeams(deps.tokens, store.teams),
     drain,
-    rules: deps.rules,
+    rules: rulesInTeams(deps.rules, store.teams),
     records: recordCommands(deps),
 
     secrets: (_caller, app) => vault.list(app),
@@ -86,6 +103,8 @@ export function openCommands(deps: CommandDeps): Commands {
     deleteSecret: (_caller, app, name) => vault.remove(app, name),
     changeBuildSecrets: (_caller, app, values) => vault.change(app, values),
     runtime: openRuntime(deps),
+    previews: openPreviews(deps),
+    templates: openTemplates(deps),
   }
 }
 
@@ -159,7 +178,11 @@ const recordCommands = ({ copies, drain }: CommandDeps): Commands['records'] => 
 /** Commands about what callers may use. */
 function callerCommands(deps: CommandDeps) {
   const limited = { ...deps, cachePercent: cachePercentOf(deps) }
-  return { teams: openTeams(limited), limits: openLimits(limited) } satisfies Partial<Commands>
+  return {
+    teams: openTeams(limited),
+    limits: openLimits(limited),
+    registries: openRegistries(deps),
+  } satisfies Partial<Commands>
 }
 /** A cancel request without a name has the name of its caller. */
 const signed = (request: NewCancelRequest, { name }: Principal): NewCancelRequest => ({

@@ -21,6 +21,8 @@ import { readReadiness } from './routes/health.ts'
 import { readProblem } from './routes/problems.ts'
 import { addMachineRoutes } from './routes/machines/machines.ts'
 import { addOverviewRoutes } from './routes/overview/overview.ts'
+import { addTemplateRoutes } from './routes/previews/templates.ts'
+import { addPreviewRoutes } from './routes/previews/previews.ts'
 import { listDeployments, readDeployment } from './routes/read-deployments.ts'
 import {
   readDrift,
@@ -33,6 +35,7 @@ import {
 import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from './routes/rollouts.ts'
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
 import { readLimits } from './routes/callers/limits.ts'
+import { addRegistryRoutes } from './routes/registries/registries.ts'
 import { addTeamRoutes } from './routes/callers/teams.ts'
 import { listAudit } from './routes/callers/audit.ts'
 import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
@@ -74,6 +77,8 @@ function deploymentRoutes(app: Express, commands: Commands, server: ServerDeps):
   app.post(routes.deployments, createDeployment(commands, server))
   app.get(routes.deployments, listDeployments(commands))
   addOverviewRoutes(app, commands)
+  addPreviewRoutes(app, commands, server)
+  addTemplateRoutes(app, commands, server)
   app.post(routes.rollback, rollBack(commands))
   app.post(routes.rollouts, createRollout(commands, server))
   app.get(routes.rollouts, listRollouts(commands))
@@ -105,6 +110,7 @@ function appRoutes(app: Express, commands: Commands, server: ServerDeps): void {
 /** Who may use what. */
 function callerRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   addTeamRoutes(app, commands, server)
+  addRegistryRoutes(app, commands, server)
   app.get(routes.limits, readLimits(commands))
 }
 

@@ -5,6 +5,7 @@ import type { Logger } from '../log.ts'
 import { Resealing } from '../secrets/resealing.ts'
 import { SealingKeys } from '../secrets/sealing.ts'
 import { Vault } from '../secrets/vault.ts'
+import { LoginTester } from './login-tester.ts'
 import type { Logins } from './logins.ts'
 import { Registries } from './registries.ts'
 
@@ -15,8 +16,8 @@ type Parts = {
 }
 
 /** What is kept sealed: secrets of builds, and logins at registries. */
-export async function openSealed({ secrets }: Pick<Config, 'secrets'>, parts: Parts) {
-  const { store, logins, log } = parts
+export async function openSealed(config: Config, { store, logins, log }: Parts) {
+  const { secrets } = config
   const sealing = new SealingKeys(secrets.key, secrets.oldKeys)
   const registries = await Registries.open({
     store: store.registries,
@@ -26,5 +27,6 @@ export async function openSealed({ secrets }: Pick<Config, 'secrets'>, parts: Pa
   })
   logins.use(registries)
   const resealing = await Resealing.open({ store: store.sealed, sealing, log })
-  return { vault: new Vault(store, sealing), registries, resealing }
+  const loginTester = new LoginTester(config)
+  return { vault: new Vault(store, sealing), registries, loginTester, resealing }
 }

@@ -10,6 +10,7 @@ import {
   tokenOf,
   tokenRequest,
 } from './token-request.ts'
+import { speaksPlainHttp } from './plain-http.ts'
 import { type Answer, Transport } from './transport.ts'
 
 /** `image`: a manifest that the login must be able to read. */
@@ -20,8 +21,8 @@ export type LoginQuestion = {
 }
 export type LoginAnswer = { verdict: LoginVerdict; detail: string }
 
-/** `plainHttp`: whether a host speaks plain HTTP. */
-type Deps = { agent: Agent; plainHttp: (host: string) => boolean }
+/** `plainHttp`: hosts that speak plain HTTP, beside those on loopback. */
+type Deps = { agent: Agent; plainHttp: readonly string[] }
 
 /** One try after the first: a person waits. */
 const retries = 1
@@ -37,12 +38,13 @@ export async function checkLogin(
   signal: AbortSignal,
 ): Promise<LoginAnswer> {
   const { host } = question
-  const base = `${plainHttp(host) ? 'http' : 'https'}://${apiHost(host)}/v2/`
+  const base = `${speaksPlainHttp(host, plainHttp) ? 'http' : 'https'}://${apiHost(host)}/v2/`
   const transport = new Transport(host, agent, retries)
   try {
     return await new Check(question, { base, transport }).run(signal)
   } catch (error) {
-    signal.throwIfAborted()
+    if (signal.aborted)
+      return { verdict: 'unreachable', detail: `${host} has not answered in time.` }
     return failureOf(host, error)
   }
 }

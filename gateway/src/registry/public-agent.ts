@@ -19,7 +19,7 @@ type Named = {
  */
 export function namedHosts({ registry, plainHttp, images, buildkit }: Named): ReadonlySet<string> {
   const all = [registry, ...plainHttp, ...images.allowed, ...Object.values(buildkit.mirrors).flat()]
-  return new Set([...all, ...Object.keys(buildkit.mirrors)].map(registryHost))
+  return new Set([...all, ...Object.keys(buildkit.mirrors)].map(keyOf))
 }
 
 /**
@@ -32,12 +32,13 @@ export function publicAgent(named: ReadonlySet<string>): Agent {
   const connectFreely = buildConnector(connectOptions())
   const connectPublicly = buildConnector({ ...connectOptions(), lookup: publicLookup })
   return registryAgent((options, done) => {
-    const { hostname, port, protocol } = options
+    const { port, protocol } = options
+    const literal = options.hostname.replace(/^\[(.*)\]$/, '$1')
+    const hostname = isIP(literal) === 6 ? `[${literal}]` : literal
     const usual = protocol === 'http:' ? '80' : '443'
     const names = [`${hostname}:${port || usual}`, ...(!port || port === usual ? [hostname] : [])]
-    if (names.some((name) => named.has(registryHost(name)))) return connectFreely(options, done)
+    if (names.some((name) => named.has(keyOf(name)))) return connectFreely(options, done)
 
-    const literal = hostname.replace(/^\[(.*)\]$/, '$1')
     if (isIP(literal) && !isPublicAddress(literal)) return done(notPublic(hostname), null)
     connectPublicly(options, done)
   })
@@ -48,7 +49,7 @@ export function publicAgent(named: ReadonlySet<string>): Agent {
  * private IP address. What a name resolves to, `publicAgent` checks.
  */
 export function assertMayBePublic(host: string, named: ReadonlySet<string>): void {
-  if (named.has(host)) return
+  if (named.has(keyOf(host))) return
   const name = URL.parse(`https://${host}/`)?.hostname ?? host
   const literal = name.replace(/^\[(.*)\]$/, '$1')
   if (insideName.test(name) || (isIP(literal) !== 0 && !isPublicAddress(literal)))
@@ -57,6 +58,11 @@ export function assertMayBePublic(host: string, named: ReadonlySet<string>): voi
 
 /** Names of this machine, of a private network and of Fly's. */
 const insideName = /(?:^|\.)(?:localhost|local|internal|flycast)\.?$/
+/** One spelling of a host: also an IP address has several. */
+function keyOf(text: string): string {
+  const host = registryHost(text)
+  return URL.parse(`https://${host}/`)?.host ?? host
+}
 
 const publicLookup: LookupFunction = (name, options, done) =>
   lookup(name, { ...options, all: true }, (error, found) => {

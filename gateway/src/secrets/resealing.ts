@@ -1,5 +1,4 @@
 import { setImmediate } from 'node:timers/promises'
-import { crashPoint } from '#api/flow/crash-point.ts'
 import { errorMessage } from '#api/error-code.ts'
 import type { SealingStatus } from '#api/sealing/sealing.ts'
 import { someOf } from '#api/text/some-of.ts'
@@ -53,9 +52,7 @@ export class Resealing {
       const values: SealedValue[] = await store.sealedByOthers(currentId, after, batch)
       const last = values.at(-1)
       if (!last) break
-      crashPoint('resealing')
       done += await store.reseal(values.flatMap((value) => this.#sealedAgain(value)))
-      crashPoint('resealed')
       after = last
       await setImmediate() // requests go first
     }
@@ -96,8 +93,12 @@ export class Resealing {
     const names = values
       .slice(0, maxNamed)
       .map(({ owner, name }) => `${owner.replace(':', ' ')}: ${name}`)
+    const howTo =
+      sealing.currentId === null
+        ? 'Set TARMAC_SECRETS_KEY to it'
+        : 'Add the key to TARMAC_SECRETS_OLD_KEYS'
     const more = count > names.length ? ` and ${count - names.length} more` : ''
-    return `${count} sealed values cannot be opened, because the gateway lacks their key (${someOf(unknown, 5)}): ${names.join('; ')}${more}. Nothing was deleted. Add the key to TARMAC_SECRETS_OLD_KEYS and start the gateway again, or store these values again.`
+    return `${count} sealed values cannot be opened, because the gateway lacks their key (${someOf(unknown, 5)}): ${names.join('; ')}${more}. Nothing was deleted. ${howTo} and start the gateway again, or store these values again.`
   }
 
   /** Empty: this gateway cannot open it. */

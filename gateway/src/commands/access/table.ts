@@ -1,8 +1,8 @@
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { Commands } from '../commands.ts'
+import { ruleRows, tokenRows } from './caller-rows.ts'
 import {
-  ofArguments,
   ofCancel,
   ofChange,
   ofDeletedApp,
@@ -10,7 +10,6 @@ import {
   ofRetry,
   ofRollback,
   ofSubmission,
-  ofToken,
 } from './recorded.ts'
 import {
   administer,
@@ -23,13 +22,16 @@ import {
   deploy,
   listOf,
   makes,
+  makesSoon,
   noApp,
   read,
   reads,
   readsOf,
   secrets,
 } from './row-kinds.ts'
-import type { IsSeen, Reached, TableOf } from './row.ts'
+import { previewRows, templateRows } from './preview-rows.ts'
+import { registryRows } from './registry-rows.ts'
+import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
 
 /**
@@ -52,14 +54,17 @@ export const access: TableOf<Commands> = {
   rollback: { ...deploy, ...bySubmission, recorded: ofRollback },
   retry: { ...deploy, ...byDeployment, recorded: ofRetry },
   cancel: { ...deploy, ...byDeployment, recorded: ofCancel },
-  refuseBusyLane: { ...deploy, changes: false, ...bySubmission, ...makes, creates: true },
+  refuseBusyLane: { ...deploy, ...makesSoon('submit'), ...bySubmission, ...makes },
   deployment: { ...read, ...reads },
   logOf: { ...read, ...reads },
   deployments: {
     ...read,
     targets: ([app]) => [{ app }],
     missing: ([app]) => noApp(app),
-    shown: ({ deployments, next }, isSeen) => ({ deployments: deployments.filter(isSeen), next }),
+    shown: ({ deployments, next }, isSeen) => ({
+      deployments: deployments.filter((each) => isSeen(targetOf(each))),
+      next,
+    }),
   },
 
   releases: { ...read, ...byTarget },
@@ -98,7 +103,10 @@ export const access: TableOf<Commands> = {
   overview: {
     deployments: {
       ...read,
-      shown: ({ deployments, next }, isSeen) => ({ deployments: deployments.filter(isSeen), next }),
+      shown: ({ deployments, next }, isSeen) => ({
+        deployments: deployments.filter((each) => isSeen(targetOf(each))),
+        next,
+      }),
     },
     apps: {
       ...read,
@@ -127,15 +135,7 @@ export const access: TableOf<Commands> = {
   putSecret: { ...changeSecrets, ...byApp, recorded: ofName },
   deleteSecret: { ...changeSecrets, ...byApp, recorded: ofName },
 
-  // What a caller may make and see of tokens depends on its own limits: see `Tokens`.
-  tokens: {
-    create: { ...administer, targets: () => [], recorded: ofToken },
-    createLink: { ...deploy, ...byTarget, recorded: ofToken },
-    find: { ...administer, changes: false, targets: () => [] },
-    list: { ...administer, changes: false, targets: () => [] },
-    revoke: { ...administer, targets: () => [], recorded: ofToken },
-    rotate: { ...administer, targets: () => [], recorded: ofToken },
-  },
+  tokens: tokenRows,
   runtime: {
     secrets: { ...secrets, ...byApp },
     changeSecrets: {
@@ -149,13 +149,9 @@ export const access: TableOf<Commands> = {
       ...byApp,
       targets: ([app]) => withDeploy(app, { deploy: true }),
     },
-    env: { ...secrets, ...byApp },
-    changeEnv: {
-      ...changeSecrets,
-      ...byApp,
-      targets: ([app, change]) => withDeploy(app, change),
-      recorded: ofChange,
-    },
+    // Variables are not secret: records, releases and settings show them.
+    env: { ...read, ...byApp },
+    changeEnv: { ...deploy, ...byApp, recorded: ofChange },
   },
 
   drain: {
@@ -183,16 +179,11 @@ export const access: TableOf<Commands> = {
     },
   },
 
-  rules: {
-    list: { ...administer, changes: false },
-    add: { ...administer, recorded: ofArguments },
-    remove: { ...administer, recorded: ofArguments },
-  },
+  rules: ruleRows,
 
   assertMayRollOut: {
     ...deploy,
-    changes: false,
-    creates: true,
+    ...makesSoon('createRollout'),
     targets: ([targets]) => targets.map(({ app, options: { owner } }) => ({ app, owner })),
     missing: ([targets]) => noApp(targets.map(({ app }) => app).join(', ')),
   },
@@ -219,7 +210,10 @@ export const access: TableOf<Commands> = {
   },
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
+  previews: previewRows,
+  templates: templateRows,
   teams: teamRows,
+  registries: registryRows,
   // The command shows the caller's own part alone.
   limits: { read: { ...read, shown: (answer) => answer } },
 }

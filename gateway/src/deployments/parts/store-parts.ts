@@ -3,6 +3,8 @@ import type { RuleStore } from '../callers/rule-store.ts'
 import type { TokenStore } from '../callers/token-store.ts'
 import type { OverviewStore } from '../overview/overview-store.ts'
 import type { RegistryStore } from '../registries/registry-store.ts'
+import type { TemplateStore } from '../previews/template-store.ts'
+import type { PreviewStore } from '../previews/preview-store.ts'
 import type { ReleaseStore } from '../release-store.ts'
 import type { RolloutStore } from '../rollout-store.ts'
 import type { RuntimeSecretStore } from '../runtime/runtime-secret-store.ts'
@@ -24,4 +26,6 @@ export interface StoreParts {
   readonly quotas: QuotaStore
   readonly registries: RegistryStore
   readonly sealed: SealedStore
+  readonly previews: PreviewStore
+  readonly templates: TemplateStore
 }

@@ -1,10 +1,11 @@
 import { Problem } from '#api/problem.ts'
 import { takeImage } from '../../build/take-image.ts'
 import { resolveDesired } from '../../deploy/config/resolve-desired.ts'
-import { ensureApp, type EnsureAppDeps } from '../ensure-app.ts'
+import type { AnalyzeDeps } from '../analyze.ts'
+import { ensureApp } from '../ensure-app.ts'
 import type { Steps, TakeInput } from '../steps.ts'
 
-type TakeDeps = EnsureAppDeps & Parameters<typeof takeImage>[2] & { region: string }
+type TakeDeps = AnalyzeDeps & Parameters<typeof takeImage>[2]
 
 /**
  * Takes the image of a deployment without a source. Checks first what can be known before the copy,
@@ -13,11 +14,12 @@ type TakeDeps = EnsureAppDeps & Parameters<typeof takeImage>[2] & { region: stri
 export async function takeRequested(input: TakeInput, deps: TakeDeps): ReturnType<Steps['take']> {
   const { deployment, emit, signal } = input
   const { id, number, app, options, requestedImage } = deployment
-  const { deployer, store, region } = deps
+  const { deployer, store } = deps
+  const { releases, templates } = store
   if (!requestedImage) throw new Problem('internal', 'This deployment names no image.')
 
   const resolve = (of: typeof deployment) =>
-    resolveDesired(of, null, { releases: store.releases, region })
+    resolveDesired(of, null, { ...deps, releases, templates })
   const desired = await resolve(deployment)
   const warnings = await deployer.preflight({ id, number, app, options, desired, signal })
   for (const text of [...desired.warnings, ...warnings]) emit({ type: 'warning', text })

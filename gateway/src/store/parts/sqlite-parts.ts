@@ -17,6 +17,8 @@ export class SqliteParts {
   readonly overview
   readonly registries
   readonly sealed
+  readonly previews
+  readonly templates
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -31,6 +33,8 @@ export class SqliteParts {
     this.quotas = tables.quotas
     this.registries = tables.registries
     this.sealed = tables.sealed
+    this.previews = tables.previews
+    this.templates = tables.templates
     this.overview = openOverviewStore(tables.deployments)
   }
 }
