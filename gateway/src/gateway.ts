@@ -184,7 +184,8 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   const commands = openCommands({ ...parts, ...opened })
   const isOnFly = async (app: string) =>
     (await fly.app(app, AbortSignal.timeout(askFlyMs))) !== null
-  return openGuarded(commands, { ...parts, isOnFly, log, secrets: config.secrets })
+  const { secrets, registry: registryHost } = config
+  return openGuarded(commands, { ...parts, isOnFly, log, secrets, registryHost })
 }
 
 /** Listens for callers, as the last part that opens. */

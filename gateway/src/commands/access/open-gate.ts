@@ -3,6 +3,7 @@ import { Problem } from '#api/problem.ts'
 import type { Admission } from '../../callers/admission.ts'
 import { type Principal, sees, type Target } from '../../callers/principal.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
+import { appOfImage } from '../existing-image.ts'
 import type { Call, Gate } from './guarded.ts'
 import type { Lookups } from './row.ts'
 import { noApp } from './row-kinds.ts'
@@ -13,6 +14,8 @@ export type GateDeps = {
   /** Whether Fly has an app of this name. */
   isOnFly: (app: string) => Promise<boolean>
   recorder: Recorder
+  /** Images of apps are `<registryHost>/<app>`. */
+  registryHost: string
 }
 
 /** Where changes are recorded. Calls that change nothing are not its business. */
@@ -24,7 +27,7 @@ export type Recorder = {
 }
 
 /** The gate in front of the commands, over the records. */
-export function openGate({ store, admission, isOnFly, recorder }: GateDeps): Gate {
+export function openGate({ store, admission, isOnFly, ...deps }: GateDeps): Gate {
   const { teams } = store
 
   /** Gives new apps to the caller's team. Throws `app-not-found` if another caller was faster. */
@@ -50,6 +53,7 @@ export function openGate({ store, admission, isOnFly, recorder }: GateDeps): Gat
       }))
     },
     settings: (app) => store.appSettings(app),
+    appOfImage: (reference) => appOfImage(reference, deps.registryHost),
   }
 
   return {
@@ -65,10 +69,10 @@ export function openGate({ store, admission, isOnFly, recorder }: GateDeps): Gat
         await admit(call)
         return run()
       }
-      return call.changes ? recorder.record(call, admitted, find) : admitted()
+      return call.changes ? deps.recorder.record(call, admitted, find) : admitted()
     },
     async refused(call, why) {
-      if (call.changes) await recorder.refused(call, why)
+      if (call.changes) await deps.recorder.refused(call, why)
     },
   }
 

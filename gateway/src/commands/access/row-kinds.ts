@@ -35,7 +35,10 @@ export const bySubmission = {
 type Submission = { app: string; options: { owner: string | null } }
 /** For commands whose first argument is the id of a deployment. */
 export const byDeployment = {
-  targets: async ([id]: [string, ...unknown[]], find: Lookups) => listOf(await find.deployment(id)),
+  async targets([id]: [string, ...unknown[]], find: Lookups) {
+    const found = await find.deployment(id)
+    return found && [found]
+  },
   missing: ([id]: [string, ...unknown[]]) => noDeployment(id),
 }
 /** For commands that read a deployment: a deploy link reads the one that it made. */
@@ -45,7 +48,7 @@ export const reads = {
 }
 /** For commands whose first argument is the id of a rollout: the caller must see all its targets. */
 export const byRollout = {
-  targets: async ([id]: [string, ...unknown[]], find: Lookups) => (await find.rollout(id)) ?? [],
+  targets: ([id]: [string, ...unknown[]], find: Lookups) => find.rollout(id),
   missing: ([id]: [string, ...unknown[]]) => noRollout(id),
 }
 

@@ -2,6 +2,8 @@ import type { ImageSource } from '#api/image-source.ts'
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { Commands } from '../commands.ts'
+import { noDeployment } from '../deployments.ts'
+import { imageGone } from '../existing-image.ts'
 import {
   ofArguments,
   ofCancel,
@@ -44,7 +46,7 @@ export const access: TableOf<Commands> = {
     creates: true,
     targets: async ([source, { app, options }], find) => [
       { app, owner: options.owner },
-      ...(await readsOf(source, app, find)),
+      ...(await readsOf(source, find)),
     ],
     missing: ([_source, { app }]) => noApp(app),
     recorded: { asked: ([source, { options }]) => ({ source, trigger: options.trigger }) },
@@ -201,7 +203,7 @@ export const access: TableOf<Commands> = {
     creates: true,
     targets: async ([{ source, targets }, build], find) => [
       ...targets.map(({ app, options }) => ({ app, owner: options.owner })),
-      ...(source ? await readsOf(source, targets[0]!.app, find) : []),
+      ...(source ? await readsOf(source, find) : []),
       ...(build === null ? [] : listOf(await find.deployment(build))),
     ],
     missing: ([{ targets }]) => noApp(targets.map(({ app }) => app).join(', ')),
@@ -229,15 +231,18 @@ function cacheOf({ apps, ...usage }: CacheStatus, isSeen: IsSeen): CacheStatus {
   return { ...usage, apps: apps.filter(({ app }) => app !== null && isSeen({ app })) }
 }
 
-/** What a deployment of an existing image reads of other apps. */
-async function readsOf(source: ImageSource, app: string, find: Lookups): Promise<Reached[]> {
-  const found =
-    'deployment' in source
-      ? await find.deployment(source.deployment)
-      : 'release' in source && source.app !== undefined
-        ? { app: source.app, owner: source.owner ?? null }
-        : null
-  return found && found.app !== app ? [{ ...found, scope: 'read' }] : []
+/** What a deployment of an existing image reads: of another app, or of another owner in this one. */
+async function readsOf(source: ImageSource, find: Lookups): Promise<Reached[]> {
+  if ('image' in source) {
+    const app = find.appOfImage(source.image)
+    return app === null ? [] : [{ app, scope: 'read', missing: imageGone(source.image) }]
+  }
+  if ('deployment' in source) {
+    const found = await find.deployment(source.deployment)
+    return listOf(found && { ...found, scope: 'read', missing: noDeployment(source.deployment) })
+  }
+  const { app, owner = null } = source
+  return app === undefined ? [] : [{ app, owner, scope: 'read', missing: noApp(app) }]
 }
 
 /** A change that also makes releases needs the right to deploy. */
