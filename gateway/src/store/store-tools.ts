@@ -1,3 +1,4 @@
+import type { PageRequest } from '../deployments/release-store.ts'
 import type { z } from 'zod'
 import type { OwnQuotas } from '#api/callers/quotas.ts'
 import { isObject } from '#api/is-object.ts'
@@ -43,6 +44,19 @@ export function readAs<T>(schema: z.ZodType<T>, value: unknown): T {
 /** Checks rows as they are read: no more of them than needed. */
 export function* readRows<T>(schema: z.ZodType<T>, rows: Iterable<unknown>): Generator<T, void> {
   for (const row of rows) yield readAs(schema, row)
+}
+
+/** The rows of deployments that count for a page. */
+export const seenRows = (
+  rows: Iterable<Record<string, unknown>>,
+  isSeen: PageRequest['isSeen'],
+): Iterable<Record<string, unknown>> =>
+  isSeen
+    ? filtered(rows, ({ app, owner }) => isSeen({ app: String(app), owner: String(owner) || null }))
+    : rows
+
+export function* filtered<T>(rows: Iterable<T>, keeps: (row: T) => boolean): Generator<T, void> {
+  for (const row of rows) if (keeps(row)) yield row
 }
 
 /**

@@ -1,9 +1,6 @@
-import type { ImageSource } from '#api/image-source.ts'
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { Commands } from '../commands.ts'
-import { noDeployment } from '../deployments.ts'
-import { imageGone } from '../existing-image.ts'
 import {
   ofArguments,
   ofCancel,
@@ -31,7 +28,8 @@ import {
   reads,
   secrets,
 } from './row-kinds.ts'
-import type { IsSeen, Lookups, Reached, TableOf } from './row.ts'
+import { readsOf } from './reads-of.ts'
+import type { IsSeen, Reached, TableOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
 
 /**
@@ -229,20 +227,6 @@ export const access: TableOf<Commands> = {
 /** What the apps that a caller sees have of the build cache. */
 function cacheOf({ apps, ...usage }: CacheStatus, isSeen: IsSeen): CacheStatus {
   return { ...usage, apps: apps.filter(({ app }) => app !== null && isSeen({ app })) }
-}
-
-/** What a deployment of an existing image reads: of another app, or of another owner in this one. */
-async function readsOf(source: ImageSource, find: Lookups): Promise<Reached[]> {
-  if ('image' in source) {
-    const app = find.appOfImage(source.image)
-    return app === null ? [] : [{ app, scope: 'read', missing: imageGone(source.image) }]
-  }
-  if ('deployment' in source) {
-    const found = await find.deployment(source.deployment)
-    return listOf(found && { ...found, scope: 'read', missing: noDeployment(source.deployment) })
-  }
-  const { app, owner = null } = source
-  return app === undefined ? [] : [{ app, owner, scope: 'read', missing: noApp(app) }]
 }
 
 /** A change that also makes releases needs the right to deploy. */
