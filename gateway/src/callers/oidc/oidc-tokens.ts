@@ -33,7 +33,9 @@ export function oidcTokens({
     if (ofIssuer.length === 0) return null
 
     const claims = await provenClaims(bearer, issuer, keys)
-    return claims && callerBy(chooseRule(ofIssuer, claims, now()), address)
+    if (!claims) return null
+    const rule = chooseRule(ofIssuer, claims, now())
+    return { ...callerBy(rule, address), expiresAt: Number(claims['exp']) * 1000 }
   }
 }
 

@@ -13,18 +13,24 @@ import { endOf, secondsOf } from '#api/callers/lifetime.ts'
 import { Problem } from '#api/problem.ts'
 import type { NewStoredToken } from '../../deployments/callers/token-store.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
+import type { TeamStore } from '../../deployments/teams/team-store.ts'
 import type { Principal } from '../principal.ts'
 import type { HeldToken } from './held-token.ts'
 import { assertNoStronger, isWithin, type Strength } from './token-strength.ts'
 import type { TokenTable } from './token-table.ts'
 import { newToken } from './token-text.ts'
+import { assertTeam } from '../assert-team.ts'
+
+type Teams = Pick<TeamStore, 'isAlone' | 'find' | 'teamOf'>
 
 /** The commands about tokens, over their table. See `TokenCommands`. */
 export class Tokens {
   readonly #table: TokenTable
+  readonly #teams: Teams
 
-  constructor(table: TokenTable) {
+  constructor(table: TokenTable, teams: Teams) {
     this.#table = table
+    this.#teams = teams
   }
 
   async create(caller: Principal, wanted: NewToken): Promise<MadeToken> {
@@ -35,6 +41,7 @@ export class Tokens {
     const expiresAt = wanted.expires === null ? this.#usualEnd(caller) : this.#end(wanted.expires)
     const strength = { scopes: [...new Set(scopes)], apps, owners, team, expiresAt }
     assertNoStronger(strength, caller)
+    assertTeam(team, this.#teams)
     this.#assertNameFree(name, team)
     return this.#make(caller, { kind: 'token', nameOf: () => name }, strength)
   }
@@ -67,7 +74,7 @@ export class Tokens {
       scopes: ['deploy'],
       apps: [app],
       owners: owner === null ? null : [owner],
-      team: caller.teams?.length === 1 ? caller.teams[0]! : null,
+      team: this.#teams.isAlone ? null : this.#teams.teamOf(app),
       expiresAt: this.#table.now() + seconds * 1000,
     }
     assertNoStronger({ ...strength, team: null }, { ...caller, teams: null })
@@ -216,7 +223,8 @@ const linkName = (id: string) => `link-${id}`
 
 /** A caller sees what reaches no further than it does itself, and what it made. */
 const isSeen = ({ stored }: HeldToken, caller: Principal): boolean =>
-  stored.createdBy === caller.name || isWithin(stored, caller)
+  (stored.createdBy === caller.name && stored.createdByToken === caller.tokenId) ||
+  isWithin(stored, caller)
 
 /** Throws if several teams have a token of this name. */
 function onlyOne(found: HeldToken[], name: string): HeldToken | undefined {

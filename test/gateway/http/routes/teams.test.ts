@@ -426,3 +426,37 @@ test('a limited caller sees its part of the status', async () => {
   })
   expect((await call('b/admin', 'GET', '/v1/status')).answer).toHaveProperty('disk')
 })
+
+test('a team is not deleted while a token or a rule has rights in it', async () => {
+  const http = await startHttp()
+  await using _stop = http
+  const call = async (method: string, path: string, body?: object, bearer = token) => {
+    const response = await fetch(http.url + path, {
+      method,
+      headers: { Authorization: `Bearer ${bearer}` },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    return (text === '' ? {} : JSON.parse(text)) as Record<string, string>
+  }
+  await call('POST', '/v1/teams', { name: 'acme' })
+  const { token: held, id } = await call('POST', '/v1/tokens', { name: 'ci', team: 'acme' })
+  await call('POST', '/v1/rules', {
+    name: 'jobs',
+    issuer: 'https://issuer.example',
+    aud: 'us',
+    claims: { job: '1' },
+    scopes: ['deploy'],
+    apps: null,
+    team: 'acme',
+  })
+  expect(await call('DELETE', '/v1/teams/acme')).toMatchObject({
+    code: 'team-not-empty',
+    detail: `These may still act in team acme: token ci, rule jobs. End each of them first: tarmac token revoke ${id}`,
+  })
+  await call('DELETE', '/v1/rules/jobs')
+  await call('DELETE', `/v1/tokens/${id}`)
+  expect(await call('DELETE', '/v1/teams/acme')).toEqual({})
+  await call('POST', '/v1/teams', { name: 'acme' })
+  expect(await call('GET', '/v1/teams', undefined, held)).toMatchObject({ code: 'token-revoked' })
+})
