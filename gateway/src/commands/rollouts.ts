@@ -1,4 +1,4 @@
-import { randomUUIDv7 } from 'node:crypto'
+import { hash, randomUUIDv7 } from 'node:crypto'
 import type { NewCancelRequest } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
@@ -57,9 +57,10 @@ export class Rollouts {
     caller: Principal,
     { targets, ...rest }: NewRollout,
     build: string | null,
-    request: RolloutRequest,
+    given: RolloutRequest,
   ): Promise<Rollout> {
     const { store, submissions } = this.#deps
+    const request = { ...given, idempotencyKey: keyOf(caller, given.idempotencyKey) }
     const made = await store.rollouts.findByIdempotencyKey(request)
     if (made) return viewOf(made, store)
 
@@ -133,6 +134,10 @@ export class Rollouts {
     await Promise.all([...this.#running.values()].map(({ ended }) => ended))
   }
 }
+
+/** Each caller has its own keys: it learns of no other's, and cannot use one up. */
+const keyOf = ({ name }: Principal, key: string | null) =>
+  key && hash('sha256', JSON.stringify([name, key]))
 
 export const noRollout = (id: string) =>
   new Problem('rollout-not-found', `There is no rollout ${id.slice(0, 100)}.`)

@@ -1,12 +1,11 @@
 import { defaultTeam } from '#api/callers/teams.ts'
-import { Problem } from '#api/problem.ts'
 import type { Admission } from '../../callers/admission.ts'
 import { type Principal, sees, type Target } from '../../callers/principal.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import { appOfImage } from '../existing-image.ts'
 import type { Call, Gate } from './guarded.ts'
+import { NewApps, teamFor } from './new-apps.ts'
 import type { Lookups } from './row.ts'
-import { noApp } from './row-kinds.ts'
 
 export type GateDeps = {
   store: Pick<DeploymentStore, 'find' | 'rollouts' | 'teams' | 'status' | 'appSettings'>
@@ -30,11 +29,7 @@ export type Recorder = {
 export function openGate({ store, admission, isOnFly, ...deps }: GateDeps): Gate {
   const { teams } = store
 
-  /** Gives new apps to the caller's team. Throws `app-not-found` if another caller was faster. */
-  async function admit({ caller, newApps }: Call): Promise<void> {
-    for (const app of newApps) if (!(await teams.claim(app, teamFor(caller, app)))) throw noApp(app)
-  }
-
+  const newApps = new NewApps(teams)
   const find: Lookups = {
     async deployment(id) {
       const found = await store.find(id)
@@ -65,10 +60,7 @@ export function openGate({ store, admission, isOnFly, ...deps }: GateDeps): Gate
       return teamFor(caller, target.app) !== defaultTeam
     },
     around(call, run) {
-      const admitted = async () => {
-        await admit(call)
-        return run()
-      }
+      const admitted = () => newApps.during(call, run)
       return call.changes ? deps.recorder.record(call, admitted, find) : admitted()
     },
     async refused(call, why) {
@@ -85,15 +77,4 @@ export function openGate({ store, admission, isOnFly, ...deps }: GateDeps): Gate
       sees(own, target, (app) => teams.teamOf(app))
     )
   }
-}
-
-/** The team that gets a new app. */
-function teamFor({ teams }: Principal, app: string): string {
-  const [team = defaultTeam, ...others] = teams ?? []
-  if (others.length === 0) return team
-  throw new Problem(
-    'team-unclear',
-    `The caller is in ${teams?.length} teams: ${[team, ...others].join(', ')}. Say which one gets the new app: tarmac team add-app TEAM ${app}. Then deploy it.`,
-    { facts: { teams } },
-  )
 }

@@ -1,7 +1,8 @@
 import { addAbortSignal } from 'node:stream'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { LimitsAnswer } from '../../../../api/callers/limits.ts'
 import type { Scope } from '../../../../api/callers/scope.ts'
+import { Problem } from '../../../../api/problem.ts'
 import { Team } from '../../../../api/callers/teams.ts'
 import type { Authenticator } from '../../../../gateway/src/callers/authenticate.ts'
 import { operator } from '../../../../gateway/src/callers/principal.ts'
@@ -184,6 +185,36 @@ test('a new app belongs to the team of its first caller; who has none keeps the 
   expect(store.teams.isNew('fresh')).toBe(true)
   // A token that is limited to other apps claims none.
   expect((await deploy('a/deploy/shop', 'fresh')).answer['code']).toBe('app-not-found')
+})
+
+test('a call that fails leaves no new app behind, and one that succeeds meanwhile keeps it', async () => {
+  const ends: (() => void)[] = []
+  await using http = await start({
+    deployExisting: () =>
+      new Promise((_, reject) => ends.push(() => reject(new Problem('image-gone', 'It is gone.')))),
+  })
+  const { deploy, teams, member, store } = http
+  await teams('acme')
+  await member('acme', 'token:a')
+  const fromImage = () =>
+    fetch(`${http.url}/v1/apps/fresh/deployments`, {
+      method: 'POST',
+      headers: { Authorization: 'Bearer a', 'Content-Type': 'application/json' },
+      body: JSON.stringify({ source: { image: 'x/y:1' } }),
+    })
+  const failing = fromImage()
+  await vi.waitFor(() => expect(ends).toHaveLength(1))
+  expect(store.teams.teamOf('fresh')).toBe('acme')
+  ends[0]!()
+  expect((await failing).status).toBe(410)
+  expect(store.teams.isNew('fresh')).toBe(true)
+
+  const again = fromImage()
+  await vi.waitFor(() => expect(ends).toHaveLength(2))
+  expect((await deploy('a', 'fresh')).status).toBe(202)
+  ends[1]!()
+  expect((await again).status).toBe(410)
+  expect(store.teams.teamOf('fresh')).toBe('acme')
 })
 
 test('who is in several teams says which one gets a new app', async () => {
