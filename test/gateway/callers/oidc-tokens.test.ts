@@ -320,3 +320,14 @@ test('the end of an OIDC token is that of its caller: no token that it makes may
   await expect(create({ expires: '90d' })).rejects.toMatchObject({ code: 'forbidden' })
   expect((await create({})).expiresAt).toBe(new Date(exp * 1000).toISOString())
 })
+
+test.each([
+  ['too short', { n: 'sXchDaQebHnPiGvyDOAT4saGEUetSyo9MKLOoWFsueri' }],
+  ['without a modulus', { n: undefined }],
+  ['half a private one', { d: 'AA' }],
+])('a key of the issuer that is %s proves nobody', async (_, fault) => {
+  await using issuer = await startIssuer()
+  const token = await issuer.sign(job)
+  Object.assign(issuer.keys[0]!.shown, fault)
+  expect(await gatewayWith([ruleOf(issuer.url)])(token)).toBeNull()
+})
