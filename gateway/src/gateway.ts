@@ -28,6 +28,7 @@ import { verifyIsolation } from './isolation/probe.ts'
 import type { Logger } from './log.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
+import { openPreviewKeeper } from './previews/open-keeper.ts'
 import { readiness } from './readiness.ts'
 import { speaksPlainHttp } from './registry/plain-http.ts'
 import { Registry } from './registry/registry.ts'
@@ -133,6 +134,7 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
     plans,
     lookups,
     publicIps: config.fly.publicIps,
+    previews: config.previews,
   }
   const steps = makeSteps(deps, settings)
 
@@ -172,6 +174,8 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   )
   awake.count('rollouts', () => rollouts.running)
 
+  opening.use(openPreviewKeeper({ ...parts, awake, log }))
+
   const status = openStatus({ ...parts, awake }, config)
   const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
   const { cache } = parts.buildkit
@@ -179,7 +183,7 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
     teamOf: (app) => store.teams.teamOf(app),
     percentOf: (team) => store.quotas.limitOf(team, 'cache-percent'),
   }
-  const limits = { gatewayLimits: gatewayLimits(config) }
+  const limits = { gatewayLimits: gatewayLimits(config), previewLimits: config.previews }
   const opened = { submissions, rollouts, status, doctor, cache, log, ...limits }
   const commands = openCommands({ ...parts, ...opened })
   const isOnFly = async (app: string) =>

@@ -21,6 +21,7 @@ import type { LimitCommands } from './limits/open-limits.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
 import type { Rollback } from './rollback.ts'
+import type { PreviewCommands } from './previews/preview-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import type { TeamCommands } from './teams/team-commands.ts'
 import type { TokenCommands } from './tokens/token-commands.ts'
@@ -137,6 +138,7 @@ export type Commands = {
     restore(caller: Principal, incoming: Incoming): Promise<RestoreFacts>
   }
 
+  previews: PreviewCommands
   rules: RuleCommands
   teams: TeamCommands
   limits: LimitCommands

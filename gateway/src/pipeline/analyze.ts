@@ -1,6 +1,7 @@
 import { checkPlatforms } from '../build/platforms.ts'
 import { warmSourceCache } from '../build/warm-source-cache.ts'
 import type { Buildkit } from '../buildkit/client.ts'
+import type { PreviewSettings } from '../deploy/config/preview.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
 import type { LookupNetwork } from '../isolation/planner-network.ts'
 import type { PlanCache } from '../railpack/plan-cache.ts'
@@ -15,6 +16,7 @@ type AnalyzeDeps = EnsureAppDeps & {
   lookups: LookupNetwork | null
   plans: PlanCache
   region: string
+  previews: PreviewSettings
 }
 
 /** Reads the source's config, plans its build, and makes the app. */
@@ -22,11 +24,11 @@ export async function analyze(
   { deployment, tree, secrets, emit, signal }: SourceInput,
   deps: AnalyzeDeps,
 ): Promise<Analysis<PlannedSource>> {
-  const { buildkit, deployer, store, region } = deps
+  const { buildkit, deployer, store } = deps
   const { id, number, app, options } = deployment
   for (const text of deployment.source?.leftOut ?? []) emit({ type: 'note', text })
   // Reports a wrong fly.toml before the build.
-  const desired = await resolveDesired(deployment, tree, { releases: store.releases, region })
+  const desired = await resolveDesired(deployment, tree, { ...deps, releases: store.releases })
 
   await checkPlatforms(buildkit, options, signal)
   const warnings = await deployer.preflight({ id, number, app, options, desired, signal })

@@ -1,3 +1,4 @@
+import type { PreviewSettings } from '../deploy/config/preview.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
 import { checkPublicIps } from '../deploy/public-ips.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
@@ -17,6 +18,7 @@ type DeployDeps = EnsureAppDeps & {
   /** The source of a deployment. */
   fetch: Steps['fetch']
   region: string
+  previews: PreviewSettings
   publicIps: 'report' | 'release'
 }
 
@@ -81,12 +83,12 @@ async function warningsOf(
 
 async function jobOf(
   { deployment, desired, ...input }: DeployInput,
-  { store, fetch, region }: DeployDeps,
+  { store, fetch, ...deps }: DeployDeps,
 ) {
-  const { id, number, app, options, source } = deployment
+  const { id, number, app, options, source, preview } = deployment
   const resolve = async () => {
     const tree = source && (await fetch(deployment, input.signal))
-    return resolveDesired(deployment, tree, { releases: store.releases, region })
+    return resolveDesired(deployment, tree, { ...deps, releases: store.releases })
   }
   return {
     ...input,
@@ -94,6 +96,7 @@ async function jobOf(
     number,
     app,
     options,
+    preview,
     desired: input.rollout?.desired ?? desired ?? (await resolve()),
     known: (id: string, number: number) => recordKnows(store, app, { id, number }),
   }

@@ -2,6 +2,7 @@ import { Problem } from '#api/problem.ts'
 import { buildImage } from '../build/build-image.ts'
 import type { PlannedBuildSettings } from '../build/build-request.ts'
 import type { Buildkit } from '../buildkit/client.ts'
+import type { PreviewSettings } from '../deploy/config/preview.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
@@ -32,6 +33,7 @@ type StepDeps = {
 type Settings = PlannedBuildSettings & {
   /** What to do with public addresses that an app has after a deploy. */
   publicIps: 'report' | 'release'
+  previews: PreviewSettings
 }
 
 /** Makes the steps of a deployment. */

@@ -1,9 +1,11 @@
 import type { PageRequest } from '../deployments/release-store.ts'
-import type { z } from 'zod'
+import { z } from 'zod'
 import type { OwnQuotas } from '#api/callers/quotas.ts'
+import { PreviewOf } from '#api/previews/preview.ts'
 import { isObject } from '#api/is-object.ts'
 import { Problem } from '#api/problem.ts'
 import { unpackJson } from '../deployments/packed-json.ts'
+import { isFlyApp } from '../deployments/previews/preview-names.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
 import { sizeLimits } from '../deployments/size-limits.ts'
 
@@ -46,14 +48,22 @@ export function* readRows<T>(schema: z.ZodType<T>, rows: Iterable<unknown>): Gen
   for (const row of rows) yield readAs(schema, row)
 }
 
-/** The rows of deployments that count for a page. */
+/** The rows of deployments, or of previews, that count for a page. */
 export const seenRows = (
   rows: Iterable<Record<string, unknown>>,
   isSeen: PageRequest['isSeen'],
 ): Iterable<Record<string, unknown>> =>
-  isSeen
-    ? filtered(rows, ({ app, owner }) => isSeen({ app: String(app), owner: String(owner) || null }))
-    : rows
+  isSeen ? filtered(rows, (row) => isSeen(targetIn(row))) : rows
+
+/** A preview's deployment concerns the app that the preview belongs to. */
+function targetIn({ app, owner, body }: Record<string, unknown>) {
+  const own = { app: String(app), owner: String(owner) || null }
+  if (!isFlyApp(own.app)) return own
+  const { data } = OfPreview.safeParse(parsedObject(String(body)))
+  return data?.preview ?? own
+}
+
+const OfPreview = z.object({ preview: PreviewOf.nullable() })
 
 export function* filtered<T>(rows: Iterable<T>, keeps: (row: T) => boolean): Generator<T, void> {
   for (const row of rows) if (keeps(row)) yield row

@@ -1,6 +1,6 @@
 import { defaultTeam } from '#api/callers/teams.ts'
 import type { Admission } from '../../callers/admission.ts'
-import { type Principal, sees, type Target } from '../../callers/principal.ts'
+import { type Principal, sees, type Target, targetOf } from '../../callers/principal.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import { appOfImage } from '../existing-image.ts'
 import type { Call, Gate } from './guarded.ts'
@@ -8,7 +8,10 @@ import { NewApps, teamFor } from './new-apps.ts'
 import type { Lookups } from './row.ts'
 
 export type GateDeps = {
-  store: Pick<DeploymentStore, 'find' | 'rollouts' | 'teams' | 'status' | 'appSettings'>
+  store: Pick<
+    DeploymentStore,
+    'find' | 'rollouts' | 'previews' | 'teams' | 'status' | 'appSettings'
+  >
   admission: Pick<Admission, 'inTeams'>
   /** Whether Fly has an app of this name. */
   isOnFly: (app: string) => Promise<boolean>
@@ -30,27 +33,7 @@ export function openGate({ store, admission, isOnFly, ...deps }: GateDeps): Gate
   const { teams } = store
 
   const newApps = new NewApps(teams)
-  const find: Lookups = {
-    async deployment(id) {
-      const found = await store.find(id)
-      return found && { app: found.app, owner: found.owner }
-    },
-    async rollout(id) {
-      const found = await store.rollouts.find(id)
-      return found?.targets.map(({ app, options: { owner } }) => ({ app, owner })) ?? null
-    },
-    async unfinished(isSeen) {
-      const all = await store.status.unfinishedByTarget()
-      const own = all.filter(({ app, owner }) => isSeen({ app, owner: owner || null }))
-      return [...Map.groupBy(own, ({ state }) => state)].map(([state, rows]) => ({
-        state,
-        count: rows.reduce((sum, { count }) => sum + count, 0),
-      }))
-    },
-    settings: (app) => store.appSettings(app),
-    appOfImage: (reference) => appOfImage(reference, deps.registryHost),
-  }
-
+  const find = lookupsIn(store, deps.registryHost)
   return {
     find,
     teamOf: (app) => teams.teamOf(app),
@@ -78,3 +61,29 @@ export function openGate({ store, admission, isOnFly, ...deps }: GateDeps): Gate
     )
   }
 }
+
+/** Finds what ids name, in the records. */
+const lookupsIn = (store: GateDeps['store'], registryHost: string): Lookups => ({
+  async deployment(id) {
+    const found = await store.find(id)
+    return found && targetOf(found)
+  },
+  async preview(id) {
+    const found = await store.previews.find(id)
+    return found && { app: found.app, owner: found.owner }
+  },
+  async rollout(id) {
+    const found = await store.rollouts.find(id)
+    return found?.targets.map(({ app, options: { owner } }) => ({ app, owner })) ?? null
+  },
+  async unfinished(isSeen) {
+    const all = await store.status.unfinishedByTarget()
+    const own = all.filter(({ app, owner }) => isSeen({ app, owner: owner || null }))
+    return [...Map.groupBy(own, ({ state }) => state)].map(([state, rows]) => ({
+      state,
+      count: rows.reduce((sum, { count }) => sum + count, 0),
+    }))
+  },
+  settings: (app) => store.appSettings(app),
+  appOfImage: (reference) => appOfImage(reference, registryHost),
+})

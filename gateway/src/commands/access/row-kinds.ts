@@ -1,5 +1,6 @@
 import { Problem } from '#api/problem.ts'
 import { noDeployment } from '../deployments.ts'
+import { noPreview } from '../previews/find-preview.ts'
 import { noRollout } from '../rollouts.ts'
 import type { Lookups, Reached } from './row.ts'
 
@@ -10,6 +11,7 @@ export const noApp = (app: string) =>
   new Problem('app-not-found', `There is no app ${app.slice(0, 100)} that the caller may use.`)
 
 export const read = { scope: 'read', changes: false } as const
+export const preview = { scope: 'preview', changes: true } as const
 export const deploy = { scope: 'deploy', changes: true } as const
 export const secrets = { scope: 'secrets', changes: false } as const
 export const changeSecrets = { scope: 'secrets', changes: true } as const
@@ -50,6 +52,15 @@ export const reads = {
 export const byRollout = {
   targets: ([id]: [string, ...unknown[]], find: Lookups) => find.rollout(id),
   missing: ([id]: [string, ...unknown[]]) => noRollout(id),
+}
+
+/** For commands whose first argument is the id of a preview. */
+export const byPreview = {
+  async targets([id]: [string, ...unknown[]], find: Lookups) {
+    const found = await find.preview(id)
+    return found && [found]
+  },
+  missing: ([id]: [string, ...unknown[]]) => noPreview(id),
 }
 
 export const listOf = <T>(value: T | null): T[] => (value === null ? [] : [value])

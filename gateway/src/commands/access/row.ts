@@ -6,6 +6,7 @@ import type { Principal, Target } from '../../callers/principal.ts'
 /** Finds what an id names. Null: nothing has this id. */
 export type Lookups = {
   deployment(id: string): Promise<Target | null>
+  preview(id: string): Promise<Target | null>
   rollout(id: string): Promise<Target[] | null>
   /** The app whose repository an image is in. Null: it is not in the registry of the apps. */
   appOfImage(reference: string): string | null

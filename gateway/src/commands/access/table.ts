@@ -1,5 +1,6 @@
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
+import { targetOf } from '../../callers/principal.ts'
 import type { Commands } from '../commands.ts'
 import {
   ofArguments,
@@ -28,6 +29,7 @@ import {
   reads,
   secrets,
 } from './row-kinds.ts'
+import { previewRows } from './preview-rows.ts'
 import { readsOf } from './reads-of.ts'
 import type { IsSeen, Reached, TableOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
@@ -59,7 +61,10 @@ export const access: TableOf<Commands> = {
     ...read,
     targets: ([app]) => [{ app }],
     missing: ([app]) => noApp(app),
-    shown: ({ deployments, next }, isSeen) => ({ deployments: deployments.filter(isSeen), next }),
+    shown: ({ deployments, next }, isSeen) => ({
+      deployments: deployments.filter((each) => isSeen(targetOf(each))),
+      next,
+    }),
   },
 
   releases: { ...read, ...byTarget },
@@ -98,7 +103,10 @@ export const access: TableOf<Commands> = {
   overview: {
     deployments: {
       ...read,
-      shown: ({ deployments, next }, isSeen) => ({ deployments: deployments.filter(isSeen), next }),
+      shown: ({ deployments, next }, isSeen) => ({
+        deployments: deployments.filter((each) => isSeen(targetOf(each))),
+        next,
+      }),
     },
     apps: {
       ...read,
@@ -219,6 +227,7 @@ export const access: TableOf<Commands> = {
   },
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
+  previews: previewRows,
   teams: teamRows,
   // The command shows the caller's own part alone.
   limits: { read: { ...read, shown: (answer) => answer } },

@@ -42,7 +42,9 @@ function appsOf(
   { limit, before, isSeen }: PageRequest,
 ) {
   const { sql, values } = allOf(appIs(app), isOfTeam(team))
-  const names = rows.prepare(`SELECT app FROM apps WHERE app > ?${sql} ORDER BY app`)
+  const names = rows.prepare(
+    `SELECT app FROM apps WHERE app > ? AND app NOT IN (SELECT fly_app FROM previews)${sql} ORDER BY app`,
+  )
   const newest = rows.prepare('SELECT * FROM deployments WHERE app = ? ORDER BY number DESC')
   const apps: { app: string; deployment: ReturnType<typeof toDeployment> }[] = []
   let looked = 0
