@@ -15,7 +15,7 @@ import type { NewStoredToken } from '../../deployments/callers/token-store.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
 import type { TeamStore } from '../../deployments/teams/team-store.ts'
 import type { Principal } from '../principal.ts'
-import type { HeldToken } from './held-token.ts'
+import { callerNameOf, type HeldToken } from './held-token.ts'
 import { assertNoStronger, isWithin, type Strength } from './token-strength.ts'
 import type { TokenTable } from './token-table.ts'
 import { newToken } from './token-text.ts'
@@ -31,6 +31,13 @@ export class Tokens {
   constructor(table: TokenTable, teams: Teams) {
     this.#table = table
     this.#teams = teams
+  }
+
+  /** Whether there is a working token that proves a caller of this name. */
+  works(callerName: string): boolean {
+    const isIt = (token: HeldToken) =>
+      token.state === 'active' && callerNameOf(token.stored) === callerName
+    return this.#table.all().some(isIt)
   }
 
   async create(caller: Principal, wanted: NewToken): Promise<MadeToken> {
