@@ -146,6 +146,7 @@ const gate: Gate = {
   inTeams: (caller) => caller,
   mayCreate: async () => false,
   teamOf: (name) => (name === 'shop' ? 'acme' : 'default'),
+  previewedBy: (name) => (name === 'shop-pv-1' ? 'shop' : null),
   around: (_call, run) => run(),
   refused: async () => {},
 }
@@ -399,4 +400,16 @@ test('what does not exist has the answer of what the caller may not see, whateve
   const reader = { scopes: ['read'], apps: ['mine'] } as const
   for (const deployment of ['of-shop', 'of-nobody'])
     expect(await deployFrom({ deployment }, null, reader)).toContain('This needs the scope deploy')
+})
+
+test('the app of a preview is seen by the callers of the app that it belongs to, and by no other', async () => {
+  const settings = (apps: string[]) =>
+    answerOf(commands, {
+      name: 'settings',
+      args: ['shop-pv-1'],
+      caller: { ...operator, kind: 'token', apps },
+    })
+  expect(await settings(['shop'])).toBe('ran')
+  for (const apps of [['shop-*'], ['shop-pv-1'], ['other']])
+    expect(await settings(apps)).toBe('app-not-found')
 })

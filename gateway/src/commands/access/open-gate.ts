@@ -37,6 +37,7 @@ export function openGate({ store, admission, isOnFly, ...deps }: GateDeps): Gate
   return {
     find,
     teamOf: (app) => teams.teamOf(app),
+    previewedBy: (app) => store.previews.appOf(app),
     inTeams: (caller) => admission.inTeams(caller),
     async mayCreate(caller, target) {
       if (!isNewFor(caller, target) || (await isOnFly(target.app))) return false

@@ -123,7 +123,6 @@ export class PreviewRows implements PreviewStore {
     return this.#notices.onPreviewsChange(listener)
   }
 
-  /** The app that the preview with this app on Fly belongs to. Null: it is no preview's. */
   appOf(flyApp: string): string | null {
     const row = isFlyApp(flyApp)
       ? this.#prepare('SELECT app FROM previews WHERE fly_app = ?').get(flyApp)
