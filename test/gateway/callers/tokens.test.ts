@@ -352,3 +352,18 @@ test('a deploy link has the team of its app, whoever makes it', async () => {
   expect((await link()).team).toBe('acme')
   expect((await link({ ...operator, teams: ['acme', 'web'] })).team).toBe('acme')
 })
+
+test('one caller makes at most 1,000 deploy links a day, so that places for tokens are left', async () => {
+  const { link, clock } = await open()
+  const caller: Principal = { ...operator, kind: 'token', name: 'token:ci', scopes: ['deploy'] }
+  for (let made = 0; made < 1000; made++) {
+    if (made % 100 === 0) clock.now += 16 * minute
+    await link(caller)
+  }
+  clock.now += 16 * minute
+  expect(await codeOf(() => link(caller))).toBe('token-limit')
+  expect(await codeOf(() => link())).toBe('ran')
+  clock.now += day
+  expect(await codeOf(() => link())).toBe('ran') // forgets the old ones
+  expect(await codeOf(() => link(caller))).toBe('ran')
+})

@@ -17,6 +17,7 @@ import type { TeamStore } from '../../deployments/teams/team-store.ts'
 import type { Principal } from '../principal.ts'
 import { callerNameOf, type HeldToken } from './held-token.ts'
 import { assertNoStronger, isWithin, type Strength } from './token-strength.ts'
+import { assertLinkRoom } from './link-room.ts'
 import type { TokenTable } from './token-table.ts'
 import { newToken } from './token-text.ts'
 import { assertTeam } from '../assert-team.ts'
@@ -59,24 +60,14 @@ export class Tokens {
     { expires }: Pick<NewDeployLink, 'expires'>,
   ): Promise<MadeToken> {
     const seconds = secondsOf(expires)!
-    const { leastSeconds, linkSeconds, links } = tokenLimits
+    const { leastSeconds, linkSeconds } = tokenLimits
     if (seconds < leastSeconds || seconds > linkSeconds)
       throw new Problem(
         'option-invalid',
         `The option expires is invalid: a deploy link lives from ${leastSeconds} s to ${linkSeconds / 60} min, not ${expires}.`,
         { facts: { option: 'expires' } },
       )
-    const isOpen = (token: HeldToken) =>
-      token.stored.kind === 'deploy-link' &&
-      token.stored.createdBy === caller.name &&
-      token.state === 'active'
-    if (this.#table.all().filter(isOpen).length >= links)
-      throw new Problem(
-        'token-limit',
-        `${caller.name} has ${links} deploy links that nobody used yet. Wait until some expire, or revoke them.`,
-        { facts: { limit: links } },
-      )
-
+    assertLinkRoom(caller, this.#table.all())
     const strength: Strength = {
       scopes: ['deploy'],
       apps: [app],
