@@ -1,5 +1,6 @@
 import type { NewRule } from '#api/callers/rule.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
+import type { RuleStore } from '../deployments/callers/rule-store.ts'
 import type { Logger } from '../log.ts'
 import { IssuerKeys } from './oidc/issuer-keys.ts'
 import { oidcTokens } from './oidc/oidc-tokens.ts'
@@ -14,7 +15,7 @@ export type OutsideSettings = {
   deployer: { org: string }
 }
 export type OutsideParts = {
-  store: Parameters<typeof Rules.open>[0]
+  store: { rules: RuleStore }
   fly: Pick<MachinesApi, 'orgMachines'>
   log: Pick<Logger, 'warn'>
 }
@@ -27,7 +28,7 @@ export async function openOutsideCallers(
   { oidcRules, trustedProxies: proxies, deployer }: OutsideSettings,
   { store, fly, log }: OutsideParts,
 ) {
-  const rules = await Rules.open(store, oidcRules)
+  const rules = await Rules.open(store.rules, oidcRules)
   const addresses = new PrivateAddresses({ fly, org: deployer.org })
   const isTrusted = trustedProxies(proxies)
   const machineAt = (address: string) => addresses.find(address)

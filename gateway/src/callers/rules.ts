@@ -2,14 +2,9 @@ import type { NewRule, Rule } from '#api/callers/rule.ts'
 import { isNamedBy } from '#api/callers/named-by.ts'
 import { Problem } from '#api/problem.ts'
 import type { RuleStore } from '../deployments/callers/rule-store.ts'
-import type { TeamStore } from '../deployments/teams/team-store.ts'
-import { assertTeam } from './assert-team.ts'
 import type { Principal, Proof } from './principal.ts'
 
 const mostRules = 500
-
-type Teams = Pick<TeamStore, 'find'>
-type Stores = { rules: RuleStore; teams: Teams }
 
 /**
  * The rules for callers without a secret of the gateway: those of the settings first, then the
@@ -17,21 +12,19 @@ type Stores = { rules: RuleStore; teams: Teams }
  */
 export class Rules {
   readonly #store: RuleStore
-  readonly #teams: Teams
   readonly #fixed: readonly Rule[]
   #stored: readonly Rule[]
 
-  private constructor({ rules, teams }: Stores, fixed: readonly Rule[], stored: readonly Rule[]) {
-    this.#store = rules
-    this.#teams = teams
+  private constructor(store: RuleStore, fixed: readonly Rule[], stored: readonly Rule[]) {
+    this.#store = store
     this.#fixed = fixed
     this.#stored = stored
   }
 
-  static async open(stores: Stores, fixed: readonly NewRule[]): Promise<Rules> {
+  static async open(store: RuleStore, fixed: readonly NewRule[]): Promise<Rules> {
     const ofSettings = { origin: 'settings', createdAt: null, createdBy: null } as const
     const rules = fixed.map((rule): Rule => ({ ...rule, ...ofSettings }))
-    return new Rules(stores, rules, await stores.rules.list())
+    return new Rules(store, rules, await store.list())
   }
 
   all(): readonly Rule[] {
@@ -42,9 +35,8 @@ export class Rules {
     return this.all()
   }
 
-  /** Throws `rule-exists`, `team-not-found`, or `rule-invalid` when there are too many. */
+  /** Throws `rule-exists`, or `rule-invalid` when there are too many. */
   async add({ name: createdBy }: Principal, given: NewRule): Promise<Rule> {
-    assertTeam(given.team, this.#teams)
     const createdAt = new Date().toISOString()
     const rule: Rule = { ...given, origin: 'stored', createdAt, createdBy }
     if (this.all().length >= mostRules)

@@ -5,7 +5,7 @@ import { PreviewOf } from '#api/previews/preview.ts'
 import { isObject } from '#api/is-object.ts'
 import { Problem } from '#api/problem.ts'
 import { unpackJson } from '../deployments/packed-json.ts'
-import { isFlyApp } from '../deployments/previews/preview-names.ts'
+import { previewIdIn } from '../deployments/previews/preview-names.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
 import { sizeLimits } from '../deployments/size-limits.ts'
 
@@ -58,7 +58,7 @@ export const seenRows = (
 /** A preview's deployment concerns the app that the preview belongs to. */
 function targetIn({ app, owner, body }: Record<string, unknown>) {
   const own = { app: String(app), owner: String(owner) || null }
-  if (!isFlyApp(own.app)) return own
+  if (previewIdIn(own.app) === null) return own
   const { data } = OfPreview.safeParse(parsedObject(String(body)))
   return data?.preview ?? own
 }

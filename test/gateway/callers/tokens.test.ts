@@ -255,6 +255,16 @@ test('a deploy link lives for minutes, and what it began in time goes on', async
   expect(await codeOf(() => link(operator, '59s'))).toBe('option-invalid')
 })
 
+test('a deploy link is in the team of its app, whoever made it', async () => {
+  const { store, link } = await open()
+  expect((await link()).team).toBeNull()
+  await store.teams.create('acme')
+  await store.teams.create('other')
+  await store.teams.moveApp('shop', 'acme')
+  const inBoth: Principal = { ...operator, kind: 'token', teams: ['acme', 'other'] }
+  expect([(await link()).team, (await link(inBoth)).team]).toEqual(['acme', 'acme'])
+})
+
 test('one caller has at most 100 open deploy links', async () => {
   const { link, clock } = await open()
   for (let n = 0; n < 100; n++) await link()

@@ -72,6 +72,7 @@ export class Tokens {
       scopes: ['deploy'],
       apps: [app],
       owners: owner === null ? null : [owner],
+      // The link itself is no member of a team, and its maker may be in several.
       team: this.#teams.isAlone ? null : this.#teams.teamOf(app),
       expiresAt: this.#table.now() + seconds * 1000,
     }
@@ -185,7 +186,7 @@ export class Tokens {
     if (found) return found
     throw new Problem(
       'token-not-found',
-      `There is no token ${name.slice(0, 100)} that the caller may see. GET /v1/tokens lists them.`,
+      `There is no token ${name.slice(0, 100)} that the caller may see. To list them: tarmac token list`,
     )
   }
 

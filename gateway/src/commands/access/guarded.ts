@@ -11,6 +11,8 @@ export type Call = {
   command: string
   caller: Principal
   changes: boolean
+  /** The command that follows when its upload has arrived. */
+  early?: string | undefined
   /** New apps of the caller's team. */
   newApps: string[]
   targets: Target[]
@@ -68,7 +70,7 @@ function guardedGroup(group: Group, rows: Rows, gate: Gate, prefix = ''): Group 
 }
 
 function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCommand {
-  const { changes, recorded, shown } = row
+  const { changes, recorded, shown, early } = row
   return async (given, ...args) => {
     given.proof?.assertHolds()
     const caller = gate.inTeams(given)
@@ -78,7 +80,7 @@ function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCo
     const targets = found ?? []
     const unseen = targets.filter((target) => !isSeen(target))
     const newApps = changes && !row.teams ? unseen.map(({ app }) => app) : []
-    const call = { command, caller, changes, newApps, targets, args, recorded }
+    const call = { command, early, caller, changes, newApps, targets, args, recorded }
 
     const exists = found !== null
     const why = await refusal(row, { ...call, targets, unseen, exists }, gate)
@@ -149,8 +151,8 @@ const notOfLink = ({ name }: Principal) =>
     `${name} is a deploy link. It makes one deployment, and reads the record and the log of that one. Use a token for this.`,
   )
 
-const tooWide = ({ name }: Principal) =>
+const tooWide = ({ name, apps, owners, teams }: Principal) =>
   new Problem(
     'forbidden',
-    `This is about the gateway as a whole; ${name} is limited to some apps. Use a caller without this limit.`,
+    `This is about the gateway as a whole; ${name} is limited to ${apps || owners ? 'some apps' : `team ${teams?.join(', ')}`}. Use a caller without this limit.`,
   )

@@ -1,16 +1,16 @@
 import { defaultTeam } from '#api/callers/teams.ts'
 import type { Admission } from '../../callers/admission.ts'
-import { type Principal, sees, type Target, targetOf } from '../../callers/principal.ts'
+import { type Principal, sees, type Target } from '../../callers/principal.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import { appOfImage } from '../existing-image.ts'
 import type { Call, Gate } from './guarded.ts'
 import { NewApps, teamFor } from './new-apps.ts'
-import type { Lookups } from './row.ts'
+import { type Lookups, targetOf } from './row.ts'
 
 export type GateDeps = {
   store: Pick<
     DeploymentStore,
-    'find' | 'rollouts' | 'previews' | 'teams' | 'status' | 'appSettings'
+    'find' | 'rollouts' | 'previews' | 'teams' | 'status' | 'appSettings' | 'rules'
   >
   admission: Pick<Admission, 'inTeams'>
   /** Whether Fly has an app of this name. */
@@ -32,6 +32,11 @@ export type Recorder = {
 export function openGate({ store, admission, isOnFly, ...deps }: GateDeps): Gate {
   const { teams } = store
 
+  async function refused(call: Call, why: unknown): Promise<void> {
+    const { command, changes, early } = call
+    if (changes || early) await deps.recorder.refused({ ...call, command: early ?? command }, why)
+  }
+
   const newApps = new NewApps(teams)
   const find = lookupsIn(store, deps.registryHost)
   return {
@@ -43,13 +48,17 @@ export function openGate({ store, admission, isOnFly, ...deps }: GateDeps): Gate
       if (!isNewFor(caller, target) || (await isOnFly(target.app))) return false
       return teamFor(caller, target.app) !== defaultTeam
     },
-    around(call, run) {
+    async around(call, run) {
       const admitted = () => newApps.during(call, run)
-      return call.changes ? deps.recorder.record(call, admitted, find) : admitted()
+      if (call.changes) return deps.recorder.record(call, admitted, find)
+      try {
+        return await admitted()
+      } catch (error) {
+        await refused(call, error)
+        throw error
+      }
     },
-    async refused(call, why) {
-      if (call.changes) await deps.recorder.refused(call, why)
-    },
+    refused,
   }
 
   /** Whether only its team hides this target from the caller, because nobody has it. */
@@ -87,4 +96,6 @@ const lookupsIn = (store: GateDeps['store'], registryHost: string): Lookups => (
   },
   settings: (app) => store.appSettings(app),
   appOfImage: (reference) => appOfImage(reference, registryHost),
+  rule: async (name) => (await store.rules.list()).find((rule) => rule.name === name) ?? null,
+  teams: store.teams,
 })

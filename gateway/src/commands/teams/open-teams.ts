@@ -20,7 +20,7 @@ import type { TokenCommands } from '../tokens/token-commands.ts'
 import type { TeamCommands } from './team-commands.ts'
 
 export type TeamDeps = {
-  store: Pick<DeploymentStore, 'teams'>
+  store: Pick<DeploymentStore, 'teams' | 'tokens' | 'rules'>
   tokens: Pick<TokenCommands, 'list'>
   rules: Pick<RuleCommands, 'list'>
   admission: Pick<Admission, 'factsOf'>
@@ -54,6 +54,7 @@ export function openTeams(deps: TeamDeps): TeamCommands {
       return viewOf(name)
     }
 
+  const made = changes(teams, change)
   return {
     async list() {
       if (teams.isAlone) return { teams: [] }
@@ -71,7 +72,13 @@ export function openTeams(deps: TeamDeps): TeamCommands {
       await assertUnused(caller, name, deps)
       await teams.remove(name)
     },
-    ...changes(teams, change),
+    ...made,
+    async addMember(caller, team, member) {
+      const changed = await made.addMember(caller, team, member)
+      return (await isCaller(member, deps.store))
+        ? changed
+        : { ...changed, notes: [nobody(member)] }
+    },
   }
 }
 
@@ -165,6 +172,23 @@ async function assertUnused(
         5,
       )}. End each of them first: ${named[0]!.command}`,
     )
+}
+
+/** Whether a token or a rule has this name. What a proxy names is not known before it calls. */
+async function isCaller(
+  name: string,
+  { tokens, rules }: Pick<DeploymentStore, 'tokens' | 'rules'>,
+): Promise<boolean> {
+  if (/^(?:tailscale-user|fly-machine):/.test(name)) return true
+  if ((await rules.list()).some((rule) => rule.name === name)) return true
+  return (await tokens.all()).some(
+    ({ team, ...token }) => team === null && `token:${token.name}` === name,
+  )
+}
+
+function nobody(member: string): string {
+  const how = member.includes(':') ? '' : `: a token is a member as token:${member}`
+  return `No token and no rule has this name yet${how}. See tarmac token list and tarmac rule list.`
 }
 
 function assertMember(member: string): void {
