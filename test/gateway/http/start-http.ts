@@ -122,6 +122,7 @@ export async function startHttp(
       isOnFly: async (app) => app.startsWith('on-fly'),
       log: deps.log,
       secrets: { tokens: [token], fly: '' },
+      registryHost: 'registry.test',
     }),
     deps,
     options,
