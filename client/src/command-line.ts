@@ -142,7 +142,7 @@ const usages: Record<string, string> = {
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',
-  machines: '[start|stop|restart] APP [MACHINE]...',
+  machines: '[list|start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',
   up: '[OPTIONS]',

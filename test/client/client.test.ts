@@ -301,7 +301,7 @@ test('cancel exits 0 when it has cancelled, and 24 when the deployment had ended
     `tarmac: deployment ${id} of shop is cancelled\n`,
   ])
   const { problem } = (await http.store.find(id))!
-  expect(problem!.detail).toMatch(/^Cancelled by \S+: wrong branch\.$/)
+  expect(problem!.detail).toMatch(/^Cancelled by operator: wrong branch\.$/)
 
   const again = tarmac(http.url, ['cancel', id])
   expect([await again.code, again.err]).toEqual([
