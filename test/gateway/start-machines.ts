@@ -1,3 +1,4 @@
+import { templateChecker } from '../../gateway/src/deploy/config/check-template.ts'
 import { Awake } from '../../gateway/src/awake/awake.ts'
 import { openPreviewKeeper } from '../../gateway/src/previews/open-keeper.ts'
 import { Admission } from '../../gateway/src/callers/admission.ts'
@@ -40,7 +41,7 @@ const previewSettings = {
   memoryMb: 512,
   maxMemoryMb: 2048,
   cpus: 1,
-  cpuKind: 'shared',
+  cpuKind: 'shared' as const,
   port: 8080,
 }
 
@@ -53,6 +54,8 @@ type Settings = {
   registers?: boolean
   /** The machine of the gateway. */
   builder?: string | null
+  /** How often previews are compared with Fly. */
+  sweepMs?: number
 }
 
 /**
@@ -65,6 +68,7 @@ export async function startMachines({
   flyToml = '',
   registers = false,
   builder = null,
+  sweepMs = 3_600_000,
 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
@@ -167,6 +171,8 @@ export async function startMachines({
       gatewayLimits: [],
       trail,
       previewLimits,
+      previewMark: 'test',
+      checkTemplate: templateChecker(previewSettings),
     }
     const open = () => openCommands({ ...none, tokens, store, vault, fly, deployer, log, ...now() })
     return new Proxy({} as Commands, {
@@ -184,9 +190,11 @@ export async function startMachines({
     store,
     fly,
     deployer,
+    org: 'personal',
+    mark: 'test',
     runner: { cancel: (...of: Parameters<Runner['cancel']>) => parts.runner.cancel(...of) },
   }
-  const keeper = openPreviewKeeper({ ...keeping, awake: new Awake(), log })
+  const keeper = openPreviewKeeper({ ...keeping, awake: new Awake(), log }, { sweepMs })
   const stop = async () => {
     await keeper[Symbol.asyncDispose]()
     await parts.rollouts[Symbol.asyncDispose]()

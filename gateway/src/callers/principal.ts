@@ -55,11 +55,6 @@ export const operator: Principal = {
 /** What a command concerns. `owner` null: the app as a whole; absent: any part of it. */
 export type Target = { app: string; owner?: string | null | undefined }
 
-/** Whom a record concerns. A preview's deployment is the app's that the preview belongs to. */
-export const targetOf = ({ app, owner, preview }: DeploymentOf): Target =>
-  preview ? { app: preview.app, owner: preview.owner } : { app, owner }
-type DeploymentOf = { app: string; owner: string | null; preview: Target | null }
-
 /** Whether a caller is limited to some apps, owners or teams. */
 export const isLimited = ({ apps, owners, teams }: Principal): boolean =>
   apps !== null || owners !== null || teams !== null

@@ -25,6 +25,7 @@ import type { PreviewCommands } from './previews/preview-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import type { TeamCommands } from './teams/team-commands.ts'
 import type { TokenCommands } from './tokens/token-commands.ts'
+import type { TemplateCommands } from './templates/template-commands.ts'
 import type { RuntimeCommands } from './runtime/runtime-commands.ts'
 
 type Target = { app: string; owner: string | null }
@@ -139,6 +140,7 @@ export type Commands = {
   }
 
   previews: PreviewCommands
+  templates: TemplateCommands
   rules: RuleCommands
   teams: TeamCommands
   limits: LimitCommands

@@ -29,6 +29,7 @@ import { gatewayStatus, type StatusDeps } from './status.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import { cachePercentOf } from './limits/cache-percent.ts'
 import { openLimits } from './limits/open-limits.ts'
+import { openTemplates, type TemplateDeps } from './templates/open-templates.ts'
 import { openTeams } from './teams/open-teams.ts'
 import { rulesInTeams, tokensInTeams } from './teams/seen-by-new-callers.ts'
 import { openPreviews, type PreviewDeps } from './previews/open-previews.ts'
@@ -54,6 +55,8 @@ export type CommandDeps = {
   log: Logger
   admission: Admission
   previewLimits: PreviewDeps['previewLimits']
+  previewMark: string
+  checkTemplate: TemplateDeps['checkTemplate']
   /** See `LimitDeps`. */
   gatewayLimits: readonly GatewayLimit[]
   runner: {
@@ -96,6 +99,7 @@ export function openCommands(deps: CommandDeps): Commands {
     changeBuildSecrets: (_caller, app, values) => vault.change(app, values),
     runtime: openRuntime(deps),
     previews: openPreviews(deps),
+    templates: openTemplates(deps),
   }
 }
 

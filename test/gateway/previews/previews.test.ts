@@ -70,7 +70,7 @@ test('a preview that expires, and one that never gets ready, leave nothing', asy
   const { fly, images, get, call } = gateway
   const source = { image: images.put('shop', 'v1').name }
   const bad = images.put('shop', 'v2')
-  fly.natures.set(bad.digest, 'crashes')
+  fly.natures.set(bad.digest, 'cannot-start')
   const ask = async (more: object) =>
     (await call<Preview>('POST', '/v1/previews', { app: 'shop', owner: 'alice', source, ...more }))
       .body

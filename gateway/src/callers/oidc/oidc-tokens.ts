@@ -33,7 +33,10 @@ export function oidcTokens({
     if (ofIssuer.length === 0) return null
 
     const claims = await provenClaims(bearer, issuer, keys)
-    return claims && callerBy(chooseRule(ofIssuer, claims, now()), address)
+    if (claims === null) return null
+    const rule = chooseRule(ofIssuer, claims, now())
+    // The rule accepts no token without a time of expiry.
+    return { ...callerBy(rule, address), expiresAt: Number(claims['exp']) * 1000 }
   }
 }
 

@@ -1,10 +1,10 @@
 import { defaultTeam } from '#api/callers/teams.ts'
 import { Problem } from '#api/problem.ts'
 import type { Admission } from '../../callers/admission.ts'
-import { type Principal, sees, type Target, targetOf } from '../../callers/principal.ts'
+import { type Principal, sees, type Target } from '../../callers/principal.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import type { Call, Gate } from './guarded.ts'
-import type { Lookups } from './row.ts'
+import { type Lookups, targetOf } from './row.ts'
 import { noApp } from './row-kinds.ts'
 
 export type GateDeps = {

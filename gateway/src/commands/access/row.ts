@@ -18,6 +18,11 @@ export type Lookups = {
   teams: Pick<TeamStore, 'find' | 'teamOf' | 'teamsOf'>
 }
 
+/** Whom a record concerns. A preview's deployment is the app's that the preview belongs to. */
+export const targetOf = ({ app, owner, preview }: DeploymentOf): Target =>
+  preview ? { app: preview.app, owner: preview.owner } : { app, owner }
+type DeploymentOf = { app: string; owner: string | null; preview: Target | null }
+
 export type IsSeen = (target: Target) => boolean
 
 /** A target, and the scope that the caller needs there if it is not the row's. */

@@ -1,6 +1,5 @@
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
-import { targetOf } from '../../callers/principal.ts'
 import type { Commands } from '../commands.ts'
 import { ruleRows, tokenRows } from './caller-rows.ts'
 import {
@@ -30,8 +29,8 @@ import {
   readsOf,
   secrets,
 } from './row-kinds.ts'
-import { previewRows } from './preview-rows.ts'
-import type { IsSeen, Reached, TableOf } from './row.ts'
+import { previewRows, templateRows } from './preview-rows.ts'
+import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
 
 /**
@@ -211,6 +210,7 @@ export const access: TableOf<Commands> = {
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
   previews: previewRows,
+  templates: templateRows,
   teams: teamRows,
   // The command shows the caller's own part alone.
   limits: { read: { ...read, shown: (answer) => answer } },

@@ -5,12 +5,15 @@ import type { DeploymentStore } from '../../deployments/store.ts'
 import type { NewStoredPreview, PreviewLimits } from '../../deployments/previews/preview-store.ts'
 import { flyAppOf, newPreviewId } from '../../deployments/previews/preview-names.ts'
 import type { Submissions } from '../submissions.ts'
+import { findTemplate, readTemplateName } from '../templates/open-templates.ts'
 import { findPreview, over } from './find-preview.ts'
 import type { PreviewCommands } from './preview-commands.ts'
 
 export type PreviewDeps = {
-  store: Pick<DeploymentStore, 'previews'>
+  store: Pick<DeploymentStore, 'previews' | 'templates'>
   submissions: Pick<Submissions, 'deployExisting'>
+  /** See `markOf`. */
+  previewMark: string
   previewLimits: PreviewLimits & { ttlMs: number; image: string }
 }
 
@@ -29,11 +32,11 @@ export function openPreviews({ store, submissions, ...deps }: PreviewDeps): Prev
           'A preview needs a source: an image, a deployment, a release, or an archive. The operator of the gateway can set TARMAC_PREVIEW_IMAGE as the default.',
         )
       const preview: NewStoredPreview = {
-        id: newPreviewId(),
+        id: newPreviewId(deps.previewMark),
         app,
         owner,
-        template: null,
-        ttlMs: ttlOf(request.ttlSeconds, mostMs),
+        template: await templateOf(app, request.template),
+        expiresAt: endOf(request.ttlSeconds, mostMs),
         evict: request.evict === 'oldest',
         limits,
       }
@@ -50,7 +53,7 @@ export function openPreviews({ store, submissions, ...deps }: PreviewDeps): Prev
     find: (_caller, id) => findPreview(previews, id),
     list: (_caller, filter, page) => previews.list(filter, page),
     async extend(_caller, id, ttlSeconds) {
-      const end = new Date(Date.now() + ttlOf(ttlSeconds, deps.previewLimits.ttlMs)).toISOString()
+      const end = endOf(ttlSeconds, deps.previewLimits.ttlMs)
       return (await previews.setEnd(id, end)) ?? orOver(id)
     },
     async destroy({ name }, id) {
@@ -58,6 +61,12 @@ export function openPreviews({ store, submissions, ...deps }: PreviewDeps): Prev
       const alive = ['starting', 'ready', 'stopped', 'suspended'] as const
       return (await previews.move(id, alive, 'destroying', { ending })) ?? findPreview(previews, id)
     },
+  }
+
+  async function templateOf(app: string, text: string | null) {
+    if (text === null) return null
+    const { name, version } = await findTemplate(store, { app, ...readTemplateName(text) })
+    return { name, version }
   }
 
   async function orOver(id: string): Promise<never> {
@@ -78,10 +87,10 @@ const optionsOf = ({
   trigger: 'preview',
 })
 
-/** A lifetime in milliseconds, at most the gateway's. */
-function ttlOf(seconds: number | null, mostMs: number): number {
-  if (seconds === null) return mostMs
-  if (seconds * 1000 <= mostMs) return seconds * 1000
+/** The end of a lifetime that begins now, at most the gateway's. */
+function endOf(seconds: number | null, mostMs: number): string {
+  const ttlMs = seconds === null ? mostMs : seconds * 1000
+  if (ttlMs <= mostMs) return new Date(Date.now() + ttlMs).toISOString()
   const detail = `A preview lives at most ${mostMs / 1000} s; ttlSeconds is ${seconds}. Ask for less, and extend it later. The operator of the gateway can raise TARMAC_PREVIEW_MINUTES.`
   throw new Problem('option-invalid', detail, {
     facts: { option: 'ttlSeconds', max: mostMs / 1000 },

@@ -10,13 +10,14 @@ import type { PageRequest } from '../release-store.ts'
 /** How many previews there may be at once. A team's limit is a quota. */
 export type PreviewLimits = { perOwner: number; all: number }
 
-/** A preview, as a deployment makes it. Lives until `ttlMs` after its creation. */
+/** A preview, as a deployment makes it. */
 export type NewStoredPreview = {
   id: string
   app: string
   owner: string
   template: TemplateRef | null
-  ttlMs: number
+  /** ISO 8601, UTC. */
+  expiresAt: string
   /** At the owner's limit: destroy its oldest ones, instead of `preview-limit`. */
   evict: boolean
   limits: PreviewLimits

@@ -7,7 +7,7 @@ import type {
   PreviewPatch,
   PreviewStore,
 } from '../../deployments/previews/preview-store.ts'
-import { isFlyApp } from '../../deployments/previews/preview-names.ts'
+import { previewIdIn } from '../../deployments/previews/preview-names.ts'
 import { ownerLimit, wholeLimit } from '../../deployments/previews/preview-limit.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
@@ -30,6 +30,7 @@ const Row = z.object({
 type Row = z.infer<typeof Row>
 
 const Body = Preview.pick({
+  stateSince: true,
   url: true,
   readyAt: true,
   template: true,
@@ -119,7 +120,7 @@ export class PreviewRows implements PreviewStore {
 
   /** The app that the preview with this app on Fly belongs to. Null: it is no preview's. */
   appOf(flyApp: string): string | null {
-    const row = isFlyApp(flyApp)
+    const row = previewIdIn(flyApp)
       ? this.#prepare('SELECT app FROM previews WHERE fly_app = ?').get(flyApp)
       : undefined
     return row ? String(row['app']) : null
@@ -150,10 +151,12 @@ export class PreviewRows implements PreviewStore {
 
   /** For use within a transaction of the store. */
   add(
-    { id, app, owner, template, ttlMs }: NewStoredPreview,
+    { id, app, owner, template, expiresAt }: NewStoredPreview,
     { flyApp, deployment, triggeredBy }: Pick<Preview, 'flyApp' | 'deployment' | 'triggeredBy'>,
   ): void {
+    const at = this.#tools.time()
     const body: Body = {
+      stateSince: at,
       url: null,
       readyAt: null,
       template,
@@ -164,16 +167,7 @@ export class PreviewRows implements PreviewStore {
     this.#prepare(
       `INSERT INTO previews (id, app, owner, fly_app, deployment, state, created_at, expires_at, body)
        VALUES (?, ?, ?, ?, ?, 'starting', ?, ?, ?)`,
-    ).run(
-      id,
-      app,
-      owner,
-      flyApp,
-      deployment,
-      this.#tools.time(),
-      this.#tools.time(ttlMs),
-      JSON.stringify(body),
-    )
+    ).run(id, app, owner, flyApp, deployment, at, expiresAt, JSON.stringify(body))
     this.#notices.previewsHaveChanged()
   }
 
@@ -192,7 +186,7 @@ export class PreviewRows implements PreviewStore {
   #move(row: Row, to: PreviewState, patch: PreviewPatch): Preview {
     const at = this.#tools.time()
     const isFirst = to === 'ready' && bodyOf(row).readyAt === null
-    this.#write(row, to, { ...patch, ...(isFirst && { readyAt: at }) })
+    this.#write(row, to, { ...patch, stateSince: at, ...(isFirst && { readyAt: at }) })
     if (to === 'destroyed' || to === 'failed')
       this.#prepare('UPDATE previews SET ended_at = ? WHERE id = ?').run(at, row.id)
     this.#notices.previewsHaveChanged()
