@@ -83,7 +83,8 @@ export async function startHttp(
       const { app, options, source } = (await store.find(id))!
       return store.create({ id: randomUUID(), app, options, source, idempotencyKey })
     },
-    cancel: (_caller, id, request) => store.requestCancel(id, request),
+    cancel: (caller, id, request) =>
+      store.requestCancel(id, { ...request, by: request.by ?? caller.name }),
     ...own,
   }
   const awake = new Awake()

@@ -8,7 +8,10 @@ import type { Lookups, Reached } from './row.ts'
 
 /** The answer for an app that the caller may not see. The name may still be taken on Fly. */
 export const noApp = (app: string) =>
-  new Problem('app-not-found', `There is no app ${app.slice(0, 100)} that the caller may use.`)
+  new Problem(
+    'app-not-found',
+    `There is no app ${app.slice(0, 100)} that the caller may use. To list those that it may: tarmac apps`,
+  )
 
 export const read = { scope: 'read', changes: false } as const
 export const preview = { scope: 'preview', changes: true } as const

@@ -159,7 +159,7 @@ test('an app of another team looks like one that does not exist, in every call a
   }
   expect((await deploy('w/admin', 'shop')).answer).toMatchObject({
     code: 'app-not-found',
-    detail: 'There is no app shop that the caller may use.',
+    detail: 'There is no app shop that the caller may use. To list those that it may: tarmac apps',
   })
 })
 
