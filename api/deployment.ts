@@ -67,8 +67,7 @@ export type PushFacts = z.infer<typeof PushFacts>
  * A pushed image. `reference` is `host/repository@sha256:…`. Machines get it with the first of
  * `tags` added, for people: the digest decides. `sizeBytes` is the compressed size of its layers,
  * over all platforms. `builder` is known for new images: a railpack image takes its command as one
- * string. `push` is known for images that this gateway has pushed. `port` is the one TCP port that an
- * image from elsewhere exposes.
+ * string. `push`: of images that this gateway has pushed. `port`: the only one that it exposes.
  */
 export const ImageFacts = z.object({
   reference: z.string(),
@@ -202,7 +201,6 @@ export const Deployment = z.object({
   preview: PreviewOf.nullable().default(null),
   plan: PlanFacts.nullable(),
   image: ImageFacts.nullable(),
-  /** The image that was asked for by name, if none is built. `image` is what machines get. */
   requestedImage: RequestedImage.nullable().default(null),
   /** The base images of the build: the digest that each name had. */
   bases: z.record(z.string(), z.string()),

@@ -10,7 +10,7 @@ import { parse, type Values } from './flags.ts'
 import { audOf } from './identity/job-identity.ts'
 import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
-import { type ImageCommand, readImage } from './image/image.ts'
+import { type ImageCommand, readImage } from './image/read-image.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import {
   readRegistries,
@@ -78,7 +78,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
 
   if (!Object.hasOwn(usages, name))
     throw wrongUse(
-      `There is no such command: tarmac ${positionals.join(' ')}. Did you mean tarmac ${nearestOf(name, Object.keys(usages))}? See tarmac --help.`,
+      `There is no such command: tarmac ${name}. Did you mean tarmac ${nearestOf(name, Object.keys(usages))}? See tarmac --help.`,
     )
   const isOnFly = name === 'up' || name === 'down' || name === 'upgrade'
   if (isOnFly && args.length === 0) return readUp(name, values, env)
@@ -113,15 +113,14 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
       ...connection,
     }
   }
-  const image = readImage(name, args, values, env)
-  if (image) return { ...image, ...connection }
   const request =
     name === 'rule' ? readRuleArgs(args, values, audOf(connection.gateway, env)) : null
   if (request) return { name: 'rule', request, ...connection }
   const teamRequest = readTeams(name, args)
   if (teamRequest) return { name: 'team', ...teamRequest, ...connection }
-  const runtime = readRuntime(name, args, values) ?? readRegistries(name, args, values)
-  if (runtime) return { ...runtime, ...connection }
+  const image = readImage(name, args, values, env)
+  const other = image ?? readRuntime(name, args, values) ?? readRegistries(name, args, values)
+  if (other) return { ...other, ...connection }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
   throw misused(name)
@@ -155,7 +154,7 @@ const usages: Record<string, string> = {
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',
-  machines: '[start|stop|restart] APP [MACHINE]...',
+  machines: '[list|start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',
   up: '[OPTIONS]',

@@ -4,6 +4,7 @@ import { openBuilder } from './builder.ts'
 import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
 import { Admission } from './callers/admission.ts'
 import { openCallers } from './callers/open-callers.ts'
+import { proofAfterRestart } from './callers/proof-after-restart.ts'
 import { openGuarded } from './commands/access/open-guarded.ts'
 import type { Commands } from './commands/commands.ts'
 import { Drain } from './commands/drain.ts'
@@ -170,7 +171,6 @@ type Running = Awaited<ReturnType<typeof openRunner>> &
 /** What callers may ask of deployments. */
 async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
   const { disk, store, vault, runner, fly } = parts
-
   const submissions = new Submissions({ ...parts, assertAccepting: () => disk.assertRoom() })
 
   const rollouts = opening.use(
@@ -178,6 +178,7 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
       store,
       submissions,
       cancel: (id, request) => runner.cancel(id, request),
+      proofOf: proofAfterRestart(parts),
       log,
     }),
   )

@@ -1,6 +1,7 @@
 import { expect, test, vi } from 'vitest'
 import { readCommandLine } from '../../client/src/command-line.ts'
-import { deployImage, type ImageCommand } from '../../client/src/image/image.ts'
+import { deployImage } from '../../client/src/image/image.ts'
+import type { ImageCommand } from '../../client/src/image/read-image.ts'
 import { Gateway } from '../../client/src/gateway.ts'
 import type { Printer } from '../../client/src/print.ts'
 import { startHttp, token, toBuildFailed, toLive } from '../gateway/http/start-http.ts'

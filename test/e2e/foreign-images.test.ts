@@ -121,8 +121,14 @@ test('[build] image of fly.toml is deployed instead of a build', async () => {
   const { record, states } = await lab.end(await lab.submit('plain', { 'fly.toml': toml }))
   expect(record.problem).toBe(null)
   expect(states).toEqual([
-    ...['pending', 'fetching', 'analyzing', 'building', 'pushing'],
-    ...['deploying', 'verifying', 'live'],
+    'pending',
+    'fetching',
+    'analyzing',
+    'building',
+    'pushing',
+    'deploying',
+    'verifying',
+    'live',
   ])
   expect(record).toMatchObject({ plan: { builder: 'none' }, requestedImage: { digest } })
   expect(await lab.page('plain')).toBe('from elsewhere')

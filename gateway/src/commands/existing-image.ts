@@ -115,6 +115,22 @@ function toCopy(
   return { image: null, requestedImage: { reference: referenceText(reference), digest } }
 }
 
+export const imageGone = (reference: string) =>
+  new Problem('image-gone', `The registry has no ${reference} any more. Deploy its source again.`)
+
+/**
+ * The app whose repository an image is in. Null: it is in no registry of the apps, or no reference,
+ * which the command refuses.
+ */
+export function appOfImage(text: string, registryHost: string): string | null {
+  try {
+    const { host, repository } = parseReference(text)
+    return host === registryHost ? repository.split('/', 1)[0]! : null
+  } catch {
+    return null
+  }
+}
+
 /**
  * Finds an image of the gateway's registry, or of a release. `known`: its facts, if this gateway
  * has deployed it before. An image of another registry is null here, unless it is known: machines
@@ -134,11 +150,7 @@ async function findImage(
   }
 
   const manifest = await registry.manifest(repository, reference.digest ?? tag!, signal)
-  if (!manifest)
-    throw new Problem(
-      'image-gone',
-      `The registry has no ${text} any more. Deploy its source again.`,
-    )
+  if (!manifest) throw imageGone(text)
 
   if (!known) refuseUnusable(text, manifest, ownPlatform)
   const { digest } = manifest

@@ -101,7 +101,8 @@ export async function startHttp(
       const { app, options, source } = (await store.find(id))!
       return store.create({ id: randomUUID(), app, options, source, idempotencyKey })
     },
-    cancel: (_caller, id, request) => store.requestCancel(id, request),
+    cancel: (caller, id, request) =>
+      store.requestCancel(id, { ...request, by: request.by ?? caller.name }),
     ...own,
   }
   const awake = new Awake()
@@ -139,8 +140,8 @@ export async function startHttp(
       admission,
       isOnFly: async (app) => app.startsWith('on-fly'),
       log: deps.log,
-      registryHost: 'registry.test',
       secrets: { tokens: [token], fly: '' },
+      registryHost: 'registry.test',
     }),
     deps,
     options,
