@@ -29,6 +29,9 @@ ports = [{ port = 80, handlers = ["http"] }, { port = 443, handlers = ["http", "
 tcp_checks = [{ interval = "5s", timeout = "2s", grace_period = "1s" }]
 `
 
+/** For what nothing else says. `port`: where the app listens. */
+type Defaults = { region: string; guest?: Guest; port?: number | undefined }
+
 /**
  * Options override the source's config file, which overrides the defaults. `path` and `flyToml` are
  * the path and the text of that file. `readFile` reads a file of the source.
@@ -38,8 +41,7 @@ export function desiredApp(input: {
   path?: string | undefined
   app: string
   options: DeploymentOptions
-  /** `port`: where the app listens, if nothing else says so. */
-  defaults: { region: string; guest?: Guest; port?: number | undefined }
+  defaults: Defaults
   /** What is to be said about the choice of the config file. */
   warnings?: string[]
   readFile?: ReadSource
