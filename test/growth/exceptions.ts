@@ -83,6 +83,8 @@ export const exceptions: Record<string, string> = {
   'gateway/src/registry/image-access.ts': 'reads names of images, by imageName, which has its row',
   'gateway/src/registry/image-parts.ts':
     'JSON.parse of a manifest of 8 MiB at most, which is linear',
+  'gateway/src/commands/existing-image.ts › appOfImage':
+    'reads by parseReference, which has its row',
   'gateway/src/registry/copy/find-image.ts › findImage':
     'JSON.parse of a manifest and a configuration of 4 MiB at most, which is linear',
   'gateway/src/registry/copy/session.ts › RegistrySession':
