@@ -6,6 +6,8 @@ export const routes = {
   appCache: '/v1/apps/:app/cache',
   deployments: '/v1/apps/:app/deployments',
   drift: '/v1/apps/:app/drift',
+  acceptDrift: '/v1/apps/:app/drift/accept',
+  driftList: '/v1/drift',
   machines: '/v1/apps/:app/machines',
   machineAction: '/v1/apps/:app/machines/:id/:action',
   releases: '/v1/apps/:app/releases',

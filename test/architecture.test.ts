@@ -17,7 +17,7 @@ const floors = [
   ['pipeline'],
   ['doctor'],
   ['commands'],
-  ['callers'],
+  ['callers', 'drift'],
   ['build', 'deploy'],
   ['railpack', 'sbom'],
   ['isolation', 'sources'],

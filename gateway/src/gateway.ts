@@ -15,6 +15,9 @@ import { openDoctor } from './doctor/open-doctor.ts'
 import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
+import { DailyLook } from './drift/daily-look.ts'
+import { Drift } from './drift/drift.ts'
+import { ExposureApi } from '#fly/exposure-api.ts'
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
@@ -90,6 +93,12 @@ function openFly({ config, log, opening }: Opening) {
   const { registry: host, secrets } = config
   const fly = opening.use(new MachinesApi(overUndici(config.fly.api, secrets.fly)))
   const releases = opening.use(new ReleasesApi(overUndici(config.fly.webApi, secrets.fly)))
+  const exposure = opening.use(
+    new ExposureApi({
+      machines: overUndici(config.fly.api, secrets.fly),
+      web: overUndici(config.fly.webApi, secrets.fly),
+    }),
+  )
   const warnLater = (text: string) => log.warn(text)
   const deployer = opening.use(
     new Deployer({ fly, releases, warnLater, registry: host, ...config.deployer }),
@@ -97,7 +106,7 @@ function openFly({ config, log, opening }: Opening) {
   const login = { username: 'x', password: secrets.fly }
   const insecure = speaksPlainHttp(host, config.plainHttp)
   const registry = opening.use(new Registry({ host, login, insecure }))
-  return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }
+  return { fly, exposure, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }
 }
 
 type Parts = Awaited<ReturnType<typeof openVolume>> &
@@ -149,7 +158,10 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   const drain = opening.use(new Drain({ store, runner, log }))
   const images = opening.use(await openKeptImages({ deps, settings }, config, log))
   awake.count('images', () => Number(images.status.running))
-  return { vault, network, runner, drain, images }
+  const drift = new Drift({ fly, exposure: parts.exposure, store, log })
+  const daily = opening.use(await DailyLook.start({ drift, store, log }))
+  awake.count('drift looks', () => Number(daily.isBusy))
+  return { vault, network, runner, drain, images, drift, daily }
 }
 
 type Running = Awaited<ReturnType<typeof openRunner>> &
@@ -193,7 +205,7 @@ async function openServer(
   parts: Parts & Running & { commands: Commands },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
-  const { authenticate, commands, images, stopping, admission } = parts
+  const { authenticate, commands, images, drift, stopping, admission } = parts
 
   return opening.use(
     await listen(
@@ -216,7 +228,7 @@ async function openServer(
           ...config.keep,
           ...config.appTimes,
         },
-        appWarnings: (app) => images.warningsOf(app),
+        appWarnings: async (app) => [...images.warningsOf(app), ...(await drift.warningsOf(app))],
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
         authenticate,
         log,

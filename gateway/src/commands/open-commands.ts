@@ -18,7 +18,7 @@ import type { Copies } from '../store/copies/copies.ts'
 import type { Commands } from './commands.ts'
 import { findDeployment, findLog } from './deployments.ts'
 import type { Drain } from './drain.ts'
-import { driftOf } from './drift.ts'
+import { driftCommands } from './drift/drift-commands.ts'
 import { machineCommands } from './machines/machine-commands.ts'
 import { overviewCommands } from './overview/overview-commands.ts'
 import { releaseDiff, releaseView } from './releases.ts'
@@ -37,6 +37,7 @@ export type CommandDeps = {
   vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove'>
   fly: MachinesApi
   deployer: Deployer
+  drift: Parameters<typeof driftCommands>[0]
   cache: Pick<BuildCache, 'usage' | 'remove'>
   plans: Pick<PlanCache, 'forget'>
   submissions: Submissions
@@ -124,7 +125,7 @@ function deploymentCommands(deps: CommandDeps) {
 
 /** Commands about an app: its releases, its machines, its settings and its cache. */
 function appCommands(deps: CommandDeps) {
-  const { store, vault, fly, log } = deps
+  const { store, vault, fly } = deps
   const { releases } = store
   const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
     releaseView(await findRelease(releases, app, owner, number))
@@ -139,7 +140,7 @@ function appCommands(deps: CommandDeps) {
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
     machines: machineCommands({ fly, store }),
-    drift: (_caller, app) => driftOf(app, { fly, store, log }, deadline()),
+    drift: driftCommands(deps.drift),
     deleteApp: (_caller, app, foreign) => deleteAppAndCache(app, foreign, deps, deadline()),
     removeCache: (_caller, app) => removeCacheOf(app, deps, deadline()),
     settings: (_caller, app) => appSettings(app, { store, vault, fly }, deadline()),

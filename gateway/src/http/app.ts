@@ -14,6 +14,7 @@ import { cancelDeployment } from './routes/cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './routes/create-deployment.ts'
 import { addRuleRoutes } from './routes/callers/rules.ts'
 import { deployAndFollow } from './routes/deploy.ts'
+import { addDriftRoutes } from './routes/drift/drift.ts'
 import { examineGateway } from './routes/doctor.ts'
 import { receiveBackup, sendBackup } from './routes/backup.ts'
 import { endDrain, readDrain, startDrain } from './routes/drain.ts'
@@ -22,14 +23,7 @@ import { readProblem } from './routes/problems.ts'
 import { addMachineRoutes } from './routes/machines/machines.ts'
 import { addOverviewRoutes } from './routes/overview/overview.ts'
 import { listDeployments, readDeployment } from './routes/read-deployments.ts'
-import {
-  readDrift,
-  diffReleases,
-  listReleases,
-  readRelease,
-  removeApp,
-  rollBack,
-} from './routes/releases.ts'
+import { diffReleases, listReleases, readRelease, removeApp, rollBack } from './routes/releases.ts'
 import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from './routes/rollouts.ts'
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
 import { readLimits } from './routes/callers/limits.ts'
@@ -90,7 +84,7 @@ function appRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   app.delete(routes.app, removeApp(commands))
   addCacheRoutes(app, commands)
   addMachineRoutes(app, commands)
-  app.get(routes.drift, readDrift(commands))
+  addDriftRoutes(app, commands)
   app.get(routes.releases, listReleases(commands))
   app.get(routes.release, readRelease(commands))
   app.get(routes.releaseDiff, diffReleases(commands))

@@ -2,6 +2,7 @@ import type { ImageSource } from '#api/image-source.ts'
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { Commands } from '../commands.ts'
+import { driftRows } from './drift-rows.ts'
 import {
   ofArguments,
   ofCancel,
@@ -108,7 +109,7 @@ export const access: TableOf<Commands> = {
       }),
     },
   },
-  drift: { ...read, ...byApp },
+  drift: driftRows,
   deleteApp: { ...administer, ...byApp, recorded: ofDeletedApp },
   cacheUsage: {
     ...read,
