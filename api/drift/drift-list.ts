@@ -15,8 +15,8 @@ export type AppDrift = z.infer<typeof AppDrift>
 export const DriftList = z.object({
   /** The end of the last complete look at all apps. Null: there was none yet. */
   checkedAt: z.string().nullable(),
-  /** How many apps the gateway has looked at. */
-  looked: z.number(),
+  /** How many apps the gateway has looked at. Null: the caller does not see all apps. */
+  looked: z.number().nullable(),
   apps: z.array(AppDrift),
 })
 export type DriftList = z.infer<typeof DriftList>

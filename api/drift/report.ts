@@ -46,8 +46,10 @@ export const DriftView = z.object({
   deploying: z.boolean(),
 })
 
+export type DriftView = z.infer<typeof DriftView>
+
 /** `GET /v1/apps/{app}/drift`: what is public, and what differs from what Tarmac expects. */
-export type DriftReport = z.infer<typeof DriftView> & {
+export type DriftReport = DriftView & {
   /** Whether this gateway created the app. */
   made: boolean
   services: { group: string; service: Record<string, unknown> }[]

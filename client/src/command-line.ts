@@ -4,6 +4,7 @@ import { type AuditRequest, readAudit } from './audit/audit.ts'
 import { type CacheRequest, readCacheArgs } from './cache/cache.ts'
 import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
+import { type DriftRequest, readDriftArgs } from './drift/drift.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
 import { audOf } from './identity/job-identity.ts'
@@ -37,6 +38,7 @@ export type Command =
   | BuilderCommand
   | (Connection & AuditRequest & { name: 'audit' })
   | (Connection & CacheRequest & { name: 'cache' })
+  | (Connection & DriftRequest & { name: 'drift' })
   | (Connection & MachinesRequest & { name: 'machines' })
   | (Connection & OverviewRequest & { name: 'overview' })
   | DeployCommand
@@ -86,6 +88,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (name === 'audit' && args.length === 0) return { name, ...readAudit(values), ...connection }
   const machinesRequest = name === 'machines' ? readMachinesArgs(args, appName) : null
   if (machinesRequest) return { name: 'machines', ...machinesRequest, ...connection }
+  const driftRequest = name === 'drift' ? readDriftArgs(args, values, appName) : null
+  if (driftRequest) return { name: 'drift', ...driftRequest, ...connection }
   const overviewRequest = readOverviewArgs(name, args, values)
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
@@ -127,6 +131,7 @@ const usages: Record<string, string> = {
   follow: 'DEPLOYMENT',
   retry: 'DEPLOYMENT',
   cancel: 'DEPLOYMENT',
+  drift: '[APP] [--accept]',
   doctor: '[OPTIONS]',
   rollback: 'APP',
   apps: '[APP]',

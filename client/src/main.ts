@@ -13,6 +13,7 @@ import {
   type RetryCommand,
   type RollbackCommand,
 } from './command-line.ts'
+import { drift } from './drift/drift.ts'
 import { deploy } from './deploy/deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
@@ -69,6 +70,7 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'audit') return await audit(command, gateway, printer, signal)
     if ('verb' in command) return await runRuntime(command, { gateway, printer, signal })
     if (command.name === 'cache') return await cache(command, gateway, printer, signal)
+    if (command.name === 'drift') return await drift(command, gateway, printer, signal)
     if (command.name === 'machines') return await machines(command, gateway, printer, signal)
     if (command.name === 'overview') return await overview(command, gateway, printer, signal)
     const options = { signal, ...(command.name === 'follow' && { show: command.show }) }

@@ -57,7 +57,7 @@ export class Drift {
   }
 
   /** The apps with drift, or with a problem, at their last looks. */
-  async list(): Promise<DriftList> {
+  async list(): Promise<DriftList & { looked: number }> {
     const { drift } = this.#deps.store
     const [rows, pass] = [await drift.all(), await drift.pass()]
     const apps = rows.filter(({ findings, problem }) => findings.length > 0 || problem !== null)

@@ -7,10 +7,11 @@ export const driftRows: TableOf<DriftCommands> = {
   report: { ...read, ...byApp },
   list: {
     ...read,
-    shown: ({ apps, ...list }, isSeen) => {
-      const seen = apps.filter(({ app }) => isSeen({ app }))
-      return { ...list, apps: seen }
-    },
+    shown: ({ apps, checkedAt }, isSeen) => ({
+      checkedAt,
+      looked: null,
+      apps: apps.filter(({ app }) => isSeen({ app })),
+    }),
   },
   accept: { ...deploy, ...byApp, recorded: { made: () => null } },
 }
