@@ -59,6 +59,7 @@ export const calls: readonly Call[] = [
   call('PUT', 'teamApp', 'give an app to a team'),
   call('DELETE', 'teamApp', 'give an app of a team to the team default'),
   call('GET', 'limits', 'what the caller may use and has used, and the limits of the gateway'),
+  call('GET', 'whoami', 'who the caller is for the gateway, and what it may do'),
   call('POST', 'tokens', 'make a token'),
   call('GET', 'tokens', 'list tokens'),
   call('GET', 'token', 'read what a token may do, and when it was used'),

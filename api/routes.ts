@@ -37,6 +37,7 @@ export const routes = {
   teamMember: '/v1/teams/:team/members/:member',
   teamApp: '/v1/teams/:team/apps/:app',
   limits: '/v1/limits',
+  whoami: '/v1/whoami',
   tokens: '/v1/tokens',
   token: '/v1/tokens/:token',
   rotateToken: '/v1/tokens/:token/rotate',

@@ -39,6 +39,7 @@ export type Command =
   | (Connection & AuditRequest & { name: 'audit' })
   | (Connection & CacheRequest & { name: 'cache' })
   | (Connection & DriftRequest & { name: 'drift' })
+  | (Connection & { name: 'whoami' })
   | (Connection & MachinesRequest & { name: 'machines' })
   | (Connection & OverviewRequest & { name: 'overview' })
   | DeployCommand
@@ -88,6 +89,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (name === 'audit' && args.length === 0) return { name, ...readAudit(values), ...connection }
   const machinesRequest = name === 'machines' ? readMachinesArgs(args, appName) : null
   if (machinesRequest) return { name: 'machines', ...machinesRequest, ...connection }
+  if (name === 'whoami' && args.length === 0) return { name, ...connection }
   const driftRequest = name === 'drift' ? readDriftArgs(args, values, appName) : null
   if (driftRequest) return { name: 'drift', ...driftRequest, ...connection }
   const overviewRequest = readOverviewArgs(name, args, values)
@@ -140,6 +142,7 @@ const usages: Record<string, string> = {
   rule: ruleUsage,
   team: teamUsage,
   limits: '[OPTIONS]',
+  whoami: '[OPTIONS]',
   audit: '[OPTIONS]',
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',

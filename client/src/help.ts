@@ -37,6 +37,7 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac machines <app>           list the machines of an app
        tarmac machines stop <app> [machine]...   stop them, or start or restart them; without a name all
        tarmac drift [app]              how an app differs at Fly from what is expected; without an app: which apps do
+       tarmac whoami                   who you are for the gateway, what you may do, and until when
        tarmac limits                   what you may use and have used, and what the gateway accepts
        tarmac team list                the teams of the gateway
        tarmac team create <team>       make a team; also show <team>, delete <team>

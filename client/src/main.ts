@@ -26,6 +26,7 @@ import { teams } from './teams/teams.ts'
 import { token } from './token/token.ts'
 import { runRuntime } from './runtime/run-runtime.ts'
 import { upkeep } from './upkeep/upkeep.ts'
+import { whoami } from './whoami/whoami.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 
 /** Runs `tarmac` with these arguments. Returns the exit code. */
@@ -70,6 +71,7 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'audit') return await audit(command, gateway, printer, signal)
     if ('verb' in command) return await runRuntime(command, { gateway, printer, signal })
     if (command.name === 'cache') return await cache(command, gateway, printer, signal)
+    if (command.name === 'whoami') return await whoami(command.gateway, gateway, printer, signal)
     if (command.name === 'drift') return await drift(command, gateway, printer, signal)
     if (command.name === 'machines') return await machines(command, gateway, printer, signal)
     if (command.name === 'overview') return await overview(command, gateway, printer, signal)

@@ -74,7 +74,9 @@ export const matches = (rule: Pick<Rule, 'claims'>, claims: Record<string, unkno
 /** What a rule gives to its caller. */
 export function rightsOf(rule: Rule) {
   const { scopes, apps, owners, team } = rule
-  return { scopes, apps, owners, teams: team === null ? null : [team], proof: proofBy(rule) }
+  const teams = team === null ? null : [team]
+  const by = { rule: rule.name, endsAt: null }
+  return { scopes, apps, owners, teams, proof: proofBy(rule), by }
 }
 
 /** Fires for the requests that still run when their rule is removed. */

@@ -1,4 +1,5 @@
 import type { OwnSettings } from '#api/options/app-settings.ts'
+import type { Whoami } from '#api/callers/whoami.ts'
 import type { AuditFilter, AuditPage } from '#api/callers/audit.ts'
 import type { NewCancelRequest, Deployment, SourceFacts } from '#api/deployment.ts'
 import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
@@ -138,6 +139,8 @@ export type Commands = {
     restore(caller: Principal, incoming: Incoming): Promise<RestoreFacts>
   }
 
+  /** Who the caller is, for any caller. */
+  whoami(caller: Principal): Promise<Whoami>
   rules: RuleCommands
   teams: TeamCommands
   limits: LimitCommands

@@ -30,6 +30,7 @@ import { cachePercentOf } from './limits/cache-percent.ts'
 import { openLimits } from './limits/open-limits.ts'
 import { openTeams } from './teams/open-teams.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
+import { whoami } from './whoami/whoami.ts'
 import { assertLinkOpen, type Submissions } from './submissions.ts'
 
 export type CommandDeps = {
@@ -160,7 +161,11 @@ const recordCommands = ({ copies, drain }: CommandDeps): Commands['records'] => 
 /** Commands about what callers may use. */
 function callerCommands(deps: CommandDeps) {
   const limited = { ...deps, cachePercent: cachePercentOf(deps) }
-  return { teams: openTeams(limited), limits: openLimits(limited) } satisfies Partial<Commands>
+  return {
+    teams: openTeams(limited),
+    limits: openLimits(limited),
+    whoami: async (caller) => whoami(caller),
+  } satisfies Partial<Commands>
 }
 /** A cancel request without a name has the name of its caller. */
 const signed = (request: NewCancelRequest, { name }: Principal): NewCancelRequest => ({

@@ -30,6 +30,7 @@ import { readLimits } from './routes/callers/limits.ts'
 import { addTeamRoutes } from './routes/callers/teams.ts'
 import { listAudit } from './routes/callers/audit.ts'
 import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
+import { readWhoami } from './routes/callers/whoami.ts'
 import { readStatus } from './routes/status.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
@@ -100,6 +101,7 @@ function appRoutes(app: Express, commands: Commands, server: ServerDeps): void {
 function callerRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   addTeamRoutes(app, commands, server)
   app.get(routes.limits, readLimits(commands))
+  app.get(routes.whoami, readWhoami(commands))
 }
 
 /** What an operator asks about the gateway as a whole. */

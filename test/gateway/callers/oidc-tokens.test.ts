@@ -53,6 +53,7 @@ test('a token of a named issuer becomes a principal with the rights of its rule'
     teams: ['acme'],
     address: '10.0.0.9',
     proof: expect.anything(),
+    by: { rule: 'github:acme/shop', endsAt: expect.any(Number) },
   })
   expect(issuer.asked).toEqual(['/.well-known/openid-configuration', '/.well-known/jwks'])
 })

@@ -33,15 +33,16 @@ export function oidcTokens({
     if (ofIssuer.length === 0) return null
 
     const claims = await provenClaims(bearer, issuer, keys)
-    return claims && callerBy(chooseRule(ofIssuer, claims, now()), address)
+    return claims && callerBy(chooseRule(ofIssuer, claims, now()), claims, address)
   }
 }
 
-const callerBy = (rule: Rule, address: string): Principal => ({
+const callerBy = (rule: Rule, { exp }: Claims, address: string): Principal => ({
   kind: 'oidc',
   name: rule.name,
   tokenId: null,
   ...rightsOf(rule),
+  by: { rule: rule.name, endsAt: typeof exp === 'number' ? exp * 1000 : null },
   address,
 })
 

@@ -101,11 +101,13 @@ async function refusal(
 ): Promise<Problem | null> {
   const teams = row.teams?.(args) ?? []
   const maker = teams.length > 0 ? { ...caller, teams } : caller
-  const mayMake = row.creates === true && allows(caller.scopes, scope)
+  const mayMake = row.creates === true && scope !== null && allows(caller.scopes, scope)
   const isOpen = isIn(caller, teams) && (await isAllNew(unseen, mayMake ? maker : null, gate))
-  if (!isOpen) return missing?.(args) ?? forbidden(caller, scope)
-  for (const { scope: other } of [{ scope }, ...targets])
-    if (!allows(caller.scopes, other ?? scope)) return forbidden(caller, other ?? scope)
+  if (!isOpen) return missing?.(args) ?? forbidden(caller, scope ?? 'read')
+  for (const { scope: other } of [{ scope }, ...targets]) {
+    const needed = other ?? scope
+    if (needed !== null && !allows(caller.scopes, needed)) return forbidden(caller, needed)
+  }
   if (caller.link && !ofLink) return notOfLink(caller)
   if (caller.link && !ofLink?.(args, caller.link.deployment))
     return missing?.(args) ?? notOfLink(caller)

@@ -223,6 +223,7 @@ export const access: TableOf<Commands> = {
   teams: teamRows,
   // The command shows the caller's own part alone.
   limits: { read: { ...read, shown: (answer) => answer } },
+  whoami: { scope: null, changes: false, ofLink: () => true, shown: (answer) => answer },
 }
 
 /** What the apps that a caller sees have of the build cache. */
