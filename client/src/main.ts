@@ -18,6 +18,7 @@ import { deploy } from './deploy/deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
 import { audOf, type JobIdentity, jobIdentity } from './identity/job-identity.ts'
+import { identifyBuilder } from './identity/identify-builder.ts'
 import { rules } from './rule/rule.ts'
 import { machines } from './machines/machines.ts'
 import { overview } from './overview/overview.ts'
@@ -52,7 +53,11 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'help') return show(command.of === null ? help : helpOf(command.of))
     if (command.name === 'version') return show(manifest.version)
 
-    if ('builder' in command) return await operate(command, printer, interrupt.signal)
+    if ('builder' in command) {
+      command.builder = await identifyBuilder(command.builder, process.env, printer.note)
+      identity = command.builder.identity ?? null
+      return await operate(command, printer, interrupt.signal)
+    }
     if (command.name === 'backup' || command.name === 'restore')
       return await upkeep(command, printer, interrupt.signal)
     if (command.name === 'rule') return await rules(command, printer, interrupt.signal)
