@@ -71,6 +71,10 @@ export const Rule = Fields.extend({
 })
 export type Rule = z.infer<typeof Rule>
 
+/** `lastUsedAt`: when it last allowed a caller, up to a minute late after a crash. Null: never. */
+export const ListedRule = Rule.extend({ lastUsedAt: z.string().nullable().default(null) })
+export type ListedRule = z.infer<typeof ListedRule>
+
 /** Reads a rule. Throws `rule-invalid`, which names each fault. */
 export function readRule(given: unknown): NewRule {
   const read = NewRule.safeParse(given)

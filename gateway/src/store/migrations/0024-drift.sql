@@ -15,3 +15,9 @@ CREATE TABLE drift_pass (
   is_over INTEGER NOT NULL,  -- 0: some apps are left
   checked_at TEXT            -- the end of the newest complete look
 ) STRICT;
+
+-- When a rule of `rules` or of the settings last allowed a caller.
+CREATE TABLE rule_uses (
+  name TEXT PRIMARY KEY,
+  at   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
