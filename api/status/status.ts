@@ -9,6 +9,7 @@ import { ImagesStatus } from './images.ts'
 import { MachineStatus } from './machine.ts'
 import { MirrorStatus } from './mirror.ts'
 import { partOf } from './part.ts'
+import { PreviewsStatus } from '../previews/previews-status.ts'
 import { QueueStatus } from './queue.ts'
 import { SizesStatus } from './sizes.ts'
 import { Versions } from './versions.ts'
@@ -24,6 +25,7 @@ export const partNames = [
   'sizes',
   'awake',
   'mirror',
+  'previews',
   'cost',
   'audit',
   'drift',
@@ -40,6 +42,7 @@ const parts = {
   sizes: partOf(SizesStatus),
   awake: partOf(AwakeStatus),
   mirror: partOf(MirrorStatus),
+  previews: partOf(PreviewsStatus),
   cost: partOf(CostStatus),
   audit: partOf(AuditStatus),
   drift: partOf(DriftStatus),

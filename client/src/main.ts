@@ -37,12 +37,7 @@ async function main(argv: string[]): Promise<number> {
     ? jsonPrinter()
     : peoplePrinter(process.stderr.isTTY)
 
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
-    process.on(name, () => {
-      if (interrupt.signal.aborted) process.exit(printer.interrupted({ text: 'Exited at once.' }))
-      interrupt.abort(name)
-    })
-
+  onSignals(interrupt, printer)
   let identity: JobIdentity | null = null
   try {
     const command = readCommandLine(argv, process.env)
@@ -91,6 +86,15 @@ async function main(argv: string[]): Promise<number> {
         : new Problem('internal', `The client failed: ${errorMessage(error)}`),
     )
   }
+}
+
+/** The first signal interrupts the command, the second ends the program. */
+function onSignals(interrupt: AbortController, printer: Printer): void {
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.on(name, () => {
+      if (interrupt.signal.aborted) process.exit(printer.interrupted({ text: 'Exited at once.' }))
+      interrupt.abort(name)
+    })
 }
 
 /** Sends the request of a command. Returns the deployment to follow. */

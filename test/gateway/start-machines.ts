@@ -1,3 +1,5 @@
+import { Awake } from '../../gateway/src/awake/awake.ts'
+import { openPreviewKeeper } from '../../gateway/src/previews/open-keeper.ts'
 import { Admission } from '../../gateway/src/callers/admission.ts'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -34,6 +36,16 @@ import { authorization, startHttp, openTestCallers } from './http/start-http.ts'
 
 type Store = ReturnType<typeof openSqliteStore>
 type Answer<T> = { status: number; body: T }
+/** What the machines of previews have. */
+const previewSettings = {
+  readyMs: 3000,
+  memoryMb: 512,
+  maxMemoryMb: 2048,
+  cpus: 1,
+  cpuKind: 'shared',
+  port: 8080,
+}
+
 type Settings = {
   publicIps?: 'report' | 'release'
   watchMs?: number
@@ -43,6 +55,8 @@ type Settings = {
   registers?: boolean
   /** The machine of the gateway. */
   builder?: string | null
+  /** How often previews are compared with Fly. */
+  sweepMs?: number
 }
 
 /**
@@ -55,6 +69,7 @@ export async function startMachines({
   flyToml = '',
   registers = false,
   builder = null,
+  sweepMs = 3_600_000,
 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
@@ -91,7 +106,13 @@ export async function startMachines({
   const deps = { vault, sources, registry, store, fly, deployer } as unknown as Parameters<
     typeof makeSteps
   >[0]
-  const settings = { region: 'fra', publicIps, plansDir: '/tmp/plans', key: new Uint8Array(32) }
+  const settings = {
+    region: 'fra',
+    previews: previewSettings,
+    publicIps,
+    plansDir: '/tmp/plans',
+    key: new Uint8Array(32),
+  }
   const steps = makeSteps(deps, settings as unknown as Parameters<typeof makeSteps>[1])
   const limits = {
     fetchMs: 1000,
@@ -108,6 +129,7 @@ export async function startMachines({
     deaths: 3,
   }
   const admission = new Admission(store)
+  const previewLimits = { perOwner: 3, all: 100, ttlMs: 3_600_000, image: '' }
   const start = async () => {
     const runner = await Runner.start({ store, steps, log, limits, hiddenValues: [], boot: '' })
     const submissions = new Submissions({
@@ -142,7 +164,18 @@ export async function startMachines({
     const status = { version: 'test', startedAt: new Date(), readers: {} }
     const doctor = () => Promise.reject(new Error('not part of this test'))
     const trail = null as unknown as AuditTrail
-    const none = { cache, plans, status, doctor, rules, admission, gatewayLimits: [], trail }
+    const none = {
+      cache,
+      plans,
+      status,
+      doctor,
+      rules,
+      admission,
+      gatewayLimits: [],
+      trail,
+      previewLimits,
+      previewMark: 'test',
+    }
     const drift = new Drift({ fly, exposure, store, log })
     const own = { ...none, tokens, store, vault, fly, deployer, drift, log }
     const open = () => openCommands({ ...own, ...now() })
@@ -157,7 +190,17 @@ export async function startMachines({
       },
     })
   }
+  const keeping = {
+    store,
+    fly,
+    deployer,
+    org: 'personal',
+    mark: 'test',
+    runner: { cancel: (...of: Parameters<Runner['cancel']>) => parts.runner.cancel(...of) },
+  }
+  const keeper = openPreviewKeeper({ ...keeping, awake: new Awake(), log }, { sweepMs })
   const stop = async () => {
+    await keeper[Symbol.asyncDispose]()
     await parts.rollouts[Symbol.asyncDispose]()
     await parts.runner[Symbol.asyncDispose]()
   }

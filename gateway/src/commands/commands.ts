@@ -23,6 +23,7 @@ import type { LimitCommands } from './limits/open-limits.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
 import type { Rollback } from './rollback.ts'
+import type { PreviewCommands } from './previews/preview-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import type { TeamCommands } from './teams/team-commands.ts'
 import type { TokenCommands } from './tokens/token-commands.ts'
@@ -141,6 +142,7 @@ export type Commands = {
 
   /** Who the caller is, for any caller. */
   whoami(caller: Principal): Promise<Whoami>
+  previews: PreviewCommands
   rules: RuleCommands
   teams: TeamCommands
   limits: LimitCommands

@@ -29,6 +29,7 @@ import type { RuleCommands } from './rules/rule-commands.ts'
 import { cachePercentOf } from './limits/cache-percent.ts'
 import { openLimits } from './limits/open-limits.ts'
 import { openTeams } from './teams/open-teams.ts'
+import { openPreviews, type PreviewDeps } from './previews/open-previews.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
 import { whoami } from './whoami/whoami.ts'
 import { assertLinkOpen, type Submissions } from './submissions.ts'
@@ -52,6 +53,8 @@ export type CommandDeps = {
   doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
   log: Logger
   admission: Admission
+  previewLimits: PreviewDeps['previewLimits']
+  previewMark: string
   /** See `LimitDeps`. */
   gatewayLimits: readonly GatewayLimit[]
   runner: {
@@ -88,6 +91,7 @@ export function openCommands(deps: CommandDeps): Commands {
     deleteSecret: (_caller, app, name) => vault.remove(app, name),
     changeBuildSecrets: (_caller, app, values) => vault.change(app, values),
     runtime: openRuntime(deps),
+    previews: openPreviews(deps),
   }
 }
 

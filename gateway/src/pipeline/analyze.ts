@@ -9,12 +9,13 @@ import { planSource } from '../railpack/plan-source.ts'
 import { ensureApp, type EnsureAppDeps } from './ensure-app.ts'
 import type { Analysis, SourceInput } from './steps.ts'
 
-type AnalyzeDeps = EnsureAppDeps & {
+export type AnalyzeDeps = EnsureAppDeps & {
   buildkit: Buildkit
   planner: () => Promise<Planner>
   lookups: LookupNetwork | null
   plans: PlanCache
   region: string
+  previews: NonNullable<Parameters<typeof resolveDesired>[2]['previews']>
 }
 
 /** Reads the source's config, plans its build, and makes the app. */
@@ -22,11 +23,11 @@ export async function analyze(
   { deployment, tree, secrets, emit, signal }: SourceInput,
   deps: AnalyzeDeps,
 ): Promise<Analysis<PlannedSource>> {
-  const { buildkit, deployer, store, region } = deps
+  const { buildkit, deployer, store } = deps
   const { id, number, app, options } = deployment
   for (const text of deployment.source?.leftOut ?? []) emit({ type: 'note', text })
   // Reports a wrong fly.toml before the build.
-  const desired = await resolveDesired(deployment, tree, { releases: store.releases, region })
+  const desired = await resolveDesired(deployment, tree, { ...deps, releases: store.releases })
 
   await checkPlatforms(buildkit, options, signal)
   const warnings = await deployer.preflight({ id, number, app, options, desired, signal })

@@ -90,6 +90,15 @@ const rows: Record<
   'records.backup': { args: [], scopes: ['admin'], wide: true },
   'records.assertDrained': { args: [], scopes: ['admin'], wide: true },
   'records.restore': { args: [{}], scopes: ['admin'], wide: true },
+  'previews.create': { args: [{ app: 'shop', owner: null }, {}], scopes: ['preview', 'admin'] },
+  'previews.find': { args: ['of-shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'previews.list': {
+    args: [{}, {}],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+    filtered: true,
+  },
+  'previews.extend': { args: ['of-shop', null], scopes: ['preview', 'admin'] },
+  'previews.destroy': { args: ['of-shop'], scopes: ['preview', 'admin'] },
   'rules.list': { args: [], scopes: ['admin'], wide: true },
   'rules.add': { args: [{}], scopes: ['admin'], wide: true },
   'rules.remove': { args: ['ci'], scopes: ['admin'], wide: true },
@@ -126,12 +135,14 @@ const done = Object.assign([], {
   deployments: [],
   apps: [],
   rollouts: [],
+  previews: [],
   teams: [],
   next: null,
 })
 const gate: Gate = {
   find: {
     deployment: async (id) => (id === 'of-shop' ? { app: 'shop', owner: null } : null),
+    preview: async (id) => (id === 'of-shop' ? { app: 'shop', owner: null } : null),
     unfinished: async () => [],
     rollout: async (id) => (id === 'of-shop' ? [{ app: 'shop', owner: null }] : null),
     settings: async () => ({}),

@@ -6,12 +6,18 @@ import type { Principal, Target } from '../../callers/principal.ts'
 /** Finds what an id names. Null: nothing has this id. */
 export type Lookups = {
   deployment(id: string): Promise<Target | null>
+  preview(id: string): Promise<Target | null>
   rollout(id: string): Promise<Target[] | null>
   /** How many deployments of what a caller sees have not ended, by state. */
   unfinished(isSeen: IsSeen): Promise<{ state: DeploymentState; count: number }[]>
   /** The app's own settings. */
   settings(app: string): Promise<object>
 }
+
+/** Whom a record concerns. A preview's deployment is the app's that the preview belongs to. */
+export const targetOf = ({ app, owner, preview }: DeploymentOf): Target =>
+  preview ? { app: preview.app, owner: preview.owner } : { app, owner }
+type DeploymentOf = { app: string; owner: string | null; preview: Target | null }
 
 export type IsSeen = (target: Target) => boolean
 

@@ -1,4 +1,3 @@
-import type { ImageSource } from '#api/image-source.ts'
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { Commands } from '../commands.ts'
@@ -28,9 +27,11 @@ import {
   noApp,
   read,
   reads,
+  readsOf,
   secrets,
 } from './row-kinds.ts'
-import type { IsSeen, Lookups, Reached, TableOf } from './row.ts'
+import { previewRows } from './preview-rows.ts'
+import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
 
 /**
@@ -60,7 +61,10 @@ export const access: TableOf<Commands> = {
     ...read,
     targets: ([app]) => [{ app }],
     missing: ([app]) => noApp(app),
-    shown: ({ deployments, next }, isSeen) => ({ deployments: deployments.filter(isSeen), next }),
+    shown: ({ deployments, next }, isSeen) => ({
+      deployments: deployments.filter((each) => isSeen(targetOf(each))),
+      next,
+    }),
   },
 
   releases: { ...read, ...byTarget },
@@ -99,7 +103,10 @@ export const access: TableOf<Commands> = {
   overview: {
     deployments: {
       ...read,
-      shown: ({ deployments, next }, isSeen) => ({ deployments: deployments.filter(isSeen), next }),
+      shown: ({ deployments, next }, isSeen) => ({
+        deployments: deployments.filter((each) => isSeen(targetOf(each))),
+        next,
+      }),
     },
     apps: {
       ...read,
@@ -220,6 +227,7 @@ export const access: TableOf<Commands> = {
   },
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
+  previews: previewRows,
   teams: teamRows,
   // The command shows the caller's own part alone.
   limits: { read: { ...read, shown: (answer) => answer } },
@@ -229,17 +237,6 @@ export const access: TableOf<Commands> = {
 /** What the apps that a caller sees have of the build cache. */
 function cacheOf({ apps, ...usage }: CacheStatus, isSeen: IsSeen): CacheStatus {
   return { ...usage, apps: apps.filter(({ app }) => app !== null && isSeen({ app })) }
-}
-
-/** What a deployment of an existing image reads of other apps. */
-async function readsOf(source: ImageSource, app: string, find: Lookups): Promise<Reached[]> {
-  const found =
-    'deployment' in source
-      ? await find.deployment(source.deployment)
-      : 'release' in source && source.app !== undefined
-        ? { app: source.app, owner: source.owner ?? null }
-        : null
-  return found && found.app !== app ? [{ ...found, scope: 'read' }] : []
 }
 
 /** A change that also makes releases needs the right to deploy. */

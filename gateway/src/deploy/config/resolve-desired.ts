@@ -6,6 +6,7 @@ import { findConfig } from './config-file.ts'
 import type { DesiredApp } from './desired-app.ts'
 import { desiredApp, forOwner, withOptions } from './desired.ts'
 import { withoutEnv } from './without-env.ts'
+import { forPreview, previewGuest, type PreviewSettings, previewToml } from './preview.ts'
 import { readDesired } from './read-desired.ts'
 import { keysOf, restoreConfig } from './restore-config.ts'
 
@@ -13,6 +14,8 @@ type ResolveDeps = {
   releases: Pick<ReleaseStore, 'find' | 'list'>
   /** The region of new machines, unless an option or fly.toml names one. */
   region: string
+  /** Absent: a preview is resolved as any other deployment. */
+  previews?: PreviewSettings
 }
 
 /**
@@ -22,19 +25,28 @@ type ResolveDeps = {
 export async function resolveDesired(
   deployment: Deployment,
   tree: SourceTree | null,
-  { releases, region }: ResolveDeps,
+  { releases, region, previews }: ResolveDeps,
 ): Promise<DesiredApp> {
   const { app, options, from } = deployment
+  const settings = deployment.preview ? previews : undefined
+  const own = settings && { flyToml: previewToml(settings), path: 'the config of previews' }
+  const defaults = { region, ...(settings && { guest: previewGuest(settings) }) }
   const desired =
     !tree && from
       ? await desiredOfRelease(deployment, from, releases)
-      : desiredApp({ app, options, defaults: { region }, ...(tree && configOf(tree, options)) })
-  return forOwner(desired, options)
+      : desiredApp({ app, options, defaults, ...own, ...(tree && configOf(tree, options, own)) })
+  return settings ? forPreview(desired, settings) : forOwner(desired, options)
 }
 
-function configOf(tree: SourceTree, { config }: Deployment['options']) {
+/** `otherwise`: the config of a source without one. */
+function configOf(
+  tree: SourceTree,
+  { config }: Deployment['options'],
+  otherwise: { flyToml: string; path: string } | undefined,
+) {
   const { file, warnings } = findConfig(tree, config)
-  return { flyToml: file?.text ?? null, path: file?.path, warnings, readFile: openSource(tree) }
+  const found = file ? { flyToml: file.text, path: file.path } : otherwise
+  return { ...found, warnings, readFile: openSource(tree) }
 }
 
 /** The config of an earlier release. If it is one of the same target, this is a rollback. */

@@ -43,7 +43,7 @@ function appsOf(
 ) {
   const { sql, values } = allOf(appIs(app), isOfTeam(team))
   const names = rows.prepare(
-    `SELECT app FROM apps WHERE app > ?${sql} ORDER BY app LIMIT ${lookedAt + 1}`,
+    `SELECT app FROM apps WHERE app > ? AND app NOT IN (SELECT fly_app FROM previews)${sql} ORDER BY app LIMIT ${lookedAt + 1}`,
   )
   const newest = rows.prepare(
     'SELECT * FROM deployments WHERE app = ? ORDER BY number DESC LIMIT 1',

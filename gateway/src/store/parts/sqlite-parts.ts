@@ -16,6 +16,7 @@ export class SqliteParts {
   readonly teams
   readonly quotas
   readonly overview
+  readonly previews
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -29,6 +30,7 @@ export class SqliteParts {
     this.status = openStatusStore(tables)
     this.teams = tables.teams
     this.quotas = tables.quotas
+    this.previews = tables.previews
     this.overview = openOverviewStore(tables.deployments)
   }
 }
