@@ -15,9 +15,7 @@ import { openDoctor } from './doctor/open-doctor.ts'
 import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
-import { DailyLook } from './drift/daily-look.ts'
-import { Drift } from './drift/drift.ts'
-import { ExposureApi } from '#fly/exposure-api.ts'
+import { openDrift } from './drift/open-drift.ts'
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
@@ -95,12 +93,6 @@ function openFly({ config, log, opening }: Opening) {
   const { registry: host, secrets } = config
   const fly = opening.use(new MachinesApi(overUndici(config.fly.api, secrets.fly)))
   const releases = opening.use(new ReleasesApi(overUndici(config.fly.webApi, secrets.fly)))
-  const exposure = opening.use(
-    new ExposureApi({
-      machines: overUndici(config.fly.api, secrets.fly),
-      web: overUndici(config.fly.webApi, secrets.fly),
-    }),
-  )
   const warnLater = (text: string) => log.warn(text)
   const deployer = opening.use(
     new Deployer({ fly, releases, warnLater, registry: host, ...config.deployer }),
@@ -108,7 +100,7 @@ function openFly({ config, log, opening }: Opening) {
   const login = { username: 'x', password: secrets.fly }
   const insecure = speaksPlainHttp(host, config.plainHttp)
   const registry = opening.use(new Registry({ host, login, insecure }))
-  return { fly, exposure, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }
+  return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }
 }
 
 type Parts = Awaited<ReturnType<typeof openVolume>> &
@@ -161,10 +153,8 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   const drain = opening.use(new Drain({ store, runner, log }))
   const images = opening.use(await openKeptImages({ deps, settings }, config, log))
   awake.count('images', () => Number(images.status.running))
-  const drift = new Drift({ fly, exposure: parts.exposure, store, log })
-  const daily = opening.use(await DailyLook.start({ drift, store, log }))
-  awake.count('drift looks', () => Number(daily.isBusy))
-  return { vault, network, runner, drain, images, drift, daily }
+  const drift = await openDrift({ config, log, opening, awake }, { fly, store })
+  return { vault, network, runner, drain, images, ...drift }
 }
 
 type Running = Awaited<ReturnType<typeof openRunner>> &

@@ -1,6 +1,6 @@
 import type { NewFinding } from '#api/drift/finding.ts'
 import type { Certificate } from '#api/drift/report.ts'
-import type { CertificateDetail, CertificateSummary } from '#fly/exposure-api.ts'
+import type { CertificateDetail, CertificateSummary } from '#fly/exposure/exposure-api.ts'
 import { orAccept } from './addresses.ts'
 
 /** A certificate that ends within so many days is a finding. */

@@ -1,7 +1,7 @@
 import type { Address, Certificate, DriftReport } from '#api/drift/report.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import type { Unknown } from '#api/status/part.ts'
-import type { CertificateSummary, ExposureApi } from '#fly/exposure-api.ts'
+import type { CertificateSummary, ExposureApi } from '#fly/exposure/exposure-api.ts'
 import type { Machine } from '#fly/machine.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import { machineDrift } from '../deploy/machines/drift.ts'
