@@ -32,6 +32,8 @@ export const routes = {
   previews: '/v1/previews',
   preview: '/v1/previews/:id',
   extendPreview: '/v1/previews/:id/extend',
+  templates: '/v1/apps/:app/templates',
+  template: '/v1/apps/:app/templates/:name',
   rules: '/v1/rules',
   rule: '/v1/rules/:name',
   teams: '/v1/teams',

@@ -1,5 +1,6 @@
 import { append } from './append.ts'
 import { appliance } from './appliance.ts'
+import { audit } from './audit.ts'
 import { callers } from './callers.ts'
 import { compaction } from './compaction.ts'
 import { context } from './context.ts'
@@ -17,6 +18,7 @@ import { start } from './start.ts'
 
 const benches: Record<string, { about: string; run: (args: string[]) => Promise<Measure[]> }> = {
   append,
+  audit,
   callers,
   compaction,
   redeploy,

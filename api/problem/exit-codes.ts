@@ -133,6 +133,8 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'cancel-too-late': 1,
   'preview-limit': 23,
   'preview-not-found': 1,
+  'template-not-found': 1,
+  'template-invalid': 2,
   'preview-over': 1,
   'quota-reached': 23,
   'team-not-found': 1,

@@ -14,6 +14,7 @@ import type { Config } from './config.ts'
 import { openDoctor } from './doctor/open-doctor.ts'
 import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
+import { templateChecker } from './deploy/config/check-template.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
 import { openDrift } from './drift/open-drift.ts'
 import { FlyAccess } from '#fly/fly-access.ts'
@@ -192,6 +193,7 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
     gatewayLimits: gatewayLimits(config),
     previewLimits: config.previews,
     previewMark,
+    checkTemplate: templateChecker(config.previews),
   }
   const opened = { submissions, rollouts, status, doctor, cache, log, ...limits }
   const commands = openCommands({ ...parts, ...opened })

@@ -1,3 +1,4 @@
+import { templateChecker } from '../../gateway/src/deploy/config/check-template.ts'
 import { Awake } from '../../gateway/src/awake/awake.ts'
 import { openPreviewKeeper } from '../../gateway/src/previews/open-keeper.ts'
 import { Admission } from '../../gateway/src/callers/admission.ts'
@@ -42,7 +43,7 @@ const previewSettings = {
   memoryMb: 512,
   maxMemoryMb: 2048,
   cpus: 1,
-  cpuKind: 'shared',
+  cpuKind: 'shared' as const,
   port: 8080,
 }
 
@@ -175,6 +176,7 @@ export async function startMachines({
       trail,
       previewLimits,
       previewMark: 'test',
+      checkTemplate: templateChecker(previewSettings),
     }
     const drift = new Drift({ fly, exposure, store, log })
     const own = { ...none, tokens, store, vault, fly, deployer, drift, log }

@@ -84,6 +84,7 @@ export class Rules {
       throw new Problem('rule-not-found', `There is no rule ${name.slice(0, 100)}.`)
     const removed = this.#stored.find((rule) => rule.name === name)
     this.#stored = this.#stored.filter((rule) => rule !== removed)
+    if (removed) watchers.delete(removed)
     if (removed) ends.get(removed)?.abort()
     this.#uses.delete(name)
     this.#fresh.delete(name)
@@ -126,8 +127,7 @@ export function rightsOf(rule: Rule) {
   watchers.get(rule)?.()
   const { scopes, apps, owners, team } = rule
   const teams = team === null ? null : [team]
-  const by = { rule: rule.name, endsAt: null }
-  return { scopes, apps, owners, teams, proof: proofBy(rule), by }
+  return { scopes, apps, owners, teams, proof: proofBy(rule), rule: rule.name }
 }
 
 /** Called at each use of a rule. */

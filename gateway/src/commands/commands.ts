@@ -27,6 +27,7 @@ import type { PreviewCommands } from './previews/preview-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import type { TeamCommands } from './teams/team-commands.ts'
 import type { TokenCommands } from './tokens/token-commands.ts'
+import type { TemplateCommands } from './templates/template-commands.ts'
 import type { RuntimeCommands } from './runtime/runtime-commands.ts'
 
 type Target = { app: string; owner: string | null }
@@ -143,6 +144,7 @@ export type Commands = {
   /** Who the caller is, for any caller. */
   whoami(caller: Principal): Promise<Whoami>
   previews: PreviewCommands
+  templates: TemplateCommands
   rules: RuleCommands
   teams: TeamCommands
   limits: LimitCommands

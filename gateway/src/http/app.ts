@@ -22,6 +22,7 @@ import { readReadiness } from './routes/health.ts'
 import { readProblem } from './routes/problems.ts'
 import { addMachineRoutes } from './routes/machines/machines.ts'
 import { addOverviewRoutes } from './routes/overview/overview.ts'
+import { addTemplateRoutes } from './routes/previews/templates.ts'
 import { addPreviewRoutes } from './routes/previews/previews.ts'
 import { listDeployments, readDeployment } from './routes/read-deployments.ts'
 import { diffReleases, listReleases, readRelease, removeApp, rollBack } from './routes/releases.ts'
@@ -71,6 +72,7 @@ function deploymentRoutes(app: Express, commands: Commands, server: ServerDeps):
   app.get(routes.deployments, listDeployments(commands))
   addOverviewRoutes(app, commands)
   addPreviewRoutes(app, commands, server)
+  addTemplateRoutes(app, commands, server)
   app.post(routes.rollback, rollBack(commands))
   app.post(routes.rollouts, createRollout(commands, server))
   app.get(routes.rollouts, listRollouts(commands))

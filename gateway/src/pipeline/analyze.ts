@@ -2,6 +2,7 @@ import { checkPlatforms } from '../build/platforms.ts'
 import { warmSourceCache } from '../build/warm-source-cache.ts'
 import type { Buildkit } from '../buildkit/client.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
+import type { DeploymentStore } from '../deployments/store.ts'
 import type { LookupNetwork } from '../isolation/planner-network.ts'
 import type { PlanCache } from '../railpack/plan-cache.ts'
 import type { PlannedSource, Planner } from '../railpack/plan-request.ts'
@@ -10,6 +11,7 @@ import { ensureApp, type EnsureAppDeps } from './ensure-app.ts'
 import type { Analysis, SourceInput } from './steps.ts'
 
 export type AnalyzeDeps = EnsureAppDeps & {
+  store: Pick<DeploymentStore, 'templates'>
   buildkit: Buildkit
   planner: () => Promise<Planner>
   lookups: LookupNetwork | null
@@ -23,11 +25,12 @@ export async function analyze(
   { deployment, tree, secrets, emit, signal }: SourceInput,
   deps: AnalyzeDeps,
 ): Promise<Analysis<PlannedSource>> {
-  const { buildkit, deployer, store } = deps
+  const { buildkit, deployer } = deps
+  const { releases, templates } = deps.store
   const { id, number, app, options } = deployment
   for (const text of deployment.source?.leftOut ?? []) emit({ type: 'note', text })
   // Reports a wrong fly.toml before the build.
-  const desired = await resolveDesired(deployment, tree, { ...deps, releases: store.releases })
+  const desired = await resolveDesired(deployment, tree, { ...deps, releases, templates })
 
   await checkPlatforms(buildkit, options, signal)
   const warnings = await deployer.preflight({ id, number, app, options, desired, signal })

@@ -14,7 +14,7 @@ import type { DeployInput, Steps } from './steps.ts'
 
 type DeployDeps = EnsureAppDeps & {
   fly: MachinesApi
-  store: Pick<DeploymentStore, 'find' | 'list' | 'releases' | 'runtimeSecrets'>
+  store: Pick<DeploymentStore, 'find' | 'list' | 'releases' | 'templates' | 'runtimeSecrets'>
   /** The source of a deployment. */
   fetch: Steps['fetch']
   region: string
@@ -86,9 +86,10 @@ async function jobOf(
   { store, fetch, ...deps }: DeployDeps,
 ) {
   const { id, number, app, options, source, preview } = deployment
+  const { releases, templates } = store
   const resolve = async () => {
     const tree = source && (await fetch(deployment, input.signal))
-    return resolveDesired(deployment, tree, { ...deps, releases: store.releases })
+    return resolveDesired(deployment, tree, { ...deps, releases, templates })
   }
   return {
     ...input,

@@ -23,7 +23,7 @@ type StepDeps = {
   mirror: Mirror
   store: Pick<
     DeploymentStore,
-    'find' | 'list' | 'imageOf' | 'releases' | 'caches' | 'runtimeSecrets'
+    'find' | 'list' | 'imageOf' | 'releases' | 'templates' | 'caches' | 'runtimeSecrets'
   >
   fly: MachinesApi
   deployer: Deployer

@@ -4,6 +4,7 @@ import { QuotaRows } from './callers/quota-rows.ts'
 import { TeamRows } from './callers/team-rows.ts'
 import { TokenRows } from './callers/token-rows.ts'
 import { Notices } from './notices.ts'
+import { TemplateRows } from './previews/template-rows.ts'
 import { PreviewRows } from './previews/preview-rows.ts'
 import { AppRows } from './rows/app-rows.ts'
 import { CacheRows } from './rows/cache-rows.ts'
@@ -54,6 +55,7 @@ export function openTables(
     teams,
     quotas,
     previews,
+    templates: new TemplateRows(db, tools),
     apps,
     costs,
     secrets,

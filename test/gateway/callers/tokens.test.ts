@@ -16,7 +16,7 @@ async function open(store = openSqliteStore(':memory:')) {
   const now = () => clock.now
   const deps = { store: store.tokens, log: openLog('silent'), now }
   const table = await TokenTable.open(deps)
-  const tokens = new Tokens(table)
+  const tokens = new Tokens(table, store.teams)
   return {
     store,
     clock,
@@ -251,6 +251,16 @@ test('a deploy link lives for minutes, and what it began in time goes on', async
   expect(caller.proof!.ended().aborted).toBe(false)
   expect(await codeOf(() => link(operator, '2h'))).toBe('option-invalid')
   expect(await codeOf(() => link(operator, '59s'))).toBe('option-invalid')
+})
+
+test('a deploy link is in the team of its app, whoever made it', async () => {
+  const { store, link } = await open()
+  expect((await link()).team).toBeNull()
+  await store.teams.create('acme')
+  await store.teams.create('other')
+  await store.teams.moveApp('shop', 'acme')
+  const inBoth: Principal = { ...operator, kind: 'token', teams: ['acme', 'other'] }
+  expect([(await link()).team, (await link(inBoth)).team]).toEqual(['acme', 'acme'])
 })
 
 test('one caller has at most 100 open deploy links', async () => {

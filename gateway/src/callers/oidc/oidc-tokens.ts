@@ -33,16 +33,18 @@ export function oidcTokens({
     if (ofIssuer.length === 0) return null
 
     const claims = await provenClaims(bearer, issuer, keys)
-    return claims && callerBy(chooseRule(ofIssuer, claims, now()), claims, address)
+    if (claims === null) return null
+    const rule = chooseRule(ofIssuer, claims, now())
+    // The rule accepts no token without a time of expiry.
+    return { ...callerBy(rule, address), expiresAt: Number(claims['exp']) * 1000 }
   }
 }
 
-const callerBy = (rule: Rule, { exp }: Claims, address: string): Principal => ({
+const callerBy = (rule: Rule, address: string): Principal => ({
   kind: 'oidc',
   name: rule.name,
   tokenId: null,
   ...rightsOf(rule),
-  by: { rule: rule.name, endsAt: typeof exp === 'number' ? exp * 1000 : null },
   address,
 })
 

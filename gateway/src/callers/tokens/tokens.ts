@@ -13,6 +13,7 @@ import { endOf, secondsOf } from '#api/callers/lifetime.ts'
 import { Problem } from '#api/problem.ts'
 import type { NewStoredToken } from '../../deployments/callers/token-store.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
+import type { TeamStore } from '../../deployments/teams/team-store.ts'
 import type { Principal } from '../principal.ts'
 import type { HeldToken } from './held-token.ts'
 import { assertNoStronger, isWithin, type Strength } from './token-strength.ts'
@@ -22,9 +23,11 @@ import { newToken } from './token-text.ts'
 /** The commands about tokens, over their table. See `TokenCommands`. */
 export class Tokens {
   readonly #table: TokenTable
+  readonly #teams: Pick<TeamStore, 'isAlone' | 'teamOf'>
 
-  constructor(table: TokenTable) {
+  constructor(table: TokenTable, teams: Pick<TeamStore, 'isAlone' | 'teamOf'>) {
     this.#table = table
+    this.#teams = teams
   }
 
   async create(caller: Principal, wanted: NewToken): Promise<MadeToken> {
@@ -67,7 +70,8 @@ export class Tokens {
       scopes: ['deploy'],
       apps: [app],
       owners: owner === null ? null : [owner],
-      team: caller.teams?.length === 1 ? caller.teams[0]! : null,
+      // The link itself is no member of a team, and its maker may be in several.
+      team: this.#teams.isAlone ? null : this.#teams.teamOf(app),
       expiresAt: this.#table.now() + seconds * 1000,
     }
     assertNoStronger({ ...strength, team: null }, { ...caller, teams: null })
@@ -180,7 +184,7 @@ export class Tokens {
     if (found) return found
     throw new Problem(
       'token-not-found',
-      `There is no token ${name.slice(0, 100)} that the caller may see. GET /v1/tokens lists them.`,
+      `There is no token ${name.slice(0, 100)} that the caller may see. To list them: tarmac token list`,
     )
   }
 

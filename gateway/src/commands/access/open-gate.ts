@@ -10,7 +10,7 @@ import { noApp } from './row-kinds.ts'
 export type GateDeps = {
   store: Pick<
     DeploymentStore,
-    'find' | 'rollouts' | 'previews' | 'teams' | 'status' | 'appSettings'
+    'find' | 'rollouts' | 'previews' | 'teams' | 'status' | 'appSettings' | 'rules'
   >
   admission: Pick<Admission, 'inTeams'>
   /** Whether Fly has an app of this name. */
@@ -35,6 +35,11 @@ export function openGate({ store, admission, isOnFly, recorder }: GateDeps): Gat
     for (const app of newApps) if (!(await teams.claim(app, teamFor(caller, app)))) throw noApp(app)
   }
 
+  async function refused(call: Call, why: unknown): Promise<void> {
+    const { command, changes, early } = call
+    if (changes || early) await recorder.refused({ ...call, command: early ?? command }, why)
+  }
+
   const find = lookupsIn(store)
   return {
     find,
@@ -44,16 +49,20 @@ export function openGate({ store, admission, isOnFly, recorder }: GateDeps): Gat
       if (!isNewFor(caller, target) || (await isOnFly(target.app))) return false
       return teamFor(caller, target.app) !== defaultTeam
     },
-    around(call, run) {
+    async around(call, run) {
       const admitted = async () => {
         await admit(call)
         return run()
       }
-      return call.changes ? recorder.record(call, admitted, find) : admitted()
+      if (call.changes) return recorder.record(call, admitted, find)
+      try {
+        return await admitted()
+      } catch (error) {
+        await refused(call, error)
+        throw error
+      }
     },
-    async refused(call, why) {
-      if (call.changes) await recorder.refused(call, why)
-    },
+    refused,
   }
 
   /** Whether only its team hides this target from the caller, because nobody has it. */
@@ -101,4 +110,6 @@ const lookupsIn = (store: GateDeps['store']): Lookups => ({
     }))
   },
   settings: (app) => store.appSettings(app),
+  rule: async (name) => (await store.rules.list()).find((rule) => rule.name === name) ?? null,
+  teams: store.teams,
 })

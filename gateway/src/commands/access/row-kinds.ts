@@ -20,6 +20,9 @@ export const administer = { scope: 'admin', changes: true } as const
 /** For commands that make the one deployment of a deploy link. */
 export const makes = { ofLink: () => true }
 
+/** For what is checked before the upload of a command that may make new apps. */
+export const makesSoon = (early: string) => ({ changes: false, creates: true, early }) as const
+
 /** For commands whose first argument is an app's name. */
 export const byApp = {
   targets: ([app]: [string, ...unknown[]]) => [{ app, owner: null }],

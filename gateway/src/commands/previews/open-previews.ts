@@ -5,11 +5,12 @@ import type { DeploymentStore } from '../../deployments/store.ts'
 import type { NewStoredPreview, PreviewLimits } from '../../deployments/previews/preview-store.ts'
 import { flyAppOf, newPreviewId } from '../../deployments/previews/preview-names.ts'
 import type { Submissions } from '../submissions.ts'
+import { findTemplate, readTemplateName } from '../templates/open-templates.ts'
 import { findPreview, over } from './find-preview.ts'
 import type { PreviewCommands } from './preview-commands.ts'
 
 export type PreviewDeps = {
-  store: Pick<DeploymentStore, 'previews'>
+  store: Pick<DeploymentStore, 'previews' | 'templates'>
   submissions: Pick<Submissions, 'deployExisting'>
   /** See `markOf`. */
   previewMark: string
@@ -34,7 +35,7 @@ export function openPreviews({ store, submissions, ...deps }: PreviewDeps): Prev
         id: newPreviewId(deps.previewMark),
         app,
         owner,
-        template: null,
+        template: await templateOf(app, request.template),
         expiresAt: endOf(request.ttlSeconds, mostMs),
         evict: request.evict === 'oldest',
         limits,
@@ -60,6 +61,12 @@ export function openPreviews({ store, submissions, ...deps }: PreviewDeps): Prev
       const alive = ['starting', 'ready', 'stopped', 'suspended'] as const
       return (await previews.move(id, alive, 'destroying', { ending })) ?? findPreview(previews, id)
     },
+  }
+
+  async function templateOf(app: string, text: string | null) {
+    if (text === null) return null
+    const { name, version } = await findTemplate(store, { app, ...readTemplateName(text) })
+    return { name, version }
   }
 
   async function orOver(id: string): Promise<never> {

@@ -3,8 +3,8 @@ import type { Principal } from '../../callers/principal.ts'
 
 /** What the gateway knows of a caller. */
 export function whoami(caller: Principal): Whoami {
-  const { name, kind, scopes, apps, owners, teams, tokenId, expiresAt, by, link, address } = caller
-  const ends = expiresAt ?? by?.endsAt ?? null
+  const { name, kind, scopes, apps, owners, teams, tokenId, rule, link, address } = caller
+  const ends = caller.expiresAt ?? null
   return {
     name,
     kind,
@@ -14,15 +14,15 @@ export function whoami(caller: Principal): Whoami {
     owners: owners && [...owners],
     teams: teams && [...teams],
     tokenId,
-    rule: by?.rule ?? null,
+    rule: rule ?? null,
     expiresAt: ends === null ? null : new Date(ends).toISOString(),
     isLink: link !== undefined,
     address,
   }
 }
 
-function proofOf({ kind, by, link, isOpen }: Principal): string {
-  const rule = by ? `, allowed by the rule ${by.rule}` : ''
+function proofOf({ kind, rule, link, isOpen }: Principal): string {
+  const allowed = rule === undefined ? '' : `, allowed by the rule ${rule}`
   switch (kind) {
     case 'operator':
       return isOpen
@@ -31,9 +31,9 @@ function proofOf({ kind, by, link, isOpen }: Principal): string {
     case 'token':
       return link ? 'a deploy link' : 'a token of the gateway'
     case 'oidc':
-      return `an OIDC token${rule}`
+      return `an OIDC token${allowed}`
     case 'proxy':
-      return `a proxy that the operator trusts${rule}`
+      return `a proxy that the operator trusts${allowed}`
     case 'gateway':
       return 'the gateway itself'
   }

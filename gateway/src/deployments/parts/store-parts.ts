@@ -3,6 +3,7 @@ import type { RuleStore } from '../callers/rule-store.ts'
 import type { TokenStore } from '../callers/token-store.ts'
 import type { DriftStore } from '../drift/drift-store.ts'
 import type { OverviewStore } from '../overview/overview-store.ts'
+import type { TemplateStore } from '../previews/template-store.ts'
 import type { PreviewStore } from '../previews/preview-store.ts'
 import type { ReleaseStore } from '../release-store.ts'
 import type { RolloutStore } from '../rollout-store.ts'
@@ -24,4 +25,5 @@ export interface StoreParts {
   readonly teams: TeamStore
   readonly quotas: QuotaStore
   readonly previews: PreviewStore
+  readonly templates: TemplateStore
 }

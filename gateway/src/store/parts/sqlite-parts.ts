@@ -17,6 +17,7 @@ export class SqliteParts {
   readonly quotas
   readonly overview
   readonly previews
+  readonly templates
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -31,6 +32,7 @@ export class SqliteParts {
     this.teams = tables.teams
     this.quotas = tables.quotas
     this.previews = tables.previews
+    this.templates = tables.templates
     this.overview = openOverviewStore(tables.deployments)
   }
 }

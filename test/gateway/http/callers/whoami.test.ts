@@ -67,8 +67,9 @@ test('who proves nothing is nobody: 401, with what to send', async () => {
 })
 
 test('a caller by a rule has the name of the rule, and the end of its own token', () => {
-  const by = { rule: 'github:acme/shop', endsAt: Date.parse('2026-11-30T05:05:00Z') }
-  const job: Principal = { ...operator, kind: 'oidc', name: by.rule, scopes: ['deploy'], by }
+  const rule = 'github:acme/shop'
+  const expiresAt = Date.parse('2026-11-30T05:05:00Z')
+  const job: Principal = { ...operator, kind: 'oidc', name: rule, rule, expiresAt }
   expect(whoami(job)).toMatchObject({
     provedBy: 'an OIDC token, allowed by the rule github:acme/shop',
     rule: 'github:acme/shop',
