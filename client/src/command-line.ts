@@ -5,6 +5,7 @@ import { type AuditRequest, readAudit } from './audit/audit.ts'
 import { type CacheRequest, readCacheArgs } from './cache/cache.ts'
 import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
+import { type DriftRequest, readDriftArgs } from './drift/drift.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
 import { audOf } from './identity/job-identity.ts'
@@ -38,6 +39,8 @@ export type Command =
   | BuilderCommand
   | (Connection & AuditRequest & { name: 'audit' })
   | (Connection & CacheRequest & { name: 'cache' })
+  | (Connection & DriftRequest & { name: 'drift' })
+  | (Connection & { name: 'whoami' })
   | (Connection & MachinesRequest & { name: 'machines' })
   | (Connection & OverviewRequest & { name: 'overview' })
   | DeployCommand
@@ -89,6 +92,9 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (name === 'audit' && args.length === 0) return { name, ...readAudit(values), ...connection }
   const machinesRequest = name === 'machines' ? readMachinesArgs(args, appName) : null
   if (machinesRequest) return { name: 'machines', ...machinesRequest, ...connection }
+  if (name === 'whoami' && args.length === 0) return { name, ...connection }
+  const driftRequest = name === 'drift' ? readDriftArgs(args, values, appName) : null
+  if (driftRequest) return { name: 'drift', ...driftRequest, ...connection }
   const overviewRequest = readOverviewArgs(name, args, values)
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
@@ -130,6 +136,7 @@ const usages: Record<string, string> = {
   follow: 'DEPLOYMENT',
   retry: 'DEPLOYMENT',
   cancel: 'DEPLOYMENT',
+  drift: '[APP] [--accept]',
   doctor: '[OPTIONS]',
   rollback: 'APP',
   apps: '[APP]',
@@ -138,6 +145,7 @@ const usages: Record<string, string> = {
   rule: ruleUsage,
   team: teamUsage,
   limits: '[OPTIONS]',
+  whoami: '[OPTIONS]',
   audit: '[OPTIONS]',
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',

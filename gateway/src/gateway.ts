@@ -17,6 +17,7 @@ import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { templateChecker } from './deploy/config/check-template.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
+import { openDrift } from './drift/open-drift.ts'
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
@@ -154,7 +155,8 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   const drain = opening.use(new Drain({ store, runner, log }))
   const images = opening.use(await openKeptImages({ deps, settings }, config, log))
   awake.count('images', () => Number(images.status.running))
-  return { vault, network, runner, drain, images }
+  const drift = await openDrift({ config, log, opening, awake }, { fly, store })
+  return { vault, network, runner, drain, images, ...drift }
 }
 
 type Running = Awaited<ReturnType<typeof openRunner>> &
@@ -209,7 +211,7 @@ async function openServer(
   parts: Parts & Running & { commands: Commands },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
-  const { authenticate, commands, images, stopping, admission } = parts
+  const { authenticate, commands, images, drift, stopping, admission } = parts
 
   return opening.use(
     await listen(
@@ -232,7 +234,7 @@ async function openServer(
           ...config.keep,
           ...config.appTimes,
         },
-        appWarnings: (app) => images.warningsOf(app),
+        appWarnings: async (app) => [...images.warningsOf(app), ...(await drift.warningsOf(app))],
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
         authenticate,
         log,

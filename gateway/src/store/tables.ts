@@ -21,6 +21,7 @@ import { SourceRows } from './rows/source-rows.ts'
 import { SuspectRows } from './rows/suspect-rows.ts'
 import { RuntimeSecretRows } from './runtime/runtime-secret-rows.ts'
 import type { StoreSettings, StoreTools } from './store-tools.ts'
+import { DriftRows } from './drift/drift-rows.ts'
 import { AuditRows } from './audit/audit-rows.ts'
 import { openTrail } from './audit/open-trail.ts'
 
@@ -72,5 +73,6 @@ export function openTables(
       openTrail({ rows: new AuditRows(db), tools }, volume),
     tokens: new TokenRows(db, tools),
     runtimeSecrets: new RuntimeSecretRows(db, tools),
+    drift: new DriftRows(db, tools, { events, crashes }),
   }
 }
