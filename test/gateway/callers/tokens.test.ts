@@ -330,3 +330,12 @@ test('tokens are listed by pages, newest first', async () => {
   } while (before !== null)
   expect(names).toEqual(Array.from({ length: 250 }, (_, n) => `t${249 - n}`))
 })
+
+test('the last uses of many tokens are written in parts, so that requests do not wait long', async () => {
+  const { store, create, login, table } = await open()
+  for (let n = 0; n < 1100; n++) login((await create({ name: `ci-${n}` })).token)
+  const written = vi.spyOn(store.tokens, 'noteUses')
+  await table[Symbol.asyncDispose]()
+  expect(written.mock.calls.map(([uses]) => uses.length)).toEqual([500, 500, 100])
+  expect((await store.tokens.all()).filter(({ lastUsedAt }) => lastUsedAt === null)).toEqual([])
+})
