@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { Caller } from './callers/caller.ts'
 import { DeploymentOptions } from './options.ts'
+import { PreviewOf } from './previews/preview.ts'
 import { ProblemBody } from './problem/body.ts'
 import { DeploymentCost } from './status/cost.ts'
 
@@ -194,6 +195,8 @@ export const Deployment = z.object({
   rollback: z.object({ from: z.number().nullable(), to: z.number() }).nullable(),
   /** The deployment that this one retries. */
   retryOf: z.string().nullable(),
+  /** The preview that it starts. `app` is then that preview's own app on Fly. */
+  preview: PreviewOf.nullable().default(null),
   plan: PlanFacts.nullable(),
   image: ImageFacts.nullable(),
   /** The base images of the build: the digest that each name had. */

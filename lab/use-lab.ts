@@ -88,7 +88,7 @@ export async function destroyMachines(lab: At<'flyApi' | 'flyToken'>, app: strin
   }
 }
 
-/** Reads a page through the front proxy. `name` is an app, or `owner.app`. */
+/** Reads a page through the front proxy. `name` is an app, or an internal name of a machine. */
 export async function readPage(
   { apps }: At<'apps'>,
   name: string,

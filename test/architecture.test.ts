@@ -14,7 +14,7 @@ const floors = [
   ['status', 'builder'],
   ['housekeeping', 'kept-images', 'readiness', 'sizes', 'volume', 'volume-growth'],
   ['http'],
-  ['pipeline'],
+  ['previews', 'pipeline'],
   ['doctor'],
   ['commands'],
   ['callers'],

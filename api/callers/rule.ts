@@ -70,6 +70,8 @@ export const Rule = Fields.extend({
   createdBy: z.string().nullable(),
 })
 export type Rule = z.infer<typeof Rule>
+/** `notes`: what its callers do not see because of their teams. */
+export type AddedRule = Rule & { notes?: string[] }
 
 /** Reads a rule. Throws `rule-invalid`, which names each fault. */
 export function readRule(given: unknown): NewRule {

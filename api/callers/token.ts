@@ -109,8 +109,14 @@ export const TokenFacts = z.object({
 })
 export type TokenFacts = z.infer<typeof TokenFacts>
 
-/** A token with its text, which is shown this once. */
-export const MadeToken = TokenFacts.extend({ token: z.string() })
+/**
+ * A token with its text, which is shown this once. `notes`: what its holder does not see because of
+ * its teams.
+ */
+export const MadeToken = TokenFacts.extend({
+  token: z.string(),
+  notes: z.array(z.string()).optional(),
+})
 export type MadeToken = z.infer<typeof MadeToken>
 
 export const TokenPage = z.object({ tokens: z.array(TokenFacts), next: z.string().nullable() })

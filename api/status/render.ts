@@ -5,6 +5,7 @@ import type { AwakeStatus } from './awake.ts'
 import type { CacheStatus } from './cache.ts'
 import { type CostStatus, type CostSum, moneyText } from './cost.ts'
 import type { ImagesStatus } from './images.ts'
+import type { PreviewsStatus } from '../previews/previews-status.ts'
 import { sizeText } from './machine.ts'
 import { isUnknown, type Unknown } from './part.ts'
 import type { GatewayStatus } from './status.ts'
@@ -42,6 +43,7 @@ export function renderStatus(status: GatewayStatus): string[] {
           `${name}: ${unit === 'bytes' ? inMb(value) : `${value} ${unit}`} (${from === 'setting' ? 'set' : `by ${from}`})`,
       ),
     ),
+    ...part('previews', status.previews, previewLines),
     ...part('cost', status.cost, costLines),
     ...part('audit', status.audit, auditLines),
   ]
@@ -100,6 +102,18 @@ function imagesText({ checkedAt, checked, missing, problem }: ImagesStatus): str
     ...(gone.length > 0 ? [`missing in the registry: ${someOf(gone, 3)}`] : []),
     ...(problem === null ? [] : [problem]),
   ].join('; ')
+}
+
+function previewLines({ states, stuck, sweep }: PreviewsStatus): string[] {
+  const counts = Object.entries(states).map(([state, count]) => `${count} ${state}`)
+  const { at, orphans, failures, problem } = sweep
+  return [
+    `${counts.join(', ') || 'none'}; compared with Fly ${at === null ? 'not yet' : `at ${at}`}`,
+    ...stuck.map(({ id, state, since, why }) => `stuck: ${id}, ${state} since ${since}: ${why}`),
+    ...(orphans.length > 0 ? [`deleted on Fly, known to nobody: ${someOf(orphans, 5)}`] : []),
+    ...(failures.length > 0 ? [`failed, tried again: ${someOf(failures, 3)}`] : []),
+    ...(problem === null ? [] : [problem]),
+  ]
 }
 
 function auditLines({ head, checkedAt, verdict }: AuditStatus): string[] {

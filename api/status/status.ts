@@ -8,6 +8,7 @@ import { ImagesStatus } from './images.ts'
 import { MachineStatus } from './machine.ts'
 import { MirrorStatus } from './mirror.ts'
 import { partOf } from './part.ts'
+import { PreviewsStatus } from '../previews/previews-status.ts'
 import { QueueStatus } from './queue.ts'
 import { SizesStatus } from './sizes.ts'
 import { Versions } from './versions.ts'
@@ -23,6 +24,7 @@ export const partNames = [
   'sizes',
   'awake',
   'mirror',
+  'previews',
   'cost',
   'audit',
 ] as const
@@ -38,6 +40,7 @@ const parts = {
   sizes: partOf(SizesStatus),
   awake: partOf(AwakeStatus),
   mirror: partOf(MirrorStatus),
+  previews: partOf(PreviewsStatus),
   cost: partOf(CostStatus),
   audit: partOf(AuditStatus),
 } satisfies Record<PartName, z.ZodType>

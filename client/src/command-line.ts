@@ -1,5 +1,6 @@
 import { readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
+import { nearestOf } from '#api/text/nearest.ts'
 import { type AuditRequest, readAudit } from './audit/audit.ts'
 import { type CacheRequest, readCacheArgs } from './cache/cache.ts'
 import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
@@ -68,7 +69,9 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (name === 'builder') throw wrongUse('The usage is: tarmac builder status. See tarmac --help.')
 
   if (!Object.hasOwn(usages, name))
-    throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
+    throw wrongUse(
+      `There is no such command: tarmac ${positionals.join(' ')}. Did you mean tarmac ${nearestOf(name, Object.keys(usages))}? See tarmac --help.`,
+    )
   const isOnFly = name === 'up' || name === 'down' || name === 'upgrade'
   if (isOnFly && args.length === 0) return readUp(name, values, env)
   if (isOnFly) throw misused(name)
@@ -148,7 +151,7 @@ const usages: Record<string, string> = {
 }
 
 /** Their --app is what a caller may use, and not the builder’s app. */
-const namesApps = new Set(['rule', 'token'])
+const namesApps = new Set(['audit', 'rule', 'token'])
 
 function readConnection(name: string, values: Values, env: NodeJS.ProcessEnv): Connection {
   const { gateway, token: given, app } = values

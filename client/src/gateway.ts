@@ -180,8 +180,10 @@ export class Gateway {
     }
   }
 
+  /** `path` may have a query of its own; then `query` is empty. */
   #url(path: string, query: URLSearchParams): URL {
-    return new URL(`${this.#base}${path}?${query.toString()}`)
+    const text = query.toString()
+    return new URL(`${this.#base}${path}${text && `?${text}`}`)
   }
 
   async #post(path: string, query: URLSearchParams): Promise<DeploymentRecord> {

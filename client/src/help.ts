@@ -109,7 +109,7 @@ ${ruleHelp}
 ${upHelp}
 
 Options of commands that ask the gateway:
-  --app NAME            the builder's app, where this computer knows several (not with token: see there)
+  --app NAME            the builder's app, where this computer knows several (not with audit, rule and token: see there)
   --gateway URL         address of the gateway (or TARMAC_GATEWAY)
   --token TOKEN         its token (better: TARMAC_TOKEN, which no process list shows)
 

@@ -14,6 +14,7 @@ import type { Config } from './config.ts'
 import { openDoctor } from './doctor/open-doctor.ts'
 import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
+import { templateChecker } from './deploy/config/check-template.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
@@ -28,6 +29,8 @@ import { verifyIsolation } from './isolation/probe.ts'
 import type { Logger } from './log.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
+import { markOf } from './deployments/previews/preview-names.ts'
+import { openPreviewKeeper } from './previews/open-keeper.ts'
 import { readiness } from './readiness.ts'
 import { speaksPlainHttp } from './registry/plain-http.ts'
 import { Registry } from './registry/registry.ts'
@@ -133,6 +136,7 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
     plans,
     lookups,
     publicIps: config.fly.publicIps,
+    previews: config.previews,
   }
   const steps = makeSteps(deps, settings)
 
@@ -172,14 +176,23 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   )
   awake.count('rollouts', () => rollouts.running)
 
-  const status = openStatus({ ...parts, awake }, config)
+  const previewMark = markOf(parts.key)
+  const kept = { ...parts, ...config.deployer, mark: previewMark, awake, log }
+  const previews = opening.use(openPreviewKeeper(kept, config.previews))
+
+  const status = openStatus({ ...parts, awake, previews }, config)
   const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
   const { cache } = parts.buildkit
   cache.shares = {
     teamOf: (app) => store.teams.teamOf(app),
     percentOf: (team) => store.quotas.limitOf(team, 'cache-percent'),
   }
-  const limits = { gatewayLimits: gatewayLimits(config) }
+  const limits = {
+    gatewayLimits: gatewayLimits(config),
+    previewLimits: config.previews,
+    previewMark,
+    checkTemplate: templateChecker(config.previews),
+  }
   const opened = { submissions, rollouts, status, doctor, cache, log, ...limits }
   const commands = openCommands({ ...parts, ...opened })
   const isOnFly = async (app: string) =>

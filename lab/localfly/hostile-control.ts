@@ -1,7 +1,7 @@
 import type { RequestListener } from 'node:http'
 import { json } from 'node:stream/consumers'
 import { z } from 'zod'
-import type { Autostop } from './autostop.ts'
+import type { Autostop } from './proxy/autostop.ts'
 import { type Hostile, Hostility, type Strike } from './hostile.ts'
 import type { RequestLimits } from './limits.ts'
 import type { RegistryMirror } from './mirror.ts'

@@ -11,6 +11,7 @@ import type { Stop } from './machine-actions.ts'
 import { readLog } from './machine-log.ts'
 import { Launch, withoutNulls } from './machine-config.ts'
 import { isListed, overview, showMachine, summary } from './machine-shapes.ts'
+import { policyRoutes } from './network/policies-api.ts'
 import { metadataRoutes } from './metadata-routes.ts'
 import { expectOrg, isOf, pageOf } from './org-pages.ts'
 import { expectRegion } from './regions.ts'
@@ -40,6 +41,7 @@ export function machinesApi(parts: Parts) {
   leaseRoutes(routes, parts.state)
   metadataRoutes(routes, parts.state)
   volumeRoutes(routes, parts.state)
+  policyRoutes(routes, parts.state)
   webRoutes(routes.api, parts)
   routes.end()
   return routes.api

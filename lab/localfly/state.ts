@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from 'node:path'
 import type { ImageRef } from './image-ref.ts'
 import type { MachineConfig } from './machine-config.ts'
+import type { NetworkPolicy } from './network/policy-rules.ts'
 import type { Container } from './containers.ts'
 import { ulid } from './ulid.ts'
 
@@ -12,8 +13,9 @@ export type IpAssignment = {
   service_name: string
   shared: boolean
   created_at: string
-  /** The network of a Flycast address. */
+  /** The network of a Flycast address, and the organisation of that network. */
   network: string | null
+  org_slug?: string
 }
 
 /** The scope of a token for one app, and its expiry (epoch milliseconds). */
@@ -31,6 +33,7 @@ export type App = {
   secretsVersion: number
   /** Newest first. */
   releases: Release[]
+  policies?: NetworkPolicy[]
 }
 
 export type Secret = {
@@ -134,12 +137,15 @@ export type Machine = {
     secrets: Record<string, string>
     /** Whether the machine should run once its job is done. */
     wantsRun: boolean
+    /** Since the last start that was asked for, and within Fly's window. */
     restarts: number
+    restartedAt?: number[]
   }
 }
 
 type Stored = {
   apps: App[]
+  crossNetworkReplays?: string[]
   machines: Machine[]
   volumes: Volume[]
   deployTokens: Record<string, DeployToken>
@@ -154,6 +160,8 @@ export class FlyState {
   readonly machines = new Map<string, Machine>()
   readonly volumes = new Map<string, Volume>()
   readonly deployTokens = new Map<string, DeployToken>()
+  /** The organisations whose apps may replay requests to their other networks. */
+  readonly crossNetworkReplays = new Set<string>()
   readonly #dir: string
   readonly #file: string
   readonly #changes = new EventEmitter().setMaxListeners(0)
@@ -166,6 +174,7 @@ export class FlyState {
     const stored = JSON.parse(readFileSync(this.#file, 'utf8')) as Stored
     for (const app of stored.apps)
       this.apps.set(app.name, Object.assign({ secrets: {}, secretsVersion: 0, releases: [] }, app))
+    for (const org of stored.crossNetworkReplays ?? []) this.crossNetworkReplays.add(org)
     for (const volume of stored.volumes ?? []) this.volumes.set(volume.id, volume)
     for (const [token, scope] of Object.entries(stored.deployTokens))
       this.deployTokens.set(token, scope)
@@ -218,6 +227,7 @@ export class FlyState {
     if (machine) machine.updated_at = new Date().toISOString()
     const stored: Stored = {
       apps: [...this.apps.values()],
+      crossNetworkReplays: [...this.crossNetworkReplays],
       machines: [...this.machines.values()],
       volumes: [...this.volumes.values()],
       deployTokens: Object.fromEntries(this.deployTokens),

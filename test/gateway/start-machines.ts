@@ -1,3 +1,6 @@
+import { templateChecker } from '../../gateway/src/deploy/config/check-template.ts'
+import { Awake } from '../../gateway/src/awake/awake.ts'
+import { openPreviewKeeper } from '../../gateway/src/previews/open-keeper.ts'
 import { Admission } from '../../gateway/src/callers/admission.ts'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -32,6 +35,16 @@ import { authorization, startHttp, openTestCallers } from './http/start-http.ts'
 
 type Store = ReturnType<typeof openSqliteStore>
 type Answer<T> = { status: number; body: T }
+/** What the machines of previews have. */
+const previewSettings = {
+  readyMs: 3000,
+  memoryMb: 512,
+  maxMemoryMb: 2048,
+  cpus: 1,
+  cpuKind: 'shared' as const,
+  port: 8080,
+}
+
 type Settings = {
   publicIps?: 'report' | 'release'
   watchMs?: number
@@ -41,6 +54,8 @@ type Settings = {
   registers?: boolean
   /** The machine of the gateway. */
   builder?: string | null
+  /** How often previews are compared with Fly. */
+  sweepMs?: number
 }
 
 /**
@@ -53,6 +68,7 @@ export async function startMachines({
   flyToml = '',
   registers = false,
   builder = null,
+  sweepMs = 3_600_000,
 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
@@ -87,7 +103,13 @@ export async function startMachines({
   const deps = { vault, sources, registry, store, fly, deployer } as unknown as Parameters<
     typeof makeSteps
   >[0]
-  const settings = { region: 'fra', publicIps, plansDir: '/tmp/plans', key: new Uint8Array(32) }
+  const settings = {
+    region: 'fra',
+    previews: previewSettings,
+    publicIps,
+    plansDir: '/tmp/plans',
+    key: new Uint8Array(32),
+  }
   const steps = makeSteps(deps, settings as unknown as Parameters<typeof makeSteps>[1])
   const limits = {
     fetchMs: 1000,
@@ -104,6 +126,7 @@ export async function startMachines({
     deaths: 3,
   }
   const admission = new Admission(store)
+  const previewLimits = { perOwner: 3, all: 100, ttlMs: 3_600_000, image: '' }
   const start = async () => {
     const runner = await Runner.start({ store, steps, log, limits, hiddenValues: [], boot: '' })
     const submissions = new Submissions({
@@ -138,7 +161,19 @@ export async function startMachines({
     const status = { version: 'test', startedAt: new Date(), readers: {} }
     const doctor = () => Promise.reject(new Error('not part of this test'))
     const trail = null as unknown as AuditTrail
-    const none = { cache, plans, status, doctor, rules, admission, gatewayLimits: [], trail }
+    const none = {
+      cache,
+      plans,
+      status,
+      doctor,
+      rules,
+      admission,
+      gatewayLimits: [],
+      trail,
+      previewLimits,
+      previewMark: 'test',
+      checkTemplate: templateChecker(previewSettings),
+    }
     const open = () => openCommands({ ...none, tokens, store, vault, fly, deployer, log, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it. The server has the
@@ -151,7 +186,17 @@ export async function startMachines({
       },
     })
   }
+  const keeping = {
+    store,
+    fly,
+    deployer,
+    org: 'personal',
+    mark: 'test',
+    runner: { cancel: (...of: Parameters<Runner['cancel']>) => parts.runner.cancel(...of) },
+  }
+  const keeper = openPreviewKeeper({ ...keeping, awake: new Awake(), log }, { sweepMs })
   const stop = async () => {
+    await keeper[Symbol.asyncDispose]()
     await parts.rollouts[Symbol.asyncDispose]()
     await parts.runner[Symbol.asyncDispose]()
   }

@@ -12,7 +12,7 @@ import { readImageSource } from '../../gateway/src/http/body/read-image-source.t
 import { appParam } from '../../gateway/src/http/body/upload.ts'
 import { NewToken } from '../../api/callers/token.ts'
 import { readToken } from '../../gateway/src/callers/tokens/token-text.ts'
-import { readTokenRequest } from '../../gateway/src/http/routes/callers/read-token-request.ts'
+import { readRequest } from '../../gateway/src/http/body/read-request.ts'
 import { SlowGuesses } from '../../gateway/src/http/slow-guesses.ts'
 import { refuseTokenInAddress } from '../../gateway/src/http/token-in-address.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
@@ -42,9 +42,9 @@ export const http: Record<string, Shapes> = {
       return () => parseJson(text)
     },
   },
-  'gateway/src/http/routes/callers/read-token-request.ts › readTokenRequest': {
-    ...hostileTexts((text) => refused(() => readTokenRequest(NewToken, { name: text }))),
-    ...hostileTexts((text) => refused(() => readTokenRequest(NewToken, { scopes: [text] }))),
+  'gateway/src/http/body/read-request.ts › readRequest': {
+    ...hostileTexts((text) => refused(() => readRequest(NewToken, { name: text }))),
+    ...hostileTexts((text) => refused(() => readRequest(NewToken, { scopes: [text] }))),
   },
   'gateway/src/callers/tokens/token-text.ts › readToken': {
     ...hostileTexts(readToken),

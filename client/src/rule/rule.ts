@@ -11,6 +11,7 @@ import type { RuleRequest } from './read-rule.ts'
 
 const withinMs = 30_000
 const Rules = z.object({ rules: z.array(Rule) })
+const AddedRule = Rule.extend({ notes: z.array(z.string()).optional() })
 
 type Command = Connection & { request: RuleRequest }
 
@@ -36,10 +37,10 @@ export async function rules(
   const { preset } = request
   const body = await byIds(request, printer)
   const answer = await askGateway(connection, { path: routes.rules, body, withinMs }, signal)
-  const rule = readAnswer(Rule, answer)
+  const rule = readAnswer(AddedRule, answer)
   const gateway = connection.gateway.href.replace(/\/$/, '')
   const next = preset?.next(gateway, rule.aud ?? '') ?? []
-  return printer.result(rule, [...ruleText(rule), ...next])
+  return printer.result(rule, [...ruleText(rule), ...next, ...(rule.notes ?? [])])
 }
 
 /** The rule with the ids of its repository. By name, with a warning, if they cannot be looked up. */

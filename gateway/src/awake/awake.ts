@@ -5,6 +5,8 @@ const names = [
   /** In any state that is not an end state. */
   'deployments',
   'rollouts',
+  /** That have not ended: nothing else ends them in time. */
+  'previews',
   'uploads',
   /** Requests with a token, until the end of their answers. */
   'requests',

@@ -21,9 +21,11 @@ import type { LimitCommands } from './limits/open-limits.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
 import type { Rollback } from './rollback.ts'
+import type { PreviewCommands } from './previews/preview-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import type { TeamCommands } from './teams/team-commands.ts'
 import type { TokenCommands } from './tokens/token-commands.ts'
+import type { TemplateCommands } from './templates/template-commands.ts'
 import type { RuntimeCommands } from './runtime/runtime-commands.ts'
 
 type Target = { app: string; owner: string | null }
@@ -137,6 +139,8 @@ export type Commands = {
     restore(caller: Principal, incoming: Incoming): Promise<RestoreFacts>
   }
 
+  previews: PreviewCommands
+  templates: TemplateCommands
   rules: RuleCommands
   teams: TeamCommands
   limits: LimitCommands

@@ -16,6 +16,7 @@ import { deleteAppAndCache, removeCacheOf } from './app/app-cache.ts'
 import { appSettings } from './app-settings.ts'
 import type { Copies } from '../store/copies/copies.ts'
 import type { Commands } from './commands.ts'
+import { assertKnownNames } from './audit/known-names.ts'
 import { findDeployment, findLog } from './deployments.ts'
 import type { Drain } from './drain.ts'
 import { driftOf } from './drift.ts'
@@ -28,7 +29,10 @@ import { gatewayStatus, type StatusDeps } from './status.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import { cachePercentOf } from './limits/cache-percent.ts'
 import { openLimits } from './limits/open-limits.ts'
+import { openTemplates, type TemplateDeps } from './templates/open-templates.ts'
 import { openTeams } from './teams/open-teams.ts'
+import { rulesInTeams, tokensInTeams } from './teams/seen-by-new-callers.ts'
+import { openPreviews, type PreviewDeps } from './previews/open-previews.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
 import { assertLinkOpen, type Submissions } from './submissions.ts'
 
@@ -50,6 +54,9 @@ export type CommandDeps = {
   doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
   log: Logger
   admission: Admission
+  previewLimits: PreviewDeps['previewLimits']
+  previewMark: string
+  checkTemplate: TemplateDeps['checkTemplate']
   /** See `LimitDeps`. */
   gatewayLimits: readonly GatewayLimit[]
   runner: {
@@ -75,10 +82,15 @@ export function openCommands(deps: CommandDeps): Commands {
     doctor: (_caller, request) => deps.doctor(request),
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(store),
-    audit: { list: (_caller, filter, page) => deps.trail.page(filter, page) },
-    tokens: deps.tokens,
+    audit: {
+      async list(_caller, filter, page) {
+        assertKnownNames(filter)
+        return deps.trail.page(filter, page)
+      },
+    },
+    tokens: tokensInTeams(deps.tokens, store.teams),
     drain,
-    rules: deps.rules,
+    rules: rulesInTeams(deps.rules, store.teams),
     records: recordCommands(deps),
 
     secrets: (_caller, app) => vault.list(app),
@@ -86,6 +98,8 @@ export function openCommands(deps: CommandDeps): Commands {
     deleteSecret: (_caller, app, name) => vault.remove(app, name),
     changeBuildSecrets: (_caller, app, values) => vault.change(app, values),
     runtime: openRuntime(deps),
+    previews: openPreviews(deps),
+    templates: openTemplates(deps),
   }
 }
 

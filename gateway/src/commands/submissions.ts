@@ -23,7 +23,7 @@ type Submission = Omit<NewDeployment, 'id' | 'secrets' | 'triggeredBy'> & {
   id?: string
   secrets?: ReadonlyMap<string, Uint8Array>
 }
-type RequestKey = Pick<NewDeployment, 'requestBody' | 'idempotencyKey' | 'rollback'> & {
+type RequestKey = Pick<NewDeployment, 'requestBody' | 'idempotencyKey' | 'rollback' | 'preview'> & {
   id?: string
 }
 
@@ -66,7 +66,7 @@ export class Submissions {
     source: ImageSource,
     { app, options, withoutEnv, ...key }: RolloutTarget & RequestKey & WithoutEnv,
   ): Promise<Deployment> {
-    const made = await this.#deps.store.findByIdempotencyKey(app, key)
+    const made = await this.#deps.store.findByIdempotencyKey(key.preview?.app ?? app, key)
     if (caller.link) assertLinkFree(caller.link.deployment, made?.id ?? null)
     if (made) return made
     const found = await this.look(source, { app, options, ...(withoutEnv && { withoutEnv }) })

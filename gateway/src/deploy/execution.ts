@@ -89,6 +89,11 @@ export class Execution {
     return this.progress.desired.waitMs ?? this.settings.waitMs
   }
 
+  /** A preview is ready as soon as it answers. */
+  get watchMs(): number {
+    return this.job.preview ? 0 : this.settings.watchMs
+  }
+
   get logWaitMs(): number {
     return this.settings.logWaitMs ?? 5000
   }

@@ -1,5 +1,6 @@
 import type { ImageFacts, MachineFacts } from '#api/deployment.ts'
 import type { DeploymentOptions } from '#api/options.ts'
+import type { PreviewOf } from '#api/previews/preview.ts'
 import type { SecretVersion } from '#api/release.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 import type { DesiredApp } from './config/desired-app.ts'
@@ -24,6 +25,8 @@ export type DeployJob = {
    * that they may have forgotten.
    */
   known(deployment: string, number: number): Promise<boolean>
+  /** The preview that the deployment starts. */
+  preview?: PreviewOf | null
   /** The app's secrets on Fly when the deploy began. Absent: not known. */
   secrets?: DeploySecrets
   /** The progress as last saved. Null: no machine was touched yet. */

@@ -1,5 +1,6 @@
 import { configOf, hasFinished, isScheduled, type Machine, servedPorts } from '#fly/machine.ts'
 import type { Execution } from './execution.ts'
+import { failure } from './machines/failures.ts'
 import { askReach, unprovenPorts } from './machines/reachability.ts'
 import { isStandby } from './config/merge-config.ts'
 import { appliedSteps, stopsWhenIdle } from './plan.ts'
@@ -11,11 +12,13 @@ const mostAsked = 8
 /**
  * Says what is wrong although the release is live: a port that users cannot reach, and a group in
  * which nothing runs or all machines are cordoned. Writes it to the log and to the machines of the record.
+ * A preview whose port stays silent is not ready: that throws `deploy-failed`.
  */
 export async function warnOfTheLive(
   execution: Execution,
   machines: Map<string, Machine>,
 ): Promise<void> {
+  const { job } = execution
   const steps = appliedSteps(execution.progress)
   for (const { name } of execution.progress.desired.groups) {
     const own = steps.filter(({ group }) => group === name)
@@ -24,11 +27,14 @@ export async function warnOfTheLive(
   }
   // One deadline for all: an app that does not listen does so on each of its machines.
   const deadline = performance.now() + execution.listenMs
+  const silentDeadline = performance.now() + (job.preview ? execution.waitMs : execution.listenMs)
   await execution.forEachLimit(steps, mostAsked, async (step) => {
     const machine = machines.get(step.machine ?? '')
-    const ports = machine && step.launch ? unprovenPorts(configOf(machine)) : []
+    if (!machine || !step.launch) return
+    const ports = unprovenPorts(configOf(machine))
     if (ports.length === 0) return
-    const reach = await askReach(execution, step, { ports, deadline })
+    const reach = await askReach(execution, step, { ports, deadline, silentDeadline })
+    if (job.preview && reach?.is === 'silent') throw failure(machine, `is not ready: ${reach.text}`)
     if (reach && reach.is !== 'reached') warn(execution, step, reach.text)
   })
 }

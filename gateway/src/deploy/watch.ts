@@ -13,7 +13,8 @@ const pollMs = 2000
  * its update fails the release. Returns the machines as they were last read, by id.
  */
 export async function watch(execution: Execution): Promise<Map<string, Machine>> {
-  const { fly, watchMs } = execution.settings
+  const { watchMs } = execution
+  const { fly } = execution.settings
   const { app } = execution.job
   const steps = appliedSteps(execution.progress)
   const awake = steps.filter(({ launch }) => launch)

@@ -12,6 +12,7 @@ import type { Caller } from '#api/callers/caller.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { Life } from './gateway-died.ts'
+import type { NewStoredPreview } from './previews/preview-store.ts'
 import type { QueueLimits } from './queue.ts'
 import type { NewRelease, PageRequest } from './release-store.ts'
 import type { StoreParts } from './parts/store-parts.ts'
@@ -35,6 +36,8 @@ export type NewDeployment = {
   /** The deployment that this one retries. */
   retryOf?: string
   triggeredBy?: Caller
+  /** The preview that it starts. `app` is that preview's own app on Fly. */
+  preview?: NewStoredPreview
   /** What the client requested, if that is more or less than options, source and image. */
   requestBody?: unknown
   /**

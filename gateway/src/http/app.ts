@@ -21,6 +21,8 @@ import { readReadiness } from './routes/health.ts'
 import { readProblem } from './routes/problems.ts'
 import { addMachineRoutes } from './routes/machines/machines.ts'
 import { addOverviewRoutes } from './routes/overview/overview.ts'
+import { addTemplateRoutes } from './routes/previews/templates.ts'
+import { addPreviewRoutes } from './routes/previews/previews.ts'
 import { listDeployments, readDeployment } from './routes/read-deployments.ts'
 import {
   readDrift,
@@ -74,6 +76,8 @@ function deploymentRoutes(app: Express, commands: Commands, server: ServerDeps):
   app.post(routes.deployments, createDeployment(commands, server))
   app.get(routes.deployments, listDeployments(commands))
   addOverviewRoutes(app, commands)
+  addPreviewRoutes(app, commands, server)
+  addTemplateRoutes(app, commands, server)
   app.post(routes.rollback, rollBack(commands))
   app.post(routes.rollouts, createRollout(commands, server))
   app.get(routes.rollouts, listRollouts(commands))

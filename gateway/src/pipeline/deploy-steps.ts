@@ -7,16 +7,18 @@ import type { DeployJob } from '../deploy/job.ts'
 import { changedSecrets } from './keys/changed-secrets.ts'
 import { deployedSecrets } from './keys/deployed-secrets.ts'
 import { secretsNow, type SecretsNow } from './keys/secrets-now.ts'
+import type { AnalyzeDeps } from './analyze.ts'
 import { ensureApp, type EnsureAppDeps } from './ensure-app.ts'
 import { recordKnows } from './record-knows.ts'
 import type { DeployInput, Steps } from './steps.ts'
 
 type DeployDeps = EnsureAppDeps & {
   fly: MachinesApi
-  store: Pick<DeploymentStore, 'find' | 'list' | 'releases' | 'runtimeSecrets'>
+  store: Pick<DeploymentStore, 'find' | 'list' | 'releases' | 'templates' | 'runtimeSecrets'>
   /** The source of a deployment. */
   fetch: Steps['fetch']
   region: string
+  previews: AnalyzeDeps['previews']
   publicIps: 'report' | 'release'
 }
 
@@ -81,12 +83,13 @@ async function warningsOf(
 
 async function jobOf(
   { deployment, desired, ...input }: DeployInput,
-  { store, fetch, region }: DeployDeps,
+  { store, fetch, ...deps }: DeployDeps,
 ) {
-  const { id, number, app, options, source } = deployment
+  const { id, number, app, options, source, preview } = deployment
+  const { releases, templates } = store
   const resolve = async () => {
     const tree = source && (await fetch(deployment, input.signal))
-    return resolveDesired(deployment, tree, { releases: store.releases, region })
+    return resolveDesired(deployment, tree, { ...deps, releases, templates })
   }
   return {
     ...input,
@@ -94,6 +97,7 @@ async function jobOf(
     number,
     app,
     options,
+    preview,
     desired: input.rollout?.desired ?? desired ?? (await resolve()),
     known: (id: string, number: number) => recordKnows(store, app, { id, number }),
   }

@@ -11,7 +11,7 @@ import type { Mirror } from '../mirror/mirror.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Vault } from '../secrets/vault.ts'
 import type { Sources } from '../sources/sources.ts'
-import { analyze } from './analyze.ts'
+import { analyze, type AnalyzeDeps } from './analyze.ts'
 import { deploySteps } from './deploy-steps.ts'
 import type { Steps } from './steps.ts'
 
@@ -23,7 +23,7 @@ type StepDeps = {
   mirror: Mirror
   store: Pick<
     DeploymentStore,
-    'find' | 'list' | 'imageOf' | 'releases' | 'caches' | 'runtimeSecrets'
+    'find' | 'list' | 'imageOf' | 'releases' | 'templates' | 'caches' | 'runtimeSecrets'
   >
   fly: MachinesApi
   deployer: Deployer
@@ -32,6 +32,7 @@ type StepDeps = {
 type Settings = PlannedBuildSettings & {
   /** What to do with public addresses that an app has after a deploy. */
   publicIps: 'report' | 'release'
+  previews: AnalyzeDeps['previews']
 }
 
 /** Makes the steps of a deployment. */

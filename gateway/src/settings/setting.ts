@@ -3,8 +3,8 @@ import { nearestOf } from '#api/text/nearest.ts'
 
 export type Env = Record<string, string | undefined>
 
-/** The name of each setting in the environment, and its default. */
-const names = z.registry<{ name: string; fallback: unknown }>()
+/** The name of each setting in the environment, its default, and another name that is read too. */
+const names = z.registry<{ name: string; fallback: unknown; alias?: string | undefined }>()
 
 /**
  * One setting: its name in the environment, how its text is read, and its default. Its description
@@ -15,16 +15,17 @@ export function setting<S extends z.ZodType>(
   name: string,
   schema: S,
   fallback: z.core.util.NoUndefined<z.input<S>>,
+  alias?: string,
 ): z.ZodPrefault<S> {
   const field = z.prefault(schema, fallback)
-  names.add<z.ZodType>(field, { name, fallback })
+  names.add<z.ZodType>(field, { name, fallback, alias })
   return field
 }
 
 /** All settings of a table, in its order. */
 export function settingsOf(
   table: z.ZodObject,
-): { name: string; fallback: unknown; about: string }[] {
+): { name: string; fallback: unknown; alias?: string | undefined; about: string }[] {
   return Object.values(table.shape).flatMap((field: z.ZodType) => {
     if (field instanceof z.ZodObject) return settingsOf(field)
     const known = names.get(field)
@@ -34,8 +35,11 @@ export function settingsOf(
 
 /** The texts of a table's settings in this environment, as the table's input. */
 export function textsOf(table: z.ZodObject, env: Env): Record<string, unknown> {
-  const textOf = (field: z.ZodType) =>
-    field instanceof z.ZodObject ? textsOf(field, env) : env[names.get(field)?.name ?? '']
+  const textOf = (field: z.ZodType) => {
+    if (field instanceof z.ZodObject) return textsOf(field, env)
+    const { name = '', alias = '' } = names.get(field) ?? {}
+    return env[name] ?? env[alias]
+  }
   return Object.fromEntries(
     Object.entries(table.shape).map(([name, field]) => [name, textOf(field)]),
   )

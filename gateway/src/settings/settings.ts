@@ -5,6 +5,7 @@ import { fly } from './fly.ts'
 import { images } from './images.ts'
 import { limits } from './limits.ts'
 import { machine } from './machine.ts'
+import { previews } from './previews.ts'
 import { prices } from './prices.ts'
 import { quotas } from './quotas.ts'
 import { server, testing } from './server.ts'
@@ -22,6 +23,7 @@ export const settings = z.object({
   ...images,
   ...limits,
   ...quotas,
+  ...previews,
   ...prices,
   ...testing,
 })

@@ -1,5 +1,6 @@
 import { retry } from '#api/flow/retry.ts'
 import { guestSize, type GuestSize } from '#api/status/machine.ts'
+import type { PreviewsStatus } from '#api/previews/previews-status.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Awake } from '../awake/awake.ts'
@@ -28,6 +29,7 @@ export type StatusParts = {
   mirror: Pick<Mirror, 'status'>
   buildkit: { cache: Pick<BuildCache, 'usage'> }
   images: Pick<ImageWatch, 'status'>
+  previews: { status: () => Promise<PreviewsStatus> }
   stopping: AbortSignal
   growth: Pick<GrowthWatch, 'status'>
   trailWatch: Pick<TrailWatch, 'status'>
@@ -35,7 +37,8 @@ export type StatusParts = {
 
 /** The parts of `GET /v1/status`. Another part adds a line to `readers`. */
 export function openStatus(parts: StatusParts, config: Config): StatusDeps {
-  const { disk, fly, versions, awake, mirror, buildkit, images, growth, trailWatch } = parts
+  const { disk, fly, versions, awake, mirror, buildkit, images, growth, trailWatch, previews } =
+    parts
   const store = parts.store.status
   const own = ownMachine(config.machine)
 
@@ -66,6 +69,7 @@ export function openStatus(parts: StatusParts, config: Config): StatusDeps {
     sizes: async () => sizesStatus(config, await readSpace(config.buildkit.root)),
     awake: () => awake.status(),
     mirror: () => mirror.status(),
+    previews: () => previews.status(),
     cost: costReader(store, priced),
     audit: () => trailWatch.status,
   }

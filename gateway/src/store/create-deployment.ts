@@ -9,10 +9,12 @@ import type { Tables } from './tables.ts'
 
 /** See `DeploymentStore.create`. For use within a transaction of the store. */
 export function createDeployment(tables: Tables, fresh: NewDeployment): Deployment {
-  const { deployments, lanes, queue, apps, secrets, tokens, quotas } = tables
-  const { id, app, idempotencyKey, link, exempt = false } = fresh
+  const { deployments, lanes, queue, apps, secrets, tokens, quotas, previews } = tables
+  const { id, app, idempotencyKey, link, preview, exempt = false } = fresh
 
-  const key = idempotencyKey ? { app, key: idempotencyKey, requestBody: requestOf(fresh) } : null
+  // The app of a preview is another one each time.
+  const keyed = { app: preview?.app ?? app, key: idempotencyKey, requestBody: requestOf(fresh) }
+  const key = idempotencyKey ? { ...keyed, key: idempotencyKey } : null
   const previous = key && findByKey(deployments, key)
   if (link) tokens.assertFree(link, previous?.id ?? null)
   if (previous) return toDeployment(previous)
@@ -28,10 +30,13 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const builds = body.image === null
   // A rollback ends an outage. It builds nothing, and adds no machines.
   if (!exempt && !body.rollback) quotas.assertRoom(needOf(app, body.options, builds))
+  if (preview && !exempt) quotas.assertPreviewRoom(preview.app)
+  if (preview) previews.makeRoom(preview)
   if (builds) quotas.countBuild(app)
   const made = deployments.insert({ id, app, body, text })
 
   apps.add(app)
+  if (preview) previews.add(preview, { flyApp: app, deployment: id, ...body })
   if (link) tokens.use(link, id)
   for (const secret of fresh.secrets ?? []) secrets.put(`deployment:${id}`, secret, made.created_at)
   if (key) recordKey(deployments, key, id)

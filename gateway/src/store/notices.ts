@@ -1,6 +1,7 @@
 import { EventEmitter, once } from 'node:events'
 
 const queue = 'queue'
+const previews = 'previews'
 const logOf = (id: string) => `log ${id}`
 
 /**
@@ -19,6 +20,11 @@ export class Notices {
     queueMicrotask(() => this.#emitter.emit(queue))
   }
 
+  /** There is a new preview, or one has moved or got another end. */
+  previewsHaveChanged(): void {
+    queueMicrotask(() => this.#emitter.emit(previews))
+  }
+
   async untilLogGrows(id: string, signal: AbortSignal): Promise<void> {
     await once(this.#emitter, logOf(id), { signal }).catch((error: unknown) => {
       if (!signal.aborted) throw error
@@ -26,7 +32,15 @@ export class Notices {
   }
 
   onQueueChange(listener: () => void): Disposable {
-    this.#emitter.on(queue, listener)
-    return { [Symbol.dispose]: () => void this.#emitter.off(queue, listener) }
+    return this.#on(queue, listener)
+  }
+
+  onPreviewsChange(listener: () => void): Disposable {
+    return this.#on(previews, listener)
+  }
+
+  #on(name: string, listener: () => void): Disposable {
+    this.#emitter.on(name, listener)
+    return { [Symbol.dispose]: () => void this.#emitter.off(name, listener) }
   }
 }

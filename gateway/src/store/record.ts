@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { withDefaults, type OwnSettings } from '#api/options/app-settings.ts'
 import { type Deployment, DeploymentState, releaseStateOf } from '#api/deployment.ts'
 import { DeploymentOptions } from '#api/options.ts'
+import { PreviewOf } from '#api/previews/preview.ts'
 import { Problem } from '#api/problem.ts'
 import { cutCancel, cutProblem } from '../deployments/cut-texts.ts'
 import type { LaneMember } from '../deployments/lanes.ts'
@@ -52,6 +53,7 @@ export type Body = Pick<
   | 'from'
   | 'rollback'
   | 'retryOf'
+  | 'preview'
   | 'release'
   | 'crashes'
   | 'cost'
@@ -68,6 +70,7 @@ const emptyBody = (): Omit<Body, 'options'> => ({
   from: null,
   rollback: null,
   retryOf: null,
+  preview: null,
   plan: null,
   image: null,
   bases: {},
@@ -92,13 +95,14 @@ const emptyBody = (): Omit<Body, 'options'> => ({
 export function newBody(fresh: NewDeployment, appSettings: OwnSettings): Body {
   const { id, app, source, image = null, from = null, idempotencyKey, resolved } = fresh
   const { rollback = null, retryOf = null, triggeredBy = null } = fresh
+  const preview = fresh.preview ? PreviewOf.parse(fresh.preview) : null
   for (const name of [id, app, fresh.options.owner, idempotencyKey])
     keepWithin('A name', name ?? '', sizeLimits.nameBytes)
   keepWithin('The options', JSON.stringify(fresh.options), sizeLimits.optionsBytes)
 
   const { lane = 'latest', ...settings } = appSettings
   const options = withDefaults(fresh.options, { lane, ...(!resolved && settings) })
-  return { ...emptyBody(), options, triggeredBy, source, image, from, rollback, retryOf }
+  return { ...emptyBody(), options, triggeredBy, source, image, from, rollback, retryOf, preview }
 }
 
 /** Texts for people are cut. Throws `record-too-large` for other data that exceeds its limit. */
@@ -202,6 +206,7 @@ const StoredBody = z.looseObject({
   from: part.nullable(),
   rollback: part.nullable(),
   retryOf: z.string().nullable(),
+  preview: part.nullable(),
   plan: part.nullable(),
   image: part.nullable(),
   bases: part,

@@ -4,6 +4,8 @@ import { QuotaRows } from './callers/quota-rows.ts'
 import { TeamRows } from './callers/team-rows.ts'
 import { TokenRows } from './callers/token-rows.ts'
 import { Notices } from './notices.ts'
+import { TemplateRows } from './previews/template-rows.ts'
+import { PreviewRows } from './previews/preview-rows.ts'
 import { AppRows } from './rows/app-rows.ts'
 import { CacheRows } from './rows/cache-rows.ts'
 import { CostRows } from './rows/cost-rows.ts'
@@ -31,15 +33,16 @@ export function openTables(
   settings: Pick<StoreSettings, 'quotas'>,
 ) {
   const notices = new Notices()
-  const teams = new TeamRows(db, tools)
-  const quotas = new QuotaRows(db, tools, teams, settings.quotas)
+  const previews = new PreviewRows(db, tools, notices)
+  const teams = new TeamRows(db, tools, previews)
+  const quotas = new QuotaRows(db, tools, { teams, previews }, settings.quotas)
   const [apps, secrets] = [new AppRows(db, notices), new SecretRows(db)]
   const queue = new QueueRows(db, { teams, quotas })
   const events = new EventRows(db, notices)
   const crashes = new CrashRows(db, tools, events)
   const releases = new ReleaseRows(db, tools, { notices, crashes })
   const costs = new CostRows(db, tools)
-  const others = { events, secrets, releases, notices, costs, quotas }
+  const others = { events, secrets, releases, notices, costs, quotas, previews }
   const deployments = new DeploymentRows(db, others, tools.time)
   const lanes = new LaneRows(deployments)
   const suspects = new SuspectRows(db, deployments)
@@ -50,6 +53,8 @@ export function openTables(
     notices,
     teams,
     quotas,
+    previews,
+    templates: new TemplateRows(db, tools),
     apps,
     costs,
     secrets,

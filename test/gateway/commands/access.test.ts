@@ -70,8 +70,8 @@ const rows: Record<
   'runtime.secrets': { args: ['shop'], scopes: ['secrets', 'admin'] },
   'runtime.changeSecrets': { args: ['shop', { deploy: false }], scopes: ['secrets', 'admin'] },
   'runtime.deploySecrets': { args: ['shop'], scopes: ['admin'] },
-  'runtime.env': { args: ['shop'], scopes: ['secrets', 'admin'] },
-  'runtime.changeEnv': { args: ['shop', { deploy: false }], scopes: ['secrets', 'admin'] },
+  'runtime.env': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'runtime.changeEnv': { args: ['shop', { deploy: true }], scopes: ['deploy', 'admin'] },
   putSecret: { args: ['shop', 'KEY'], scopes: ['secrets', 'admin'] },
   deleteSecret: { args: ['shop', 'KEY'], scopes: ['secrets', 'admin'] },
   'tokens.create': { args: [{}], scopes: ['admin'], filtered: true },
@@ -86,6 +86,19 @@ const rows: Record<
   'records.backup': { args: [], scopes: ['admin'], wide: true },
   'records.assertDrained': { args: [], scopes: ['admin'], wide: true },
   'records.restore': { args: [{}], scopes: ['admin'], wide: true },
+  'previews.create': { args: [{ app: 'shop', owner: null }, {}], scopes: ['preview', 'admin'] },
+  'previews.find': { args: ['of-shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'previews.list': {
+    args: [{}, {}],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+    filtered: true,
+  },
+  'previews.extend': { args: ['of-shop', null], scopes: ['preview', 'admin'] },
+  'previews.destroy': { args: ['of-shop'], scopes: ['preview', 'admin'] },
+  'templates.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'templates.find': { args: ['shop', 'a', null], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'templates.set': { args: ['shop', 'a', {}], scopes: ['admin'] },
+  'templates.remove': { args: ['shop', 'a'], scopes: ['admin'] },
   'rules.list': { args: [], scopes: ['admin'], wide: true },
   'rules.add': { args: [{}], scopes: ['admin'], wide: true },
   'rules.remove': { args: ['ci'], scopes: ['admin'], wide: true },
@@ -121,15 +134,19 @@ const done = Object.assign([], {
   deployments: [],
   apps: [],
   rollouts: [],
+  previews: [],
   teams: [],
   next: null,
 })
 const gate: Gate = {
   find: {
     deployment: async (id) => (id === 'of-shop' ? { app: 'shop', owner: null } : null),
+    preview: async (id) => (id === 'of-shop' ? { app: 'shop', owner: null } : null),
     unfinished: async () => [],
     rollout: async (id) => (id === 'of-shop' ? [{ app: 'shop', owner: null }] : null),
     settings: async () => ({}),
+    rule: async () => null,
+    teams: { find: () => null, teamOf: () => 'default', teamsOf: () => null },
   },
   inTeams: (caller) => caller,
   mayCreate: async () => false,
@@ -292,7 +309,7 @@ test.each(names)('%s is closed once the proof of the caller holds no longer', as
   expect(await answer(name, { proof })).toBe('token-revoked')
 })
 
-test('a change that makes releases needs the right to deploy too', async () => {
+test('a change of secrets that makes releases needs the right to deploy too', async () => {
   const change = commands['runtime'] as Group
   const run = (name: string, scopes: Scope[]) =>
     (change[name] as (...args: unknown[]) => Promise<unknown>)({ ...operator, scopes }, 'shop', {
@@ -301,7 +318,7 @@ test('a change that makes releases needs the right to deploy too', async () => {
       () => 'ran',
       (error: { code: string }) => error.code,
     )
-  for (const name of ['changeSecrets', 'changeEnv', 'deploySecrets']) {
+  for (const name of ['changeSecrets', 'deploySecrets']) {
     expect(await run(name, ['secrets'])).toBe('forbidden')
     expect(await run(name, ['deploy'])).toBe('forbidden')
     expect(await run(name, ['secrets', 'deploy'])).toBe('ran')

@@ -184,7 +184,7 @@ export class Tokens {
     if (found) return found
     throw new Problem(
       'token-not-found',
-      `There is no token ${name.slice(0, 100)} that the caller may see. GET /v1/tokens lists them.`,
+      `There is no token ${name.slice(0, 100)} that the caller may see. To list them: tarmac token list`,
     )
   }
 

@@ -11,6 +11,8 @@ export type Call = {
   command: string
   caller: Principal
   changes: boolean
+  /** The command that follows when its upload has arrived. */
+  early?: string | undefined
   /** New apps of the caller's team. */
   newApps: string[]
   targets: Target[]
@@ -66,7 +68,7 @@ function guardedGroup(group: Group, rows: Rows, gate: Gate, prefix = ''): Group 
 }
 
 function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCommand {
-  const { changes, recorded, shown } = row
+  const { changes, recorded, shown, early } = row
   return async (given, ...args) => {
     given.proof?.assertHolds()
     const caller = gate.inTeams(given)
@@ -74,7 +76,7 @@ function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCo
     const targets: Reached[] = (await row.targets?.(args, gate.find)) ?? []
     const unseen = targets.filter((target) => !isSeen(target))
     const newApps = changes && !row.teams ? unseen.map(({ app }) => app) : []
-    const call = { command, caller, changes, newApps, targets, args, recorded }
+    const call = { command, early, caller, changes, newApps, targets, args, recorded }
 
     const why = await refusal(row, { ...call, targets, unseen }, gate)
     if (why) {
@@ -140,8 +142,8 @@ const notOfLink = ({ name }: Principal) =>
     `${name} is a deploy link. It makes one deployment, and reads the record and the log of that one. Use a token for this.`,
   )
 
-const tooWide = ({ name }: Principal) =>
+const tooWide = ({ name, apps, owners, teams }: Principal) =>
   new Problem(
     'forbidden',
-    `This is about the gateway as a whole; ${name} is limited to some apps. Use a caller without this limit.`,
+    `This is about the gateway as a whole; ${name} is limited to ${apps || owners ? 'some apps' : `team ${teams?.join(', ')}`}. Use a caller without this limit.`,
   )

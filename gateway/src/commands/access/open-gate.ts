@@ -4,11 +4,14 @@ import type { Admission } from '../../callers/admission.ts'
 import { type Principal, sees, type Target } from '../../callers/principal.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import type { Call, Gate } from './guarded.ts'
-import type { Lookups } from './row.ts'
+import { type Lookups, targetOf } from './row.ts'
 import { noApp } from './row-kinds.ts'
 
 export type GateDeps = {
-  store: Pick<DeploymentStore, 'find' | 'rollouts' | 'teams' | 'status' | 'appSettings'>
+  store: Pick<
+    DeploymentStore,
+    'find' | 'rollouts' | 'previews' | 'teams' | 'status' | 'appSettings' | 'rules'
+  >
   admission: Pick<Admission, 'inTeams'>
   /** Whether Fly has an app of this name. */
   isOnFly: (app: string) => Promise<boolean>
@@ -32,26 +35,12 @@ export function openGate({ store, admission, isOnFly, recorder }: GateDeps): Gat
     for (const app of newApps) if (!(await teams.claim(app, teamFor(caller, app)))) throw noApp(app)
   }
 
-  const find: Lookups = {
-    async deployment(id) {
-      const found = await store.find(id)
-      return found && { app: found.app, owner: found.owner }
-    },
-    async rollout(id) {
-      const found = await store.rollouts.find(id)
-      return found?.targets.map(({ app, options: { owner } }) => ({ app, owner })) ?? null
-    },
-    async unfinished(isSeen) {
-      const all = await store.status.unfinishedByTarget()
-      const own = all.filter(({ app, owner }) => isSeen({ app, owner: owner || null }))
-      return [...Map.groupBy(own, ({ state }) => state)].map(([state, rows]) => ({
-        state,
-        count: rows.reduce((sum, { count }) => sum + count, 0),
-      }))
-    },
-    settings: (app) => store.appSettings(app),
+  async function refused(call: Call, why: unknown): Promise<void> {
+    const { command, changes, early } = call
+    if (changes || early) await recorder.refused({ ...call, command: early ?? command }, why)
   }
 
+  const find = lookupsIn(store)
   return {
     find,
     teamOf: (app) => teams.teamOf(app),
@@ -60,16 +49,20 @@ export function openGate({ store, admission, isOnFly, recorder }: GateDeps): Gat
       if (!isNewFor(caller, target) || (await isOnFly(target.app))) return false
       return teamFor(caller, target.app) !== defaultTeam
     },
-    around(call, run) {
+    async around(call, run) {
       const admitted = async () => {
         await admit(call)
         return run()
       }
-      return call.changes ? recorder.record(call, admitted, find) : admitted()
+      if (call.changes) return recorder.record(call, admitted, find)
+      try {
+        return await admitted()
+      } catch (error) {
+        await refused(call, error)
+        throw error
+      }
     },
-    async refused(call, why) {
-      if (call.changes) await recorder.refused(call, why)
-    },
+    refused,
   }
 
   /** Whether only its team hides this target from the caller, because nobody has it. */
@@ -93,3 +86,30 @@ function teamFor({ teams }: Principal, app: string): string {
     { facts: { teams } },
   )
 }
+
+/** Finds what ids name, in the records. */
+const lookupsIn = (store: GateDeps['store']): Lookups => ({
+  async deployment(id) {
+    const found = await store.find(id)
+    return found && targetOf(found)
+  },
+  async preview(id) {
+    const found = await store.previews.find(id)
+    return found && { app: found.app, owner: found.owner }
+  },
+  async rollout(id) {
+    const found = await store.rollouts.find(id)
+    return found?.targets.map(({ app, options: { owner } }) => ({ app, owner })) ?? null
+  },
+  async unfinished(isSeen) {
+    const all = await store.status.unfinishedByTarget()
+    const own = all.filter(({ app, owner }) => isSeen({ app, owner: owner || null }))
+    return [...Map.groupBy(own, ({ state }) => state)].map(([state, rows]) => ({
+      state,
+      count: rows.reduce((sum, { count }) => sum + count, 0),
+    }))
+  },
+  settings: (app) => store.appSettings(app),
+  rule: async (name) => (await store.rules.list()).find((rule) => rule.name === name) ?? null,
+  teams: store.teams,
+})

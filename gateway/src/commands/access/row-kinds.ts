@@ -1,5 +1,7 @@
+import type { ImageSource } from '#api/image-source.ts'
 import { Problem } from '#api/problem.ts'
 import { noDeployment } from '../deployments.ts'
+import { noPreview } from '../previews/find-preview.ts'
 import { noRollout } from '../rollouts.ts'
 import type { Lookups, Reached } from './row.ts'
 
@@ -10,12 +12,16 @@ export const noApp = (app: string) =>
   new Problem('app-not-found', `There is no app ${app.slice(0, 100)} that the caller may use.`)
 
 export const read = { scope: 'read', changes: false } as const
+export const preview = { scope: 'preview', changes: true } as const
 export const deploy = { scope: 'deploy', changes: true } as const
 export const secrets = { scope: 'secrets', changes: false } as const
 export const changeSecrets = { scope: 'secrets', changes: true } as const
 export const administer = { scope: 'admin', changes: true } as const
 /** For commands that make the one deployment of a deploy link. */
 export const makes = { ofLink: () => true }
+
+/** For what is checked before the upload of a command that may make new apps. */
+export const makesSoon = (early: string) => ({ changes: false, creates: true, early }) as const
 
 /** For commands whose first argument is an app's name. */
 export const byApp = {
@@ -49,4 +55,21 @@ export const byRollout = {
   missing: ([id]: [string, ...unknown[]]) => noRollout(id),
 }
 
+/** For commands whose first argument is the id of a preview. */
+export const byPreview = {
+  targets: async ([id]: [string, ...unknown[]], find: Lookups) => listOf(await find.preview(id)),
+  missing: ([id]: [string, ...unknown[]]) => noPreview(id),
+}
+
 export const listOf = <T>(value: T | null): T[] => (value === null ? [] : [value])
+
+/** What a deployment of an existing image reads of other apps. */
+export async function readsOf(source: ImageSource, app: string, find: Lookups): Promise<Reached[]> {
+  const found =
+    'deployment' in source
+      ? await find.deployment(source.deployment)
+      : 'release' in source && source.app !== undefined
+        ? { app: source.app, owner: source.owner ?? null }
+        : null
+  return found && found.app !== app ? [{ ...found, scope: 'read' }] : []
+}

@@ -1,9 +1,8 @@
-import type { ImageSource } from '#api/image-source.ts'
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { Commands } from '../commands.ts'
+import { ruleRows, tokenRows } from './caller-rows.ts'
 import {
-  ofArguments,
   ofCancel,
   ofChange,
   ofDeletedApp,
@@ -11,7 +10,6 @@ import {
   ofRetry,
   ofRollback,
   ofSubmission,
-  ofToken,
 } from './recorded.ts'
 import {
   administer,
@@ -24,12 +22,15 @@ import {
   deploy,
   listOf,
   makes,
+  makesSoon,
   noApp,
   read,
   reads,
+  readsOf,
   secrets,
 } from './row-kinds.ts'
-import type { IsSeen, Lookups, Reached, TableOf } from './row.ts'
+import { previewRows, templateRows } from './preview-rows.ts'
+import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
 
 /**
@@ -52,14 +53,17 @@ export const access: TableOf<Commands> = {
   rollback: { ...deploy, ...bySubmission, recorded: ofRollback },
   retry: { ...deploy, ...byDeployment, recorded: ofRetry },
   cancel: { ...deploy, ...byDeployment, recorded: ofCancel },
-  refuseBusyLane: { ...deploy, changes: false, ...bySubmission, ...makes, creates: true },
+  refuseBusyLane: { ...deploy, ...makesSoon('submit'), ...bySubmission, ...makes },
   deployment: { ...read, ...reads },
   logOf: { ...read, ...reads },
   deployments: {
     ...read,
     targets: ([app]) => [{ app }],
     missing: ([app]) => noApp(app),
-    shown: ({ deployments, next }, isSeen) => ({ deployments: deployments.filter(isSeen), next }),
+    shown: ({ deployments, next }, isSeen) => ({
+      deployments: deployments.filter((each) => isSeen(targetOf(each))),
+      next,
+    }),
   },
 
   releases: { ...read, ...byTarget },
@@ -98,7 +102,10 @@ export const access: TableOf<Commands> = {
   overview: {
     deployments: {
       ...read,
-      shown: ({ deployments, next }, isSeen) => ({ deployments: deployments.filter(isSeen), next }),
+      shown: ({ deployments, next }, isSeen) => ({
+        deployments: deployments.filter((each) => isSeen(targetOf(each))),
+        next,
+      }),
     },
     apps: {
       ...read,
@@ -127,15 +134,7 @@ export const access: TableOf<Commands> = {
   putSecret: { ...changeSecrets, ...byApp, recorded: ofName },
   deleteSecret: { ...changeSecrets, ...byApp, recorded: ofName },
 
-  // What a caller may make and see of tokens depends on its own limits: see `Tokens`.
-  tokens: {
-    create: { ...administer, targets: () => [], recorded: ofToken },
-    createLink: { ...deploy, ...byTarget, recorded: ofToken },
-    find: { ...administer, changes: false, targets: () => [] },
-    list: { ...administer, changes: false, targets: () => [] },
-    revoke: { ...administer, targets: () => [], recorded: ofToken },
-    rotate: { ...administer, targets: () => [], recorded: ofToken },
-  },
+  tokens: tokenRows,
   runtime: {
     secrets: { ...secrets, ...byApp },
     changeSecrets: {
@@ -149,13 +148,9 @@ export const access: TableOf<Commands> = {
       ...byApp,
       targets: ([app]) => withDeploy(app, { deploy: true }),
     },
-    env: { ...secrets, ...byApp },
-    changeEnv: {
-      ...changeSecrets,
-      ...byApp,
-      targets: ([app, change]) => withDeploy(app, change),
-      recorded: ofChange,
-    },
+    // Variables are not secret: records, releases and settings show them.
+    env: { ...read, ...byApp },
+    changeEnv: { ...deploy, ...byApp, recorded: ofChange },
   },
 
   drain: {
@@ -183,16 +178,11 @@ export const access: TableOf<Commands> = {
     },
   },
 
-  rules: {
-    list: { ...administer, changes: false },
-    add: { ...administer, recorded: ofArguments },
-    remove: { ...administer, recorded: ofArguments },
-  },
+  rules: ruleRows,
 
   assertMayRollOut: {
     ...deploy,
-    changes: false,
-    creates: true,
+    ...makesSoon('createRollout'),
     targets: ([targets]) => targets.map(({ app, options: { owner } }) => ({ app, owner })),
     missing: ([targets]) => noApp(targets.map(({ app }) => app).join(', ')),
   },
@@ -219,6 +209,8 @@ export const access: TableOf<Commands> = {
   },
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
+  previews: previewRows,
+  templates: templateRows,
   teams: teamRows,
   // The command shows the caller's own part alone.
   limits: { read: { ...read, shown: (answer) => answer } },
@@ -227,17 +219,6 @@ export const access: TableOf<Commands> = {
 /** What the apps that a caller sees have of the build cache. */
 function cacheOf({ apps, ...usage }: CacheStatus, isSeen: IsSeen): CacheStatus {
   return { ...usage, apps: apps.filter(({ app }) => app !== null && isSeen({ app })) }
-}
-
-/** What a deployment of an existing image reads of other apps. */
-async function readsOf(source: ImageSource, app: string, find: Lookups): Promise<Reached[]> {
-  const found =
-    'deployment' in source
-      ? await find.deployment(source.deployment)
-      : 'release' in source && source.app !== undefined
-        ? { app: source.app, owner: source.owner ?? null }
-        : null
-  return found && found.app !== app ? [{ ...found, scope: 'read' }] : []
 }
 
 /** A change that also makes releases needs the right to deploy. */

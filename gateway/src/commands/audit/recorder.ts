@@ -44,7 +44,7 @@ export function openRecorder({ trail, redact, log }: RecorderDeps): Recorder {
         await end(begun, { began, result: code, made: null, before: null, after: null })
         throw error
       }
-      const is = recorded?.after?.(result, [...args]) ?? null
+      const is = recorded?.after?.(result, [...args], find) ?? null
       const changed = recorded?.before ? changedFields(was, is) : { before: null, after: is }
       const { before, after } = { before: facts(changed.before), after: facts(changed.after) }
       const made = recorded?.made ? recorded.made(result) : idOf(result)

@@ -17,7 +17,7 @@ import { patchQuotas } from './patch-quotas.ts'
 import type { TeamCommands } from './team-commands.ts'
 
 export type TeamDeps = {
-  store: Pick<DeploymentStore, 'teams'>
+  store: Pick<DeploymentStore, 'teams' | 'tokens' | 'rules'>
   admission: Pick<Admission, 'factsOf'>
   /** The percentage of the build cache that the team has. Null: no quota limits it, or it is not known. */
   cachePercent: (team: string) => Promise<number | null>
@@ -49,6 +49,7 @@ export function openTeams(deps: TeamDeps): TeamCommands {
       return viewOf(name)
     }
 
+  const made = changes(teams, change)
   return {
     async list() {
       if (teams.isAlone) return { teams: [] }
@@ -65,7 +66,13 @@ export function openTeams(deps: TeamDeps): TeamCommands {
       assertRemovable(name, teams.apps(name))
       await teams.remove(name)
     },
-    ...changes(teams, change),
+    ...made,
+    async addMember(caller, team, member) {
+      const changed = await made.addMember(caller, team, member)
+      return (await isCaller(member, deps.store))
+        ? changed
+        : { ...changed, notes: [nobody(member)] }
+    },
   }
 }
 
@@ -133,6 +140,23 @@ function assertRemovable(name: string, apps: string[]): void {
       'team-not-empty',
       `Team ${name} has ${apps.length === 1 ? '1 app' : `${apps.length} apps`}: ${someOf(apps, 5)}. Move each to another team first: tarmac team add-app TEAM APP`,
     )
+}
+
+/** Whether a token or a rule has this name. What a proxy names is not known before it calls. */
+async function isCaller(
+  name: string,
+  { tokens, rules }: Pick<DeploymentStore, 'tokens' | 'rules'>,
+): Promise<boolean> {
+  if (/^(?:tailscale-user|fly-machine):/.test(name)) return true
+  if ((await rules.list()).some((rule) => rule.name === name)) return true
+  return (await tokens.all()).some(
+    ({ team, ...token }) => team === null && `token:${token.name}` === name,
+  )
+}
+
+function nobody(member: string): string {
+  const how = member.includes(':') ? '' : `: a token is a member as token:${member}`
+  return `No token and no rule has this name yet${how}. See tarmac token list and tarmac rule list.`
 }
 
 function assertMember(member: string): void {

@@ -1,4 +1,5 @@
 import type { ImageFacts } from '#api/deployment.ts'
+import type { PreviewOf } from '#api/previews/preview.ts'
 import type { MachineConfig, Mount } from '#fly/machine.ts'
 import type { FlyRelease } from '#fly/releases-api.ts'
 import { isReserved } from '../../flytoml/reserved.ts'
@@ -13,6 +14,8 @@ export type OwnershipMetadata = {
   /** The owner of the machine. Null: the app itself. */
   owner: string | null
   builder: string | null
+  /** The preview that the machine is. Null: it is none. */
+  preview?: PreviewOf | null
   /** Fly's own release of the deploy, if it is registered already. */
   flyRelease?: Pick<FlyRelease, 'id' | 'version'> | null
 }
@@ -23,6 +26,17 @@ export const releaseMarks = ({ id, version }: Pick<FlyRelease, 'id' | 'version'>
   fly_release_version: `${version}`,
 })
 const releaseMarkNames = ['fly_release_id', 'fly_release_version']
+
+/** When the preview ends, as its machine says. */
+export const previewEndMark = 'tarmac_preview_ends'
+
+/** The marks by which the machine of a preview is found on Fly. */
+export const previewMarks = ({ id, app, owner, expiresAt }: PreviewOf) => ({
+  tarmac_preview: id,
+  tarmac_preview_app: app,
+  tarmac_preview_owner: owner,
+  [previewEndMark]: expiresAt,
+})
 
 /** Sections that Tarmac fully manages. A section that the desired config lacks is removed. */
 export const managed = [
@@ -72,6 +86,7 @@ export function mergeConfig(
     ...(ownership.builder && { fly_builder_id: ownership.builder }),
     ...(ownership.flyRelease && releaseMarks(ownership.flyRelease)),
     ...(ownership.owner && { tarmac_owner: ownership.owner }),
+    ...(ownership.preview && previewMarks(ownership.preview)),
     tarmac_deployment: ownership.deployment,
     tarmac_number: `${ownership.number}`,
     tarmac_env: Object.keys(desired.env ?? {}).join(','),

@@ -1,11 +1,15 @@
 import type { Deployment } from '#api/deployment.ts'
+import type { PreviewOf } from '#api/previews/preview.ts'
+import { Problem } from '#api/problem.ts'
 import { findRelease, type ReleaseStore } from '../../deployments/release-store.ts'
+import type { TemplateStore } from '../../deployments/previews/template-store.ts'
 import type { SourceTree } from '../../deployments/source-tree.ts'
 import { openSource } from '../../host/read-source-file.ts'
 import { findConfig } from './config-file.ts'
 import type { DesiredApp } from './desired-app.ts'
 import { desiredApp, forOwner, withOptions } from './desired.ts'
 import { withoutEnv } from './without-env.ts'
+import { forPreview, previewGuest, type PreviewSettings, previewToml } from './preview.ts'
 import { readDesired } from './read-desired.ts'
 import { keysOf, restoreConfig } from './restore-config.ts'
 
@@ -13,6 +17,9 @@ type ResolveDeps = {
   releases: Pick<ReleaseStore, 'find' | 'list'>
   /** The region of new machines, unless an option or fly.toml names one. */
   region: string
+  /** Absent: a preview is resolved as any other deployment. */
+  previews?: PreviewSettings
+  templates?: Pick<TemplateStore, 'find'>
 }
 
 /**
@@ -22,19 +29,50 @@ type ResolveDeps = {
 export async function resolveDesired(
   deployment: Deployment,
   tree: SourceTree | null,
-  { releases, region }: ResolveDeps,
+  { releases, region, previews, templates }: ResolveDeps,
 ): Promise<DesiredApp> {
-  const { app, options, from } = deployment
+  const { app, options, from, preview } = deployment
+  const settings = preview ? previews : undefined
+  const template = preview && settings ? await templateOf(preview, templates) : null
+  const own = template ?? (settings && { flyToml: previewToml(settings), path: previewPath })
+  const defaults = { region, ...(settings && { guest: previewGuest(settings) }) }
   const desired =
-    !tree && from
+    !tree && from && !template
       ? await desiredOfRelease(deployment, from, releases)
-      : desiredApp({ app, options, defaults: { region }, ...(tree && configOf(tree, options)) })
-  return forOwner(desired, options)
+      : desiredApp({
+          app,
+          options,
+          defaults,
+          ...own,
+          ...(tree && !template && configOf(tree, options, own)),
+        })
+  return settings ? forPreview(desired, settings) : forOwner(desired, options)
 }
 
-function configOf(tree: SourceTree, { config }: Deployment['options']) {
+const previewPath = 'the config of previews'
+
+/** The config of a preview's template. It decides alone, whatever the source says. */
+async function templateOf(
+  { app, template }: PreviewOf,
+  templates: ResolveDeps['templates'],
+): Promise<{ flyToml: string; path: string } | null> {
+  if (!template) return null
+  const { name, version } = template
+  const found = await templates?.find(app, name, version)
+  if (!found)
+    throw new Problem('template-not-found', `${app} has no template ${name}@${version} any more.`)
+  return { flyToml: found.config, path: `${name}@${version}.${found.format}` }
+}
+
+/** `otherwise`: the config of a source without one. */
+function configOf(
+  tree: SourceTree,
+  { config }: Deployment['options'],
+  otherwise: { flyToml: string; path: string } | undefined,
+) {
   const { file, warnings } = findConfig(tree, config)
-  return { flyToml: file?.text ?? null, path: file?.path, warnings, readFile: openSource(tree) }
+  const found = file ? { flyToml: file.text, path: file.path } : otherwise
+  return { ...found, warnings, readFile: openSource(tree) }
 }
 
 /** The config of an earlier release. If it is one of the same target, this is a rollback. */

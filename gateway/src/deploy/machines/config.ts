@@ -92,6 +92,7 @@ function ownershipOf(execution: Execution): OwnershipMetadata {
     number: job.number,
     owner: job.options.owner,
     builder: builderOf(execution),
+    preview: job.preview ?? null,
     flyRelease: progress.flyRelease?.made ?? null,
   }
 }

@@ -10,6 +10,7 @@ import { assertNotCrashed } from './failures.ts'
 const askMs = 5000
 const againMs = 1000
 
+type Look = { ports: number[]; deadline: number; silentDeadline?: number }
 /** A program that listens: its command, and its address as Fly writes it (`0.0.0.0:8080`). */
 export type Listener = { command: string; address: string }
 
@@ -92,13 +93,14 @@ function isLoopback(address: string): boolean {
 
 /**
  * Asks Fly whether the ports of a started machine are reached. It asks again until the deadline,
- * on the monotonic clock, while a port is silent: an app may listen late. Null: the machine does not
+ * on the monotonic clock, while a port is silent: an app may listen late. `silentDeadline`: until then,
+ * once Fly has said that nothing listens there. Null: the machine does not
  * run now. Throws `deploy-failed` if the app crashed meanwhile.
  */
 export async function askReach(
   execution: Execution,
   step: MachineStep,
-  { ports, deadline }: { ports: number[]; deadline: number },
+  { ports, deadline, silentDeadline = deadline }: Look,
 ): Promise<Reach | null> {
   const { fly } = execution.settings
   const ref = execution.refOf(step)
@@ -109,7 +111,8 @@ export async function askReach(
       if (machine?.state !== 'started') return null
       const signal = AbortSignal.any([execution.signal, AbortSignal.timeout(askMs)])
       const reach = judgeReach(configOf(machine), ports, await fly.processes(ref, signal))
-      if (reach.is === 'reached' || performance.now() >= deadline) return reach
+      const until = reach.is === 'silent' ? silentDeadline : deadline
+      if (reach.is === 'reached' || performance.now() >= until) return reach
     } catch (error) {
       execution.signal.throwIfAborted()
       if (error instanceof Problem && error.code === 'deploy-failed') throw error

@@ -2,6 +2,8 @@ import type { CacheStore } from '../app/cache-store.ts'
 import type { RuleStore } from '../callers/rule-store.ts'
 import type { TokenStore } from '../callers/token-store.ts'
 import type { OverviewStore } from '../overview/overview-store.ts'
+import type { TemplateStore } from '../previews/template-store.ts'
+import type { PreviewStore } from '../previews/preview-store.ts'
 import type { ReleaseStore } from '../release-store.ts'
 import type { RolloutStore } from '../rollout-store.ts'
 import type { RuntimeSecretStore } from '../runtime/runtime-secret-store.ts'
@@ -20,4 +22,6 @@ export interface StoreParts {
   readonly status: StatusStore
   readonly teams: TeamStore
   readonly quotas: QuotaStore
+  readonly previews: PreviewStore
+  readonly templates: TemplateStore
 }

@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { type OwnQuotas, type QuotaName, quotas } from '#api/callers/quotas.ts'
 import { dayOf, quotaReached } from '../../deployments/teams/quota-reached.ts'
 import type { QuotaStore } from '../../deployments/teams/team-store.ts'
+import type { PreviewRows } from '../previews/preview-rows.ts'
 import type { StoreTools } from '../store-tools.ts'
 import type { TeamRows } from './team-rows.ts'
 
@@ -29,13 +30,20 @@ export class QuotaRows implements QuotaStore {
   readonly #db: DatabaseSync
   readonly #tools: StoreTools
   readonly #teams: TeamRows
+  readonly #previews: PreviewRows
   readonly #defaults: OwnQuotas
   readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
 
-  constructor(db: DatabaseSync, tools: StoreTools, teams: TeamRows, defaults: OwnQuotas) {
+  constructor(
+    db: DatabaseSync,
+    tools: StoreTools,
+    { teams, previews }: { teams: TeamRows; previews: PreviewRows },
+    defaults: OwnQuotas,
+  ) {
     this.#db = db
     this.#tools = tools
     this.#teams = teams
+    this.#previews = previews
     this.#defaults = defaults
   }
 
@@ -48,6 +56,7 @@ export class QuotaRows implements QuotaStore {
     if (quotas[quota].per === 'day') return this.#usedToday(team, quota) / quotas[quota].scale
     if (quota === 'queue') return this.#waiting(team, null)
     if (quota === 'builds') return this.#building(team)
+    if (quota === 'previews') return this.#livingPreviews(team)
     return quota === 'machines' ? this.#machines(team) : null
   }
 
@@ -71,6 +80,20 @@ export class QuotaRows implements QuotaStore {
       if (asked === 'some' ? used >= limit : used + asked > limit)
         throw this.#reached({ team, quota, used, asked, limit })
     }
+  }
+
+  /** Throws `quota-reached` if the team of the app may have no further preview. */
+  assertPreviewRoom(app: string): void {
+    const team = this.#teams.teamOf(app)
+    const limit = this.limitOf(team, 'previews')
+    const used = limit === null ? 0 : this.#livingPreviews(team)
+    if (limit !== null && used >= limit)
+      throw this.#reached({ team, quota: 'previews', used, asked: 1, limit })
+  }
+
+  #livingPreviews(team: string): number {
+    const own = this.#previews.livingByApp().filter(({ app }) => this.#teams.teamOf(app) === team)
+    return own.reduce((sum, { n }) => sum + n, 0)
   }
 
   #reached(facts: {

@@ -3,6 +3,7 @@ import { isQuotaName, type OwnQuotas } from '#api/callers/quotas.ts'
 import { defaultTeam } from '#api/callers/teams.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import type { StoredTeam, TeamStore } from '../../deployments/teams/team-store.ts'
+import type { PreviewRows } from '../previews/preview-rows.ts'
 import { parsedObject, type StoreTools } from '../store-tools.ts'
 
 /** Teams in memory, as the tables have them. A change reads them again. */
@@ -16,14 +17,16 @@ type Known = {
 export class TeamRows implements TeamStore {
   readonly #db: DatabaseSync
   readonly #tools: StoreTools
+  readonly #previews: Pick<PreviewRows, 'appOf'>
   #known: Known | null = null
   /** When the queue served each team last. It need not survive a restart. */
   readonly #served = new Map<string, number>()
   #turn = 0
 
-  constructor(db: DatabaseSync, tools: StoreTools) {
+  constructor(db: DatabaseSync, tools: StoreTools, previews: Pick<PreviewRows, 'appOf'>) {
     this.#db = db
     this.#tools = tools
+    this.#previews = previews
   }
 
   get isAlone() {
@@ -39,7 +42,8 @@ export class TeamRows implements TeamStore {
   }
 
   teamOf(app: string) {
-    return this.#now.apps.get(app) ?? defaultTeam
+    const { apps } = this.#now
+    return apps.get(app) ?? apps.get(this.#previews.appOf(app) ?? '') ?? defaultTeam
   }
 
   teamsOf(member: string) {
@@ -55,7 +59,9 @@ export class TeamRows implements TeamStore {
     const assigned = this.#now.apps
     if (team !== defaultTeam)
       return [...assigned].flatMap(([app, of]) => (of === team ? [app] : []))
-    const known = this.#db.prepare('SELECT app FROM apps ORDER BY app').all()
+    const known = this.#db
+      .prepare('SELECT app FROM apps WHERE app NOT IN (SELECT fly_app FROM previews) ORDER BY app')
+      .all()
     return known.map(({ app }) => String(app)).filter((app) => !assigned.has(app))
   }
 

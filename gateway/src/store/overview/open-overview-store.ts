@@ -41,9 +41,9 @@ function appsOf(
   { app, state, team }: AppFilter,
   { limit, before }: PageRequest,
 ) {
-  const { sql, values } = allOf(appIs(app), isOfTeam(team))
+  const { sql, values } = allOf(named('app', app), isOfTeam(team))
   const names = rows.prepare(
-    `SELECT app FROM apps WHERE app > ?${sql} ORDER BY app LIMIT ${lookedAt + 1}`,
+    `SELECT app FROM apps WHERE app > ? AND app NOT IN (SELECT fly_app FROM previews)${sql} ORDER BY app LIMIT ${lookedAt + 1}`,
   )
   const newest = rows.prepare(
     'SELECT * FROM deployments WHERE app = ? ORDER BY number DESC LIMIT 1',
@@ -63,11 +63,11 @@ function appsOf(
 
 const whereOf = ({ app, owner, state, branch, team, actor }: DeploymentFilter): Where =>
   allOf(
-    appIs(app),
+    named('app', app),
     is('owner = ?', owner),
     is('state = ?', state),
     is(`body ->> '$.options.branch' = ?`, branch),
-    is(`body ->> '$.triggeredBy.name' = ?`, actor),
+    named(`body ->> '$.triggeredBy.name'`, actor),
     isOfTeam(team),
   )
 
@@ -84,8 +84,9 @@ const isOfTeam = (team: string | undefined): Where =>
 const is = (condition: string, value: string | undefined): Where =>
   value === undefined ? { sql: '', values: [] } : { sql: ` AND ${condition}`, values: [value] }
 
-/** `substr` and not `GLOB`: a name has no pattern in it. */
-const appIs = (app: string | undefined): Where =>
-  app?.endsWith('*')
-    ? { sql: ' AND substr(app, 1, length(?)) = ?', values: [app.slice(0, -1), app.slice(0, -1)] }
-    : is('app = ?', app)
+/** A name, or the beginning of names and `*`. `substr` and not `GLOB`: a name has no pattern in it. */
+function named(column: string, name: string | undefined): Where {
+  if (!name?.endsWith('*')) return is(`${column} = ?`, name)
+  const start = name.slice(0, -1)
+  return { sql: ` AND substr(${column}, 1, length(?)) = ?`, values: [start, start] }
+}

@@ -15,6 +15,8 @@ export class SqliteParts {
   readonly teams
   readonly quotas
   readonly overview
+  readonly previews
+  readonly templates
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -27,6 +29,8 @@ export class SqliteParts {
     this.status = openStatusStore(tables)
     this.teams = tables.teams
     this.quotas = tables.quotas
+    this.previews = tables.previews
+    this.templates = tables.templates
     this.overview = openOverviewStore(tables.deployments)
   }
 }

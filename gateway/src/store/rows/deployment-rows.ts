@@ -20,6 +20,7 @@ import {
 } from '../record.ts'
 import { pageOf, readAs, readRows, type StoreTools } from '../store-tools.ts'
 import type { QuotaRows } from '../callers/quota-rows.ts'
+import type { PreviewRows } from '../previews/preview-rows.ts'
 import type { CostRows } from './cost-rows.ts'
 import type { EventRows } from './event-rows.ts'
 import type { ReleaseRows } from './release-rows.ts'
@@ -35,6 +36,7 @@ type Others = {
   notices: Notices
   costs: CostRows
   quotas: QuotaRows
+  previews: PreviewRows
 }
 
 /** Deployments, for use within a transaction of the store. */
@@ -114,6 +116,7 @@ export class DeploymentRows {
     const isAtWork = to !== 'pending' && !isFinal(to)
     if (isAtWork !== (row.state !== 'pending')) this.#others.costs.settle()
     this.patch(row, to, patch)
+    if (isFinal(to)) this.#others.previews.deploymentEnded(row.id, to, patch)
     const cleared = row.suspect !== null && clears(to, row.suspect)
     if (cleared) this.run('UPDATE deployments SET suspect = NULL WHERE id = ?', [row.id])
     this.write(row.id, [

@@ -8,6 +8,7 @@ import { operator } from '../../../../gateway/src/callers/principal.ts'
 import type { Commands } from '../../../../gateway/src/commands/commands.ts'
 import type { ServerDeps } from '../../../../gateway/src/http/deps.ts'
 import { openSqliteStore } from '../../../../gateway/src/store/sqlite.ts'
+import { teamsText, teamText } from '../../../../client/src/teams/render-teams.ts'
 import { startHttp, token } from '../start-http.ts'
 
 /** A bearer like `ci/deploy`: a caller `token:ci` with that scope. */
@@ -245,7 +246,9 @@ test('a member sees its own team; a caller limited to some apps sees those alone
   const listed = async (who: string) =>
     ((await call(who, 'GET', '/v1/teams')).answer as { teams: Team[] }).teams
   expect((await listed('a/read')).map(({ name }) => name)).toEqual(['acme'])
-  expect(await listed('a/read/shop')).toMatchObject([{ name: 'acme', apps: ['shop'], members: [] }])
+  expect(await listed('a/read/shop')).toMatchObject([
+    { name: 'acme', apps: ['shop'], members: null },
+  ])
   expect((await listed(token)).map(({ name }) => name)).toEqual(['acme', 'default', 'web'])
 })
 
@@ -350,6 +353,25 @@ test('the limits of a caller are the numbers that refuse it', async () => {
   await store[Symbol.asyncDispose]()
 })
 
+test('what a team’s answers say of members is true', async () => {
+  await using http = await start()
+  const { call, member, teams } = http
+  await teams('acme')
+  expect((await member('acme', 'ci')).answer['notes']).toEqual([
+    'No token and no rule has this name yet: a token is a member as token:ci. See tarmac token list and tarmac rule list.',
+  ])
+  await call(token, 'POST', '/v1/tokens', { name: 'known' })
+  expect((await member('acme', 'token:known')).answer['notes']).toBeUndefined()
+  expect((await member('acme', 'tailscale-user:ann@acme.com')).answer['notes']).toBeUndefined()
+
+  // A caller that is limited to some apps sees no members: that is not the same as none.
+  await member('acme', 'token:c')
+  const shown = Team.parse((await call('c/deploy/shop', 'GET', '/v1/teams/acme')).answer)
+  expect(shown.members).toBe(null)
+  expect(teamText(shown)[1]).toBe('members   not shown to a caller that is limited to some apps')
+  expect(teamsText([shown])[1]).toMatch(/^acme +- /)
+})
+
 test('an upload that goes over the bytes of the day ends, and its bytes count', async () => {
   const store = openSqliteStore(':memory:', { quotas: { 'upload-mib-per-day': 1 } })
   const receive: ServerDeps['receive'] = async (body, { signal }) => {
@@ -363,7 +385,20 @@ test('an upload that goes over the bytes of the day ends, and its bytes count', 
   const large = await http.call('c', 'POST', '/v1/apps/shop/deployments', 'x'.repeat(2 ** 20))
   expect(large.answer).toMatchObject({ code: 'quota-reached', quota: 'upload-mib-per-day' })
 
-  // Its size is not known before: it is cut when it has sent too much.
+  // Its size is not known before, and it may end before anybody looks.
+  async function* short() {
+    for (let sent = 0; sent < 6; sent++) yield Buffer.alloc(2 ** 18)
+  }
+  const late = await fetch(`${http.url}/v1/apps/shop/deployments`, {
+    method: 'POST',
+    headers: { Authorization: 'Bearer d' },
+    body: ReadableStream.from(short()),
+    duplex: 'half',
+  })
+  expect(await late.json()).toMatchObject({ code: 'quota-reached', quota: 'upload-mib-per-day' })
+  await store.quotas.add('default', 'upload-mib-per-day', -(2 ** 20) * 1.5)
+
+  // It is cut when it has sent too much.
   async function* endless() {
     for (;;) {
       yield Buffer.alloc(2 ** 18)

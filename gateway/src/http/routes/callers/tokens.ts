@@ -6,7 +6,7 @@ import { callerOf } from '../../auth.ts'
 import { jsonBody } from '../../body/small-body.ts'
 import { appParam } from '../../body/upload.ts'
 import { booleanQuery, knownQuery, pageQuery } from '../../query.ts'
-import { readTokenRequest } from './read-token-request.ts'
+import { readRequest } from '../../body/read-request.ts'
 
 type TokenCommands = { tokens: Commands['tokens'] }
 
@@ -23,7 +23,7 @@ export function addTokenRoutes(
   }
 
   app.post(routes.tokens, async (request, response) => {
-    const wanted = readTokenRequest(NewToken, await jsonBody(request, response, bodyMs))
+    const wanted = readRequest(NewToken, await jsonBody(request, response, bodyMs))
     const made = await tokens.create(callerOf(request), wanted)
     response.status(201).set('Cache-Control', 'no-store').json(made)
   })
@@ -41,13 +41,13 @@ export function addTokenRoutes(
     response.json(await tokens.revoke(callerOf(request), tokenParam(request)))
   })
   app.post(routes.rotateToken, async (request, response) => {
-    const how = readTokenRequest(Rotation, await bodyOf(request, response))
+    const how = readRequest(Rotation, await bodyOf(request, response))
     const made = await tokens.rotate(callerOf(request), tokenParam(request), how)
     response.set('Cache-Control', 'no-store').json(made)
   })
   app.post(routes.deployLink, async (request, response) => {
     const target = appParam(request)
-    const { owner, expires } = readTokenRequest(NewDeployLink, await bodyOf(request, response))
+    const { owner, expires } = readRequest(NewDeployLink, await bodyOf(request, response))
     const made = await tokens.createLink(callerOf(request), { app: target, owner }, { expires })
     response.status(201).set('Cache-Control', 'no-store').json(made)
   })

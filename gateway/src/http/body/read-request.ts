@@ -1,7 +1,7 @@
 import { Scope } from '#api/callers/scope.ts'
 import { Problem } from '#api/problem.ts'
 import { nearestOf } from '#api/text/nearest.ts'
-import { asObject } from '../../body/json.ts'
+import { asObject } from './json.ts'
 
 type Issue = { path: PropertyKey[]; code?: string; message: string; keys?: string[] }
 type Schema<T> = {
@@ -12,10 +12,10 @@ type Schema<T> = {
 }
 
 /**
- * Reads a request about tokens. Throws `scope-unknown`, `option-unknown` or `option-invalid`, with
+ * Reads the body of a request. Throws `scope-unknown`, `option-unknown` or `option-invalid`, with
  * the name of the field.
  */
-export function readTokenRequest<T>(schema: Schema<T>, body: unknown): T {
+export function readRequest<T>(schema: Schema<T>, body: unknown): T {
   const fields = asObject(body)
   refuseUnknownScope(fields)
   const parsed = schema.safeParse(fields)

@@ -3,16 +3,19 @@ import { writeFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { removeFirewallRules } from './firewall-rules.ts'
 import { closeBridge, releaseBridge } from './inside.ts'
+import { NetworkSeparation } from './separation.ts'
 
 /** The network of a lab's machines: a bridge and a /24 of its own, so that labs run in parallel. */
 export class MachineNetwork {
   readonly bridge: string
+  readonly separation: NetworkSeparation
   readonly #subnet: string
 
   /** The same key gives the same bridge and, if it is free, the same subnet. */
   constructor(key: Buffer) {
     this.bridge = `fly${key.toString('hex', 0, 4)}`
     this.#subnet = freeSubnet(key, this.bridge)
+    this.separation = new NetworkSeparation(this.bridge, this.#subnet)
   }
 
   /** This host's address on the network. */
@@ -52,6 +55,7 @@ export class MachineNetwork {
 
   async close(): Promise<void> {
     await closeBridge(this.bridge)
+    await this.separation.remove()
     await removeFirewallRules(this.#subnet)
   }
 }

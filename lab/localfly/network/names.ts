@@ -2,7 +2,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { namesOf } from './fly-names.ts'
 import { insideNames } from './inside.ts'
-import type { FlyState, Machine } from './state.ts'
+import { networkOf } from './networks.ts'
+import type { FlyState, Machine } from '../state.ts'
 
 /**
  * The names of machines, as a hosts file that all machines of a network share and that is updated
@@ -22,19 +23,24 @@ export class InternalNames {
 
   /** The current hosts file of an app's network. */
   fileFor(app: string): string {
-    const network = this.#state.apps.get(app)?.network ?? 'default'
+    const network = networkOf(this.#state, app)
     this.#write(network)
-    return this.#state.folder('names', network)
+    return this.#file(network)
   }
 
   update(): void {
-    for (const network of new Set([...this.#state.apps.values()].map(({ network }) => network)))
+    for (const network of new Set(
+      [...this.#state.apps.keys()].map((app) => networkOf(this.#state, app)),
+    ))
       this.#write(network)
   }
 
+  #file(network: string): string {
+    return this.#state.folder('names', network.replace('/', '+'))
+  }
+
   #write(network: string): void {
-    const isIn = ({ own }: Machine) =>
-      (this.#state.apps.get(own.app)?.network ?? 'default') === network
+    const isIn = ({ own }: Machine) => networkOf(this.#state, own.app) === network
     const lines = [...this.#state.machines.values()]
       .filter(
         (machine) => isIn(machine) && (machine.state === 'started' || machine.state === 'starting'),
@@ -42,7 +48,7 @@ export class InternalNames {
       .map((machine) => `${machine.private_ip} ${machine.id} ${namesOf(machine).join(' ')}\n`)
     const text = `127.0.0.1 localhost\n::1 localhost\n${insideNames(this.#host)}${lines.join('')}`
     if (this.#written.get(network) === text) return
-    const file = this.#state.folder('names', network)
+    const file = this.#file(network)
     mkdirSync(dirname(file), { recursive: true })
     // Written in place, not replaced, because containers have mounted this very file.
     writeFileSync(file, text)

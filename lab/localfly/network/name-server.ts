@@ -2,9 +2,10 @@ import { createSocket } from 'node:dgram'
 import { getServers } from 'node:dns'
 import { once } from 'node:events'
 import { isIPv6 } from 'node:net'
-import { answerTo, questionOf } from '../parts/dns-message.ts'
+import { answerTo, questionOf } from '../../parts/dns-message.ts'
 import { flyAddresses } from './fly-names.ts'
-import type { FlyState } from './state.ts'
+import { networkAt } from './networks.ts'
+import type { FlyState } from '../state.ts'
 
 const forwardMs = 4000
 /** As Fly's, so that a stopped machine is soon forgotten. */
@@ -21,10 +22,7 @@ export async function startFlyNames(state: FlyState, host: string): Promise<Disp
     const question = questionOf(message)
     if (!question) return
     const say = (answer: Buffer) => socket.send(answer, from.port, from.address, () => {})
-    const asker = [...state.machines.values()].find(
-      ({ private_ip, state: its }) => private_ip === from.address && its !== 'destroyed',
-    )
-    const network = state.apps.get(asker?.own.app ?? '')?.network ?? 'default'
+    const network = networkAt(state, from.address)
     const addresses = flyAddresses(question.name, { state, network, host })
     if (addresses === undefined) forward(message, say)
     else say(answerTo(message, question, addresses, keptSeconds))

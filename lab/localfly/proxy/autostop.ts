@@ -1,5 +1,6 @@
-import type { Flyd } from './flyd.ts'
-import type { FlyState, Machine } from './state.ts'
+import type { Flyd } from '../flyd.ts'
+import type { FlyState, Machine } from '../state.ts'
+import { whyNotSuspend } from '../suspend.ts'
 import { serviceOf, type Traffic } from './traffic.ts'
 
 /** The interval of Fly's proxy: a few minutes. */
@@ -8,7 +9,8 @@ const everyMs = 300_000
 /**
  * Stops idle machines whose service allows it, one per app and region in each round. A single
  * machine is stopped when it has no load, one of several when the others can take all the load.
- * `min_machines_running` counts in the primary region.
+ * `min_machines_running` counts in the primary region. A machine that cannot be suspended is stopped
+ * (community.fly.io/t/autosuspend-is-here-machine-suspension-is-enabled-everywhere/20942).
  */
 export class Autostop {
   readonly #state: FlyState
@@ -34,12 +36,7 @@ export class Autostop {
       (machine) => machine.state === 'started' && !machine.cordoned && sleepOf(machine) !== null,
     )
     const groups = Map.groupBy(running, ({ own, region, config }) =>
-      [
-        own.app,
-        region,
-        config.metadata?.['fly_process_group'],
-        config.metadata?.['tarmac_owner'],
-      ].join('\0'),
+      [own.app, region, config.metadata?.['fly_process_group']].join('\0'),
     )
     for (const group of groups.values()) this.#stopOne(group, idleMs)
   }
@@ -51,7 +48,8 @@ export class Autostop {
     if (machines.length > 1 && machines.length - (over + 1) < 1) return
     const idle = machines.find((machine) => this.#traffic.idleMs(machine) >= idleMs)
     if (!idle || machines.length <= leastRunning(idle)) return
-    if (sleepOf(idle) === 'suspend') this.#flyd.suspend(idle, 'proxy')
+    if (sleepOf(idle) === 'suspend' && whyNotSuspend(idle.config) === null)
+      this.#flyd.suspend(idle, 'proxy')
     else this.#flyd.stop(idle, {}, 'proxy')
   }
 

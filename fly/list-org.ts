@@ -1,4 +1,4 @@
-import { type OrgMachine, OrgMachines } from './answers.ts'
+import { OrgApps, type OrgMachine, OrgMachines } from './answers.ts'
 import type { FlyCalls } from './fly-calls.ts'
 
 /**
@@ -21,4 +21,14 @@ export async function listOrgMachines(
     if (!page.next_cursor) return all
     query.set('cursor', page.next_cursor)
   }
+}
+
+export async function listOrgApps(
+  calls: FlyCalls,
+  org: string,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const path = `/apps?org_slug=${encodeURIComponent(org)}`
+  const call = { path, action: 'list-apps', id: org, answer: OrgApps }
+  return ((await calls.read(call, signal)).apps ?? []).map(({ name }) => name)
 }

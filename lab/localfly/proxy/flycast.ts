@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { Server } from 'node:http'
-import { insidePorts } from './inside.ts'
-import type { FlyState } from './state.ts'
+import { insidePorts } from '../network/inside.ts'
+import type { FlyState } from '../state.ts'
 
 const usual = 80
 /** The API and the registry listen there, on the same address. */

@@ -1,17 +1,17 @@
 import { EventEmitter, once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Flyd } from './flyd.ts'
-import type { Hostile } from './hostile.ts'
-import type { FlyState, Machine } from './state.ts'
+import type { Flyd } from '../flyd.ts'
+import type { Hostile } from '../hostile.ts'
+import { isIn } from '../regions.ts'
+import type { FlyState, Machine } from '../state.ts'
 
 /**
- * The target of a request: an app, and optionally one owner's machines or one machine by id.
- * `regions`: in order of preference; empty means any. `prefer`, `avoid`: ids of machines. `port`: of
- * the service, where the caller came in by Flycast.
+ * The target of a request: an app, and optionally one machine by id. `regions`: in order of
+ * preference; empty means any. `prefer`, `avoid`: ids of machines. `port`: of the service, where the
+ * caller came in by Flycast.
  */
 export type Target = {
   app: string
-  owner: string | null
   instance: string | null
   prefer: string | null
   avoid: string | null
@@ -77,13 +77,13 @@ export class Traffic {
         fresh.find(({ id }) => id === target.prefer) ?? this.#leastLoaded(fresh, target.port)
       if (!best && tries.broke) throw unreached(target, tries)
       const crowded = able.every((machine) => this.load(machine) >= limits(machine).soft)
-      if (crowded && !machines.some(isComing)) this.#wake(machines)
+      if (crowded && !machines.some(isComing)) this.#wake(machines, target.prefer)
       if (best) return this.#seat(best, target.port)
       const isLate = performance.now() > tries.until
       if (able.length === 0 && !machines.some(isComing)) {
         // A machine that it woke may fail its check until its program listens.
         const boots = tries.waited && !isLate && machines.some(({ state }) => state === 'started')
-        if (!boots) throw new Refusal(503, this.#refusal(target, machines))
+        if (!boots) throw new Refusal(503, this.#refusal(target, machines), 'no_candidate')
         await sleep(again, undefined, { signal })
         continue
       }
@@ -111,18 +111,19 @@ export class Traffic {
     )
   }
 
-  /**
-   * The app's machines with a service. An owner's machines are reached only by the owner's name.
-   */
-  #machines({ app, owner, instance, avoid, regions, port }: Target): Machine[] {
+  /** A slot at this very machine, whatever its state and load. */
+  seatAt(machine: Machine): Seat {
+    return this.#seat(machine, null)
+  }
+
+  /** The app's machines with a service. */
+  #machines({ app, instance, avoid, regions, port }: Target): Machine[] {
     const machines = this.#state.machinesOf(app).filter((machine) => {
       if (serviceOf(machine, port) === undefined || machine.id === avoid) return false
-      if (instance !== null) return machine.id === instance
-      return (machine.config.metadata?.['tarmac_owner']?.toLowerCase() ?? null) === owner
+      return instance === null || machine.id === instance
     })
     if (regions.length === 0) return machines
-    const there = (wanted: string) =>
-      machines.filter(({ region }) => wanted === 'any' || wanted === region)
+    const there = (wanted: string) => machines.filter(({ region }) => isIn(region, wanted))
     return regions.map(there).find((found) => found.length > 0) ?? []
   }
 
@@ -153,15 +154,17 @@ export class Traffic {
   }
 
   /** Starts one more machine that sleeps and may be woken. */
-  #wake(machines: Machine[]): void {
+  #wake(machines: Machine[], prefer: string | null): void {
     const asleep = machines.filter(
       (machine) =>
         mayWake(machine) &&
-        ['stopped', 'suspended'].includes(machine.state) &&
+        ['stopped', 'suspended', 'suspending'].includes(machine.state) &&
         !this.#hostile.isGone(machine),
     )
     // suspended ones start faster
-    const [first] = asleep.toSorted((a, b) => (b.state > a.state ? 1 : -1))
+    const first =
+      asleep.find(({ id }) => id === prefer) ??
+      asleep.toSorted((a, b) => (b.state > a.state ? 1 : -1))[0]
     if (first) this.#flyd.start(first, 'proxy')
   }
 
@@ -177,17 +180,17 @@ export class Traffic {
       throw new Refusal(
         503,
         `No machine of "${app}" had room for the request within ${queueMs / 1000} s.`,
+        'retries_exhausted',
       )
     } finally {
       changed.abort()
     }
   }
 
-  #refusal({ app, owner, instance }: Target, machines: Machine[]): string {
-    const whose = owner === null ? `"${app}"` : `"${app}" that is owned by "${owner}"`
+  #refusal({ app, instance }: Target, machines: Machine[]): string {
     if (instance !== null && machines.length === 0) return `"${app}" has no machine ${instance}.`
     const reasons = machines.map((machine) => `${machine.id} is ${this.#whyNot(machine)}`)
-    return `No machine of ${whose} can take requests: ${reasons.join(', ') || 'it has none with a service'}.`
+    return `No machine of "${app}" can take requests: ${reasons.join(', ') || 'it has none with a service'}.`
   }
 
   #whyNot(machine: Machine): string | null {
@@ -204,14 +207,17 @@ export class Traffic {
 /** An answer from the proxy itself. */
 export class Refusal extends Error {
   readonly status: number
-  constructor(status: number, text: string) {
+  /** Why a replay failed, as in Fly's `fly-replay-failed`; null for what no fallback helps. */
+  readonly reason: 'timeout' | 'retries_exhausted' | 'no_candidate' | null
+  constructor(status: number, text: string, reason: Refusal['reason'] = null) {
     super(text)
     this.status = status
+    this.reason = reason
   }
 }
 
 const unreached = ({ app }: Target, { said }: Tries) =>
-  new Refusal(502, `"${app}" cannot be reached:${said}`)
+  new Refusal(502, `"${app}" cannot be reached:${said}`, 'retries_exhausted')
 
 /** The service on a port, or else the HTTP service, or the first one. */
 export function serviceOf({ config }: Machine, port: number | null = null) {
@@ -230,7 +236,7 @@ const mayWake = (machine: Machine): boolean =>
 
 /** Starting, or stopping before it starts again. */
 const isComing = (machine: Machine): boolean =>
-  mayWake(machine) && ['starting', 'stopping', 'suspending'].includes(machine.state)
+  mayWake(machine) && ['starting', 'stopping'].includes(machine.state)
 
 /** The proxy opens one connection per request, so both types of limit count the same. */
 function limits(machine: Machine, port: number | null = null): { soft: number; hard: number } {

@@ -1,4 +1,5 @@
-import type { FlyState, Machine } from './state.ts'
+import { flycastNetworks, networkOf } from './networks.ts'
+import type { FlyState, Machine } from '../state.ts'
 
 /**
  * Fly's internal names (superfly/docs: networking/private-networking, networking/flycast), with
@@ -17,11 +18,12 @@ export function flyAddresses(
 ): string[] | null | undefined {
   if (name === '_api.internal') return [host]
   const flycast = /^([^.]+)\.flycast$/.exec(name)?.[1]
-  if (flycast !== undefined) return hasFlycast(state, flycast, network) ? [host] : null
+  if (flycast !== undefined)
+    return flycastNetworks(state, flycast).includes(network) ? [host] : null
   if (!/\.(internal|flycast)$/.test(name)) return undefined
 
   const inNetwork = [...state.machines.values()].filter(
-    ({ own }) => (state.apps.get(own.app)?.network ?? 'default') === network,
+    ({ own }) => networkOf(state, own.app) === network,
   )
   const [, most, nearest] = /^top(\d+)\.nearest\.of\.([^.]+)\.internal$/.exec(name) ?? []
   const wanted = nearest === undefined ? name : `${nearest}.internal`
@@ -47,6 +49,3 @@ export function namesOf({ id, region, state, config, own: { app } }: Machine): s
     ...metadata.map(([key, value]) => `${value}.${key}.kv._metadata.${app}.internal`.toLowerCase()),
   ]
 }
-
-const hasFlycast = (state: FlyState, app: string, network: string): boolean =>
-  state.apps.get(app)?.ips.some((ip) => ip.network === network) ?? false

@@ -1,0 +1,22 @@
+import { Problem } from '#api/problem.ts'
+import type { Preview } from '#api/previews/preview.ts'
+import type { PreviewStore } from '../../deployments/previews/preview-store.ts'
+
+/** Finds a preview. Throws `preview-not-found`. */
+export async function findPreview(
+  previews: Pick<PreviewStore, 'find'>,
+  id: string,
+): Promise<Preview> {
+  const preview = await previews.find(id)
+  if (!preview) throw noPreview(id)
+  return preview
+}
+
+export const noPreview = (id: string) =>
+  new Problem('preview-not-found', `There is no preview ${id.slice(0, 100)}.`)
+
+/** Throws `preview-over` for one that has ended, or is being destroyed. */
+export const over = ({ id, state, ending }: Preview): Problem =>
+  new Problem('preview-over', `Preview ${id} is ${state}${ending ? ` (${ending.why})` : ''}.`, {
+    facts: { preview: id, state, ending },
+  })

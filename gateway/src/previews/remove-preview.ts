@@ -1,0 +1,39 @@
+import { poll } from '#api/flow/retry.ts'
+import { Problem } from '#api/problem.ts'
+import type { Preview } from '#api/previews/preview.ts'
+import type { MachinesApi } from '#fly/machines-api.ts'
+import type { Deployer } from '../deploy/deployer.ts'
+import { untilEnd, type LogStore } from '../deployments/follow.ts'
+import type { DeploymentStore } from '../deployments/store.ts'
+
+export type RemoveDeps = {
+  store: LogStore & Pick<DeploymentStore, 'releases'>
+  cancel: (...request: Parameters<DeploymentStore['requestCancel']>) => Promise<unknown>
+  fly: Pick<MachinesApi, 'app' | 'deleteApp'>
+  deployer: Pick<Deployer, 'forget'>
+}
+
+/** How long Fly may show an app that it has deleted. */
+const goneMs = 30_000
+
+/**
+ * Ends the deployment of a preview, so that nothing makes its app again, and deletes that app with
+ * all that is in it. Throws until Fly has it no more.
+ */
+export async function removePreview(
+  { id, flyApp, deployment, ending }: Preview,
+  { store, cancel, fly, deployer }: RemoveDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const why = `The preview ${id} ends: ${ending?.why ?? 'destroyed'}`
+  await cancel(deployment, { by: ending?.by ?? 'gateway', why, abort: true })
+  await untilEnd(store, deployment, signal)
+  signal.throwIfAborted()
+
+  await fly.deleteApp(flyApp, signal)
+  const isGone = async () => ((await fly.app(flyApp, signal)) === null ? true : null)
+  if (!(await poll(isGone, { everyMs: 1000, forMs: goneMs }, signal)))
+    throw new Problem('fly-unavailable', `Fly still has the app ${flyApp} after its deletion.`)
+  deployer.forget(flyApp)
+  await store.releases.forget(flyApp)
+}

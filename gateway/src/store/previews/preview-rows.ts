@@ -1,0 +1,237 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { z } from 'zod'
+import type { DeploymentState } from '#api/deployment.ts'
+import { Preview, type PreviewFilter, PreviewState } from '#api/previews/preview.ts'
+import type {
+  NewStoredPreview,
+  PreviewPatch,
+  PreviewStore,
+} from '../../deployments/previews/preview-store.ts'
+import { previewIdIn } from '../../deployments/previews/preview-names.ts'
+import { ownerLimit, wholeLimit } from '../../deployments/previews/preview-limit.ts'
+import type { PageRequest } from '../../deployments/release-store.ts'
+import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
+import type { Notices } from '../notices.ts'
+import { pageOf, parsedObject, readAs, readRows, type StoreTools } from '../store-tools.ts'
+
+const Row = z.object({
+  seq: z.number(),
+  id: z.string(),
+  app: z.string(),
+  owner: z.string(),
+  fly_app: z.string(),
+  deployment: z.string(),
+  state: PreviewState,
+  created_at: z.string(),
+  expires_at: z.string(),
+  ended_at: z.string().nullable(),
+  body: z.string(),
+})
+type Row = z.infer<typeof Row>
+
+const Body = Preview.pick({
+  stateSince: true,
+  url: true,
+  readyAt: true,
+  template: true,
+  triggeredBy: true,
+  ending: true,
+  problem: true,
+})
+type Body = z.infer<typeof Body>
+
+/** The table of previews. */
+export class PreviewRows implements PreviewStore {
+  readonly #db: DatabaseSync
+  readonly #tools: StoreTools
+  readonly #notices: Notices
+  readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
+
+  constructor(db: DatabaseSync, tools: StoreTools, notices: Notices) {
+    this.#db = db
+    this.#tools = tools
+    this.#notices = notices
+  }
+
+  async find(id: string) {
+    return toFound(this.#row('id = ?', id))
+  }
+
+  async ofFlyApp(flyApp: string) {
+    return toFound(this.#row('fly_app = ?', flyApp))
+  }
+
+  async list({ app, owner, state }: PreviewFilter, { limit, before }: PageRequest) {
+    const rows = this.#prepare(
+      `SELECT * FROM previews WHERE seq < ? AND (?2 IS NULL OR app = ?2) AND (?3 IS NULL OR owner = ?3)
+         AND (?4 IS NULL OR state = ?4) ORDER BY seq DESC LIMIT ?5`,
+    ).iterate(
+      before === null ? Number.MAX_SAFE_INTEGER : Number(before),
+      app ?? null,
+      owner ?? null,
+      state ?? null,
+      limit + 1,
+    )
+    const { shown, next } = pageOf(readRows(Row, rows), limit, ({ seq }) => seq)
+    return { previews: shown.map(toPreview), next }
+  }
+
+  async living() {
+    return this.#living().map(toPreview)
+  }
+
+  countLiving() {
+    const row = this.#prepare('SELECT count(*) AS n FROM previews WHERE ended_at IS NULL').get()
+    return Number(row?.['n'] ?? 0)
+  }
+
+  async move(
+    id: string,
+    from: readonly PreviewState[],
+    to: PreviewState,
+    patch: PreviewPatch = {},
+  ) {
+    return this.#tools.transaction(() => {
+      const row = this.#row('id = ?', id)
+      return row && from.includes(row.state) ? this.#move(row, to, patch) : null
+    })
+  }
+
+  async setEnd(id: string, expiresAt: string) {
+    return this.#tools.transaction(() => {
+      const row = this.#row("id = ? AND ended_at IS NULL AND state <> 'destroying'", id)
+      if (!row) return null
+      this.#prepare('UPDATE previews SET expires_at = ? WHERE id = ?').run(expiresAt, id)
+      this.#notices.previewsHaveChanged()
+      return toFound(this.#row('id = ?', id))
+    })
+  }
+
+  async note(id: string, problem: Preview['problem']) {
+    this.#tools.transaction(() => {
+      const row = this.#row('id = ?', id)
+      if (row) this.#write(row, row.state, { problem })
+    })
+  }
+
+  onChange(listener: () => void) {
+    return this.#notices.onPreviewsChange(listener)
+  }
+
+  /** The app that the preview with this app on Fly belongs to. Null: it is no preview's. */
+  appOf(flyApp: string): string | null {
+    const row = previewIdIn(flyApp)
+      ? this.#prepare('SELECT app FROM previews WHERE fly_app = ?').get(flyApp)
+      : undefined
+    return row ? String(row['app']) : null
+  }
+
+  /** How many of each app there are. */
+  livingByApp(): { app: string; n: number }[] {
+    const rows = this.#prepare(
+      'SELECT app, count(*) AS n FROM previews WHERE ended_at IS NULL GROUP BY app',
+    ).all()
+    return rows.map(({ app, n }) => ({ app: String(app), n: Number(n) }))
+  }
+
+  /**
+   * Throws `preview-limit` if there may be no further one. Else destroys those whose place it takes.
+   * For use within a transaction of the store.
+   */
+  makeRoom({ app, owner, evict, limits }: NewStoredPreview): void {
+    const own = this.#living('app = ? AND owner = ?', app, owner)
+    // The evicted ones take a moment to go. Their number is limited too.
+    const most = evict ? 2 * limits.perOwner : limits.perOwner
+    if (own.length >= most) throw ownerLimit({ app, owner }, limits, own.map(toPreview))
+    const kept = own.filter(({ state }) => state !== 'destroying')
+    for (const row of kept.slice(0, Math.max(0, kept.length + 1 - limits.perOwner)))
+      this.#move(row, 'destroying', { ending: { why: 'evicted', by: null } })
+    if (this.countLiving() >= limits.all) throw wholeLimit(limits.all)
+  }
+
+  /** For use within a transaction of the store. */
+  add(
+    { id, app, owner, template, expiresAt }: NewStoredPreview,
+    { flyApp, deployment, triggeredBy }: Pick<Preview, 'flyApp' | 'deployment' | 'triggeredBy'>,
+  ): void {
+    const at = this.#tools.time()
+    const body: Body = {
+      stateSince: at,
+      url: null,
+      readyAt: null,
+      template,
+      triggeredBy,
+      ending: null,
+      problem: null,
+    }
+    this.#prepare(
+      `INSERT INTO previews (id, app, owner, fly_app, deployment, state, created_at, expires_at, body)
+       VALUES (?, ?, ?, ?, ?, 'starting', ?, ?, ?)`,
+    ).run(id, app, owner, flyApp, deployment, at, expiresAt, JSON.stringify(body))
+    this.#notices.previewsHaveChanged()
+  }
+
+  /** Its deployment has ended. For use within a transaction of the store. */
+  deploymentEnded(deployment: string, state: DeploymentState, patch: PreviewPatch): void {
+    const row = this.#row("deployment = ? AND state = 'starting'", deployment)
+    if (!row) return
+    if (state === 'live') this.#move(row, 'ready', { url: patch.url ?? null })
+    else
+      this.#move(row, 'destroying', {
+        ending: { why: 'failed', by: null },
+        problem: patch.problem ?? null,
+      })
+  }
+
+  #move(row: Row, to: PreviewState, patch: PreviewPatch): Preview {
+    const at = this.#tools.time()
+    const isFirst = to === 'ready' && bodyOf(row).readyAt === null
+    this.#write(row, to, { ...patch, stateSince: at, ...(isFirst && { readyAt: at }) })
+    if (to === 'destroyed' || to === 'failed')
+      this.#prepare('UPDATE previews SET ended_at = ? WHERE id = ?').run(at, row.id)
+    this.#notices.previewsHaveChanged()
+    return toPreview(this.#row('id = ?', row.id)!)
+  }
+
+  #write(row: Row, state: PreviewState, patch: Partial<Body>): void {
+    const body = JSON.stringify({ ...bodyOf(row), ...patch })
+    this.#prepare('UPDATE previews SET state = ?, body = ? WHERE id = ?').run(
+      state,
+      keepWithin('The preview', body, sizeLimits.optionsBytes),
+      row.id,
+    )
+  }
+
+  #living(where = '1', ...values: string[]): Row[] {
+    const sql = `SELECT * FROM previews WHERE ended_at IS NULL AND ${where} ORDER BY seq`
+    return [...readRows(Row, this.#prepare(sql).all(...values))]
+  }
+
+  #row(where: string, value: string): Row | null {
+    const row = this.#prepare(`SELECT * FROM previews WHERE ${where}`).get(value)
+    return row ? readAs(Row, row) : null
+  }
+
+  #prepare(sql: string) {
+    const known = this.#statements.get(sql) ?? this.#db.prepare(sql)
+    this.#statements.set(sql, known)
+    return known
+  }
+}
+
+const bodyOf = ({ body }: Row): Body => readAs(Body, parsedObject(body))
+
+const toFound = (row: Row | null): Preview | null => row && toPreview(row)
+
+const toPreview = (row: Row): Preview => ({
+  id: row.id,
+  app: row.app,
+  owner: row.owner,
+  state: row.state,
+  createdAt: row.created_at,
+  expiresAt: row.expires_at,
+  endedAt: row.ended_at,
+  flyApp: row.fly_app,
+  deployment: row.deployment,
+  ...bodyOf(row),
+})

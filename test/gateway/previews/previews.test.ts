@@ -1,0 +1,89 @@
+import { expect, test } from 'vitest'
+import type { Preview, PreviewPage } from '../../../api/previews/preview.ts'
+import type { ProblemBody } from '../../../api/problem/body.ts'
+import { startMachines } from '../start-machines.ts'
+
+const mark = (machine: { config: { metadata?: Record<string, string> } } | undefined) =>
+  machine?.config.metadata
+
+test('a preview gets an app and a network of its own, is ready, is listed, and leaves nothing', async () => {
+  await using gateway = await startMachines()
+  const { fly, images, get, call } = gateway
+  const source = { image: images.put('shop', 'v1').name }
+  const made = await call<Preview>('POST', '/v1/previews?wait=true', {
+    app: 'shop',
+    owner: 'alice',
+    source,
+    env: { MODE: 'try' },
+  })
+  const { id, flyApp } = made.body
+  expect(made).toMatchObject({
+    status: 201,
+    body: { state: 'ready', app: 'shop', owner: 'alice', url: `http://${flyApp}.flycast` },
+  })
+  expect(flyApp).toBe(`shop-${id}`)
+  expect(fly.apps.get(flyApp)).toMatchObject({ network: flyApp })
+  const [machine] = fly.machines(flyApp)
+  expect(mark(machine)).toMatchObject({
+    tarmac_preview: id,
+    tarmac_preview_app: 'shop',
+    tarmac_preview_owner: 'alice',
+  })
+  expect(machine?.config).toMatchObject({ env: { MODE: 'try', PORT: '8080' } })
+  expect((await get<PreviewPage>('/v1/previews?owner=alice')).previews).toMatchObject([{ id }])
+  expect((await get<PreviewPage>('/v1/previews?owner=bob')).previews).toEqual([])
+
+  expect(await call('DELETE', `/v1/previews/${id}`)).toMatchObject({ status: 202 })
+  await expect.poll(() => get<Preview>(`/v1/previews/${id}`)).toMatchObject({ state: 'destroyed' })
+  expect(fly.apps.has(flyApp)).toBe(false)
+  expect(await get<Preview>(`/v1/previews/${id}`)).toMatchObject({
+    ending: { why: 'asked', by: 'operator' },
+  })
+})
+
+test('the fourth preview of an owner is refused and names the three, or replaces the oldest', async () => {
+  await using gateway = await startMachines()
+  const { fly, images, get, call } = gateway
+  const source = { image: images.put('shop', 'v1').name }
+  const ask = (more = {}) =>
+    call<Preview & ProblemBody>('POST', '/v1/previews', {
+      app: 'shop',
+      owner: 'alice',
+      source,
+      ...more,
+    })
+  const three = [await ask(), await ask(), await ask()].map(({ body }) => body.id)
+  expect(await ask()).toMatchObject({
+    status: 429,
+    body: { code: 'preview-limit', previews: three.map((id) => ({ id })) },
+  })
+  expect((await ask({ owner: 'bob' })).status).toBe(202)
+  expect((await ask({ evict: 'oldest' })).status).toBe(202)
+  await expect
+    .poll(() => get<Preview>(`/v1/previews/${three[0]}`))
+    .toMatchObject({ state: 'destroyed', ending: { why: 'evicted' } })
+  expect([...fly.apps.keys()].filter((app) => app.endsWith(three[0]!))).toEqual([])
+})
+
+test('a preview that expires, and one that never gets ready, leave nothing', async () => {
+  await using gateway = await startMachines()
+  const { fly, images, get, call } = gateway
+  const source = { image: images.put('shop', 'v1').name }
+  const bad = images.put('shop', 'v2')
+  fly.natures.set(bad.digest, 'cannot-start')
+  const ask = async (more: object) =>
+    (await call<Preview>('POST', '/v1/previews', { app: 'shop', owner: 'alice', source, ...more }))
+      .body
+  const [short, failing] = [
+    await ask({ ttlSeconds: 1 }),
+    await ask({ source: { image: bad.name } }),
+  ]
+  const read = ({ id }: Preview) => get<Preview>(`/v1/previews/${id}`)
+  await expect
+    .poll(() => read(failing), { timeout: 5000 })
+    .toMatchObject({ state: 'failed', problem: { code: 'deploy-failed' } })
+  await expect
+    .poll(() => read(short), { timeout: 5000 })
+    .toMatchObject({ state: 'destroyed', ending: { why: 'expired' } })
+  expect([...fly.apps.keys()].filter((app) => app.includes('-pv-'))).toEqual([])
+})
