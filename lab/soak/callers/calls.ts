@@ -390,7 +390,7 @@ const makers: [share: number, make: Maker][] = [
     1,
     change(
       'templates.set',
-      (app) => ['PUT', `/v1/apps/${app}/templates/small`, { memory: '512mb' }],
+      (app) => ['PUT', `/v1/apps/${app}/templates/small`, { config: 'kill_timeout = 5' }],
       { scopes: ['admin'] },
     ),
   ],
