@@ -73,6 +73,8 @@ export const exceptions: Record<string, string> = {
     'reads what the planner prints, which planLimits bounds, by linear expressions from its start',
   'gateway/src/buildkit/build-policy.ts › BuildPolicy':
     'reads names of images as the build daemon asks for them; ImagePolicy has its row',
+  'gateway/src/commands/existing-image.ts › appOfImage':
+    'reads a reference of at most 500 characters, by one regex that only goes forward',
   'gateway/src/registry/image-access.ts': 'reads names of images, by imageName, which has its row',
   'gateway/src/registry/image-parts.ts':
     'JSON.parse of a manifest of 8 MiB at most, which is linear',
