@@ -90,11 +90,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
   if (name === 'audit' && args.length === 0) return { name, ...readAudit(values), ...connection }
-  const machinesRequest = name === 'machines' ? readMachinesArgs(args, appName) : null
-  if (machinesRequest) return { name: 'machines', ...machinesRequest, ...connection }
-  if (name === 'whoami' && args.length === 0) return { name, ...connection }
-  const driftRequest = name === 'drift' ? readDriftArgs(args, values, appName) : null
-  if (driftRequest) return { name: 'drift', ...driftRequest, ...connection }
+  const look = readLook(name, args, values)
+  if (look) return { ...look, ...connection }
   const overviewRequest = readOverviewArgs(name, args, values)
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
@@ -121,6 +118,15 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
   throw misused(name)
+}
+
+/** Commands about what an app has, and who asks. */
+function readLook(name: string, args: string[], values: Values) {
+  if (name === 'whoami' && args.length === 0) return { name } as const
+  const drift = name === 'drift' ? readDriftArgs(args, values, appName) : null
+  if (drift) return { name: 'drift', ...drift } as const
+  const machines = name === 'machines' ? readMachinesArgs(args, appName) : null
+  return machines && ({ name: 'machines', ...machines } as const)
 }
 
 function readTeams(name: string, args: string[]): TeamRequest | null {
