@@ -5,6 +5,7 @@ import { type AuditRequest, readAudit } from './audit/audit.ts'
 import { type CacheRequest, readCacheArgs } from './cache/cache.ts'
 import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
+import { type DriftRequest, readDriftArgs } from './drift/drift.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
 import { audOf } from './identity/job-identity.ts'
@@ -43,6 +44,8 @@ export type Command =
   | BuilderCommand
   | (Connection & AuditRequest & { name: 'audit' })
   | (Connection & CacheRequest & { name: 'cache' })
+  | (Connection & DriftRequest & { name: 'drift' })
+  | (Connection & { name: 'whoami' })
   | (Connection & MachinesRequest & { name: 'machines' })
   | (Connection & OverviewRequest & { name: 'overview' })
   | DeployCommand
@@ -76,7 +79,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
 
   if (!Object.hasOwn(usages, name))
     throw wrongUse(
-      `There is no such command: tarmac ${positionals.join(' ')}. Did you mean tarmac ${nearestOf(name, Object.keys(usages))}? See tarmac --help.`,
+      `There is no such command: tarmac ${name}. Did you mean tarmac ${nearestOf(name, Object.keys(usages))}? See tarmac --help.`,
     )
   const isOnFly = name === 'up' || name === 'down' || name === 'upgrade'
   if (isOnFly && args.length === 0) return readUp(name, values, env)
@@ -95,6 +98,9 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (name === 'audit' && args.length === 0) return { name, ...readAudit(values), ...connection }
   const machinesRequest = name === 'machines' ? readMachinesArgs(args, appName) : null
   if (machinesRequest) return { name: 'machines', ...machinesRequest, ...connection }
+  if (name === 'whoami' && args.length === 0) return { name, ...connection }
+  const driftRequest = name === 'drift' ? readDriftArgs(args, values, appName) : null
+  if (driftRequest) return { name: 'drift', ...driftRequest, ...connection }
   const overviewRequest = readOverviewArgs(name, args, values)
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
@@ -136,6 +142,7 @@ const usages: Record<string, string> = {
   follow: 'DEPLOYMENT',
   retry: 'DEPLOYMENT',
   cancel: 'DEPLOYMENT',
+  drift: '[APP] [--accept]',
   doctor: '[OPTIONS]',
   rollback: 'APP',
   apps: '[APP]',
@@ -145,11 +152,12 @@ const usages: Record<string, string> = {
   registries: registriesUsage,
   team: teamUsage,
   limits: '[OPTIONS]',
+  whoami: '[OPTIONS]',
   audit: '[OPTIONS]',
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',
-  machines: '[start|stop|restart] APP [MACHINE]...',
+  machines: '[list|start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',
   up: '[OPTIONS]',

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { errorMessage } from '#api/error-code.ts'
 import { auditFlags } from './audit/audit.ts'
 import { builderFlags } from './builder/flags.ts'
+import { driftFlags } from './drift/drift.ts'
 import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
 import { registryFlags } from './registries/flags.ts'
@@ -44,6 +45,7 @@ export const flags = {
   ...auditFlags,
   ...runtimeFlags,
   ...overviewFlags,
+  ...driftFlags,
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,

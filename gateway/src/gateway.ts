@@ -4,6 +4,7 @@ import { openBuilder } from './builder.ts'
 import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
 import { Admission } from './callers/admission.ts'
 import { openCallers } from './callers/open-callers.ts'
+import { proofAfterRestart } from './callers/proof-after-restart.ts'
 import { openGuarded } from './commands/access/open-guarded.ts'
 import type { Commands } from './commands/commands.ts'
 import { Drain } from './commands/drain.ts'
@@ -16,6 +17,7 @@ import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { templateChecker } from './deploy/config/check-template.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
+import { openDrift } from './drift/open-drift.ts'
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
@@ -157,7 +159,8 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   const drain = opening.use(new Drain({ store, runner, log }))
   const images = opening.use(await openKeptImages({ deps, settings }, config, log))
   awake.count('images', () => Number(images.status.running))
-  return { network, runner, drain, images }
+  const drift = await openDrift({ config, log, opening, awake }, { fly, store })
+  return { network, runner, drain, images, ...drift }
 }
 
 type Running = Awaited<ReturnType<typeof openRunner>> &
@@ -175,6 +178,7 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
       store,
       submissions,
       cancel: (id, request) => runner.cancel(id, request),
+      proofOf: proofAfterRestart(parts),
       log,
     }),
   )
@@ -201,7 +205,8 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   const commands = openCommands({ ...parts, ...opened })
   const isOnFly = async (app: string) =>
     (await fly.app(app, AbortSignal.timeout(askFlyMs))) !== null
-  return openGuarded(commands, { ...parts, isOnFly, log, secrets: config.secrets })
+  const { secrets, registry: registryHost } = config
+  return openGuarded(commands, { ...parts, isOnFly, log, secrets, registryHost })
 }
 
 /** Listens for callers, as the last part that opens. */
@@ -210,7 +215,7 @@ async function openServer(
   parts: Parts & Running & { commands: Commands },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
-  const { authenticate, commands, images, stopping, admission } = parts
+  const { authenticate, commands, images, drift, stopping, admission } = parts
 
   return opening.use(
     await listen(
@@ -233,7 +238,7 @@ async function openServer(
           ...config.keep,
           ...config.appTimes,
         },
-        appWarnings: (app) => images.warningsOf(app),
+        appWarnings: async (app) => [...images.warningsOf(app), ...(await drift.warningsOf(app))],
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
         authenticate,
         log,

@@ -14,6 +14,7 @@ import type { PlanCache } from '../railpack/plan-cache.ts'
 import type { LoginTester } from '../registries/login-tester.ts'
 import type { Registries } from '../registries/registries.ts'
 import type { Vault } from '../secrets/vault.ts'
+import { seenBy } from './access/seen-by.ts'
 import { deleteAppAndCache, removeCacheOf } from './app/app-cache.ts'
 import { appSettings } from './app-settings.ts'
 import type { Copies } from '../store/copies/copies.ts'
@@ -21,7 +22,7 @@ import type { Commands } from './commands.ts'
 import { assertKnownNames } from './audit/known-names.ts'
 import { findDeployment, findLog } from './deployments.ts'
 import type { Drain } from './drain.ts'
-import { driftOf } from './drift.ts'
+import { driftCommands } from './drift/drift-commands.ts'
 import { machineCommands } from './machines/machine-commands.ts'
 import { overviewCommands } from './overview/overview-commands.ts'
 import { releaseDiff, releaseView } from './releases.ts'
@@ -37,6 +38,7 @@ import { openTeams } from './teams/open-teams.ts'
 import { rulesInTeams, tokensInTeams } from './teams/seen-by-new-callers.ts'
 import { openPreviews, type PreviewDeps } from './previews/open-previews.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
+import { whoami } from './whoami/whoami.ts'
 import { assertLinkOpen, type Submissions } from './submissions.ts'
 
 export type CommandDeps = {
@@ -44,6 +46,7 @@ export type CommandDeps = {
   vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove'>
   fly: MachinesApi
   deployer: Deployer
+  drift: Parameters<typeof driftCommands>[0]
   cache: Pick<BuildCache, 'usage' | 'remove'>
   plans: Pick<PlanCache, 'forget'>
   submissions: Submissions
@@ -88,9 +91,9 @@ export function openCommands(deps: CommandDeps): Commands {
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(store),
     audit: {
-      async list(_caller, filter, page) {
+      async list(caller, filter, page) {
         assertKnownNames(filter)
-        return deps.trail.page(filter, page)
+        return deps.trail.page(filter, { ...page, isSeen: seenBy(caller, store.teams) })
       },
     },
     tokens: tokensInTeams(deps.tokens, store.teams),
@@ -128,7 +131,8 @@ function deploymentCommands(deps: CommandDeps) {
     },
     deployment: (_caller, id) => findDeployment(store, id),
     logOf: (_caller, id) => findLog(store, id),
-    deployments: (_caller, app, page) => store.list(app, page),
+    deployments: (caller, app, page) =>
+      store.list(app, { ...page, isSeen: seenBy(caller, store.teams) }),
 
     // The right itself is checked before each command runs.
     assertMayRollOut: async () => {},
@@ -136,14 +140,14 @@ function deploymentCommands(deps: CommandDeps) {
       rollouts.create(caller, rollout, build, request),
     ),
     rollout: (_caller, id) => rollouts.find(id),
-    rollouts: (_caller, page) => rollouts.list(page),
+    rollouts: (caller, page) => rollouts.list({ ...page, isSeen: seenBy(caller, store.teams) }),
     cancelRollout: (caller, id, request) => rollouts.cancel(id, signed(request, caller)),
   } satisfies Partial<Commands>
 }
 
 /** Commands about an app: its releases, its machines, its settings and its cache. */
 function appCommands(deps: CommandDeps) {
-  const { store, vault, fly, log } = deps
+  const { store, vault, fly } = deps
   const { releases } = store
   const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
     releaseView(await findRelease(releases, app, owner, number))
@@ -158,7 +162,7 @@ function appCommands(deps: CommandDeps) {
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
     machines: machineCommands({ fly, store }),
-    drift: (_caller, app) => driftOf(app, { fly, store, log }, deadline()),
+    drift: driftCommands(deps.drift),
     deleteApp: (_caller, app, foreign) => deleteAppAndCache(app, foreign, deps, deadline()),
     removeCache: (_caller, app) => removeCacheOf(app, deps, deadline()),
     settings: (_caller, app) => appSettings(app, { store, vault, fly }, deadline()),
@@ -182,6 +186,7 @@ function callerCommands(deps: CommandDeps) {
     teams: openTeams(limited),
     limits: openLimits(limited),
     registries: openRegistries(deps),
+    whoami: async (caller) => whoami(caller),
   } satisfies Partial<Commands>
 }
 /** A cancel request without a name has the name of its caller. */

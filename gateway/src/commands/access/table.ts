@@ -2,6 +2,7 @@ import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { Commands } from '../commands.ts'
 import { ruleRows, tokenRows } from './caller-rows.ts'
+import { driftRows } from './drift-rows.ts'
 import {
   ofCancel,
   ofChange,
@@ -26,11 +27,11 @@ import {
   noApp,
   read,
   reads,
-  readsOf,
   secrets,
 } from './row-kinds.ts'
 import { previewRows, templateRows } from './preview-rows.ts'
 import { registryRows } from './registry-rows.ts'
+import { readsOf } from './reads-of.ts'
 import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
 
@@ -46,7 +47,7 @@ export const access: TableOf<Commands> = {
     creates: true,
     targets: async ([source, { app, options }], find) => [
       { app, owner: options.owner },
-      ...(await readsOf(source, app, find)),
+      ...(await readsOf(source, find)),
     ],
     missing: ([_source, { app }]) => noApp(app),
     recorded: { asked: ([source, { options }]) => ({ source, trigger: options.trigger }) },
@@ -116,7 +117,7 @@ export const access: TableOf<Commands> = {
       }),
     },
   },
-  drift: { ...read, ...byApp },
+  drift: driftRows,
   deleteApp: { ...administer, ...byApp, recorded: ofDeletedApp },
   cacheUsage: {
     ...read,
@@ -192,7 +193,7 @@ export const access: TableOf<Commands> = {
     creates: true,
     targets: async ([{ source, targets }, build], find) => [
       ...targets.map(({ app, options }) => ({ app, owner: options.owner })),
-      ...(source ? await readsOf(source, targets[0]!.app, find) : []),
+      ...(source ? await readsOf(source, find) : []),
       ...(build === null ? [] : listOf(await find.deployment(build))),
     ],
     missing: ([{ targets }]) => noApp(targets.map(({ app }) => app).join(', ')),
@@ -216,6 +217,7 @@ export const access: TableOf<Commands> = {
   registries: registryRows,
   // The command shows the caller's own part alone.
   limits: { read: { ...read, shown: (answer) => answer } },
+  whoami: { scope: null, changes: false, ofLink: () => true, shown: (answer) => answer },
 }
 
 /** What the apps that a caller sees have of the build cache. */
