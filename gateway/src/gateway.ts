@@ -117,7 +117,7 @@ type Parts = Awaited<ReturnType<typeof openVolume>> &
 /** Resumes what an earlier gateway left, and starts on the queue. */
 async function openRunner({ config, log, opening, awake }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
-  const { sources, store, plans, versions, mirror, vault, registries } = parts
+  const { sources, store, plans, versions, mirror, vault, hiddenValues } = parts
   const ports = [config.http.port, config.buildkit.contextPort, ...parts.ports]
   const network = opening.use(
     NetworkGuard.start({
@@ -145,8 +145,6 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   }
   const steps = makeSteps(deps, settings)
 
-  const own = [...config.secrets.tokens, config.secrets.fly]
-  const hiddenValues = (app: string) => [...own, ...registries.passwordsOf(app)]
   // If the boot id is unknown, all runs of the gateway count as one boot.
   const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '')
   const run = { store, steps, log, limits: config.limits, hiddenValues, boot, gate: network }
