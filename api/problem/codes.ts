@@ -144,6 +144,11 @@ export const problems = {
   'buildkit-unavailable': row(503, 'gateway', true, 'The build daemon does not answer'),
   'registry-unavailable': row(503, 'fly', true, 'The registry does not answer'),
   'registry-denied': row(503, 'gateway', false, 'The registry refused the gateway'),
+  'registry-invalid': row(422, 'source', false, 'The login at a registry cannot be used'),
+  'registry-address-forbidden': row(422, 'source', false, 'The registry is in a private network'),
+  'registry-login-refused': row(422, 'source', false, 'The login at the registry does not work'),
+  'registry-not-found': row(404, 'source', false, 'There is no such login at a registry'),
+  'registry-exists': row(409, 'source', false, 'There is a login for this address already'),
 
   'fly-config-invalid': row(422, 'source', false, 'fly.toml could not be used'),
   'strategy-not-applicable': row(
@@ -206,7 +211,7 @@ export const problems = {
   'quota-reached': row(429, 'source', true, 'A quota is reached'),
   'team-not-found': row(404, 'source', false, 'There is no such team'),
   'team-exists': row(409, 'source', false, 'There is a team of this name'),
-  'team-not-empty': row(409, 'source', false, 'The team has apps'),
+  'team-not-empty': row(409, 'source', false, 'The team has apps or logins at registries'),
   'team-unclear': row(409, 'source', false, 'The new app could belong to several teams'),
   'team-invalid': row(422, 'source', false, 'A name of a team or a member is not valid'),
   cancelled: row(409, 'source', false, 'The deployment was cancelled'),

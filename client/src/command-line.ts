@@ -12,6 +12,11 @@ import { audOf } from './identity/job-identity.ts'
 import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
+import {
+  readRegistries,
+  type RegistriesCommand,
+  registriesUsage,
+} from './registries/read-registries.ts'
 import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
 import { readTeamArgs, type TeamRequest, teamUsage } from './teams/read-teams.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
@@ -51,6 +56,7 @@ export type Command =
   | (Connection & { name: 'rule'; request: RuleRequest })
   | (Connection & TeamRequest & { name: 'team' })
   | TokenCommand
+  | RegistriesCommand
   | RuntimeCommand
   | UpkeepCommand
   | UpCommand
@@ -113,7 +119,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (request) return { name: 'rule', request, ...connection }
   const teamRequest = readTeams(name, args)
   if (teamRequest) return { name: 'team', ...teamRequest, ...connection }
-  const runtime = readRuntime(name, args, values)
+  const runtime = readRuntime(name, args, values) ?? readRegistries(name, args, values)
   if (runtime) return { ...runtime, ...connection }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
@@ -149,6 +155,7 @@ const usages: Record<string, string> = {
   deployments: '[APP]',
   cache: '[rm APP]',
   rule: ruleUsage,
+  registries: registriesUsage,
   team: teamUsage,
   limits: '[OPTIONS]',
   whoami: '[OPTIONS]',

@@ -5,6 +5,7 @@ import { builderFlags } from './builder/flags.ts'
 import { driftFlags } from './drift/drift.ts'
 import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
+import { registryFlags } from './registries/flags.ts'
 import { ruleFlags } from './rule/flags.ts'
 import { runtimeFlags } from './runtime/flags.ts'
 import { overviewFlags } from './overview/flags.ts'
@@ -50,6 +51,7 @@ export const flags = {
   ...upFlags,
   ...ruleFlags,
   ...tokenFlags,
+  ...registryFlags,
   owner: { type: 'string' },
   lane: { type: 'string' },
   gateway: { type: 'string' },

@@ -6,6 +6,7 @@ import { tokenHelp } from './token/flags.ts'
 import { runtimeHelp } from './runtime/flags.ts'
 import { overviewHelp } from './overview/flags.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
+import { registriesHelp } from './registries/flags.ts'
 import { ruleHelp } from './rule/flags.ts'
 import { upHelp } from './up/flags.ts'
 
@@ -27,6 +28,11 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac rule list                who may call the gateway without a token of it, and for what
        tarmac rule add [name]          let jobs of GitHub or GitLab, machines of Fly or people on a tailnet in
        tarmac rule remove <name>       remove such a rule; it holds at once
+       tarmac registries list          list the logins at registries, for images that are not public
+       tarmac registries add <address>      keep a login for ghcr.io, or for ghcr.io/acme alone; it is tested first
+       tarmac registries test <login>       try a login at its registry; with --image also an image
+       tarmac registries rotate <login>     replace the password of a login; the new one is tested first
+       tarmac registries remove <login>     forget a login
        tarmac audit                    list who changed what, also what was refused; newest first
        tarmac token create [name]      make a token: what it may do, on which apps, and until when
        tarmac token list               list the tokens
@@ -110,6 +116,8 @@ ${tokenHelp}
 ${upkeepHelp}
 
 ${ruleHelp}
+
+${registriesHelp}
 
 ${upHelp}
 

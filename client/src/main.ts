@@ -18,6 +18,7 @@ import { deploy } from './deploy/deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
 import { audOf, type JobIdentity, jobIdentity } from './identity/job-identity.ts'
+import { registries } from './registries/registries.ts'
 import { identifyBuilder } from './identity/identify-builder.ts'
 import { rules } from './rule/rule.ts'
 import { machines } from './machines/machines.ts'
@@ -56,6 +57,7 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'backup' || command.name === 'restore')
       return await upkeep(command, printer, interrupt.signal)
     if (command.name === 'rule') return await rules(command, printer, interrupt.signal)
+    if (command.name === 'registries') return await registries(command, printer, interrupt.signal)
     if (command.name === 'team') return await teams(command, printer, interrupt.signal)
     if (command.name === 'up' || command.name === 'down' || command.name === 'upgrade') {
       // Loaded only here: no other command needs Fly's API.

@@ -22,12 +22,13 @@ import { openLog } from '../../gateway/src/log.ts'
 import type { AuditTrail } from '../../gateway/src/deployments/audit/audit-trail.ts'
 import type { Commands } from '../../gateway/src/commands/commands.ts'
 import { Drain } from '../../gateway/src/commands/drain.ts'
-import { openCommands } from '../../gateway/src/commands/open-commands.ts'
+import { type CommandDeps, openCommands } from '../../gateway/src/commands/open-commands.ts'
 import { Copies } from '../../gateway/src/store/copies/copies.ts'
 import { makeSteps } from '../../gateway/src/pipeline/make-steps.ts'
 import { Rollouts } from '../../gateway/src/commands/rollouts.ts'
 import { Runner } from '../../gateway/src/pipeline/runner.ts'
 import { Submissions } from '../../gateway/src/commands/submissions.ts'
+import { SealingKeys } from '../../gateway/src/secrets/sealing.ts'
 import { Vault } from '../../gateway/src/secrets/vault.ts'
 import { Registry } from '../../gateway/src/registry/registry.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
@@ -103,7 +104,7 @@ export async function startMachines({
   const entries = [{ type: 'file', path: 'fly.toml' }] as unknown as SourceTree['entries']
   const sources = { tree: async (): Promise<SourceTree> => ({ ...source, root, entries }) }
   // Nothing is built here: the modules that build are absent.
-  const vault = new Vault(store, null)
+  const vault = new Vault(store, new SealingKeys(null))
   const deps = { vault, sources, registry, store, fly, deployer } as unknown as Parameters<
     typeof makeSteps
   >[0]
@@ -132,7 +133,14 @@ export async function startMachines({
   const admission = new Admission(store)
   const previewLimits = { perOwner: 3, all: 100, ttlMs: 3_600_000, image: '' }
   const start = async () => {
-    const runner = await Runner.start({ store, steps, log, limits, hiddenValues: [], boot: '' })
+    const runner = await Runner.start({
+      store,
+      steps,
+      log,
+      limits,
+      hiddenValues: () => [],
+      boot: '',
+    })
     const submissions = new Submissions({
       store,
       vault,
@@ -166,6 +174,8 @@ export async function startMachines({
     const status = { version: 'test', startedAt: new Date(), readers: {} }
     const doctor = () => Promise.reject(new Error('not part of this test'))
     const trail = null as unknown as AuditTrail
+    const registries = null as unknown as CommandDeps['registries']
+    const loginTester = null as unknown as CommandDeps['loginTester']
     const none = {
       cache,
       plans,
@@ -175,6 +185,8 @@ export async function startMachines({
       admission,
       gatewayLimits: [],
       trail,
+      registries,
+      loginTester,
       previewLimits,
       previewMark: 'test',
       checkTemplate: templateChecker(previewSettings),

@@ -27,6 +27,8 @@ export type NewDeployment = {
   secrets?: SealedSecret[]
   /** Shows whether two sets of secrets are the same, and nothing else. */
   secretsFingerprint?: string
+  /** The same under each older key: an idempotency key may be from before the rotation. */
+  oldSecretsFingerprints?: readonly string[]
   /** An existing image. The deployment then goes from `pending` straight to `deploying`. */
   image?: ImageFacts | null
   /** The release whose config the deployment uses. */
