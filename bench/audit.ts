@@ -102,6 +102,7 @@ const noLookups: Lookups = {
   preview: absent,
   rollout: absent,
   unfinished: absent,
+  appOfImage: () => null,
   settings: absent,
   rule: absent,
   teams: { find: () => null, teamOf: () => '', teamsOf: () => null },

@@ -10,6 +10,7 @@ import { followers } from './followers.ts'
 import { intake } from './intake.ts'
 import type { Measure } from './measure.ts'
 import { memory } from './memory.ts'
+import { previews } from './previews.ts'
 import { push } from './push.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
@@ -32,6 +33,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   start,
   memory,
   appliance,
+  previews,
   push,
 }
 

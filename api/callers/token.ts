@@ -8,6 +8,8 @@ export const tokenLimits = {
   count: 20_000,
   /** Deploy links of one caller that still work. */
   links: 100,
+  /** Deploy links of one caller that the gateway keeps: so many in a day. */
+  keptLinks: 1000,
   /** Names in each list of a token. */
   names: 100,
   /** Longest life of a deploy link, and shortest of any token, in seconds. */

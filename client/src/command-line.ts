@@ -70,7 +70,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
 
   if (!Object.hasOwn(usages, name))
     throw wrongUse(
-      `There is no such command: tarmac ${positionals.join(' ')}. Did you mean tarmac ${nearestOf(name, Object.keys(usages))}? See tarmac --help.`,
+      `There is no such command: tarmac ${name}. Did you mean tarmac ${nearestOf(name, Object.keys(usages))}? See tarmac --help.`,
     )
   const isOnFly = name === 'up' || name === 'down' || name === 'upgrade'
   if (isOnFly && args.length === 0) return readUp(name, values, env)
@@ -142,7 +142,7 @@ const usages: Record<string, string> = {
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',
-  machines: '[start|stop|restart] APP [MACHINE]...',
+  machines: '[list|start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',
   up: '[OPTIONS]',

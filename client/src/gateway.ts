@@ -119,12 +119,12 @@ export class Gateway {
     return readRecord(url, await response.text())
   }
 
-  /** Requests the cancel of a deployment. The returned record may not be in its final state yet. */
+  /** Requests the cancel of a deployment, in the name that the gateway knows the caller by. The returned record may not be in its final state yet. */
   cancel(
     id: string,
-    { by, why, abort }: { by: string; why: string | null; abort: boolean },
+    { why, abort }: { why: string | null; abort: boolean },
   ): Promise<DeploymentRecord> {
-    const query = new URLSearchParams({ by, ...(why && { why }), abort: String(abort) })
+    const query = new URLSearchParams({ ...(why && { why }), abort: String(abort) })
     return this.#post(fill(routes.cancel, { id }), query)
   }
 

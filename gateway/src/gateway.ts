@@ -4,6 +4,7 @@ import { openBuilder } from './builder.ts'
 import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
 import { Admission } from './callers/admission.ts'
 import { openCallers } from './callers/open-callers.ts'
+import { proofAfterRestart } from './callers/proof-after-restart.ts'
 import { openGuarded } from './commands/access/open-guarded.ts'
 import type { Commands } from './commands/commands.ts'
 import { Drain } from './commands/drain.ts'
@@ -171,6 +172,7 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
       store,
       submissions,
       cancel: (id, request) => runner.cancel(id, request),
+      proofOf: proofAfterRestart(parts),
       log,
     }),
   )
@@ -197,7 +199,8 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   const commands = openCommands({ ...parts, ...opened })
   const isOnFly = async (app: string) =>
     (await fly.app(app, AbortSignal.timeout(askFlyMs))) !== null
-  return openGuarded(commands, { ...parts, isOnFly, log, secrets: config.secrets })
+  const { secrets, registry: registryHost } = config
+  return openGuarded(commands, { ...parts, isOnFly, log, secrets, registryHost })
 }
 
 /** Listens for callers, as the last part that opens. */

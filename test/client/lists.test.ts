@@ -36,6 +36,15 @@ test('apps, deployments and the audit trail are listed from a gateway, with and 
     expect(await tarmac(gateway.url, ...line.split(' ')), line).toMatch(expected)
 })
 
+test('an entry of the audit trail says each thing once', async () => {
+  await using gateway = await startMachines()
+  await gateway.call('POST', '/v1/tokens', { name: 'ci', apps: ['shop'], expires: '2100-01-01' })
+  const text = await tarmac(gateway.url, 'audit', '--command', 'tokens.create')
+  expect(text).toMatch(
+    / name=ci, scopes=\["deploy"\], apps=\["shop"\], expiresAt: 2100-01-01T00:00:00\.000Z, made \w+$/,
+  )
+})
+
 test('the app of tarmac audit is what the entries are about, and not the app of a builder', () => {
   expect(() => readCommandLine(['audit', '--app', 'shop'], {})).toThrow(
     'The address of the gateway is missing.',

@@ -139,6 +139,7 @@ export async function startMachines({
       assertAccepting: () => {},
     })
     const rollouts = await Rollouts.start({
+      proofOf: () => undefined,
       store,
       submissions,
       cancel: (id, request) => runner.cancel(id, request),

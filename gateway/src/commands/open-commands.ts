@@ -12,6 +12,7 @@ import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../log.ts'
 import type { PlanCache } from '../railpack/plan-cache.ts'
 import type { Vault } from '../secrets/vault.ts'
+import { seenBy } from './access/seen-by.ts'
 import { deleteAppAndCache, removeCacheOf } from './app/app-cache.ts'
 import { appSettings } from './app-settings.ts'
 import type { Copies } from '../store/copies/copies.ts'
@@ -83,9 +84,9 @@ export function openCommands(deps: CommandDeps): Commands {
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(store),
     audit: {
-      async list(_caller, filter, page) {
+      async list(caller, filter, page) {
         assertKnownNames(filter)
-        return deps.trail.page(filter, page)
+        return deps.trail.page(filter, { ...page, isSeen: seenBy(caller, store.teams) })
       },
     },
     tokens: tokensInTeams(deps.tokens, store.teams),
@@ -123,7 +124,8 @@ function deploymentCommands(deps: CommandDeps) {
     },
     deployment: (_caller, id) => findDeployment(store, id),
     logOf: (_caller, id) => findLog(store, id),
-    deployments: (_caller, app, page) => store.list(app, page),
+    deployments: (caller, app, page) =>
+      store.list(app, { ...page, isSeen: seenBy(caller, store.teams) }),
 
     // The right itself is checked before each command runs.
     assertMayRollOut: async () => {},
@@ -131,7 +133,7 @@ function deploymentCommands(deps: CommandDeps) {
       rollouts.create(caller, rollout, build, request),
     ),
     rollout: (_caller, id) => rollouts.find(id),
-    rollouts: (_caller, page) => rollouts.list(page),
+    rollouts: (caller, page) => rollouts.list({ ...page, isSeen: seenBy(caller, store.teams) }),
     cancelRollout: (caller, id, request) => rollouts.cancel(id, signed(request, caller)),
   } satisfies Partial<Commands>
 }

@@ -145,12 +145,14 @@ const gate: Gate = {
     unfinished: async () => [],
     rollout: async (id) => (id === 'of-shop' ? [{ app: 'shop', owner: null }] : null),
     settings: async () => ({}),
+    appOfImage: (reference) => /^registry\.test\/([^:@]*)/.exec(reference)?.[1] ?? null,
     rule: async () => null,
     teams: { find: () => null, teamOf: () => 'default', teamsOf: () => null },
   },
   inTeams: (caller) => caller,
   mayCreate: async () => false,
   teamOf: (name) => (name === 'shop' ? 'acme' : 'default'),
+  previewedBy: (name) => (name === 'shop-pv-1' ? 'shop' : null),
   around: (_call, run) => run(),
   refused: async () => {},
 }
@@ -354,4 +356,66 @@ test('apps by name and prefix, owners, and teams limit what a caller sees', () =
   expect(of({ owners: ['alice'] })('shop', null)).toBe(false)
   expect(of({ owners: ['alice'] })('shop')).toBe(true)
   expect(of({ teams: ['other'] })('shop')).toBe(false)
+})
+
+type Sources = { [what: string]: unknown }
+
+/** What a deployment of an existing image in an app answers, for callers of the app `mine`. */
+const deployFrom = (source: Sources, owner: string | null, limit: Partial<Principal>) =>
+  (commands['deployExisting'] as (...args: unknown[]) => Promise<unknown>)(
+    { ...operator, kind: 'token', ...limit },
+    source,
+    { app: limit.apps?.[0] ?? 'shop', options: { owner } },
+  ).then(() => 'ran', String)
+
+test('an image in the repository of an app that the caller may not see is not there', async () => {
+  const deploys = { scopes: ['deploy'], apps: ['mine'] } as const
+  expect(await deployFrom({ image: 'registry.test/shop:1' }, null, deploys)).toContain(
+    'The registry has no registry.test/shop:1 any more.',
+  )
+  expect(await deployFrom({ image: 'registry.test/mine:1' }, null, deploys)).toBe('ran')
+  expect(await deployFrom({ image: 'registry.test/shop:1' }, null, operator)).toBe('ran')
+})
+
+test('what another owner deployed is not there for a caller limited to one owner', async () => {
+  const alice = { scopes: ['deploy'], apps: ['shop'], owners: ['alice'] } as const
+  expect(await deployFrom({ deployment: 'of-shop' }, 'alice', alice)).toContain(
+    'There is no deployment of-shop.',
+  )
+  for (const owner of [null, 'bob'])
+    expect(await deployFrom({ release: 1, app: 'shop', owner }, 'alice', alice)).toContain(
+      'There is no app shop',
+    )
+  expect(await deployFrom({ release: 1 }, 'alice', alice)).toBe('ran')
+  expect(await deployFrom({ release: 1, app: 'shop', owner: 'alice' }, 'alice', alice)).toBe('ran')
+})
+
+test('what does not exist has the answer of what the caller may not see, whatever its scope', async () => {
+  for (const name of ['deployment', 'logOf', 'cancel', 'retry', 'rollout', 'cancelRollout'])
+    for (const scope of Scope.options)
+      for (const id of ['of-shop', 'of-nobody']) {
+        const caller: Principal = { ...operator, kind: 'token', scopes: [scope], apps: ['mine'] }
+        const got = await answerOf(commands, { name, args: [id, {}], caller })
+        expect([name, scope, id, got]).toEqual([
+          name,
+          scope,
+          id,
+          expect.stringMatching(/not-found$/),
+        ])
+      }
+  const reader = { scopes: ['read'], apps: ['mine'] } as const
+  for (const deployment of ['of-shop', 'of-nobody'])
+    expect(await deployFrom({ deployment }, null, reader)).toContain('This needs the scope deploy')
+})
+
+test('the app of a preview is seen by the callers of the app that it belongs to, and by no other', async () => {
+  const settings = (apps: string[]) =>
+    answerOf(commands, {
+      name: 'settings',
+      args: ['shop-pv-1'],
+      caller: { ...operator, kind: 'token', apps },
+    })
+  expect(await settings(['shop'])).toBe('ran')
+  for (const apps of [['shop-*'], ['shop-pv-1'], ['other']])
+    expect(await settings(apps)).toBe('app-not-found')
 })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { AuditPage } from '../../../api/callers/audit.ts'
+import { Problem } from '../../../api/problem.ts'
 import { changedFields, smallFacts } from '../../../gateway/src/commands/audit/facts.ts'
 import { openRecorder } from '../../../gateway/src/commands/audit/recorder.ts'
 import type { AuditTrail, EndedCall } from '../../../gateway/src/deployments/audit/audit-trail.ts'
@@ -294,4 +295,33 @@ test('only the fields that differ are kept', () => {
     before: { b: [1], c: 2 },
     after: { b: [2], d: 3 },
   })
+})
+
+test('of the calls that a caller has no right to, twenty a minute are recorded, and how many were not', async () => {
+  const ended: EndedCall[] = []
+  const trail = {
+    ended: async (entry: EndedCall) => void ended.push(entry),
+  } as unknown as AuditTrail
+  let minute = 100
+  const recorder = openRecorder({ trail, redact, log, now: () => minute * 60_000 })
+  const caller = { ...operator, kind: 'token', name: 'token:ci', tokenId: 't1' } as const
+  const why = new Problem('forbidden', 'No.')
+  for (let at = 0; at < 50; at++) await recorder.refused({ ...call, caller }, why)
+  expect(ended).toHaveLength(20)
+  await recorder.refused(call, why) // of another caller
+  expect(ended).toHaveLength(21)
+
+  minute++
+  for (let at = 0; at < 2; at++) await recorder.refused({ ...call, caller }, why)
+  expect(ended.slice(21).map(({ asked }) => asked?.['unrecordedBefore'])).toEqual([30, undefined])
+})
+
+test('of a refused call with many targets the first twenty are recorded', async () => {
+  const ended: EndedCall[] = []
+  const trail = {
+    ended: async (entry: EndedCall) => void ended.push(entry),
+  } as unknown as AuditTrail
+  const targets = Array.from({ length: 1000 }, (_, at) => ({ app: `app-${at}` }))
+  await openRecorder({ trail, redact, log }).refused({ ...call, targets }, new Error('no'))
+  expect(ended[0]!.targets).toHaveLength(20)
 })

@@ -83,7 +83,8 @@ export async function startHttp(
       const { app, options, source } = (await store.find(id))!
       return store.create({ id: randomUUID(), app, options, source, idempotencyKey })
     },
-    cancel: (_caller, id, request) => store.requestCancel(id, request),
+    cancel: (caller, id, request) =>
+      store.requestCancel(id, { ...request, by: request.by ?? caller.name }),
     ...own,
   }
   const awake = new Awake()
@@ -122,6 +123,7 @@ export async function startHttp(
       isOnFly: async (app) => app.startsWith('on-fly'),
       log: deps.log,
       secrets: { tokens: [token], fly: '' },
+      registryHost: 'registry.test',
     }),
     deps,
     options,

@@ -25,6 +25,8 @@ export type Gate = {
   find: Lookups
   /** The team that an app belongs to. */
   teamOf: (app: string) => string
+  /** The app whose preview has this app on Fly. Null: it is no preview's. */
+  previewedBy: (app: string) => string | null
   /** The caller with the teams that it is in now. */
   inTeams: (caller: Principal) => Principal
   /** Whether the caller may make this app: then it will belong to the caller's team. Throws `team-unclear`. */
@@ -72,13 +74,16 @@ function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCo
   return async (given, ...args) => {
     given.proof?.assertHolds()
     const caller = gate.inTeams(given)
-    const isSeen = (target: Target) => sees(caller, target, gate.teamOf)
-    const targets: Reached[] = (await row.targets?.(args, gate.find)) ?? []
+    const isSeen = (target: Target) =>
+      sees(caller, { ...target, app: gate.previewedBy(target.app) ?? target.app }, gate.teamOf)
+    const found: Reached[] | null = row.targets ? await row.targets(args, gate.find) : []
+    const targets = found ?? []
     const unseen = targets.filter((target) => !isSeen(target))
     const newApps = changes && !row.teams ? unseen.map(({ app }) => app) : []
     const call = { command, early, caller, changes, newApps, targets, args, recorded }
 
-    const why = await refusal(row, { ...call, targets, unseen }, gate)
+    const exists = found !== null
+    const why = await refusal(row, { ...call, targets, unseen, exists }, gate)
     if (why) {
       await gate.refused(call, why)
       throw why
@@ -90,24 +95,28 @@ function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCo
   }
 }
 
+type Asked = Omit<Call, 'targets'> & { targets: Reached[]; unseen: Reached[]; exists: boolean }
+
 /** Why the caller may not make this call. Null: it may. */
 async function refusal(
   { scope, missing, shown, ofLink, ...row }: AnyRow,
-  {
-    caller,
-    args,
-    targets,
-    unseen,
-  }: Omit<Call, 'targets'> & Record<'targets' | 'unseen', Reached[]>,
+  { caller, args, targets, unseen, exists }: Asked,
   gate: Gate,
 ): Promise<Problem | null> {
   const teams = row.teams?.(args) ?? []
   const maker = teams.length > 0 ? { ...caller, teams } : caller
   const mayMake = row.creates === true && allows(caller.scopes, scope)
-  const isOpen = isIn(caller, teams) && (await isAllNew(unseen, mayMake ? maker : null, gate))
+  const [read, own] = [
+    unseen.filter(({ missing: is }) => is),
+    unseen.filter((each) => !each.missing),
+  ]
+  const isOpen =
+    exists && isIn(caller, teams) && (await isAllNew(own, mayMake ? maker : null, gate))
+  // The answer is the same for what does not exist and for what the caller may not see.
   if (!isOpen) return missing?.(args) ?? forbidden(caller, scope)
   for (const { scope: other } of [{ scope }, ...targets])
     if (!allows(caller.scopes, other ?? scope)) return forbidden(caller, other ?? scope)
+  if (read[0]?.missing) return read[0].missing
   if (caller.link && !ofLink) return notOfLink(caller)
   if (caller.link && !ofLink?.(args, caller.link.deployment))
     return missing?.(args) ?? notOfLink(caller)

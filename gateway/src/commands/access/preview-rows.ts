@@ -1,6 +1,7 @@
 import type { PreviewCommands } from '../previews/preview-commands.ts'
 import type { TemplateCommands } from '../templates/template-commands.ts'
-import { administer, byApp, byPreview, noApp, preview, read, readsOf } from './row-kinds.ts'
+import { readsOf } from './reads-of.ts'
+import { administer, byApp, byPreview, noApp, preview, read } from './row-kinds.ts'
 import type { TableOf } from './row.ts'
 
 /** What each command about previews needs of its caller. */
@@ -9,7 +10,7 @@ export const previewRows: TableOf<PreviewCommands> = {
     ...preview,
     targets: async ([{ app, owner, source }], find) => [
       { app, owner },
-      ...(source ? await readsOf(source, app, find) : []),
+      ...(source ? await readsOf(source, find) : []),
     ],
     missing: ([{ app }]) => noApp(app),
     recorded: {

@@ -9,6 +9,8 @@ export type Lookups = {
   deployment(id: string): Promise<Target | null>
   preview(id: string): Promise<Target | null>
   rollout(id: string): Promise<Target[] | null>
+  /** The app whose repository an image is in. Null: it is not in the registry of the apps. */
+  appOfImage(reference: string): string | null
   /** How many deployments of what a caller sees have not ended, by state. */
   unfinished(isSeen: IsSeen): Promise<{ state: DeploymentState; count: number }[]>
   /** The app's own settings. */
@@ -25,8 +27,11 @@ type DeploymentOf = { app: string; owner: string | null; preview: Target | null 
 
 export type IsSeen = (target: Target) => boolean
 
-/** A target, and the scope that the caller needs there if it is not the row's. */
-export type Reached = Target & { scope?: Scope }
+/**
+ * A target, and the scope that the caller needs there if it is not the row's. `missing`: the answer if
+ * the caller may not see it, if it is not the row's.
+ */
+export type Reached = Target & { scope?: Scope; missing?: Problem }
 
 /**
  * What the audit trail keeps of a call, beside caller, targets and result. Small: names, numbers and
@@ -54,9 +59,9 @@ export type Row<A extends unknown[], R> = {
   early?: string
   /**
    * What the call concerns. A target that the caller may not see is answered as one that does not exist.
-   * Absent: the gateway as a whole, what `shown` leaves of it, or `teams`.
+   * Absent: the gateway as a whole, what `shown` leaves of it, or `teams`. Null: it does not exist.
    */
-  targets?: (args: A, find: Lookups) => Reached[] | Promise<Reached[]>
+  targets?: (args: A, find: Lookups) => Reached[] | null | Promise<Reached[] | null>
   /** Teams that the call concerns. The caller must be in all of them. */
   teams?: (args: A) => string[]
   /** The targets of the call may be new apps. A new app belongs to the team of its caller. */

@@ -26,10 +26,10 @@ import {
   noApp,
   read,
   reads,
-  readsOf,
   secrets,
 } from './row-kinds.ts'
 import { previewRows, templateRows } from './preview-rows.ts'
+import { readsOf } from './reads-of.ts'
 import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
 
@@ -45,7 +45,7 @@ export const access: TableOf<Commands> = {
     creates: true,
     targets: async ([source, { app, options }], find) => [
       { app, owner: options.owner },
-      ...(await readsOf(source, app, find)),
+      ...(await readsOf(source, find)),
     ],
     missing: ([_source, { app }]) => noApp(app),
     recorded: { asked: ([source, { options }]) => ({ source, trigger: options.trigger }) },
@@ -191,7 +191,7 @@ export const access: TableOf<Commands> = {
     creates: true,
     targets: async ([{ source, targets }, build], find) => [
       ...targets.map(({ app, options }) => ({ app, owner: options.owner })),
-      ...(source ? await readsOf(source, targets[0]!.app, find) : []),
+      ...(source ? await readsOf(source, find) : []),
       ...(build === null ? [] : listOf(await find.deployment(build))),
     ],
     missing: ([{ targets }]) => noApp(targets.map(({ app }) => app).join(', ')),

@@ -5,12 +5,13 @@ import type { DeploymentStore } from '../../deployments/store.ts'
 import type { NewStoredPreview, PreviewLimits } from '../../deployments/previews/preview-store.ts'
 import { flyAppOf, newPreviewId } from '../../deployments/previews/preview-names.ts'
 import type { Submissions } from '../submissions.ts'
+import { seenBy } from '../access/seen-by.ts'
 import { findTemplate, readTemplateName } from '../templates/open-templates.ts'
 import { findPreview, over } from './find-preview.ts'
 import type { PreviewCommands } from './preview-commands.ts'
 
 export type PreviewDeps = {
-  store: Pick<DeploymentStore, 'previews' | 'templates'>
+  store: Pick<DeploymentStore, 'previews' | 'templates' | 'teams'>
   submissions: Pick<Submissions, 'deployExisting'>
   /** See `markOf`. */
   previewMark: string
@@ -51,7 +52,8 @@ export function openPreviews({ store, submissions, ...deps }: PreviewDeps): Prev
       return findPreview(previews, deployment.preview?.id ?? preview.id)
     },
     find: (_caller, id) => findPreview(previews, id),
-    list: (_caller, filter, page) => previews.list(filter, page),
+    list: (caller, filter, page) =>
+      previews.list(filter, { ...page, isSeen: seenBy(caller, store.teams) }),
     async extend(_caller, id, ttlSeconds) {
       const end = endOf(ttlSeconds, deps.previewLimits.ttlMs)
       return (await previews.setEnd(id, end)) ?? orOver(id)

@@ -16,7 +16,6 @@ type NewCaller = { name: string | null; apps: readonly string[] | null; team: st
  */
 export const tokensInTeams = (tokens: TokenCommands, teams: Teams): TokenCommands => ({
   async create(caller, wanted) {
-    if (wanted.team !== null && !teams.find(wanted.team)) throw noTeam(wanted.team)
     const made = await tokens.create(caller, wanted)
     const { team, apps, scopes } = made
     const seesAll = scopes.includes('admin') && apps === null && team === null

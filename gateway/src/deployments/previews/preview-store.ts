@@ -34,6 +34,8 @@ export interface PreviewStore {
   find(id: string): Promise<Preview | null>
   /** By its app on Fly. */
   ofFlyApp(flyApp: string): Promise<Preview | null>
+  /** The app that the preview with this app on Fly belongs to. Null: it is no preview's. */
+  appOf(flyApp: string): string | null
   /** Newest first. */
   list(filter: PreviewFilter, page: PageRequest): Promise<PreviewPage>
   /** All that have not ended, oldest first. */

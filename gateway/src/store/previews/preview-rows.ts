@@ -12,7 +12,14 @@ import { ownerLimit, wholeLimit } from '../../deployments/previews/preview-limit
 import type { PageRequest } from '../../deployments/release-store.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import type { Notices } from '../notices.ts'
-import { pageOf, parsedObject, readAs, readRows, type StoreTools } from '../store-tools.ts'
+import {
+  pageOf,
+  parsedObject,
+  readAs,
+  readRows,
+  seenRows,
+  type StoreTools,
+} from '../store-tools.ts'
 
 const Row = z.object({
   seq: z.number(),
@@ -61,18 +68,17 @@ export class PreviewRows implements PreviewStore {
     return toFound(this.#row('fly_app = ?', flyApp))
   }
 
-  async list({ app, owner, state }: PreviewFilter, { limit, before }: PageRequest) {
+  async list({ app, owner, state }: PreviewFilter, { limit, before, isSeen }: PageRequest) {
     const rows = this.#prepare(
       `SELECT * FROM previews WHERE seq < ? AND (?2 IS NULL OR app = ?2) AND (?3 IS NULL OR owner = ?3)
-         AND (?4 IS NULL OR state = ?4) ORDER BY seq DESC LIMIT ?5`,
+         AND (?4 IS NULL OR state = ?4) ORDER BY seq DESC`,
     ).iterate(
       before === null ? Number.MAX_SAFE_INTEGER : Number(before),
       app ?? null,
       owner ?? null,
       state ?? null,
-      limit + 1,
     )
-    const { shown, next } = pageOf(readRows(Row, rows), limit, ({ seq }) => seq)
+    const { shown, next } = pageOf(readRows(Row, seenRows(rows, isSeen)), limit, ({ seq }) => seq)
     return { previews: shown.map(toPreview), next }
   }
 
@@ -118,7 +124,6 @@ export class PreviewRows implements PreviewStore {
     return this.#notices.onPreviewsChange(listener)
   }
 
-  /** The app that the preview with this app on Fly belongs to. Null: it is no preview's. */
   appOf(flyApp: string): string | null {
     const row = previewIdIn(flyApp)
       ? this.#prepare('SELECT app FROM previews WHERE fly_app = ?').get(flyApp)

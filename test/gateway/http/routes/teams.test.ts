@@ -1,7 +1,8 @@
 import { addAbortSignal } from 'node:stream'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { LimitsAnswer } from '../../../../api/callers/limits.ts'
 import type { Scope } from '../../../../api/callers/scope.ts'
+import { Problem } from '../../../../api/problem.ts'
 import { Team } from '../../../../api/callers/teams.ts'
 import type { Authenticator } from '../../../../gateway/src/callers/authenticate.ts'
 import { operator } from '../../../../gateway/src/callers/principal.ts'
@@ -158,7 +159,7 @@ test('an app of another team looks like one that does not exist, in every call a
   }
   expect((await deploy('w/admin', 'shop')).answer).toMatchObject({
     code: 'app-not-found',
-    detail: 'There is no app shop that the caller may use.',
+    detail: 'There is no app shop that the caller may use. To list those that it may: tarmac apps',
   })
 })
 
@@ -185,6 +186,36 @@ test('a new app belongs to the team of its first caller; who has none keeps the 
   expect(store.teams.isNew('fresh')).toBe(true)
   // A token that is limited to other apps claims none.
   expect((await deploy('a/deploy/shop', 'fresh')).answer['code']).toBe('app-not-found')
+})
+
+test('a call that fails leaves no new app behind, and one that succeeds meanwhile keeps it', async () => {
+  const ends: (() => void)[] = []
+  await using http = await start({
+    deployExisting: () =>
+      new Promise((_, reject) => ends.push(() => reject(new Problem('image-gone', 'It is gone.')))),
+  })
+  const { deploy, teams, member, store } = http
+  await teams('acme')
+  await member('acme', 'token:a')
+  const fromImage = () =>
+    fetch(`${http.url}/v1/apps/fresh/deployments`, {
+      method: 'POST',
+      headers: { Authorization: 'Bearer a', 'Content-Type': 'application/json' },
+      body: JSON.stringify({ source: { image: 'x/y:1' } }),
+    })
+  const failing = fromImage()
+  await vi.waitFor(() => expect(ends).toHaveLength(1))
+  expect(store.teams.teamOf('fresh')).toBe('acme')
+  ends[0]!()
+  expect((await failing).status).toBe(410)
+  expect(store.teams.isNew('fresh')).toBe(true)
+
+  const again = fromImage()
+  await vi.waitFor(() => expect(ends).toHaveLength(2))
+  expect((await deploy('a', 'fresh')).status).toBe(202)
+  ends[1]!()
+  expect((await again).status).toBe(410)
+  expect(store.teams.teamOf('fresh')).toBe('acme')
 })
 
 test('who is in several teams says which one gets a new app', async () => {
@@ -460,4 +491,38 @@ test('a limited caller sees its part of the status', async () => {
     cache: { ...cache, apps: cache.apps.slice(0, 1) },
   })
   expect((await call('b/admin', 'GET', '/v1/status')).answer).toHaveProperty('disk')
+})
+
+test('a team is not deleted while a token or a rule has rights in it', async () => {
+  const http = await startHttp()
+  await using _stop = http
+  const call = async (method: string, path: string, body?: object, bearer = token) => {
+    const response = await fetch(http.url + path, {
+      method,
+      headers: { Authorization: `Bearer ${bearer}` },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    return (text === '' ? {} : JSON.parse(text)) as Record<string, string>
+  }
+  await call('POST', '/v1/teams', { name: 'acme' })
+  const { token: held, id } = await call('POST', '/v1/tokens', { name: 'ci', team: 'acme' })
+  await call('POST', '/v1/rules', {
+    name: 'jobs',
+    issuer: 'https://issuer.example',
+    aud: 'us',
+    claims: { job: '1' },
+    scopes: ['deploy'],
+    apps: null,
+    team: 'acme',
+  })
+  expect(await call('DELETE', '/v1/teams/acme')).toMatchObject({
+    code: 'team-not-empty',
+    detail: `These may still act in team acme: token ci, rule jobs. End each of them first: tarmac token revoke ${id}`,
+  })
+  await call('DELETE', '/v1/rules/jobs')
+  await call('DELETE', `/v1/tokens/${id}`)
+  expect(await call('DELETE', '/v1/teams/acme')).toEqual({})
+  await call('POST', '/v1/teams', { name: 'acme' })
+  expect(await call('GET', '/v1/teams', undefined, held)).toMatchObject({ code: 'token-revoked' })
 })
