@@ -17,6 +17,7 @@ export const exitCodes = {
   22: 'a time limit was reached',
   23: 'no room: a queue, a lane or a quota is full',
   24: 'there was nothing to cancel: the deployment had ended',
+  25: 'drift was found',
   69: 'the gateway, or something that it needs, does not answer',
   130: 'interrupted by you',
 } as const

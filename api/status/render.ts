@@ -4,6 +4,7 @@ import type { AuditStatus } from '../callers/audit-status.ts'
 import type { AwakeStatus } from './awake.ts'
 import type { CacheStatus } from './cache.ts'
 import { type CostStatus, type CostSum, moneyText } from './cost.ts'
+import type { DriftStatus } from '../drift/drift-status.ts'
 import type { ImagesStatus } from './images.ts'
 import type { PreviewsStatus } from '../previews/previews-status.ts'
 import { sizeText } from './machine.ts'
@@ -48,6 +49,7 @@ export function renderStatus(status: GatewayStatus): string[] {
     ...part('cost', status.cost, costLines),
     ...part('audit', status.audit, auditLines),
     ...part('secrets', status.sealing, sealingLines),
+    ...part('drift', status.drift, driftLines),
   ]
 }
 
@@ -126,6 +128,17 @@ function auditLines({ head, checkedAt, verdict }: AuditStatus): string[] {
   return [
     `${newest}; ${when}`,
     `warning: ${verdict.detail} To look again: tarmac-gateway verify-audit`,
+  ]
+}
+
+function driftLines({ checkedAt, looked, drifted, apps, problem }: DriftStatus): string[] {
+  const when = checkedAt === null ? 'not looked at all apps yet' : `looked at ${checkedAt}`
+  const named = apps.map(({ app, findings }) => `${app} (${findings})`)
+  const found = drifted > 0 ? `${drifted} of ${looked} apps: ${someOf(named, 5)}` : 'none'
+  return [
+    `${checkedAt === null && drifted === 0 ? '' : `${found}; `}${when}`,
+    ...(drifted > 0 ? ['to see it: tarmac drift'] : []),
+    ...(problem === null ? [] : [`warning: ${problem}`]),
   ]
 }
 

@@ -3,6 +3,7 @@ import { AuditStatus } from '../callers/audit-status.ts'
 import { AwakeStatus } from './awake.ts'
 import { CacheStatus } from './cache.ts'
 import { CostStatus } from './cost.ts'
+import { DriftStatus } from '../drift/drift-status.ts'
 import { DiskStatus } from './disk.ts'
 import { ImagesStatus } from './images.ts'
 import { MachineStatus } from './machine.ts'
@@ -29,6 +30,7 @@ export const partNames = [
   'cost',
   'audit',
   'sealing',
+  'drift',
 ] as const
 export type PartName = (typeof partNames)[number]
 
@@ -46,6 +48,7 @@ const parts = {
   cost: partOf(CostStatus),
   audit: partOf(AuditStatus),
   sealing: partOf(SealingStatus),
+  drift: partOf(DriftStatus),
 } satisfies Record<PartName, z.ZodType>
 
 /** `GET /v1/status`. Times are ISO 8601, UTC. A gateway of another version may have other parts. */

@@ -5,6 +5,7 @@ import { type AuditRequest, readAudit } from './audit/audit.ts'
 import { type CacheRequest, readCacheArgs } from './cache/cache.ts'
 import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
+import { type DriftRequest, readDriftArgs } from './drift/drift.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
 import { audOf } from './identity/job-identity.ts'
@@ -44,6 +45,8 @@ export type Command =
   | BuilderCommand
   | (Connection & AuditRequest & { name: 'audit' })
   | (Connection & CacheRequest & { name: 'cache' })
+  | (Connection & DriftRequest & { name: 'drift' })
+  | (Connection & { name: 'whoami' })
   | (Connection & MachinesRequest & { name: 'machines' })
   | (Connection & OverviewRequest & { name: 'overview' })
   | DeployCommand
@@ -95,8 +98,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
   if (name === 'audit' && args.length === 0) return { name, ...readAudit(values), ...connection }
-  const machinesRequest = name === 'machines' ? readMachinesArgs(args, appName) : null
-  if (machinesRequest) return { name: 'machines', ...machinesRequest, ...connection }
+  const look = readLook(name, args, values)
+  if (look) return { ...look, ...connection }
   const overviewRequest = readOverviewArgs(name, args, values)
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
@@ -126,6 +129,15 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   throw misused(name)
 }
 
+/** Commands about what an app has, and who asks. */
+function readLook(name: string, args: string[], values: Values) {
+  if (name === 'whoami' && args.length === 0) return { name } as const
+  const drift = name === 'drift' ? readDriftArgs(args, values, appName) : null
+  if (drift) return { name: 'drift', ...drift } as const
+  const machines = name === 'machines' ? readMachinesArgs(args, appName) : null
+  return machines && ({ name: 'machines', ...machines } as const)
+}
+
 function readTeams(name: string, args: string[]): TeamRequest | null {
   if (name === 'limits') return args.length === 0 ? { verb: 'limits' } : null
   return name === 'team' ? readTeamArgs(args) : null
@@ -139,6 +151,7 @@ const usages: Record<string, string> = {
   follow: 'DEPLOYMENT',
   retry: 'DEPLOYMENT',
   cancel: 'DEPLOYMENT',
+  drift: '[APP] [--accept]',
   doctor: '[OPTIONS]',
   rollback: 'APP',
   image: 'APP IMAGE',
@@ -150,6 +163,7 @@ const usages: Record<string, string> = {
   registries: registriesUsage,
   team: teamUsage,
   limits: '[OPTIONS]',
+  whoami: '[OPTIONS]',
   audit: '[OPTIONS]',
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { errorMessage } from '#api/error-code.ts'
 import { auditFlags } from './audit/audit.ts'
 import { builderFlags } from './builder/flags.ts'
+import { driftFlags } from './drift/drift.ts'
 import { helpOf } from './help.ts'
 import { imageFlags } from './image/flags.ts'
 import { wrongUse } from './option.ts'
@@ -46,6 +47,7 @@ export const flags = {
   ...imageFlags,
   ...runtimeFlags,
   ...overviewFlags,
+  ...driftFlags,
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,

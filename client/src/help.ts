@@ -1,6 +1,7 @@
 import { auditHelp } from './audit/audit.ts'
 import { builderHelp } from './builder/flags.ts'
 import { imageHelp } from './image/flags.ts'
+import { driftHelp } from './drift/drift.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
 import { tokenHelp } from './token/flags.ts'
 import { runtimeHelp } from './runtime/flags.ts'
@@ -44,6 +45,8 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac deployments [app]        list the deployments of all apps, or of these, newest first
        tarmac machines <app>           list the machines of an app
        tarmac machines stop <app> [machine]...   stop them, or start or restart them; without a name all
+       tarmac drift [app]              how an app differs at Fly from what is expected; without an app: which apps do
+       tarmac whoami                   who you are for the gateway, what you may do, and until when
        tarmac limits                   what you may use and have used, and what the gateway accepts
        tarmac team list                the teams of the gateway
        tarmac team create <team>       make a team; also show <team>, delete <team>
@@ -108,6 +111,8 @@ ${auditHelp}
 ${runtimeHelp}
 
 ${overviewHelp}
+
+${driftHelp}
 
 ${builderHelp}
 

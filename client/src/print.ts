@@ -21,7 +21,7 @@ export type Printer = {
   /** `did`: whether the command has cancelled the deployment. */
   cancelled: (deployment: DeploymentRecord, did: boolean) => ExitCode
   /** `facts` for programs, `lines` of standard output for people. */
-  result: (facts: object, lines: string[]) => ExitCode
+  result: (facts: object, lines: string[], exitCode?: ExitCode) => ExitCode
   /** `reader`: to the operator, the message itself says whose fault it is. */
   failed: (problem: Problem, reader?: 'sender' | 'operator') => ExitCode
   interrupted: (ended: Interrupted) => ExitCode
@@ -70,9 +70,9 @@ export function peoplePrinter(isTerminal: boolean): Printer {
       note(cancelText(deployment, did))
       return cancelCode(deployment, did)
     },
-    result(_facts, lines) {
+    result(_facts, lines, exitCode = 0) {
       process.stdout.write(lines.map((each) => `${visible(each)}\n`).join(''))
-      return 0
+      return exitCode
     },
     failed(problem, reader = 'sender') {
       const { fault } = problems[problem.code]
@@ -183,7 +183,7 @@ export function jsonPrinter(): Printer {
         problem: deployment.problem,
         text: cancelText(deployment, did),
       }),
-    result: (more) => result(0, more),
+    result: (more, _lines, exitCode = 0) => result(exitCode, more),
     failed: (problem) => result(exitCodeOf[problem.code], { problem: problem.body() }),
     interrupted: ({ text, deployment }) =>
       result(130, { ...(deployment && facts(deployment)), text }),

@@ -17,6 +17,7 @@ import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
 import { templateChecker } from './deploy/config/check-template.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
+import { openDrift } from './drift/open-drift.ts'
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
@@ -119,7 +120,7 @@ type Parts = { logins: Logins } & Awaited<ReturnType<typeof openVolume>> &
 /** Resumes what an earlier gateway left, and starts on the queue. */
 async function openRunner({ config, log, opening, awake }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
-  const { sources, store, plans, versions, mirror, vault, registries } = parts
+  const { sources, store, plans, versions, mirror, vault, hiddenValues } = parts
   const ports = [config.http.port, config.buildkit.contextPort, ...parts.ports]
   const network = opening.use(
     NetworkGuard.start({
@@ -148,8 +149,6 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   }
   const steps = makeSteps(deps, settings)
 
-  const own = [...config.secrets.tokens, config.secrets.fly]
-  const hiddenValues = (app: string) => [...own, ...registries.passwordsOf(app)]
   // If the boot id is unknown, all runs of the gateway count as one boot.
   const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '')
   const run = { store, steps, log, limits: config.limits, hiddenValues, boot, gate: network }
@@ -162,7 +161,8 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   const drain = opening.use(new Drain({ store, runner, log }))
   const images = opening.use(await openKeptImages({ deps, settings }, config, log))
   awake.count('images', () => Number(images.status.running))
-  return { network, runner, drain, images }
+  const drift = await openDrift({ config, log, opening, awake }, { fly, store })
+  return { network, runner, drain, images, ...drift }
 }
 
 type Running = Awaited<ReturnType<typeof openRunner>> &
@@ -214,7 +214,7 @@ async function openServer(
   parts: Parts & Running & { commands: Commands },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
-  const { authenticate, commands, images, stopping, admission } = parts
+  const { authenticate, commands, images, drift, stopping, admission } = parts
 
   return opening.use(
     await listen(
@@ -237,7 +237,7 @@ async function openServer(
           ...config.keep,
           ...config.appTimes,
         },
-        appWarnings: (app) => images.warningsOf(app),
+        appWarnings: async (app) => [...images.warningsOf(app), ...(await drift.warningsOf(app))],
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
         authenticate,
         log,

@@ -44,6 +44,7 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
       internal_numeric_id: state.apps.size + 1,
       created_at: Date.now(),
       ips: [],
+      hostnames: [],
       secrets: {},
       secretsVersion: 0,
       releases: [],

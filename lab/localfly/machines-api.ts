@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 import { z } from 'zod'
 import { appRoutes, atLeast } from './apps-api.ts'
+import { certificateRoutes } from './certificates-api.ts'
 import { FlyError } from './fly-error.ts'
 import type { FlySchema } from './fly-schema.ts'
 import type { Flyd } from './flyd.ts'
@@ -37,6 +38,7 @@ type Parts = {
 export function machinesApi(parts: Parts) {
   const routes = new Routes(parts)
   appRoutes(routes, parts)
+  certificateRoutes(routes, parts.state)
   machineRoutes(routes, parts)
   leaseRoutes(routes, parts.state)
   metadataRoutes(routes, parts.state)

@@ -91,7 +91,7 @@ export async function startLocalfly(options: LocalflyOptions) {
   issuer.url = `http://127.0.0.1:${apiPort}${issuerPath}`
   await inside(faultyApi, insidePorts.api)
   const control = await listen(
-    controlPort({ hostile, autostop, limits, mirror }),
+    controlPort({ hostile, autostop, limits, mirror, state }),
     options.controlPort ?? 0,
     opening,
   )

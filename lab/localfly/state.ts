@@ -1,6 +1,7 @@
 import { EventEmitter, once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Hostname } from './certificates.ts'
 import type { ImageRef } from './image-ref.ts'
 import type { MachineConfig } from './machine-config.ts'
 import type { NetworkPolicy } from './network/policy-rules.ts'
@@ -29,6 +30,7 @@ export type App = {
   internal_numeric_id: number
   created_at: number
   ips: IpAssignment[]
+  hostnames: Hostname[]
   secrets: Record<string, Secret>
   secretsVersion: number
   /** Newest first. */
@@ -173,7 +175,10 @@ export class FlyState {
     if (!existsSync(this.#file)) return
     const stored = JSON.parse(readFileSync(this.#file, 'utf8')) as Stored
     for (const app of stored.apps)
-      this.apps.set(app.name, Object.assign({ secrets: {}, secretsVersion: 0, releases: [] }, app))
+      this.apps.set(
+        app.name,
+        Object.assign({ hostnames: [], secrets: {}, secretsVersion: 0, releases: [] }, app),
+      )
     for (const org of stored.crossNetworkReplays ?? []) this.crossNetworkReplays.add(org)
     for (const volume of stored.volumes ?? []) this.volumes.set(volume.id, volume)
     for (const [token, scope] of Object.entries(stored.deployTokens))

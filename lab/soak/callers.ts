@@ -143,7 +143,8 @@ class Soak {
 
   summary(): string {
     const { people } = this.#judge.now
-    return `${people.size} principals, ${this.#changes} changes of rights, ${this.#kills} kills, ${this.#swept} reads after kills, ${this.#ledger.summary()}`
+    const { deployments, rollouts } = this.#facts
+    return `${people.size} principals, ${deployments.length} deployments, ${rollouts.length} rollouts, ${this.#changes} changes of rights, ${this.#kills} kills, ${this.#swept} reads after kills, ${this.#ledger.summary()}`
   }
 
   failures(): string {

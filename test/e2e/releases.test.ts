@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
-import type { DriftReport, ReleaseDiff, ReleasePage } from '#api/release.ts'
+import type { DriftReport } from '#api/drift/report.ts'
+import type { ReleaseDiff, ReleasePage } from '#api/release.ts'
 import type { Rollout } from '#api/rollout.ts'
 import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'

@@ -205,6 +205,7 @@ export class FakeFly {
       return [200, { id: app.id, name, status: 'deployed', machine_count: app.machines.size }]
     if (!kind && method === 'DELETE') return (this.apps.delete(name), [202, {}])
     if (kind === 'secrets') return secretsAnswer(app, call)
+    if (kind === 'certificates') return [200, { certificates: [] }]
     if (kind === 'volumes') {
       const request = body as { name: string; region: string; size_gb: number }
       const made = { ...request, id: `vol_${randomBytes(4).toString('hex')}`, state: 'created' }

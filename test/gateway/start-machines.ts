@@ -9,6 +9,8 @@ import { isFinal, type Deployment, type ImageFacts } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
 import type { Rollout } from '#api/rollout.ts'
+import { Drift } from '../../gateway/src/drift/drift.ts'
+import { ExposureApi } from '#fly/exposure/exposure-api.ts'
 import { Deployer } from '../../gateway/src/deploy/deployer.ts'
 import { ReleaseWatch } from '../../gateway/src/deploy/release-health/watch-releases.ts'
 import { follow } from '../../gateway/src/deployments/follow.ts'
@@ -77,6 +79,8 @@ export async function startMachines({
   const fly = opening.use(new MachinesApi(overUndici(fake.url, 'secret')))
   const registry = opening.use(new Registry({ host: images.host, login: null, insecure: true }))
   const releases = opening.use(new ReleasesApi(overUndici(fake.url, 'secret')))
+  const [machinesAt, webAt] = [overUndici(fake.url, 'secret'), overUndici(fake.url, 'secret')]
+  const exposure = opening.use(new ExposureApi({ machines: machinesAt, web: webAt }))
   const deployer = new Deployer({
     fly,
     releases: registers ? releases : null,
@@ -188,7 +192,9 @@ export async function startMachines({
       previewMark: 'test',
       checkTemplate: templateChecker(previewSettings),
     }
-    const open = () => openCommands({ ...none, tokens, store, vault, fly, deployer, log, ...now() })
+    const drift = new Drift({ fly, exposure, store, log })
+    const own = { ...none, tokens, store, vault, fly, deployer, drift, log }
+    const open = () => openCommands({ ...own, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it. The server has the
       // audit trail.

@@ -21,6 +21,7 @@ export const exceptions: Record<string, string> = {
   'api/callers/issuers.ts': 'an administrator names an issuer, 300 characters at most',
   'api/callers/rule.ts › NewRule': 'reads as readRule, which has its row',
   'api/callers/rule.ts › Rule': 'reads what the gateway itself has written',
+  'api/callers/rule.ts › ListedRule': 'reads by Rule and one text more',
   'gateway/src/callers/oidc/read-issuer.ts › readIssuer':
     'reads 256 KiB of an issuer that an administrator names, by JSON.parse',
   'gateway/src/callers/proxies/trusted-proxies.ts › trustedProxies':

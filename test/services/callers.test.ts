@@ -8,9 +8,9 @@ test(
   async () => {
     const lines: string[] = []
     const faults = await callAtRandom({
-      principals: amount(12, 50),
-      teams: amount(3, 10),
-      times: amount(300, 10_000),
+      principals: amount(10, 50),
+      teams: amount(2, 10),
+      times: amount(250, 10_000),
       kills: amount(1, 4),
       seed: Number(process.env['TARMAC_SEED'] ?? Date.now() % 1e6),
       port: 9641,

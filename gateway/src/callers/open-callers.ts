@@ -26,6 +26,9 @@ export async function openCallers(settings: Settings, parts: Parts) {
     authenticate,
     rules,
     tokens: new Tokens(table, store.teams),
-    [Symbol.asyncDispose]: () => table[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await table[Symbol.asyncDispose]()
+      await rules[Symbol.asyncDispose]()
+    },
   }
 }

@@ -22,6 +22,10 @@ export type Principal = {
   expiresAt?: number | null
   /** Absent: what proved the caller holds for as long as the gateway runs. */
   proof?: Proof
+  /** The rule that allowed the caller. */
+  rule?: string
+  /** The gateway has no tokens, so every caller is the operator. */
+  isOpen?: true
   /** Set if the caller holds a deploy link. It may make one deployment, and read that one. */
   link?: DeployLink
 }

@@ -22,7 +22,7 @@ import type { Commands } from './commands.ts'
 import { assertKnownNames } from './audit/known-names.ts'
 import { findDeployment, findLog } from './deployments.ts'
 import type { Drain } from './drain.ts'
-import { driftOf } from './drift.ts'
+import { driftCommands } from './drift/drift-commands.ts'
 import { machineCommands } from './machines/machine-commands.ts'
 import { overviewCommands } from './overview/overview-commands.ts'
 import { releaseDiff, releaseView } from './releases.ts'
@@ -38,6 +38,7 @@ import { openTeams } from './teams/open-teams.ts'
 import { rulesInTeams, tokensInTeams } from './teams/seen-by-new-callers.ts'
 import { openPreviews, type PreviewDeps } from './previews/open-previews.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
+import { whoami } from './whoami/whoami.ts'
 import { assertLinkOpen, type Submissions } from './submissions.ts'
 
 export type CommandDeps = {
@@ -45,6 +46,7 @@ export type CommandDeps = {
   vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove'>
   fly: MachinesApi
   deployer: Deployer
+  drift: Parameters<typeof driftCommands>[0]
   cache: Pick<BuildCache, 'usage' | 'remove'>
   plans: Pick<PlanCache, 'forget'>
   submissions: Submissions
@@ -145,7 +147,7 @@ function deploymentCommands(deps: CommandDeps) {
 
 /** Commands about an app: its releases, its machines, its settings and its cache. */
 function appCommands(deps: CommandDeps) {
-  const { store, vault, fly, log } = deps
+  const { store, vault, fly } = deps
   const { releases } = store
   const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
     releaseView(await findRelease(releases, app, owner, number))
@@ -160,7 +162,7 @@ function appCommands(deps: CommandDeps) {
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
     machines: machineCommands({ fly, store }),
-    drift: (_caller, app) => driftOf(app, { fly, store, log }, deadline()),
+    drift: driftCommands(deps.drift),
     deleteApp: (_caller, app, foreign) => deleteAppAndCache(app, foreign, deps, deadline()),
     removeCache: (_caller, app) => removeCacheOf(app, deps, deadline()),
     settings: (_caller, app) => appSettings(app, { store, vault, fly }, deadline()),
@@ -184,6 +186,7 @@ function callerCommands(deps: CommandDeps) {
     teams: openTeams(limited),
     limits: openLimits(limited),
     registries: openRegistries(deps),
+    whoami: async (caller) => whoami(caller),
   } satisfies Partial<Commands>
 }
 /** A cancel request without a name has the name of its caller. */

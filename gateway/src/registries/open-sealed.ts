@@ -28,5 +28,11 @@ export async function openSealed(config: Config, { store, logins, log }: Parts) 
   logins.use(registries)
   const resealing = await Resealing.open({ store: store.sealed, sealing, log })
   const loginTester = new LoginTester(config)
-  return { vault: new Vault(store, sealing), registries, loginTester, resealing }
+  /** What no log of an app may show, beside the app's secrets. */
+  const hiddenValues = (app: string) => [
+    ...secrets.tokens,
+    secrets.fly,
+    ...registries.passwordsOf(app),
+  ]
+  return { vault: new Vault(store, sealing), registries, loginTester, resealing, hiddenValues }
 }

@@ -9,6 +9,7 @@ import type { StatusDeps, StatusReaders } from '../commands/status.ts'
 import type { Config } from '../config.ts'
 import { costReader, rateNow } from './cost.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
+import type { DailyLook } from '../drift/daily-look.ts'
 import { readSpace } from '../host/disk/disk-space.ts'
 import type { DiskWatch } from '../host/disk/disk-watch.ts'
 import { gatewayVersion } from '../host/gateway-version.ts'
@@ -35,12 +36,13 @@ export type StatusParts = {
   growth: Pick<GrowthWatch, 'status'>
   trailWatch: Pick<TrailWatch, 'status'>
   resealing: Pick<Resealing, 'status'>
+  daily: Pick<DailyLook, 'status'>
 }
 
 /** The parts of `GET /v1/status`. Another part adds a line to `readers`. */
 export function openStatus(parts: StatusParts, config: Config): StatusDeps {
-  const { disk, fly, versions, awake, mirror, buildkit, images, growth, trailWatch, previews } =
-    parts
+  const { disk, fly, versions, awake, mirror, buildkit, images, growth, trailWatch } = parts
+  const { daily, previews } = parts
   const store = parts.store.status
   const own = ownMachine(config.machine)
 
@@ -75,6 +77,7 @@ export function openStatus(parts: StatusParts, config: Config): StatusDeps {
     cost: costReader(store, priced),
     audit: () => trailWatch.status,
     sealing: () => parts.resealing.status(),
+    drift: () => daily.status(),
   }
   return { version: gatewayVersion(), startedAt: new Date(), readers }
 }

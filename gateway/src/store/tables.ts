@@ -23,6 +23,7 @@ import { SuspectRows } from './rows/suspect-rows.ts'
 import { RuntimeSecretRows } from './runtime/runtime-secret-rows.ts'
 import { SealedRows } from './sealing/sealed-rows.ts'
 import type { StoreSettings, StoreTools } from './store-tools.ts'
+import { DriftRows } from './drift/drift-rows.ts'
 import { AuditRows } from './audit/audit-rows.ts'
 import { openTrail } from './audit/open-trail.ts'
 
@@ -76,5 +77,6 @@ export function openTables(
     registries: new RegistryRows(db, tools, secrets),
     sealed: new SealedRows(db, tools),
     runtimeSecrets: new RuntimeSecretRows(db, tools),
+    drift: new DriftRows(db, tools, { events, crashes }),
   }
 }

@@ -278,6 +278,21 @@ const deleteApp: Maker = (facts, random) => {
   }
 }
 
+/** Only for callers that lack the right: `npm run soak -- callers` makes no previews. */
+const makePreview: Maker = (facts, random) => {
+  const [app, owner] = [random.oneOf(facts.apps), random.oneOf(['ada', 'bob'])]
+  return {
+    command: 'previews.create',
+    changes: true,
+    method: 'POST',
+    path: '/v1/previews',
+    headers: json,
+    body: { app, owner, source: { release: 1, app }, ttlSeconds: 600 },
+    need: { scope: 'preview', targets: [{ app, owner }], hidden: 'app-not-found' },
+    isForbidden: true,
+  }
+}
+
 const lists = (scope: Need['scope']): Need => ({ scope, lists: true })
 
 /** Each with its share of all calls. */
@@ -300,7 +315,7 @@ const makers: [share: number, make: Maker][] = [
   [2, get('releaseDiff', '/v1/apps/APP/releases/1/diff/1', { whole: true })],
   [4, get('secrets', '/v1/apps/APP/secrets', { whole: true, scope: 'secrets' })],
   [3, get('runtime.secrets', '/v1/apps/APP/runtime-secrets', { whole: true, scope: 'secrets' })],
-  [3, get('runtime.env', '/v1/apps/APP/env', { whole: true, scope: 'secrets' })],
+  [3, get('runtime.env', '/v1/apps/APP/env', { whole: true })],
   [4, release],
   [8, ofDeployment('deployment', '')],
   [3, ofDeployment('logOf', '/log')],
@@ -313,9 +328,9 @@ const makers: [share: number, make: Maker][] = [
   ],
   [3, ofRollout('rollout', ['GET', ''])],
   [1, ofRollout('cancelRollout', ['POST', '/cancel'])],
-  [4, deployExisting],
+  [8, deployExisting],
   [2, submit],
-  [1, rollout],
+  [3, rollout],
   [1, rollback],
   [1, retry],
   [2, cancel],
@@ -357,7 +372,7 @@ const makers: [share: number, make: Maker][] = [
     change(
       'runtime.changeEnv',
       (app, n) => ['PATCH', `/v1/apps/${app}/env`, { values: { [`E${n % 9}`]: `${n}` } }],
-      { scopes: ['secrets'] },
+      { scopes: ['deploy'] },
     ),
   ],
   [
@@ -368,6 +383,17 @@ const makers: [share: number, make: Maker][] = [
   ],
   [1, change('removeCache', (app) => ['DELETE', `/v1/apps/${app}/cache`], { scopes: ['deploy'] })],
   [1, deleteApp],
+  [2, makePreview],
+  [2, wide('previews.list', '/v1/previews', lists('read'))],
+  [2, get('templates.list', '/v1/apps/APP/templates', { whole: true })],
+  [
+    1,
+    change(
+      'templates.set',
+      (app) => ['PUT', `/v1/apps/${app}/templates/small`, { config: 'kill_timeout = 5' }],
+      { scopes: ['admin'] },
+    ),
+  ],
 ]
 const total = makers.reduce((sum, [share]) => sum + share, 0)
 

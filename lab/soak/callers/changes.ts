@@ -11,7 +11,7 @@ import {
   seesToken,
   teamsOf,
 } from './rights.ts'
-import { audience, type Answer } from './send.ts'
+import { soakAud, type Answer } from './send.ts'
 
 export type Change = {
   who: string
@@ -322,7 +322,7 @@ const removeApp: Kind = (model, { facts, random, who }) => {
 export function ruleOf(person: Person, issuer: string): object {
   const { id, kind, scopes, apps, owners, team, name } = person
   const claims = kind === 'oidc' ? { sub: [id] } : { login: [name.replace('tailscale-user:', '')] }
-  const from = kind === 'oidc' ? { issuer, aud: audience } : { issuer: 'tailscale' }
+  const from = kind === 'oidc' ? { issuer, aud: soakAud } : { issuer: 'tailscale' }
   return { name: id, ...from, claims, scopes, apps, owners, team }
 }
 

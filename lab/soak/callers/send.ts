@@ -92,7 +92,7 @@ export class Sender {
     const past = { iat: now - 900, nbf: now - 900, exp: now - 300 }
     const made = this.#world.issuer.sign({
       sub: person.id,
-      aud: fault === 'audience' ? 'somebody-else' : audience,
+      aud: fault === 'audience' ? 'somebody-else' : soakAud,
       ...(fault === 'expired' ? past : { exp: person.expiresAt / 1000 }),
     })
     this.#jwts.set(key, made)
@@ -100,7 +100,7 @@ export class Sender {
   }
 }
 
-export const audience = 'the-callers-soak'
+export const soakAud = 'the-callers-soak'
 type Sent = {
   method: string
   path: string

@@ -61,6 +61,7 @@ test('a token of a named issuer becomes a principal with the rights of its rule'
     // So that nobody makes a token of it that lives longer.
     expiresAt: exp * 1000,
     proof: expect.anything(),
+    rule: 'github:acme/shop',
   })
   expect(issuer.asked).toEqual(['/.well-known/openid-configuration', '/.well-known/jwks'])
 })

@@ -79,6 +79,7 @@ test('a person whom tailscale serve names gets the rights of the first rule', as
     teams: null,
     address: '100.64.0.7',
     proof: expect.anything(),
+    rule: 'alice',
   })
   expect(await ask('::ffff:127.0.0.1', login('bob@acme.com'))).toMatchObject({
     name: 'tailscale-user:bob@acme.com',

@@ -377,3 +377,12 @@ test('one caller makes at most 1,000 deploy links a day, so that places for toke
   expect(await codeOf(() => link())).toBe('ran') // forgets the old ones
   expect(await codeOf(() => link(caller))).toBe('ran')
 })
+
+test('the last uses of many tokens are written in parts, so that requests do not wait long', async () => {
+  const { store, create, login, table } = await open()
+  for (let n = 0; n < 1100; n++) login((await create({ name: `ci-${n}` })).token)
+  const written = vi.spyOn(store.tokens, 'noteUses')
+  await table[Symbol.asyncDispose]()
+  expect(written.mock.calls.map(([uses]) => uses.length)).toEqual([500, 500, 100])
+  expect((await store.tokens.all()).filter(({ lastUsedAt }) => lastUsedAt === null)).toEqual([])
+})

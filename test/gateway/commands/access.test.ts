@@ -23,6 +23,8 @@ const rows: Record<
     ofTeam?: true
     /** Teams that the caller must be in. Without it: the team of the app. */
     teams?: string[]
+    /** For every caller, whatever its scopes. */
+    anyone?: true
     /** May be about an app that does not exist yet. */
     creates?: true
   }
@@ -59,7 +61,9 @@ const rows: Record<
     scopes: ['read', 'deploy', 'preview', 'admin'],
     filtered: true,
   },
-  drift: { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'drift.report': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'drift.list': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
+  'drift.accept': { args: ['shop'], scopes: ['deploy', 'admin'] },
   deleteApp: { args: ['shop', false], scopes: ['admin'] },
   cacheUsage: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   removeCache: { args: ['shop'], scopes: ['deploy', 'admin'] },
@@ -131,6 +135,7 @@ const rows: Record<
     teams: ['acme', 'default'],
   },
   'teams.setQuotas': { args: ['acme', {}], scopes: ['admin'], wide: true },
+  whoami: { args: [], scopes: [...Scope.options], filtered: true, anyone: true },
   'limits.read': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
 }
 
@@ -218,7 +223,7 @@ test.each(names)('%s runs for the scopes that allow it, and for no other', async
       scope,
       rows[name]!.scopes.includes(scope) ? 'ran' : 'forbidden',
     ])
-  expect(await answer(name, { scopes: [] })).toBe('forbidden')
+  expect(await answer(name, { scopes: [] })).toBe(rows[name]!.anyone ? 'ran' : 'forbidden')
 })
 
 test.each(names)('%s is closed to callers of other apps, teams and owners', async (name) => {
@@ -295,6 +300,7 @@ test.each(names)(
       apps: ['shop'],
       link: { id: 'l1', deployment, noteUse: () => {} },
     })
+    if (rows[name]!.anyone) return expect(await answer(name, caller(null))).toBe('ran')
     const makes = ['submit', 'deployExisting', 'refuseBusyLane'].includes(name)
     const reads = ['deployment', 'logOf'].includes(name)
     expect(await answer(name, caller('of-shop'))).toBe(makes || reads ? 'ran' : 'forbidden')

@@ -94,7 +94,7 @@ export async function startHttp(
     rollout: absent,
     rollouts: absent,
     cancelRollout: absent,
-    drift: absent,
+    drift: { report: absent, list: absent, accept: absent },
     deleteApp: absent,
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),
     retry: async (_caller, id, { idempotencyKey }) => {

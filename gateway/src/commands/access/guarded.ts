@@ -105,7 +105,7 @@ async function refusal(
 ): Promise<Problem | null> {
   const teams = row.teams?.(args) ?? []
   const maker = teams.length > 0 ? { ...caller, teams } : caller
-  const mayMake = row.creates === true && allows(caller.scopes, scope)
+  const mayMake = row.creates === true && scope !== null && allows(caller.scopes, scope)
   const [read, own] = [
     unseen.filter(({ missing: is }) => is),
     unseen.filter((each) => !each.missing),
@@ -113,9 +113,11 @@ async function refusal(
   const isOpen =
     exists && isIn(caller, teams) && (await isAllNew(own, mayMake ? maker : null, gate))
   // The answer is the same for what does not exist and for what the caller may not see.
-  if (!isOpen) return missing?.(args) ?? forbidden(caller, scope)
-  for (const { scope: other } of [{ scope }, ...targets])
-    if (!allows(caller.scopes, other ?? scope)) return forbidden(caller, other ?? scope)
+  if (!isOpen) return missing?.(args) ?? forbidden(caller, scope ?? 'read')
+  for (const { scope: other } of [{ scope }, ...targets]) {
+    const needed = other ?? scope
+    if (needed !== null && !allows(caller.scopes, needed)) return forbidden(caller, needed)
+  }
   if (read[0]?.missing) return read[0].missing
   if (caller.link && !ofLink) return notOfLink(caller)
   if (caller.link && !ofLink?.(args, caller.link.deployment))

@@ -49,7 +49,8 @@ export type Recorded<A extends unknown[], R> = {
 
 /** What a command needs of its caller. */
 export type Row<A extends unknown[], R> = {
-  scope: Scope
+  /** Null: any caller may call. */
+  scope: Scope | null
   /** Whether the command changes something: then it is in the audit trail. */
   changes: boolean
   /**

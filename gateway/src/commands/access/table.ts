@@ -2,6 +2,7 @@ import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { Commands } from '../commands.ts'
 import { ruleRows, tokenRows } from './caller-rows.ts'
+import { driftRows } from './drift-rows.ts'
 import {
   ofCancel,
   ofChange,
@@ -116,7 +117,7 @@ export const access: TableOf<Commands> = {
       }),
     },
   },
-  drift: { ...read, ...byApp },
+  drift: driftRows,
   deleteApp: { ...administer, ...byApp, recorded: ofDeletedApp },
   cacheUsage: {
     ...read,
@@ -216,6 +217,7 @@ export const access: TableOf<Commands> = {
   registries: registryRows,
   // The command shows the caller's own part alone.
   limits: { read: { ...read, shown: (answer) => answer } },
+  whoami: { scope: null, changes: false, ofLink: () => true, shown: (answer) => answer },
 }
 
 /** What the apps that a caller sees have of the build cache. */

@@ -1,6 +1,7 @@
 import type { CacheStore } from '../app/cache-store.ts'
 import type { RuleStore } from '../callers/rule-store.ts'
 import type { TokenStore } from '../callers/token-store.ts'
+import type { DriftStore } from '../drift/drift-store.ts'
 import type { OverviewStore } from '../overview/overview-store.ts'
 import type { RegistryStore } from '../registries/registry-store.ts'
 import type { TemplateStore } from '../previews/template-store.ts'
@@ -20,6 +21,7 @@ export interface StoreParts {
   readonly tokens: TokenStore
   readonly rules: RuleStore
   readonly runtimeSecrets: RuntimeSecretStore
+  readonly drift: DriftStore
   readonly overview: OverviewStore
   readonly status: StatusStore
   readonly teams: TeamStore

@@ -11,6 +11,7 @@ export class SqliteParts {
   readonly openTrail
   readonly rules
   readonly runtimeSecrets
+  readonly drift
   readonly status
   readonly teams
   readonly quotas
@@ -28,6 +29,7 @@ export class SqliteParts {
     this.openTrail = tables.openTrail
     this.rules = tables.rules
     this.runtimeSecrets = tables.runtimeSecrets
+    this.drift = tables.drift
     this.status = openStatusStore(tables)
     this.teams = tables.teams
     this.quotas = tables.quotas
