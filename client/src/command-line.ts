@@ -20,6 +20,7 @@ import {
 } from './registries/read-registries.ts'
 import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
 import { readTeamArgs, type TeamRequest, teamUsage } from './teams/read-teams.ts'
+import { readTemplateArgs, type TemplateRequest, templateUsage } from './template/template.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
 import { readTokenArgs, type TokenCommand } from './token/read-token.ts'
 import { readRuntime, type RuntimeCommand } from './runtime/read-runtime.ts'
@@ -48,6 +49,7 @@ export type Command =
   | (Connection & DriftRequest & { name: 'drift' })
   | (Connection & { name: 'whoami' })
   | (Connection & MachinesRequest & { name: 'machines' })
+  | (Connection & { name: 'template'; request: TemplateRequest })
   | (Connection & OverviewRequest & { name: 'overview' })
   | DeployCommand
   | ImageCommand
@@ -134,6 +136,8 @@ function readLook(name: string, args: string[], values: Values) {
   if (name === 'whoami' && args.length === 0) return { name } as const
   const drift = name === 'drift' ? readDriftArgs(args, values, appName) : null
   if (drift) return { name: 'drift', ...drift } as const
+  const request = name === 'template' ? readTemplateArgs(args, appName) : null
+  if (request) return { name: 'template', request } as const
   const machines = name === 'machines' ? readMachinesArgs(args, appName) : null
   return machines && ({ name: 'machines', ...machines } as const)
 }
@@ -158,6 +162,7 @@ const usages: Record<string, string> = {
   promote: 'APP --to APP',
   apps: '[APP]',
   deployments: '[APP]',
+  template: templateUsage,
   cache: '[rm APP]',
   rule: ruleUsage,
   registries: registriesUsage,

@@ -27,7 +27,7 @@ const askMs = 600_000
 const silenceMs = 45_000 // three heartbeats
 const againMs = 1000
 
-type Method = 'GET' | 'DELETE' | 'PATCH' | 'POST'
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 type NewDeployment = {
   app: string
   options: Partial<DeploymentOptions>

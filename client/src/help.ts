@@ -47,6 +47,10 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac machines stop <app> [machine]...   stop them, or start or restart them; without a name all
        tarmac drift [app]              how an app differs at Fly from what is expected; without an app: which apps do
        tarmac whoami                   who you are for the gateway, what you may do, and until when
+       tarmac template list <app>      the templates that say what the machines of previews are like
+       tarmac template set <app> <name> <file>  add a version of one: a fly.toml, fly.json or fly.yaml
+       tarmac template show <app> <name>        print it; name@version: an older one
+       tarmac template remove <app> <name>      remove it; previews that use it go on
        tarmac limits                   what you may use and have used, and what the gateway accepts
        tarmac team list                the teams of the gateway
        tarmac team create <team>       make a team; also show <team>, delete <team>

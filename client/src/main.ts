@@ -21,6 +21,7 @@ import { audOf, type JobIdentity, jobIdentity } from './identity/job-identity.ts
 import { registries } from './registries/registries.ts'
 import { identifyBuilder } from './identity/identify-builder.ts'
 import { rules } from './rule/rule.ts'
+import { templates } from './template/template.ts'
 import { machines } from './machines/machines.ts'
 import { overview } from './overview/overview.ts'
 import { help, helpOf } from './help.ts'
@@ -77,6 +78,8 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'cache') return await cache(command, gateway, printer, signal)
     if (command.name === 'whoami') return await whoami(command.gateway, gateway, printer, signal)
     if (command.name === 'drift') return await drift(command, gateway, printer, signal)
+    if (command.name === 'template')
+      return await templates(command.request, gateway, printer, signal)
     if (command.name === 'machines') return await machines(command, gateway, printer, signal)
     if (command.name === 'overview') return await overview(command, gateway, printer, signal)
     const options = { signal, ...(command.name === 'follow' && { show: command.show }) }

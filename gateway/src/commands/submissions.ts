@@ -69,7 +69,9 @@ export class Submissions {
     const made = await this.#deps.store.findByIdempotencyKey(key.preview?.app ?? app, key)
     if (caller.link) assertLinkFree(caller.link.deployment, made?.id ?? null)
     if (made) return made
-    const more = { ...(withoutEnv && { withoutEnv }), ...(inPlace && { inPlace }) }
+    // A preview runs its app's image from where it is: a copy for each would be slow.
+    const stays = inPlace ?? key.preview !== undefined
+    const more = { ...(withoutEnv && { withoutEnv }), inPlace: stays }
     const found = await this.look(source, { app, options, ...more })
     return this.submit(caller, { app, ...found, ...key })
   }
