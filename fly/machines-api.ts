@@ -35,7 +35,7 @@ import type { Machine, MachineRef, NewIp, NewMachine } from './machine.ts'
 const windowSeconds = 60 // Fly's limit for one wait
 
 export type NewVolume = { name: string; region: string; size_gb: number; [field: string]: unknown }
-type WaitState = 'settled' | 'started' | 'stopped' | 'failed' | 'destroyed'
+type WaitState = 'settled' | 'started' | 'stopped' | 'suspended' | 'failed' | 'destroyed'
 
 /**
  * Fly's Machines API as typed calls. Throws `fly-unavailable` if Fly is unavailable or its answer

@@ -2,10 +2,11 @@ import { z } from 'zod'
 
 /**
  * What a caller may do. `read`: read everything of its apps. `deploy`: deploy, cancel, retry and
- * roll back. `secrets`: list and change secrets and env. `preview`: make and remove previews. `admin`:
- * everything, also for the gateway as a whole if the caller is not limited to some apps.
+ * roll back. `secrets`: list and change secrets and env. `preview`: make and remove previews. `exec`:
+ * with `preview`, run commands in them. `admin`: everything, also for the gateway as a whole if the
+ * caller is not limited to some apps.
  */
-export const Scope = z.enum(['read', 'deploy', 'secrets', 'preview', 'admin'])
+export const Scope = z.enum(['read', 'deploy', 'secrets', 'preview', 'exec', 'admin'])
 export type Scope = z.infer<typeof Scope>
 
 /** The scopes that each scope includes, beside itself. Who deploys must see how it went. */
@@ -14,6 +15,7 @@ const includes: Record<Scope, readonly Scope[]> = {
   deploy: ['read'],
   secrets: [],
   preview: ['read'],
+  exec: [],
   admin: Scope.options,
 }
 

@@ -132,6 +132,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'cancel-too-late': 1,
   'preview-limit': 23,
   'preview-not-found': 1,
+  'preview-not-ready': 1,
   'preview-over': 1,
   'quota-reached': 23,
   'team-not-found': 1,

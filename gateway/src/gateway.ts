@@ -183,7 +183,11 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
     teamOf: (app) => store.teams.teamOf(app),
     percentOf: (team) => store.quotas.limitOf(team, 'cache-percent'),
   }
-  const limits = { gatewayLimits: gatewayLimits(config), previewLimits: config.previews }
+  const limits = {
+    gatewayLimits: gatewayLimits(config),
+    previewLimits: config.previews,
+    prices: config.prices,
+  }
   const opened = { submissions, rollouts, status, doctor, cache, log, ...limits }
   const commands = openCommands({ ...parts, ...opened })
   const isOnFly = async (app: string) =>
@@ -223,6 +227,7 @@ async function openServer(
         appWarnings: (app) => images.warningsOf(app),
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
         authenticate,
+        currency: config.prices?.currency ?? null,
         log,
         stopping,
         maxUploadBytes: config.source.uploadBytes,

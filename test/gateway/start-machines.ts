@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { isFinal, type Deployment, type ImageFacts } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
+import type { PriceTable } from '#api/status/prices.ts'
 import type { Rollout } from '#api/rollout.ts'
 import { Deployer } from '../../gateway/src/deploy/deployer.ts'
 import { ReleaseWatch } from '../../gateway/src/deploy/release-health/watch-releases.ts'
@@ -53,6 +54,7 @@ type Settings = {
   registers?: boolean
   /** The machine of the gateway. */
   builder?: string | null
+  prices?: PriceTable | null
 }
 
 /**
@@ -65,6 +67,7 @@ export async function startMachines({
   flyToml = '',
   registers = false,
   builder = null,
+  prices = null,
 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
@@ -95,7 +98,7 @@ export async function startMachines({
   const entries = [{ type: 'file', path: 'fly.toml' }] as unknown as SourceTree['entries']
   const sources = { tree: async (): Promise<SourceTree> => ({ ...source, root, entries }) }
   // Nothing is built here: the modules that build are absent.
-  const vault = new Vault(store, null)
+  const vault = new Vault(store, new Uint8Array(32))
   const deps = { vault, sources, registry, store, fly, deployer } as unknown as Parameters<
     typeof makeSteps
   >[0]
@@ -122,7 +125,7 @@ export async function startMachines({
     deaths: 3,
   }
   const admission = new Admission(store)
-  const previewLimits = { perOwner: 3, all: 100, ttlMs: 3_600_000, image: '' }
+  const previewLimits = { perOwner: 3, all: 100, ttlMs: 3_600_000, readyMs: 3000, image: '' }
   const start = async () => {
     const runner = await Runner.start({ store, steps, log, limits, hiddenValues: [], boot: '' })
     const submissions = new Submissions({
@@ -167,6 +170,7 @@ export async function startMachines({
       gatewayLimits: [],
       trail,
       previewLimits,
+      prices,
     }
     const open = () => openCommands({ ...none, tokens, store, vault, fly, deployer, log, ...now() })
     return new Proxy({} as Commands, {
@@ -193,7 +197,9 @@ export async function startMachines({
     await parts.runner[Symbol.asyncDispose]()
   }
   opening.defer(stop)
-  const server = opening.use(await startHttp({ store, ...commandsOf(() => parts) }))
+  const server = opening.use(
+    await startHttp({ store, currency: prices?.currency ?? null, ...commandsOf(() => parts) }),
+  )
   const open = opening.move()
 
   const call = async <T>(
@@ -224,6 +230,8 @@ export async function startMachines({
     url: server.url,
     store,
     source,
+    /** The archives that have arrived. */
+    received: server.received,
     fly: fake,
     images,
     call,

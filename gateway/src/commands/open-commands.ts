@@ -35,7 +35,7 @@ import { assertLinkOpen, type Submissions } from './submissions.ts'
 
 export type CommandDeps = {
   store: DeploymentStore
-  vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove'>
+  vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove' | 'fingerprintOf'>
   fly: MachinesApi
   deployer: Deployer
   cache: Pick<BuildCache, 'usage' | 'remove'>
@@ -52,6 +52,7 @@ export type CommandDeps = {
   log: Logger
   admission: Admission
   previewLimits: PreviewDeps['previewLimits']
+  prices: PreviewDeps['prices']
   /** See `LimitDeps`. */
   gatewayLimits: readonly GatewayLimit[]
   runner: {

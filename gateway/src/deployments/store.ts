@@ -26,7 +26,7 @@ export type NewDeployment = {
   /** Stored encrypted until the deployment ends, then erased. */
   secrets?: SealedSecret[]
   /** Shows whether two sets of secrets are the same, and nothing else. */
-  secretsFingerprint?: string
+  secretsFingerprint?: string | null
   /** An existing image. The deployment then goes from `pending` straight to `deploying`. */
   image?: ImageFacts | null
   /** The release whose config the deployment uses. */
@@ -55,7 +55,7 @@ export type NewDeployment = {
 
 type Facts = 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'warnings' | 'buildUsage'
 /** What is known of a deployment before its source arrives. */
-type KnownEarly = 'app' | 'options' | 'idempotencyKey' | 'exempt'
+type KnownEarly = 'app' | 'options' | 'idempotencyKey' | 'exempt' | 'preview'
 export type AnnouncedDeployment = Pick<NewDeployment, KnownEarly>
 
 /** What a move or a step may write in addition to the state. */

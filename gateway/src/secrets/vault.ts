@@ -96,8 +96,13 @@ export class Vault {
     checkLimits([...secrets.values()].map(({ length }) => length))
     return {
       secrets: [...secrets].map(([name, value]) => this.#seal(`deployment:${id}`, name, value)),
-      secretsFingerprint: secretsHash(secrets, this.#keyOrProblem()),
+      secretsFingerprint: this.fingerprintOf(secrets),
     }
+  }
+
+  /** Shows whether two sets of secrets are the same, and nothing else. Null: there are none. */
+  fingerprintOf(secrets: ReadonlyMap<string, Uint8Array>): string | null {
+    return secrets.size === 0 ? null : secretsHash(secrets, this.#keyOrProblem())
   }
 
   /** Opens the app's secrets and those of the deployment. The deployment's win. */

@@ -1,54 +1,62 @@
-import { DeploymentOptions } from '#api/options.ts'
+import type { ImageSource } from '#api/image-source.ts'
+import { parseOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { NewPreview } from '#api/previews/preview.ts'
+import { checkRuntimeSecrets } from '#api/runtime/secrets.ts'
+import type { Admission } from '../../callers/admission.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import type { NewStoredPreview, PreviewLimits } from '../../deployments/previews/preview-store.ts'
 import { flyAppOf, newPreviewId } from '../../deployments/previews/preview-names.ts'
+import type { Vault } from '../../secrets/vault.ts'
+import type { Drain } from '../drain.ts'
 import type { Submissions } from '../submissions.ts'
 import { findPreview, over } from './find-preview.ts'
+import { type LivingDeps, livingPreviews } from './living.ts'
+import { readLogs, runInside } from './look-inside.ts'
+import { changePower, type PowerDeps } from './power.ts'
 import type { PreviewCommands } from './preview-commands.ts'
 
-export type PreviewDeps = {
-  store: Pick<DeploymentStore, 'previews'>
-  submissions: Pick<Submissions, 'deployExisting'>
-  previewLimits: PreviewLimits & { ttlMs: number; image: string }
+export type PreviewDeps = Pick<PowerDeps, 'fly'> & {
+  store: Pick<DeploymentStore, 'previews' | 'refuseBusyLane'> & LivingDeps['store']
+  prices: LivingDeps['prices']
+  submissions: Pick<Submissions, 'deployExisting' | 'submit'>
+  vault: Pick<Vault, 'fingerprintOf'>
+  drain: Pick<Drain, 'whileOpen'>
+  admission: Pick<Admission, 'isExempt'>
+  previewLimits: PreviewLimits & { ttlMs: number; readyMs: number; image: string }
 }
 
+/** A preview is stuck after so many readiness times without a step of its deployment. */
+const stuckFactor = 2
+
 /** See `PreviewCommands`. */
-export function openPreviews({ store, submissions, ...deps }: PreviewDeps): PreviewCommands {
+export function openPreviews(deps: PreviewDeps): PreviewCommands {
+  const { store, submissions, vault, drain, fly, admission } = deps
   const { previews } = store
 
   return {
-    async create(caller, request, { idempotencyKey }) {
-      const { app, owner, region, env } = request
-      const { ttlMs: mostMs, image, ...limits } = deps.previewLimits
-      const source = request.source ?? (image === '' ? null : { image })
-      if (!source)
-        throw new Problem(
-          'request-invalid',
-          'A preview needs a source: an image, a deployment, a release, or an archive. The operator of the gateway can set TARMAC_PREVIEW_IMAGE as the default.',
-        )
-      const preview: NewStoredPreview = {
-        id: newPreviewId(),
-        app,
-        owner,
-        template: null,
-        ttlMs: ttlOf(request.ttlSeconds, mostMs),
-        evict: request.evict === 'oldest',
-        limits,
-      }
-      const flyApp = flyAppOf(preview)
-      const deployment = await submissions.deployExisting(caller, source, {
-        app: flyApp,
-        options: optionsOf({ region, env, flyApp }),
-        idempotencyKey,
-        requestBody: request,
-        preview,
-      })
+    create: drain.whileOpen(async (caller, request, parts) => {
+      const { upload, secrets = new Map(), idempotencyKey } = parts
+      if (secrets.size > 0) checkRuntimeSecrets(textsOf(secrets))
+      const source = upload ? null : sourceOf(request, deps.previewLimits)
+      const { app, options, preview } = planOf(request, deps.previewLimits)
+      const fingerprint = vault.fingerprintOf(secrets)
+      const requestBody = { ...request, source, upload: upload?.digest, secrets: fingerprint }
+      const asked = { app, options, preview, idempotencyKey, requestBody, secrets }
+      const deployment = source
+        ? await submissions.deployExisting(caller, source, asked)
+        : await submissions.submit(caller, { ...asked, source: upload ?? null })
       return findPreview(previews, deployment.preview?.id ?? preview.id)
+    }),
+    async assertRoom(caller, request, { idempotencyKey }) {
+      const announced = planOf(request, deps.previewLimits)
+      const exempt = admission.isExempt(caller)
+      await store.refuseBusyLane({ ...announced, idempotencyKey, exempt })
     },
     find: (_caller, id) => findPreview(previews, id),
     list: (_caller, filter, page) => previews.list(filter, page),
+    living: (_caller, filter) =>
+      livingPreviews(filter, { ...deps, stuckMs: stuckFactor * deps.previewLimits.readyMs }),
     async extend(_caller, id, ttlSeconds) {
       const end = new Date(Date.now() + ttlOf(ttlSeconds, deps.previewLimits.ttlMs)).toISOString()
       return (await previews.setEnd(id, end)) ?? orOver(id)
@@ -58,6 +66,9 @@ export function openPreviews({ store, submissions, ...deps }: PreviewDeps): Prev
       const alive = ['starting', 'ready', 'stopped', 'suspended'] as const
       return (await previews.move(id, alive, 'destroying', { ending })) ?? findPreview(previews, id)
     },
+    change: ({ name }, id, action) => changePower(name, id, action, { fly, store }),
+    logs: (_caller, id, count) => readLogs(id, count, { fly, store }),
+    exec: ({ name }, id, request) => runInside(name, id, request, { fly, store }),
   }
 
   async function orOver(id: string): Promise<never> {
@@ -65,18 +76,37 @@ export function openPreviews({ store, submissions, ...deps }: PreviewDeps): Prev
   }
 }
 
-/** One machine, in a network of its own. */
-const optionsOf = ({
-  region,
-  env,
-  flyApp,
-}: Pick<NewPreview, 'region' | 'env'> & { flyApp: string }) => ({
-  ...DeploymentOptions.parse({}),
-  region,
-  env,
-  network: flyApp,
-  trigger: 'preview',
-})
+/** The deployment that starts a preview: in a network of its own. */
+function planOf(request: NewPreview, { ttlMs: mostMs, perOwner, all }: Limits) {
+  const { app, owner, source: _source, template: _template, ttlSeconds, evict, ...own } = request
+  const ttlMs = ttlOf(ttlSeconds, mostMs)
+  const preview: NewStoredPreview = {
+    id: newPreviewId(),
+    app,
+    owner,
+    template: null,
+    ttlMs,
+    evict: evict === 'oldest',
+    limits: { perOwner, all },
+  }
+  const flyApp = flyAppOf(preview)
+  const options = { ...parseOptions(own), network: flyApp, trigger: 'preview' }
+  return { app: flyApp, options, preview }
+}
+type Limits = PreviewDeps['previewLimits']
+
+/** A release without an app is one of the preview's app, and not of the app on Fly that it gets. */
+function sourceOf({ app, source }: NewPreview, { image }: Limits): ImageSource {
+  if (source) return 'release' in source ? { app, ...source } : source
+  if (image !== '') return { image }
+  throw new Problem(
+    'request-invalid',
+    'A preview needs a source: an image, a deployment, a release, or an archive. The operator of the gateway can set TARMAC_PREVIEW_IMAGE as the default.',
+  )
+}
+
+const textsOf = (secrets: ReadonlyMap<string, Uint8Array>) =>
+  new Map(Array.from(secrets, ([name, value]) => [name, Buffer.from(value).toString()]))
 
 /** A lifetime in milliseconds, at most the gateway's. */
 function ttlOf(seconds: number | null, mostMs: number): number {

@@ -29,14 +29,18 @@ const flysOwn =
  * The lines of the machine's current version. Leaves out those of an earlier version, also what it
  * printed while it stopped, and Fly's own.
  */
-export function linesOfVersion(log: LogLine[], machine: Machine): string[] {
+export const linesOfVersion = (log: LogLine[], machine: Machine): string[] =>
+  logOfVersion(log, machine).map(({ text }) => text)
+
+/** The same lines with their times. */
+export function logOfVersion(log: LogLine[], machine: Machine): LogLine[] {
   const born = bornAt(machine)
   const since = log.filter(({ at }) => at === null || born === null || at >= born)
   const boot = since.findIndex(({ text }) => bootLine.test(text))
   return since
     .slice(boot + 1)
     .filter(({ text }) => !bootLine.test(text) && !flysOwn.test(text))
-    .map(({ text }) => text.slice(0, maxLineLetters))
+    .map(({ at, text }) => ({ at, text: text.slice(0, maxLineLetters) }))
 }
 
 /** In JSON, with a comma. */
