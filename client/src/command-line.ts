@@ -10,6 +10,7 @@ import { audOf } from './identity/job-identity.ts'
 import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
+import { type PreviewRequest, readPreviewArgs } from './preview/read-preview.ts'
 import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
 import { readTeamArgs, type TeamRequest, teamUsage } from './teams/read-teams.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
@@ -39,6 +40,7 @@ export type Command =
   | (Connection & CacheRequest & { name: 'cache' })
   | (Connection & MachinesRequest & { name: 'machines' })
   | (Connection & OverviewRequest & { name: 'overview' })
+  | (Connection & { name: 'preview'; request: PreviewRequest })
   | DeployCommand
   | FollowCommand
   | CancelCommand
@@ -88,6 +90,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (machinesRequest) return { name: 'machines', ...machinesRequest, ...connection }
   const overviewRequest = readOverviewArgs(name, args, values)
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
+  const previewRequest = name === 'preview' ? readPreviewArgs(args, values, env) : null
+  if (previewRequest) return { name: 'preview', request: previewRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
   const tokenRequest = name === 'token' ? readTokenArgs(args, values) : null
@@ -139,6 +143,7 @@ const usages: Record<string, string> = {
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',
+  preview: 'APP [FOLDER], or ls|show|extend|destroy|stop|start|suspend|logs|exec|watch|stats',
   machines: '[start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',

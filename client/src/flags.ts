@@ -6,6 +6,7 @@ import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
 import { ruleFlags } from './rule/flags.ts'
 import { runtimeFlags } from './runtime/flags.ts'
+import { previewFlags } from './preview/flags.ts'
 import { overviewFlags } from './overview/flags.ts'
 import { upFlags } from './up/flags.ts'
 import { tokenFlags } from './token/flags.ts'
@@ -43,6 +44,7 @@ export const flags = {
   ...auditFlags,
   ...runtimeFlags,
   ...overviewFlags,
+  ...previewFlags,
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,

@@ -3,6 +3,7 @@ import { Problem } from '#api/problem.ts'
 import type { LogLine } from '#fly/answers.ts'
 import { bornAt, type Machine } from '#fly/machine.ts'
 import { pause } from '#api/flow/retry.ts'
+import { newLines } from '#api/text/new-lines.ts'
 import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
 
@@ -52,16 +53,6 @@ export function lastOf(lines: string[]): string[] {
   let sizeBytes = last.reduce((sum, line) => sum + sizeOf(line), 0)
   while (sizeBytes > maxLastBytes) sizeBytes -= sizeOf(last.shift() ?? '')
   return last
-}
-
-/** The lines of `now` that `shown`, an earlier look at the same output, lacks. */
-export function newLines(shown: string[], now: string[]): string[] {
-  // Both are the end of one output, so this one begins with the end of the earlier one.
-  for (let size = Math.min(shown.length, now.length); size > 0; size--) {
-    const end = shown.slice(-size)
-    if (end.every((line, index) => line === now[index])) return now.slice(size)
-  }
-  return now
 }
 
 /** The step under which the log has the output. */
