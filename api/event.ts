@@ -97,6 +97,19 @@ const Release = z.object({
   text: z.string(),
 })
 
+/**
+ * A difference between what Tarmac expects of the app and what Fly has begins or ends. It comes after
+ * the deployment's end, in the log of the app's newest release.
+ */
+const Drift = z.object({
+  type: z.literal('drift'),
+  state: z.enum(['begun', 'ended']),
+  /** One of `driftCodes`. */
+  code: z.string(),
+  subject: z.string(),
+  text: z.string(),
+})
+
 /** An event as a part of the gateway emits it. The store adds number and time. */
 export const NewEvent = z.discriminatedUnion('type', [
   State,
@@ -110,6 +123,7 @@ export const NewEvent = z.discriminatedUnion('type', [
   Waiting,
   Machine,
   Release,
+  Drift,
 ])
 export type NewEvent = z.infer<typeof NewEvent>
 

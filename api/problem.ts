@@ -1,5 +1,10 @@
+import { z } from 'zod'
 import type { ProblemBody } from './problem/body.ts'
 import { problems, type ProblemCode } from './problem/codes.ts'
+import { plainFault } from './text/plain-fault.ts'
+
+// Details of problems quote what a schema finds wrong.
+z.config({ customError: plainFault })
 
 /**
  * The error class of all expected failures: a code from the table, a detail for this case, facts

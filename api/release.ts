@@ -44,22 +44,3 @@ export type Difference = { path: string; before?: unknown; after?: unknown }
 
 /** `GET /v1/apps/{app}/releases/{from}/diff/{to}`. */
 export type ReleaseDiff = { from: number; to: number; differences: Difference[] }
-
-/** `GET /v1/apps/{app}/drift`: what is public, and what differs from the releases. */
-export type DriftReport = {
-  app: string
-  /** Whether this gateway created the app. */
-  made: boolean
-  ips: { ip: string; public: boolean }[]
-  services: { group: string; service: Record<string, unknown> }[]
-  /** Machines that no deployment of this gateway created or updated. */
-  foreign: { id: string; name: string; state: string; region: string; image: string }[]
-  /**
-   * Machines that differ from the newest release of their owner. `before` is the release's value.
-   */
-  drift: { machine: string; owner: string | null; release: number; differences: Difference[] }[]
-  /** Newest releases whose machines have crashed since they went live, with those crashes. */
-  degraded: { owner: string | null; release: number; deployment: string; crashes: Crash[] }[]
-  /** Machines that the newest release of their owner was verified on, and that are gone. */
-  missing: { machine: string; owner: string | null; release: number }[]
-}

@@ -1,5 +1,6 @@
 import { append } from './append.ts'
 import { appliance } from './appliance.ts'
+import { audit } from './audit.ts'
 import { callers } from './callers.ts'
 import { compaction } from './compaction.ts'
 import { context } from './context.ts'
@@ -9,6 +10,7 @@ import { followers } from './followers.ts'
 import { intake } from './intake.ts'
 import type { Measure } from './measure.ts'
 import { memory } from './memory.ts'
+import { previews } from './previews.ts'
 import { push } from './push.ts'
 import { redeploy } from './redeploy.ts'
 import { reuse } from './reuse.ts'
@@ -17,6 +19,7 @@ import { start } from './start.ts'
 
 const benches: Record<string, { about: string; run: (args: string[]) => Promise<Measure[]> }> = {
   append,
+  audit,
   callers,
   compaction,
   redeploy,
@@ -30,6 +33,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   start,
   memory,
   appliance,
+  previews,
   push,
 }
 

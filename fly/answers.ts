@@ -30,6 +30,9 @@ export const Volume = z.object({
 export type Volume = z.infer<typeof Volume>
 export const Volumes = z.array(Volume).nullable()
 
+/** Source: fly.md's OpenAPI, `ListAppsResponse`. */
+export const OrgApps = z.object({ apps: z.array(z.object({ name: z.string() })).nullish() })
+
 /** Source: fly.md's OpenAPI, `OrgMachine`. */
 export const OrgMachine = z.object({
   id: z.string(),
@@ -39,6 +42,8 @@ export const OrgMachine = z.object({
   state: z.string(),
   region: z.string().nullish(),
   updated_at: z.string().nullish(),
+  /** `MachineOverviewConfig` there. */
+  config: z.object({ metadata: z.record(z.string(), z.string()).nullish() }).nullish(),
 })
 export type OrgMachine = z.infer<typeof OrgMachine>
 export const OrgMachines = z.object({

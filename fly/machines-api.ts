@@ -12,8 +12,7 @@ import {
   machineAnswer,
   Processes,
   Regions,
-  Volume,
-  Volumes,
+  type Volume,
   type LogLine,
   type Process,
 } from './answers.ts'
@@ -27,14 +26,14 @@ import {
   statusOf,
   type Endpoint,
 } from './fly-calls.ts'
-import { listOrgMachines } from './list-org-machines.ts'
+import { listOrgApps, listOrgMachines } from './list-org.ts'
 import { MachineChanges } from './machine-changes.ts'
 import { MachineLease, type LeaseRequest } from './machine-lease.ts'
 import type { Machine, MachineRef, NewIp, NewMachine } from './machine.ts'
+import { createVolume, listVolumes, type NewVolume } from './volumes.ts'
 
 const windowSeconds = 60 // Fly's limit for one wait
 
-export type NewVolume = { name: string; region: string; size_gb: number; [field: string]: unknown }
 type WaitState = 'settled' | 'started' | 'stopped' | 'suspended' | 'failed' | 'destroyed'
 
 /**
@@ -75,6 +74,11 @@ export class MachinesApi {
   app(app: string, signal: AbortSignal): Promise<App | null> {
     const call = { path: `/apps/${app}`, action: 'get', id: app, answer: App }
     return orNull(this.#calls.read(call, signal))
+  }
+
+  /** The names of an organisation's apps. Fly refuses this to a token of one app (fly.md 2.2). */
+  orgApps(org: string, signal: AbortSignal): Promise<string[]> {
+    return listOrgApps(this.#calls, org, signal)
   }
 
   async createApp(
@@ -122,17 +126,13 @@ export class MachinesApi {
     return changeSecrets(this.#calls, { app, change }, signal)
   }
 
-  async volumes(app: string, signal: AbortSignal): Promise<Volume[]> {
-    const call = { path: `/apps/${app}/volumes`, action: 'list-volumes', id: app }
-    return (await this.#calls.read({ ...call, answer: Volumes }, signal)) ?? []
+  volumes(app: string, signal: AbortSignal): Promise<Volume[]> {
+    return listVolumes(this.#calls, app, signal)
   }
 
   /** Never creates two. If the answer is lost or unclear, the caller must look for the volume. */
   createVolume(app: string, volume: NewVolume, signal: AbortSignal): Promise<{ id: string }> {
-    const path = `/apps/${app}/volumes`
-    const call = { path, action: 'create-volume', id: app, answer: Volume.pick({ id: true }) }
-    const body = { encrypted: true, ...volume }
-    return this.#calls.call({ ...call, method: 'POST', body, repeat: 'no' }, signal)
+    return createVolume(this.#calls, app, volume, signal)
   }
 
   /** All machines except those destroyed or being destroyed. */

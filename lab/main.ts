@@ -4,8 +4,19 @@ import { startLab } from './start-lab.ts'
 import { errorMessage } from '#api/error-code.ts'
 
 const { values } = parseArgs({
-  options: { port: { type: 'string', default: '8411' }, dir: { type: 'string', default: '.lab' } },
+  options: {
+    port: { type: 'string', default: '8411' },
+    dir: { type: 'string', default: '.lab' },
+    env: { type: 'string', multiple: true, default: [] },
+  },
 })
+
+/** `NAME=VALUE`: a setting of the gateway. */
+function readSetting(given: string): [string, string] {
+  const at = given.indexOf('=')
+  if (at < 1) throw new Error(`--env is given as NAME=VALUE, not as ${given}`)
+  return [given.slice(0, at), given.slice(at + 1)]
+}
 
 // Registered first, so that a signal during the start stops the parts that exist.
 const stop = Promise.withResolvers<void>()
@@ -23,6 +34,7 @@ try {
   await using lab = await startLab({
     dir: values.dir,
     port: Number(values.port),
+    settings: Object.fromEntries(values.env.map(readSetting)),
     say: (line) => console.log(line),
   })
   console.log(`addresses and tokens are in ${lab.dir}/lab.json, logs beside it`)

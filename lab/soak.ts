@@ -3,6 +3,7 @@
  * was right.
  */
 import { soakAudit } from './soak/audit.ts'
+import { soakCallers } from './soak/callers.ts'
 import { soakDeploys } from './soak/deploys.ts'
 import { soakHostile } from './soak/hostile.ts'
 import { soakKill } from './soak/kill.ts'
@@ -10,6 +11,7 @@ import { soakUp } from './soak/up.ts'
 
 const soaks: Record<string, { about: string; run: (args: string[]) => Promise<boolean> }> = {
   audit: soakAudit,
+  callers: soakCallers,
   deploys: soakDeploys,
   hostile: soakHostile,
   kill: soakKill,

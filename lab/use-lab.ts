@@ -58,7 +58,7 @@ export async function askFly<T>(
       ...(body && { body: JSON.stringify(body) }),
       signal,
     })
-    if (answer.ok) return (await answer.json()) as T
+    if (answer.ok) return JSON.parse((await answer.text()) || 'null') as T
     if (answer.status !== 429)
       throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`)
     await sleep(1000, undefined, { signal }) // the gateway's requests share the same limits
@@ -88,7 +88,7 @@ export async function destroyMachines(lab: At<'flyApi' | 'flyToken'>, app: strin
   }
 }
 
-/** Reads a page through the front proxy. `name` is an app, or `owner.app`. */
+/** Reads a page through the front proxy. `name` is an app, or an internal name of a machine. */
 export async function readPage(
   { apps }: At<'apps'>,
   name: string,

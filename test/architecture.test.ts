@@ -17,7 +17,7 @@ const floors = [
   ['previews', 'pipeline'],
   ['doctor'],
   ['commands'],
-  ['callers'],
+  ['callers', 'drift'],
   ['build', 'deploy'],
   ['railpack', 'sbom'],
   ['isolation', 'sources'],

@@ -58,7 +58,7 @@ export const quotas = {
   machines: quota(
     'machines',
     null,
-    'Machines of all apps of a team, as their newest releases have them.',
+    'Machines of all apps of a team, as their newest releases have them and their unfinished deployments ask for them.',
   ),
   'cache-percent': quota(
     '% of the build cache',

@@ -70,6 +70,12 @@ export const Rule = Fields.extend({
   createdBy: z.string().nullable(),
 })
 export type Rule = z.infer<typeof Rule>
+/** `notes`: what its callers do not see because of their teams. */
+export type AddedRule = Rule & { notes?: string[] }
+
+/** `lastUsedAt`: when it last allowed a caller, up to a minute late after a crash. Null: never. */
+export const ListedRule = Rule.extend({ lastUsedAt: z.string().nullable().default(null) })
+export type ListedRule = z.infer<typeof ListedRule>
 
 /** Reads a rule. Throws `rule-invalid`, which names each fault. */
 export function readRule(given: unknown): NewRule {

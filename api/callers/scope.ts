@@ -1,10 +1,10 @@
 import { z } from 'zod'
 
 /**
- * What a caller may do. `read`: read everything of its apps. `deploy`: deploy, cancel, retry and
- * roll back. `secrets`: list and change secrets and env. `preview`: make and remove previews. `exec`:
- * with `preview`, run commands in them. `admin`: everything, also for the gateway as a whole if the
- * caller is not limited to some apps.
+ * What a caller may do. `read`: read everything of its apps. `deploy`: deploy, cancel, retry, roll
+ * back, and change settings and env. `secrets`: list and change secrets. `preview`: make and remove
+ * previews. `exec`: with `preview`, run commands in them. `admin`: everything, also for the gateway as a
+ * whole if the caller is not limited to some apps.
  */
 export const Scope = z.enum(['read', 'deploy', 'secrets', 'preview', 'exec', 'admin'])
 export type Scope = z.infer<typeof Scope>

@@ -8,6 +8,8 @@ export const tokenLimits = {
   count: 20_000,
   /** Deploy links of one caller that still work. */
   links: 100,
+  /** Deploy links of one caller that the gateway keeps: so many in a day. */
+  keptLinks: 1000,
   /** Names in each list of a token. */
   names: 100,
   /** Longest life of a deploy link, and shortest of any token, in seconds. */
@@ -109,8 +111,14 @@ export const TokenFacts = z.object({
 })
 export type TokenFacts = z.infer<typeof TokenFacts>
 
-/** A token with its text, which is shown this once. */
-export const MadeToken = TokenFacts.extend({ token: z.string() })
+/**
+ * A token with its text, which is shown this once. `notes`: what its holder does not see because of
+ * its teams.
+ */
+export const MadeToken = TokenFacts.extend({
+  token: z.string(),
+  notes: z.array(z.string()).optional(),
+})
 export type MadeToken = z.infer<typeof MadeToken>
 
 export const TokenPage = z.object({ tokens: z.array(TokenFacts), next: z.string().nullable() })

@@ -10,7 +10,7 @@ export const DeploymentFilter = z.strictObject({
   state: DeploymentState.optional(),
   branch: z.string().max(1000).optional(),
   team: z.string().max(100).optional(),
-  /** Who asked for it: the name of a caller. */
+  /** Who asked for it: the name of a caller, or a prefix that ends with `*`. */
   actor: z.string().max(300).optional(),
 })
 export type DeploymentFilter = z.infer<typeof DeploymentFilter>

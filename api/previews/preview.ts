@@ -47,6 +47,8 @@ export const PreviewOf = z.object({
   app: z.string(),
   owner: z.string(),
   template: TemplateRef.nullable(),
+  /** Its end when it was made. */
+  expiresAt: z.string(),
 })
 export type PreviewOf = z.infer<typeof PreviewOf>
 
@@ -57,6 +59,7 @@ export const Preview = z.object({
   app: z.string(),
   owner: z.string(),
   state: PreviewState,
+  stateSince: z.string(),
   /** Its address, once it is ready. */
   url: z.string().nullable(),
   createdAt: z.string(),

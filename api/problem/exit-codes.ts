@@ -17,6 +17,7 @@ export const exitCodes = {
   22: 'a time limit was reached',
   23: 'no room: a queue, a lane or a quota is full',
   24: 'there was nothing to cancel: the deployment had ended',
+  25: 'drift was found',
   69: 'the gateway, or something that it needs, does not answer',
   130: 'interrupted by you',
 } as const
@@ -133,6 +134,8 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'preview-limit': 23,
   'preview-not-found': 1,
   'preview-not-ready': 1,
+  'template-not-found': 1,
+  'template-invalid': 2,
   'preview-over': 1,
   'quota-reached': 23,
   'team-not-found': 1,

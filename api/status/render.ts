@@ -4,7 +4,9 @@ import type { AuditStatus } from '../callers/audit-status.ts'
 import type { AwakeStatus } from './awake.ts'
 import type { CacheStatus } from './cache.ts'
 import { type CostStatus, type CostSum, moneyText } from './cost.ts'
+import type { DriftStatus } from '../drift/drift-status.ts'
 import type { ImagesStatus } from './images.ts'
+import type { PreviewsStatus } from '../previews/previews-status.ts'
 import { sizeText } from './machine.ts'
 import { isUnknown, type Unknown } from './part.ts'
 import type { GatewayStatus } from './status.ts'
@@ -42,8 +44,10 @@ export function renderStatus(status: GatewayStatus): string[] {
           `${name}: ${unit === 'bytes' ? inMb(value) : `${value} ${unit}`} (${from === 'setting' ? 'set' : `by ${from}`})`,
       ),
     ),
+    ...part('previews', status.previews, previewLines),
     ...part('cost', status.cost, costLines),
     ...part('audit', status.audit, auditLines),
+    ...part('drift', status.drift, driftLines),
   ]
 }
 
@@ -102,6 +106,18 @@ function imagesText({ checkedAt, checked, missing, problem }: ImagesStatus): str
   ].join('; ')
 }
 
+function previewLines({ states, stuck, sweep }: PreviewsStatus): string[] {
+  const counts = Object.entries(states).map(([state, count]) => `${count} ${state}`)
+  const { at, orphans, failures, problem } = sweep
+  return [
+    `${counts.join(', ') || 'none'}; compared with Fly ${at === null ? 'not yet' : `at ${at}`}`,
+    ...stuck.map(({ id, state, since, why }) => `stuck: ${id}, ${state} since ${since}: ${why}`),
+    ...(orphans.length > 0 ? [`deleted on Fly, known to nobody: ${someOf(orphans, 5)}`] : []),
+    ...(failures.length > 0 ? [`failed, tried again: ${someOf(failures, 3)}`] : []),
+    ...(problem === null ? [] : [problem]),
+  ]
+}
+
 function auditLines({ head, checkedAt, verdict }: AuditStatus): string[] {
   const newest = head ? `newest entry ${head.number}` : 'no entry'
   if (!verdict || checkedAt === null) return [`${newest}; not checked yet`]
@@ -110,6 +126,17 @@ function auditLines({ head, checkedAt, verdict }: AuditStatus): string[] {
   return [
     `${newest}; ${when}`,
     `warning: ${verdict.detail} To look again: tarmac-gateway verify-audit`,
+  ]
+}
+
+function driftLines({ checkedAt, looked, drifted, apps, problem }: DriftStatus): string[] {
+  const when = checkedAt === null ? 'not looked at all apps yet' : `looked at ${checkedAt}`
+  const named = apps.map(({ app, findings }) => `${app} (${findings})`)
+  const found = drifted > 0 ? `${drifted} of ${looked} apps: ${someOf(named, 5)}` : 'none'
+  return [
+    `${checkedAt === null && drifted === 0 ? '' : `${found}; `}${when}`,
+    ...(drifted > 0 ? ['to see it: tarmac drift'] : []),
+    ...(problem === null ? [] : [`warning: ${problem}`]),
   ]
 }
 

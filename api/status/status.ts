@@ -3,11 +3,13 @@ import { AuditStatus } from '../callers/audit-status.ts'
 import { AwakeStatus } from './awake.ts'
 import { CacheStatus } from './cache.ts'
 import { CostStatus } from './cost.ts'
+import { DriftStatus } from '../drift/drift-status.ts'
 import { DiskStatus } from './disk.ts'
 import { ImagesStatus } from './images.ts'
 import { MachineStatus } from './machine.ts'
 import { MirrorStatus } from './mirror.ts'
 import { partOf } from './part.ts'
+import { PreviewsStatus } from '../previews/previews-status.ts'
 import { QueueStatus } from './queue.ts'
 import { SizesStatus } from './sizes.ts'
 import { Versions } from './versions.ts'
@@ -23,8 +25,10 @@ export const partNames = [
   'sizes',
   'awake',
   'mirror',
+  'previews',
   'cost',
   'audit',
+  'drift',
 ] as const
 export type PartName = (typeof partNames)[number]
 
@@ -38,8 +42,10 @@ const parts = {
   sizes: partOf(SizesStatus),
   awake: partOf(AwakeStatus),
   mirror: partOf(MirrorStatus),
+  previews: partOf(PreviewsStatus),
   cost: partOf(CostStatus),
   audit: partOf(AuditStatus),
+  drift: partOf(DriftStatus),
 } satisfies Record<PartName, z.ZodType>
 
 /** `GET /v1/status`. Times are ISO 8601, UTC. A gateway of another version may have other parts. */

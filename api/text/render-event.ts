@@ -63,6 +63,7 @@ function words(event: DeploymentEvent): string[] {
       return block('   ', what)
     }
     case 'release':
+    case 'drift':
       return block('   ', event.text)
     case 'waiting':
       return [

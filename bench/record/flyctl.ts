@@ -117,6 +117,7 @@ function noContainers(): Containers {
   const never = new Promise<never>(() => {})
   return {
     hostAddress: '127.99.1.1',
+    separate: async () => {},
     addresses: () => Array.from({ length: 200 }, (_, index) => `127.99.1.${index + 2}`),
     pull: async () => image,
     run: async ({ name, env }) => {

@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isFinal } from '#api/deployment.ts'
 import type { CancelCommand } from './command-line.ts'
@@ -20,7 +19,7 @@ export async function cancel(
   const before = await gateway.find(id, signal)
   if (isFinal(before.state)) return printer.cancelled(before, false)
 
-  let deployment = await gateway.cancel(id, { by: userInfo().username, why, abort })
+  let deployment = await gateway.cancel(id, { why, abort })
   while (!isFinal(deployment.state)) {
     if (signal.aborted)
       return printer.interrupted({

@@ -1,9 +1,11 @@
 import { readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
+import { nearestOf } from '#api/text/nearest.ts'
 import { type AuditRequest, readAudit } from './audit/audit.ts'
 import { type CacheRequest, readCacheArgs } from './cache/cache.ts'
 import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
+import { type DriftRequest, readDriftArgs } from './drift/drift.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
 import { audOf } from './identity/job-identity.ts'
@@ -38,6 +40,8 @@ export type Command =
   | BuilderCommand
   | (Connection & AuditRequest & { name: 'audit' })
   | (Connection & CacheRequest & { name: 'cache' })
+  | (Connection & DriftRequest & { name: 'drift' })
+  | (Connection & { name: 'whoami' })
   | (Connection & MachinesRequest & { name: 'machines' })
   | (Connection & OverviewRequest & { name: 'overview' })
   | (Connection & { name: 'preview'; request: PreviewRequest })
@@ -70,7 +74,9 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (name === 'builder') throw wrongUse('The usage is: tarmac builder status. See tarmac --help.')
 
   if (!Object.hasOwn(usages, name))
-    throw wrongUse(`There is no such command: tarmac ${positionals.join(' ')}. See tarmac --help.`)
+    throw wrongUse(
+      `There is no such command: tarmac ${name}. Did you mean tarmac ${nearestOf(name, Object.keys(usages))}? See tarmac --help.`,
+    )
   const isOnFly = name === 'up' || name === 'down' || name === 'upgrade'
   if (isOnFly && args.length === 0) return readUp(name, values, env)
   if (isOnFly) throw misused(name)
@@ -88,6 +94,9 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (name === 'audit' && args.length === 0) return { name, ...readAudit(values), ...connection }
   const machinesRequest = name === 'machines' ? readMachinesArgs(args, appName) : null
   if (machinesRequest) return { name: 'machines', ...machinesRequest, ...connection }
+  if (name === 'whoami' && args.length === 0) return { name, ...connection }
+  const driftRequest = name === 'drift' ? readDriftArgs(args, values, appName) : null
+  if (driftRequest) return { name: 'drift', ...driftRequest, ...connection }
   const overviewRequest = readOverviewArgs(name, args, values)
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const previewRequest = name === 'preview' ? readPreviewArgs(args, values, env) : null
@@ -131,6 +140,7 @@ const usages: Record<string, string> = {
   follow: 'DEPLOYMENT',
   retry: 'DEPLOYMENT',
   cancel: 'DEPLOYMENT',
+  drift: '[APP] [--accept]',
   doctor: '[OPTIONS]',
   rollback: 'APP',
   apps: '[APP]',
@@ -139,12 +149,13 @@ const usages: Record<string, string> = {
   rule: ruleUsage,
   team: teamUsage,
   limits: '[OPTIONS]',
+  whoami: '[OPTIONS]',
   audit: '[OPTIONS]',
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',
   preview: 'APP [FOLDER], or ls|show|extend|destroy|stop|start|suspend|logs|exec|watch|stats',
-  machines: '[start|stop|restart] APP [MACHINE]...',
+  machines: '[list|start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',
   up: '[OPTIONS]',
@@ -153,7 +164,7 @@ const usages: Record<string, string> = {
 }
 
 /** Their --app is what a caller may use, and not the builder’s app. */
-const namesApps = new Set(['rule', 'token'])
+const namesApps = new Set(['audit', 'rule', 'token'])
 
 function readConnection(name: string, values: Values, env: NodeJS.ProcessEnv): Connection {
   const { gateway, token: given, app } = values

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { errorMessage } from '#api/error-code.ts'
 import { auditFlags } from './audit/audit.ts'
 import { builderFlags } from './builder/flags.ts'
+import { driftFlags } from './drift/drift.ts'
 import { helpOf } from './help.ts'
 import { wrongUse } from './option.ts'
 import { ruleFlags } from './rule/flags.ts'
@@ -45,6 +46,7 @@ export const flags = {
   ...runtimeFlags,
   ...overviewFlags,
   ...previewFlags,
+  ...driftFlags,
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,
@@ -67,13 +69,25 @@ export function parse(argv: string[]) {
     const parsed = parseArgs({ args: argv, options: flags, allowPositionals: true, tokens: true })
     const name = commandOf(parsed.positionals)
     const known = helpOf(name).split(/[^\w-]+/)
-    for (const token of parsed.tokens)
-      if (token.kind === 'option' && !known.includes(`--${token.name}`))
-        throw new Error(`--${token.name} is not an option of tarmac ${name}`)
+    const given = parsed.tokens.filter((token) => token.kind === 'option')
+    for (const option of given)
+      if (!known.includes(`--${option.name}`))
+        throw new Error(`--${option.name} is not an option of tarmac ${name}`)
+    if (givesRights.has(name)) refuseTwice(given.map((option) => option.name))
     return parsed
   } catch (error) {
     throw wrongUse(`${errorMessage(error).split('. ')[0]}. See tarmac --help.`)
   }
+}
+
+/** Their options say what a caller may do: of two lists, none may be dropped in silence. */
+const givesRights = new Set(['token', 'rule add'])
+
+function refuseTwice(names: (keyof typeof flags)[]): void {
+  const twice = names.find((name, at) => names.indexOf(name) < at && !('multiple' in flags[name]))
+  if (twice === undefined) return
+  const list = twice === 'app' || twice === 'owner' ? `, as a list: --${twice} a,b` : ''
+  throw new Error(`--${twice} is given twice; give it once${list}`)
 }
 
 const commandOf = ([first = '', second]: string[]): string =>

@@ -137,12 +137,12 @@ export class Gateway {
     return readRecord(url, await response.text())
   }
 
-  /** Requests the cancel of a deployment. The returned record may not be in its final state yet. */
+  /** Requests the cancel of a deployment, in the name that the gateway knows the caller by. The returned record may not be in its final state yet. */
   cancel(
     id: string,
-    { by, why, abort }: { by: string; why: string | null; abort: boolean },
+    { why, abort }: { why: string | null; abort: boolean },
   ): Promise<DeploymentRecord> {
-    const query = new URLSearchParams({ by, ...(why && { why }), abort: String(abort) })
+    const query = new URLSearchParams({ ...(why && { why }), abort: String(abort) })
     return this.#post(fill(routes.cancel, { id }), query)
   }
 
@@ -199,8 +199,10 @@ export class Gateway {
     }
   }
 
+  /** `path` may have a query of its own; then `query` is empty. */
   #url(path: string, query: URLSearchParams): URL {
-    return new URL(`${this.#base}${path}${query.size > 0 ? `?${query.toString()}` : ''}`)
+    const text = query.toString()
+    return new URL(`${this.#base}${path}${text && `?${text}`}`)
   }
 
   async #post(path: string, query: URLSearchParams): Promise<DeploymentRecord> {

@@ -1,5 +1,6 @@
 import { auditHelp } from './audit/audit.ts'
 import { builderHelp } from './builder/flags.ts'
+import { driftHelp } from './drift/drift.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
 import { tokenHelp } from './token/flags.ts'
 import { runtimeHelp } from './runtime/flags.ts'
@@ -46,6 +47,8 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac preview exec <id> -- <command>…   run a command in it; exits with its exit code
        tarmac preview watch [app]      how many there are, and what changes, until Ctrl-C
        tarmac preview stats            how many there are by state, owner and team; cost; stuck ones
+       tarmac drift [app]              how an app differs at Fly from what is expected; without an app: which apps do
+       tarmac whoami                   who you are for the gateway, what you may do, and until when
        tarmac limits                   what you may use and have used, and what the gateway accepts
        tarmac team list                the teams of the gateway
        tarmac team create <team>       make a team; also show <team>, delete <team>
@@ -111,6 +114,8 @@ ${overviewHelp}
 
 ${previewHelp}
 
+${driftHelp}
+
 ${builderHelp}
 
 ${tokenHelp}
@@ -122,7 +127,7 @@ ${ruleHelp}
 ${upHelp}
 
 Options of commands that ask the gateway:
-  --app NAME            the builder's app, where this computer knows several (not with token: see there)
+  --app NAME            the builder's app, where this computer knows several (not with audit, rule and token: see there)
   --gateway URL         address of the gateway (or TARMAC_GATEWAY)
   --token TOKEN         its token (better: TARMAC_TOKEN, which no process list shows)
 

@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os'
 import { createInterface } from 'node:readline/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isFinal } from '#api/deployment.ts'
@@ -25,7 +24,7 @@ export async function leaveOrCancel(
   printer.note(
     `cancelling ${id}; a second Ctrl-C exits at once, and tarmac follow ${id} shows the result`,
   )
-  const request = { by: userInfo().username, why: 'interrupted', abort: false }
+  const request = { why: 'interrupted', abort: false }
   try {
     return await cancelled(id, gateway, request)
   } catch (error) {

@@ -13,10 +13,12 @@ import {
   type RetryCommand,
   type RollbackCommand,
 } from './command-line.ts'
+import { drift } from './drift/drift.ts'
 import { deploy } from './deploy/deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
 import { audOf, type JobIdentity, jobIdentity } from './identity/job-identity.ts'
+import { identifyBuilder } from './identity/identify-builder.ts'
 import { rules } from './rule/rule.ts'
 import { machines } from './machines/machines.ts'
 import { previews } from './preview/previews.ts'
@@ -26,6 +28,7 @@ import { teams } from './teams/teams.ts'
 import { token } from './token/token.ts'
 import { runRuntime } from './runtime/run-runtime.ts'
 import { upkeep } from './upkeep/upkeep.ts'
+import { whoami } from './whoami/whoami.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 
 /** Runs `tarmac` with these arguments. Returns the exit code. */
@@ -37,12 +40,7 @@ async function main(argv: string[]): Promise<number> {
     ? jsonPrinter()
     : peoplePrinter(process.stderr.isTTY)
 
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
-    process.on(name, () => {
-      if (interrupt.signal.aborted) process.exit(printer.interrupted({ text: 'Exited at once.' }))
-      interrupt.abort(name)
-    })
-
+  onSignals(interrupt, printer)
   let identity: JobIdentity | null = null
   try {
     const command = readCommandLine(argv, process.env)
@@ -53,7 +51,11 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'help') return show(command.of === null ? help : helpOf(command.of))
     if (command.name === 'version') return show(manifest.version)
 
-    if ('builder' in command) return await operate(command, printer, interrupt.signal)
+    if ('builder' in command) {
+      command.builder = await identifyBuilder(command.builder, process.env, printer.note)
+      identity = command.builder.identity ?? null
+      return await operate(command, printer, interrupt.signal)
+    }
     if (command.name === 'backup' || command.name === 'restore')
       return await upkeep(command, printer, interrupt.signal)
     if (command.name === 'rule') return await rules(command, printer, interrupt.signal)
@@ -72,6 +74,8 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'audit') return await audit(command, gateway, printer, signal)
     if ('verb' in command) return await runRuntime(command, { gateway, printer, signal })
     if (command.name === 'cache') return await cache(command, gateway, printer, signal)
+    if (command.name === 'whoami') return await whoami(command.gateway, gateway, printer, signal)
+    if (command.name === 'drift') return await drift(command, gateway, printer, signal)
     if (command.name === 'machines') return await machines(command, gateway, printer, signal)
     if (command.name === 'preview') return await previews(command, { gateway, printer, signal })
     if (command.name === 'overview') return await overview(command, gateway, printer, signal)
@@ -86,6 +90,15 @@ async function main(argv: string[]): Promise<number> {
         : new Problem('internal', `The client failed: ${errorMessage(error)}`),
     )
   }
+}
+
+/** The first signal interrupts the command, the second ends the program. */
+function onSignals(interrupt: AbortController, printer: Printer): void {
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.on(name, () => {
+      if (interrupt.signal.aborted) process.exit(printer.interrupted({ text: 'Exited at once.' }))
+      interrupt.abort(name)
+    })
 }
 
 /** Sends the request of a command. Returns the deployment to follow. */

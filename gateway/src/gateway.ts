@@ -4,6 +4,7 @@ import { openBuilder } from './builder.ts'
 import { idleStopMs, untilIdle } from './awake/idle-stop.ts'
 import { Admission } from './callers/admission.ts'
 import { openCallers } from './callers/open-callers.ts'
+import { proofAfterRestart } from './callers/proof-after-restart.ts'
 import { openGuarded } from './commands/access/open-guarded.ts'
 import type { Commands } from './commands/commands.ts'
 import { Drain } from './commands/drain.ts'
@@ -14,7 +15,9 @@ import type { Config } from './config.ts'
 import { openDoctor } from './doctor/open-doctor.ts'
 import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import { Deployer } from './deploy/deployer.ts'
+import { templateChecker } from './deploy/config/check-template.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
+import { openDrift } from './drift/open-drift.ts'
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
@@ -28,6 +31,7 @@ import { verifyIsolation } from './isolation/probe.ts'
 import type { Logger } from './log.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
+import { markOf } from './deployments/previews/preview-names.ts'
 import { openPreviewKeeper } from './previews/open-keeper.ts'
 import { readiness } from './readiness.ts'
 import { speaksPlainHttp } from './registry/plain-http.ts'
@@ -151,7 +155,8 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   const drain = opening.use(new Drain({ store, runner, log }))
   const images = opening.use(await openKeptImages({ deps, settings }, config, log))
   awake.count('images', () => Number(images.status.running))
-  return { vault, network, runner, drain, images }
+  const drift = await openDrift({ config, log, opening, awake }, { fly, store })
+  return { vault, network, runner, drain, images, ...drift }
 }
 
 type Running = Awaited<ReturnType<typeof openRunner>> &
@@ -169,14 +174,17 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
       store,
       submissions,
       cancel: (id, request) => runner.cancel(id, request),
+      proofOf: proofAfterRestart(parts),
       log,
     }),
   )
   awake.count('rollouts', () => rollouts.running)
 
-  opening.use(openPreviewKeeper({ ...parts, awake, log }))
+  const previewMark = markOf(parts.key)
+  const kept = { ...parts, ...config.deployer, mark: previewMark, awake, log }
+  const previews = opening.use(openPreviewKeeper(kept, config.previews))
 
-  const status = openStatus({ ...parts, awake }, config)
+  const status = openStatus({ ...parts, awake, previews }, config)
   const doctor = openDoctor({ ...parts, config, status, records: { store, vault } })
   const { cache } = parts.buildkit
   cache.shares = {
@@ -187,12 +195,15 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
     gatewayLimits: gatewayLimits(config),
     previewLimits: config.previews,
     prices: config.prices,
+    previewMark,
+    checkTemplate: templateChecker(config.previews),
   }
   const opened = { submissions, rollouts, status, doctor, cache, log, ...limits }
   const commands = openCommands({ ...parts, ...opened })
   const isOnFly = async (app: string) =>
     (await fly.app(app, AbortSignal.timeout(askFlyMs))) !== null
-  return openGuarded(commands, { ...parts, isOnFly, log, secrets: config.secrets })
+  const { secrets, registry: registryHost } = config
+  return openGuarded(commands, { ...parts, isOnFly, log, secrets, registryHost })
 }
 
 /** Listens for callers, as the last part that opens. */
@@ -201,7 +212,7 @@ async function openServer(
   parts: Parts & Running & { commands: Commands },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
-  const { authenticate, commands, images, stopping, admission } = parts
+  const { authenticate, commands, images, drift, stopping, admission } = parts
 
   return opening.use(
     await listen(
@@ -224,7 +235,7 @@ async function openServer(
           ...config.keep,
           ...config.appTimes,
         },
-        appWarnings: (app) => images.warningsOf(app),
+        appWarnings: async (app) => [...images.warningsOf(app), ...(await drift.warningsOf(app))],
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
         authenticate,
         currency: config.prices?.currency ?? null,

@@ -54,7 +54,8 @@ try {
   if (command === 'verify-audit') await verifyAudit(process.argv.slice(3))
   if (command === undefined) await serve()
   const run = file === undefined ? alone[command!] : withFile[command!]?.bind(null, file)
-  if (run === undefined || rest.length > 0 || file?.startsWith('-')) end(usage, 2)
+  if (run === undefined || rest.length > 0 || file?.startsWith('-'))
+    end(`tarmac-gateway ${args.join(' ')}: there is no such command.\n\n${usage}`, 2)
   // Without an exit, which would cut what a pipe has not taken yet.
   process.stdout.write(`${(await run()).trimEnd()}\n`)
 } catch (error) {
@@ -82,7 +83,8 @@ async function doctor(args: string[]): Promise<never> {
 
 async function verifyAudit(args: string[]): Promise<never> {
   const isJson = args[0] === '--json'
-  if (args.length > Number(isJson)) end(usage, 2)
+  if (args.length > Number(isJson))
+    end(`The usage is: tarmac-gateway verify-audit [--json].\n\n${usage}`, 2)
   const { trailExitCodes, verdictText, verifyVolume } =
     await import('./store/audit/verify-volume.ts')
   const verdict = await verifyVolume(asGateway().data)

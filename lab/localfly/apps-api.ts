@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { z } from 'zod'
+import { networkKey } from './network/networks.ts'
 import { durationMs } from './duration.ts'
 import { FlyError } from './fly-error.ts'
 import type { Flyd } from './flyd.ts'
@@ -28,6 +29,11 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
         422,
         'Validation failed: Name may only contain lower-case letters, numbers and dashes',
       )
+    if (request.network && !/^[a-z][a-z0-9-]*$/i.test(request.network))
+      throw new FlyError(
+        422,
+        'Validation failed: Network may only contain letters, numbers and dashes, and begins with a letter',
+      )
     if (state.apps.has(name))
       throw new FlyError(422, 'Validation failed: Name has already been taken', 'name_taken')
     const app: App = {
@@ -38,6 +44,7 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
       internal_numeric_id: state.apps.size + 1,
       created_at: Date.now(),
       ips: [],
+      hostnames: [],
       secrets: {},
       secretsVersion: 0,
       releases: [],
@@ -49,6 +56,9 @@ export function appRoutes(routes: Routes, { state, flyd }: { state: FlyState; fl
   routes.on('get', '/apps/:app', ({ app }) => showApp(state, app))
   routes.on('delete', '/apps/:app', ({ app }) => {
     for (const machine of state.machinesOf(app.name)) flyd.destroy(machine, true)
+    // An app of the same name has none of its machines, also while they end.
+    for (const { own } of state.machines.values())
+      if (own.app === app.name) own.app = `${app.name}+${app.id}`
     for (const volume of state.volumesOf(app.name)) removeVolume(state, volume)
     state.apps.delete(app.name)
     for (const [known, scope] of state.deployTokens)
@@ -132,6 +142,8 @@ const NewIp = z.object({
   type: z.enum(['v4', 'v6', 'shared_v4', 'private_v6']),
   region: z.string().nullish(),
   network: z.string().nullish(),
+  /** The organisation of that network. */
+  org_slug: z.string().nullish(),
   service_name: z.string().nullish(),
 })
 const SecretName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
@@ -156,7 +168,7 @@ export function showApp(
   }
 }
 
-const showIp = ({ network: _network, ...shown }: IpAssignment) => shown
+const showIp = ({ network: _network, org_slug: _org, ...shown }: IpAssignment) => shown
 
 /**
  * Addresses come from the ranges for documentation. A Flycast address has Fly's well-known prefix
@@ -164,7 +176,9 @@ const showIp = ({ network: _network, ...shown }: IpAssignment) => shown
  */
 export function addIp(state: FlyState, app: App, request: z.infer<typeof NewIp>): IpAssignment {
   const tail = randomBytes(2).toString('hex')
-  const network = request.type === 'private_v6' ? request.network || 'default' : null
+  const isPrivate = request.type === 'private_v6'
+  const network = isPrivate ? request.network || 'default' : null
+  const org = request.org_slug || app.org_slug
   const taken = new Set([...state.apps.values()].flatMap(({ ips }) => ips.map(({ ip }) => ip)))
   const free = Array.from({ length: 254 }, (_, index) => `192.0.2.${1 + index}`).find(
     (ip) => !taken.has(ip),
@@ -174,13 +188,14 @@ export function addIp(state: FlyState, app: App, request: z.infer<typeof NewIp>)
     v4: free,
     shared_v4: `198.51.100.${1 + (app.internal_numeric_id % 254)}`,
     v6: `2001:db8::${tail}`,
-    private_v6: `fdaa:0:${sha256(network ?? '').slice(0, 4)}::${tail}`,
+    private_v6: `fdaa:0:${sha256(networkKey(org, network)).slice(0, 4)}::${tail}`,
   }[request.type]
   const made = {
     ip,
     region: request.region ?? 'global',
     service_name: request.service_name ?? '',
     network,
+    ...(isPrivate && { org_slug: org }),
     shared: request.type === 'shared_v4',
     created_at: new Date().toISOString(),
   }

@@ -6,6 +6,8 @@ export interface Containers {
   readonly hostAddress: string
   /** All addresses for machines. */
   addresses(): string[]
+  /** Passes packets only within each of these networks, given as addresses of machines. */
+  separate(networks: string[][]): Promise<void>
   /** Pulls an image by digest unless it exists. Returns the name to run it by. */
   pull(image: ImageRef): Promise<string>
   /** Starts a container and replaces the one with this name. */
@@ -38,6 +40,8 @@ export type RunSpec = {
   swapMb: number
   tty: boolean
   mounts: Mount[]
+  /** Firewall rules inside the machine, in the syntax of nft. They are there before the program. */
+  firewall: string | null
   /** The file for the program's output. Earlier content stays. */
   logFile: string
   entrypoint: string[] | undefined

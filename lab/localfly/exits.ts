@@ -2,6 +2,7 @@ import type { MachineConfig } from './machine-config.ts'
 import type { Exit } from './containers.ts'
 
 const defaultRetries = 10
+const windowMs = 300_000
 
 /** Applies the restart policy. Without one, Fly restarts on failure, ten times. */
 export function mayRestart(config: MachineConfig, exit: Exit, restarts: number): boolean {
@@ -13,6 +14,13 @@ export function mayRestart(config: MachineConfig, exit: Exit, restarts: number):
     restarts < (config.restart?.max_retries || defaultRetries)
   )
 }
+
+/**
+ * The restarts that count: those of the last five minutes (superfly/docs:
+ * machines/guides-examples/machine-restart-policy).
+ */
+export const recentRestarts = (restartedAt: number[] = [], now: number): number[] =>
+  restartedAt.filter((at) => now - at < windowMs)
 
 /**
  * An exit as an event shows it. An end by a signal is a `crash` with exit code -1, unless it was

@@ -48,8 +48,16 @@ const known: [schema: string, fields: Record<string, object>, source: string][] 
   ['fly.MachineServiceCheck', durations, 'fly-go duration.go'],
   ['fly.StopConfig', { timeout: duration }, 'fly-go duration.go'],
 ]
-/** Calls that Fly has and its document lacks: `logs` as in fly-go's pull request 159. */
-const undocumented = new Set(['GET /apps/{}/machines/{}/logs'])
+/**
+ * Calls that Fly has and its document lacks: `logs` as in fly-go's pull request 159, policies as in
+ * superfly/docs: machines/guides-examples/network-policies.
+ */
+const undocumented = new Set([
+  'GET /apps/{}/machines/{}/logs',
+  'GET /apps/{}/network_policies',
+  'POST /apps/{}/network_policies',
+  'DELETE /apps/{}/network_policies/{}',
+])
 
 /**
  * Fly's OpenAPI document, which localfly's answers must match. It is applied more strictly than

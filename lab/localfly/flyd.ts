@@ -8,6 +8,7 @@ import { MachineActions, type Stop } from './machine-actions.ts'
 import { type Launch, withDefaults } from './machine-config.ts'
 import type { Issuer } from '../issuer.ts'
 import { MachineJobs } from './machine-jobs.ts'
+import { whyNotSuspend } from './suspend.ts'
 import { newMachine, secretsFor } from './new-machine.ts'
 import { OwnApi } from './own-api.ts'
 import { processesOf } from './processes.ts'
@@ -84,7 +85,10 @@ export class Flyd {
     this.#jobs.add(machine, 'replacing', () => this.#actions.replace(machine))
   }
 
-  /** Returns the previous state. */
+  /**
+   * Returns the previous state. A machine may start while it is being suspended
+   * (community.fly.io/t/machines-can-now-start-from-the-suspending-state/26623).
+   */
   start(machine: Machine, by: MachineEvent['source'] = 'user'): MachineState {
     const before = machine.state
     if (before === 'started' || before === 'starting') return before
@@ -92,11 +96,13 @@ export class Flyd {
       throw new FlyError(412, 'failed_precondition: machine getting replaced, refusing to start')
     if (before === 'stopping')
       throw new FlyError(412, 'failed_precondition: machine still active, refusing to start')
-    expectState('start', machine, ['stopped', 'suspended', 'failed'])
+    expectState('start', machine, ['stopped', 'suspended', 'suspending', 'failed'])
     machine.own.restarts = 0
     this.#state.addEvent(machine, 'start', 'starting', by)
     this.#jobs.add(machine, 'starting', () =>
-      before === 'suspended' ? this.#actions.resume(machine) : this.#actions.boot(machine),
+      before === 'suspended' || before === 'suspending'
+        ? this.#actions.resume(machine)
+        : this.#actions.boot(machine),
     )
     return before
   }
@@ -126,9 +132,12 @@ export class Flyd {
     })
   }
 
+  /** Pauses the program: it goes on in the same place when the machine starts. */
   suspend(machine: Machine, by: MachineEvent['source'] = 'user'): void {
     if (machine.state === 'suspended' || machine.state === 'suspending') return
     expectState('suspend', machine, ['started'])
+    const why = whyNotSuspend(machine.config)
+    if (why) throw new FlyError(412, `failed_precondition: unable to suspend machine: ${why}`)
     this.#state.addEvent(machine, 'suspend', 'suspending', by)
     this.#jobs.add(machine, 'suspending', () => this.#actions.suspend(machine))
   }
@@ -169,6 +178,7 @@ export class Flyd {
 
   /** Resumes after an earlier localfly: adopts running machines, and continues interrupted jobs. */
   async adopt(): Promise<void> {
+    await this.#actions.separate()
     for (const machine of this.#state.machines.values()) {
       const { state, own } = machine
       const status = own.container ? await this.#podman.status(own.container) : 'gone'

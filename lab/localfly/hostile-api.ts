@@ -1,5 +1,6 @@
-import { randomBytes } from 'node:crypto'
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { type IncomingMessage, request, type RequestListener, type ServerResponse } from 'node:http'
+import { buffer } from 'node:stream/consumers'
 import { type Case, type Fault, faults, type Hostile, type Refusal, refusals } from './hostile.ts'
 import type { FlyState, Machine } from './state.ts'
 
@@ -15,7 +16,7 @@ export function hostileApi(parts: {
   const { api, state, hostile } = parts
   return (req, res) => {
     const met = caseOf(req, state)
-    if (!met) return api(req, res)
+    if (!met || req.headers[lateHeader] === lateMark) return api(req, res)
     const nonce = req.headers['fly-machine-lease-nonce']
     const struck = hostile.strikes(nonce ? atCall : withoutNonce, met)
     const skewMs = hostile.skewMs(met.app)
@@ -39,6 +40,22 @@ type Spoiled = {
 
 const withoutSockets = (key: string, value: unknown) => (key === 'listen_sockets' ? [] : value)
 
+const timedOut = { error: 'deadline_exceeded: context deadline exceeded' }
+/** Marks a call that this process repeats. */
+const lateHeader = 'x-localfly-late'
+const lateMark = randomUUID()
+
+/** Executes a call that was answered before. */
+function repeat(
+  { method, url, headers: { 'transfer-encoding': _chunked, ...headers } }: IncomingMessage,
+  { host, port, body }: { host: string | undefined; port: number | undefined; body: Buffer },
+): void {
+  const sent = { ...headers, [lateHeader]: lateMark, 'content-length': body.length }
+  const call = request({ host, port, method, path: url, headers: sent, agent: false })
+  call.on('response', (answer) => answer.resume()).on('error', () => {})
+  call.end(body)
+}
+
 /** The effect of each fault on a call. When it returns true, the call is not executed. */
 const spoil: Partial<Record<Fault, (call: Spoiled) => true | void>> = {
   'rate-limit': ({ res, ms }) => {
@@ -48,6 +65,12 @@ const spoil: Partial<Record<Fault, (call: Spoiled) => true | void>> = {
   'error-before': ({ res }) => refuse(res, 503, 'unavailable: try again later'),
   'error-after': ({ res }) =>
     atEnd(res, (_text, send) => send('{"error":"internal server error"}', 500)),
+  'timeout-after': ({ res }) => atEnd(res, (_text, send) => send(JSON.stringify(timedOut), 408)),
+  late: ({ req, res, ms }) => {
+    const { localAddress: host, localPort: port } = req.socket
+    void buffer(req).then((body) => setTimeout(repeat, ms, req, { host, port, body }).unref())
+    return refuse(res, 408, timedOut.error)
+  },
   refused: ({ res, refusal }) => {
     const [httpStatus, error, status]: readonly [number, string, string?] = refusals[refusal]
     return refuse(res, httpStatus, error, status)
@@ -79,7 +102,7 @@ const spoil: Partial<Record<Fault, (call: Spoiled) => true | void>> = {
 
 /**
  * The app and machine in a call's path, or null for a call to no app. The web API's changes of
- * releases do not name their app there.
+ * releases and an organisation's lists do not name an app there.
  */
 function caseOf({ method, url = '' }: IncomingMessage, state: FlyState): Case | null {
   const [path = ''] = url.split('?')
@@ -87,7 +110,10 @@ function caseOf({ method, url = '' }: IncomingMessage, state: FlyState): Case | 
   if (web !== undefined) return { app: '', call: `${method} ${web}` }
   const [, call, app, id] =
     /^\/v1(\/apps(?:\/([^/]+)(?:\/machines\/([^/]+))?.*)?)$/.exec(path) ?? []
-  if (call === undefined) return null
+  if (call === undefined) {
+    const [, listed] = /^\/v1(\/orgs\/.*)$/.exec(path) ?? []
+    return listed === undefined ? null : { app: '', call: `${method} ${listed}` }
+  }
   return { app: app ?? '', machine: state.machines.get(id ?? ''), call: `${method} ${call}` }
 }
 

@@ -1,19 +1,27 @@
 import type { RequestListener } from 'node:http'
 import { json } from 'node:stream/consumers'
 import { z } from 'zod'
-import type { Autostop } from './autostop.ts'
+import { CertificateOrder, setCertificate } from './certificates.ts'
+import type { Autostop } from './proxy/autostop.ts'
 import { type Hostile, Hostility, type Strike } from './hostile.ts'
 import type { RequestLimits } from './limits.ts'
 import type { RegistryMirror } from './mirror.ts'
 import { type MirrorOrder, type MirrorRequest, MirrorRules } from './mirror-rules.ts'
+import type { FlyState } from './state.ts'
 
-type Parts = { hostile: Hostile; autostop: Autostop; limits: RequestLimits; mirror: RegistryMirror }
+type Parts = {
+  hostile: Hostile
+  autostop: Autostop
+  limits: RequestLimits
+  mirror: RegistryMirror
+  state: FlyState
+}
 
 /**
  * The control port that makes localfly misbehave. It is not part of Fly's API. `PUT` and `GET
- * /hostile`, `PUT /autostop`, `PUT /limits`, `PUT` and `GET /mirror`.
+ * /hostile`, `PUT /autostop`, `PUT /limits`, `PUT` and `GET /mirror`, `PUT /certificates`.
  */
-export function controlPort({ hostile, autostop, limits, mirror }: Parts): RequestListener {
+export function controlPort({ hostile, autostop, limits, mirror, state }: Parts): RequestListener {
   const answer = async (name: string, body: () => Promise<unknown>): Promise<[number, unknown]> => {
     if (name === 'PUT /hostile') return [200, hostile.set(Hostility.parse(await body()))]
     if (name === 'GET /hostile') return [200, hostile.strikesOn()]
@@ -21,7 +29,13 @@ export function controlPort({ hostile, autostop, limits, mirror }: Parts): Reque
     if (name === 'PUT /mirror') await mirror.set(MirrorRules.parse(await body()))
     else if (name === 'PUT /autostop') autostop.set(AutostopSettings.parse(await body()).idleMs)
     else if (name === 'PUT /limits') limits.hold = LimitsSettings.parse(await body()).hold
-    else return [404, { error: `there is no ${name}` }]
+    else if (name === 'PUT /certificates') {
+      const order = CertificateOrder.parse(await body())
+      const app = state.apps.get(order.app)
+      if (!app) return [404, { error: `there is no app ${order.app}` }]
+      setCertificate(app, order)
+      state.save()
+    } else return [404, { error: `there is no ${name}` }]
     return [200, {}]
   }
   return (req, res) =>
@@ -55,6 +69,8 @@ export function flyControl(url: string) {
     autostopAfter: (idleMs: number) => call('PUT', '/autostop', { idleMs }),
     /** Switches Fly's request limits. */
     limits: (hold: boolean) => call('PUT', '/limits', { hold }),
+    /** Sets a hostname of an app, its certificates, and what DNS has. */
+    certificate: (order: CertificateOrder) => call<object>('PUT', '/certificates', order),
     /** Replaces the rules of the registry mirror, and forgets its requests. */
     mirror: (order: MirrorOrder) => call<object>('PUT', '/mirror', order),
     /** The requests that the registry mirror got since then. */

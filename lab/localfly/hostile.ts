@@ -15,6 +15,15 @@ export const faults = {
   },
   'error-before': { at: 'call', about: '503; the call is not executed' },
   'error-after': { at: 'call', about: 'the call is executed, and answered with 500' },
+  'timeout-after': {
+    at: 'call',
+    about: 'the call is executed, and answered with 408 `deadline_exceeded`',
+  },
+  late: {
+    at: 'call',
+    about: 'the call is answered with 408 `deadline_exceeded` at once, and executed later',
+    ms: ['how much later', 2000],
+  },
   refused: {
     at: 'call',
     about:

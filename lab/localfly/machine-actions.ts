@@ -4,14 +4,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Checks } from './checks.ts'
 import type { Container, Containers, Exit } from './containers.ts'
 import { durationMs } from './duration.ts'
-import { exitText, mayRestart } from './exits.ts'
+import { exitText, mayRestart, recentRestarts } from './exits.ts'
 import { FlyError } from './fly-error.ts'
 import { FaultError, type Hostile } from './hostile.ts'
 import { resolveImage } from './image-ref.ts'
 import type { MachineJobs } from './machine-jobs.ts'
 import { writeBoot } from './machine-log.ts'
 import { mountsOf, removeFiles } from './machine-mounts.ts'
-import { InternalNames } from './names.ts'
+import { InternalNames } from './network/names.ts'
+import { membersOf } from './network/networks.ts'
+import { policyRules } from './network/policy-rules.ts'
 import type { OwnApi } from './own-api.ts'
 import { runSpec } from './run-spec.ts'
 import type { FlyState, Machine, MachineState } from './state.ts'
@@ -109,14 +111,25 @@ export class MachineActions {
     const logFile = this.#logFile(machine)
     writeBoot(logFile)
     const ownApi = await this.#ownApi.open(machine)
+    await this.separate()
     const container = await this.#podman.run({
       ...runSpec(machine, image),
       mounts: mountsOf({ state: this.#state, names: this.#names, ownApi }, machine),
       logFile,
+      firewall: policyRules(
+        this.#state.apps.get(machine.own.app)?.policies ?? [],
+        machine,
+        this.#podman.hostAddress,
+      ),
     })
     this.#state.addEvent(machine, 'start', 'started', 'flyd')
     this.watch(machine, container)
     return 'started'
+  }
+
+  /** Keeps the machines of each network apart from those of others. */
+  separate(): Promise<void> {
+    return this.#podman.separate(membersOf(this.#state))
   }
 
   watch(machine: Machine, container: Container): void {
@@ -138,8 +151,10 @@ export class MachineActions {
     if (own.container !== container) return
     this.#checks.unwatch(machine)
     own.container = null
+    own.restartedAt = recentRestarts(own.restarts === 0 ? [] : own.restartedAt, Date.now())
+    own.restarts = own.restartedAt.length
     const again = state === 'started' && mayRestart(config, exit, own.restarts)
-    if (again) own.restarts++
+    if (again) own.restarts = own.restartedAt.push(Date.now())
     this.#addExit(machine, exit, { requested: false, restarting: again })
     if (again) this.#jobs.add(machine, 'restarting', () => this.#bootLater(machine))
     else if (state === 'started' && config.auto_destroy)
@@ -173,10 +188,14 @@ export class MachineActions {
     this.#checks.unwatch(machine)
     own.container = null
     if (!container) return null
+    const isPaused = (await this.#podman.status(container)) === 'paused'
+    // A stop discards what was suspended, so the program does not learn of it.
+    if (isPaused) await this.#podman.kill(container, 'SIGKILL')
     await this.#podman.unpause(container)
     const exited = this.#podman.exited(container, this.#jobs.closing)
     exited.catch(() => {})
-    await this.#podman.kill(container, how.signal ?? config.stop_config?.signal ?? 'SIGINT')
+    if (!isPaused)
+      await this.#podman.kill(container, how.signal ?? config.stop_config?.signal ?? 'SIGINT')
     const patience = new AbortController()
     const timeoutMs = durationMs(how.timeout || config.stop_config?.timeout, stopMs)
     const late = sleep(timeoutMs, true, { signal: patience.signal }).catch(() => true)

@@ -63,6 +63,7 @@ export const MachineConfig = z.looseObject({
     .looseObject({ signal: z.string().optional(), timeout: Duration.optional() })
     .nullish(),
   auto_destroy: z.boolean().optional(),
+  schedule: z.string().nullish(),
 })
 export type MachineConfig = z.infer<typeof MachineConfig>
 

@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { InternalNames } from './names.ts'
+import type { InternalNames } from './network/names.ts'
 import { ownApiFolder } from './own-api.ts'
 import type { Mount } from './containers.ts'
 import type { FlyState, Machine } from './state.ts'

@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 import { z } from 'zod'
 import { appRoutes, atLeast } from './apps-api.ts'
+import { certificateRoutes } from './certificates-api.ts'
 import { FlyError } from './fly-error.ts'
 import type { FlySchema } from './fly-schema.ts'
 import type { Flyd } from './flyd.ts'
@@ -11,6 +12,7 @@ import type { Stop } from './machine-actions.ts'
 import { readLog } from './machine-log.ts'
 import { Launch, withoutNulls } from './machine-config.ts'
 import { isListed, overview, showMachine, summary } from './machine-shapes.ts'
+import { policyRoutes } from './network/policies-api.ts'
 import { metadataRoutes } from './metadata-routes.ts'
 import { expectOrg, isOf, pageOf } from './org-pages.ts'
 import { expectRegion } from './regions.ts'
@@ -36,10 +38,12 @@ type Parts = {
 export function machinesApi(parts: Parts) {
   const routes = new Routes(parts)
   appRoutes(routes, parts)
+  certificateRoutes(routes, parts.state)
   machineRoutes(routes, parts)
   leaseRoutes(routes, parts.state)
   metadataRoutes(routes, parts.state)
   volumeRoutes(routes, parts.state)
+  policyRoutes(routes, parts.state)
   webRoutes(routes.api, parts)
   routes.end()
   return routes.api

@@ -46,6 +46,9 @@ export class NoContainers implements Containers {
     return Array.from({ length: 200 }, (_, index) => `${this.#subnet}.${index + 2}`)
   }
 
+  /** Its machines send each other nothing. */
+  async separate(): Promise<void> {}
+
   async pull({ repository, digest }: { repository: string; digest: string }): Promise<string> {
     return `${repository}@${digest}`
   }

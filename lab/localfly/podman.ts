@@ -7,7 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { Container, Containers, Exit, RunSpec, Said } from './containers.ts'
 import type { ImageRef } from './image-ref.ts'
-import { macOf, MachineNetwork } from './machine-network.ts'
+import { macOf, MachineNetwork } from './network/machine-network.ts'
+import { nft } from './network/separation.ts'
 import { init, PodmanStorage } from './podman-storage.ts'
 
 const run = promisify(execFile)
@@ -53,6 +54,11 @@ export class Podman implements Containers {
     return this.#network.addresses()
   }
 
+  /** Passes packets only within each of these networks, given as addresses of machines. */
+  separate(networks: string[][]): Promise<void> {
+    return this.#network.separation.apply(networks)
+  }
+
   open(): void {
     this.#storage.open()
     this.#network.write(join(this.#storage.networks, 'lab.json'))
@@ -75,7 +81,8 @@ export class Podman implements Containers {
     // With an entrypoint, podman drops the image's command. Fly does not.
     const command = spec.command ?? (entrypoint ? await this.#commandOf(spec.image) : [])
     const { stdout } = await this.command([
-      ...'run --detach --replace --pull=never --network=lab'.split(' '),
+      ...(spec.firewall === null ? ['run', '--detach'] : ['create']),
+      ...'--replace --pull=never --network=lab'.split(' '),
       `--name=${name}`,
       `--hostname=${name}`,
       `--ip=${spec.address}`,
@@ -104,10 +111,19 @@ export class Podman implements Containers {
     ])
     // The id of the replaced container comes first.
     const id = stdout.trim().split('\n').at(-1)!
+    if (spec.firewall !== null) await this.#startBehind(id, spec.firewall)
     const format = '[{{.State.Pid}}, {{json .Config.Entrypoint}}, {{json .Config.Cmd}}]'
     const inspected = (await this.command(['inspect', '--format', format, id])).stdout
     const [pid, ...words] = JSON.parse(inspected) as [number, ...(string | string[] | null)[]]
     return { id, pid, command: words.flat().filter(Boolean).join(' ') }
+  }
+
+  /** Makes the container's network, applies the rules there, and starts the program then. */
+  async #startBehind(id: string, rules: string): Promise<void> {
+    await this.command(['init', id])
+    const { stdout } = await this.command(['inspect', '--format', '{{.State.Pid}}', id])
+    await nft(rules, ['nsenter', `--net=/proc/${stdout.trim()}/ns/net`])
+    await this.command(['start', id])
   }
 
   /** Resolves when the container's program has ended. */

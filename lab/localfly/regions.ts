@@ -22,6 +22,25 @@ const places: [code: string, name: string, latitude: number, longitude: number][
   ['yyz', 'Toronto, Canada', 43.65, -79.38],
 ]
 
+/**
+ * Geographic groups (superfly/docs: networking/dynamic-request-routing, "Geographic groups and
+ * aliases"). `any` is every region.
+ */
+const northAmerica = ['dfw', 'ewr', 'iad', 'lax', 'ord', 'sjc', 'yyz']
+const unitedStates = northAmerica.filter((code) => code !== 'yyz')
+const groups: Record<string, string[]> = {
+  apac: ['bom', 'nrt', 'sin', 'syd'],
+  eu: ['ams', 'arn', 'cdg', 'fra', 'lhr'],
+  na: northAmerica,
+  sa: ['gru'],
+  us: unitedStates,
+  usa: unitedStates,
+}
+
+/** Whether a region is the wanted one, or in the wanted group. */
+export const isIn = (region: string, wanted: string): boolean =>
+  wanted === 'any' || wanted === region || (groups[wanted]?.includes(region) ?? false)
+
 const usable = { gateway_available: true, deprecated: false }
 
 /** `lab` is not one of Fly's regions. It is the default of a machine without one. */

@@ -2,7 +2,10 @@ import type { RunSpec } from './containers.ts'
 import type { Machine } from './state.ts'
 
 /** How the container of a machine runs. */
-export function runSpec(machine: Machine, image: string): Omit<RunSpec, 'mounts' | 'logFile'> {
+export function runSpec(
+  machine: Machine,
+  image: string,
+): Omit<RunSpec, 'mounts' | 'logFile' | 'firewall'> {
   const { init, guest } = machine.config
   return {
     name: machine.id,

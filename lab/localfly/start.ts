@@ -2,26 +2,26 @@ import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { Autostop } from './autostop.ts'
+import { Autostop } from './proxy/autostop.ts'
 import { FlySchema } from './fly-schema.ts'
-import { Flycast } from './flycast.ts'
+import { Flycast } from './proxy/flycast.ts'
 import { Flyd } from './flyd.ts'
 import { hostileApi } from './hostile-api.ts'
 import { controlPort, flyControl } from './hostile-control.ts'
 import { Hostile } from './hostile.ts'
 import { Issuer } from '../issuer.ts'
 import { RequestLimits } from './limits.ts'
-import { macOf } from './machine-network.ts'
+import { macOf } from './network/machine-network.ts'
 import { machinesApi } from './machines-api.ts'
 import { RegistryMirror } from './mirror.ts'
-import { startFlyNames } from './name-server.ts'
+import { startFlyNames } from './network/name-server.ts'
 import { Podman } from './podman.ts'
-import { createProxy } from './proxy.ts'
+import { createProxy } from './proxy/proxy.ts'
 import { org_slug } from './org-pages.ts'
-import { insidePorts, openBridge, readOnly } from './inside.ts'
+import { insidePorts, openBridge, readOnly } from './network/inside.ts'
 import { forward, registryFront } from './registry-front.ts'
 import { FlyState } from './state.ts'
-import { Traffic } from './traffic.ts'
+import { Traffic } from './proxy/traffic.ts'
 
 export type LocalflyOptions = {
   dir: string
@@ -72,10 +72,10 @@ export async function startLocalfly(options: LocalflyOptions) {
   await inside(mirror.handler, insidePorts.mirror)
   const traffic = new Traffic({ state, flyd, hostile })
   const autostop = opening.use(new Autostop({ state, flyd, traffic }))
-  const openProxy = () => createProxy(state, traffic)
-  const proxy = await listen(openProxy(), options.proxyPort, opening)
+  const proxy = await listen(createProxy(state, traffic), options.proxyPort, opening)
+  const openFlycast = () => createProxy(state, traffic, { flycast: true })
   const host = podman.hostAddress
-  opening.use(await Flycast.start({ state, host, proxy: openProxy }))
+  opening.use(await Flycast.start({ state, host, proxy: openFlycast }))
   opening.use(await startFlyNames(state, host))
   const schema = new FlySchema()
   const limits = new RequestLimits()
@@ -91,7 +91,7 @@ export async function startLocalfly(options: LocalflyOptions) {
   issuer.url = `http://127.0.0.1:${apiPort}${issuerPath}`
   await inside(faultyApi, insidePorts.api)
   const control = await listen(
-    controlPort({ hostile, autostop, limits, mirror }),
+    controlPort({ hostile, autostop, limits, mirror, state }),
     options.controlPort ?? 0,
     opening,
   )

@@ -1,8 +1,10 @@
 import { EventEmitter, once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Hostname } from './certificates.ts'
 import type { ImageRef } from './image-ref.ts'
 import type { MachineConfig } from './machine-config.ts'
+import type { NetworkPolicy } from './network/policy-rules.ts'
 import type { Container } from './containers.ts'
 import { ulid } from './ulid.ts'
 
@@ -12,8 +14,9 @@ export type IpAssignment = {
   service_name: string
   shared: boolean
   created_at: string
-  /** The network of a Flycast address. */
+  /** The network of a Flycast address, and the organisation of that network. */
   network: string | null
+  org_slug?: string
 }
 
 /** The scope of a token for one app, and its expiry (epoch milliseconds). */
@@ -27,10 +30,12 @@ export type App = {
   internal_numeric_id: number
   created_at: number
   ips: IpAssignment[]
+  hostnames: Hostname[]
   secrets: Record<string, Secret>
   secretsVersion: number
   /** Newest first. */
   releases: Release[]
+  policies?: NetworkPolicy[]
 }
 
 export type Secret = {
@@ -134,12 +139,15 @@ export type Machine = {
     secrets: Record<string, string>
     /** Whether the machine should run once its job is done. */
     wantsRun: boolean
+    /** Since the last start that was asked for, and within Fly's window. */
     restarts: number
+    restartedAt?: number[]
   }
 }
 
 type Stored = {
   apps: App[]
+  crossNetworkReplays?: string[]
   machines: Machine[]
   volumes: Volume[]
   deployTokens: Record<string, DeployToken>
@@ -154,6 +162,8 @@ export class FlyState {
   readonly machines = new Map<string, Machine>()
   readonly volumes = new Map<string, Volume>()
   readonly deployTokens = new Map<string, DeployToken>()
+  /** The organisations whose apps may replay requests to their other networks. */
+  readonly crossNetworkReplays = new Set<string>()
   readonly #dir: string
   readonly #file: string
   readonly #changes = new EventEmitter().setMaxListeners(0)
@@ -165,7 +175,11 @@ export class FlyState {
     if (!existsSync(this.#file)) return
     const stored = JSON.parse(readFileSync(this.#file, 'utf8')) as Stored
     for (const app of stored.apps)
-      this.apps.set(app.name, Object.assign({ secrets: {}, secretsVersion: 0, releases: [] }, app))
+      this.apps.set(
+        app.name,
+        Object.assign({ hostnames: [], secrets: {}, secretsVersion: 0, releases: [] }, app),
+      )
+    for (const org of stored.crossNetworkReplays ?? []) this.crossNetworkReplays.add(org)
     for (const volume of stored.volumes ?? []) this.volumes.set(volume.id, volume)
     for (const [token, scope] of Object.entries(stored.deployTokens))
       this.deployTokens.set(token, scope)
@@ -218,6 +232,7 @@ export class FlyState {
     if (machine) machine.updated_at = new Date().toISOString()
     const stored: Stored = {
       apps: [...this.apps.values()],
+      crossNetworkReplays: [...this.crossNetworkReplays],
       machines: [...this.machines.values()],
       volumes: [...this.volumes.values()],
       deployTokens: Object.fromEntries(this.deployTokens),

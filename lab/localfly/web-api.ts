@@ -31,6 +31,8 @@ type Variables = {
     network?: string
     ip?: string
     peerIps?: string[]
+    organizationSlug?: string
+    allow?: boolean
   }
 }
 type Parts = { state: FlyState; token: string; registry: string }
@@ -80,8 +82,15 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
     }
   })
   const fields: Record<string, (variables: Variables, find: Find) => unknown> = {
-    organizations: () => ({ nodes: slugs(state).map(showOrg) }),
-    organization: ({ slug }) => showOrg(slug ?? ''),
+    organizations: () => ({ nodes: slugs(state).map((slug) => showOrg(slug, state)) }),
+    organization: ({ slug }) => showOrg(slug ?? '', state),
+    setAllowAllCrossNetworkReplays: ({ input }) => {
+      const { organizationSlug: slug = '', allow = false } = input ?? {}
+      if (allow) state.crossNetworkReplays.add(slug)
+      else state.crossNetworkReplays.delete(slug)
+      state.save()
+      return { organization: showOrg(slug, state) }
+    },
     viewer: () => ({ id: 'lab', email: 'lab@localhost', name: 'The lab' }),
     app: async ({ appName, name, imageRef, limit }, find) => {
       const app = find(appName ?? name)

@@ -34,7 +34,7 @@ export function showWhole(state: FlyState, app: App, limit?: number) {
     state: 'DEPLOYED',
     version: current?.version ?? 0,
     platformVersion: 'machines',
-    organization: showOrg(app.org_slug),
+    organization: showOrg(app.org_slug, state),
     postgresAppRole: null,
     config: { definition: app.releases[0]?.definition ?? null },
     currentRelease: current,
@@ -54,7 +54,8 @@ export const slugs = (state: FlyState): string[] => [
   ...new Set([org_slug, ...[...state.apps.values()].map((app) => app.org_slug)]),
 ]
 
-export const showOrg = (slug: string) => ({
+export const showOrg = (slug: string, { crossNetworkReplays }: FlyState) => ({
+  allowAllCrossNetworkReplays: crossNetworkReplays.has(slug),
   id: slug,
   internalNumericId: '1',
   slug,
@@ -86,7 +87,10 @@ export const showRegion = ({ code, name }: (typeof regions)[0]) => ({
   deprecated: false,
 })
 
-export function showIp({ ip, region, service_name, created_at, network }: App['ips'][0], app: App) {
+export function showIp(
+  { ip, region, service_name, created_at, network, org_slug }: App['ips'][0],
+  app: App,
+) {
   const type = ip.startsWith('fdaa:') ? 'private_v6' : ip.includes(':') ? 'v6' : 'v4'
   return {
     id: `${app.id}-${ip}`,
@@ -95,7 +99,7 @@ export function showIp({ ip, region, service_name, created_at, network }: App['i
     region,
     createdAt: created_at,
     serviceName: service_name,
-    network: network && { name: network, organization: { slug: app.org_slug } },
+    network: network && { name: network, organization: { slug: org_slug ?? app.org_slug } },
   }
 }
 

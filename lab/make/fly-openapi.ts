@@ -8,7 +8,7 @@ import { join } from 'node:path'
 
 type Json = Record<string, any>
 
-const left = /\/(?:certificates|secretkeys|memory)\b|\/tokens\/(?!current)/
+const left = /\/(?:secretkeys|memory)\b|\/tokens\/(?!current)/
 const out = join(import.meta.dirname, '../localfly/openapi.json')
 
 const spec = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as Json

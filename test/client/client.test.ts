@@ -152,7 +152,7 @@ test('every failure has its exit code and says what to do, also as JSON', async 
     [2, 'expected a whole number from 1 to 100', ['deploy', 'shop', '--count', '101']],
     [2, 'the number of a deployment', ['deploy', 'shop', '--force-over', 'all']],
     [2, 'no folder', ['deploy', 'shop', 'nowhere']],
-    [2, 'no such command', ['undeploy', 'shop']],
+    [2, 'no such command: tarmac undeploy. Did you mean tarmac deploy?', ['undeploy', 'shop']],
     [2, 'The usage is: tarmac retry DEPLOYMENT', ['retry']],
     [2, 'TARMAC_GATEWAY', ['deploy', 'shop'], { TARMAC_GATEWAY: '' }],
     [
@@ -301,7 +301,7 @@ test('cancel exits 0 when it has cancelled, and 24 when the deployment had ended
     `tarmac: deployment ${id} of shop is cancelled\n`,
   ])
   const { problem } = (await http.store.find(id))!
-  expect(problem!.detail).toMatch(/^Cancelled by \S+: wrong branch\.$/)
+  expect(problem!.detail).toMatch(/^Cancelled by operator: wrong branch\.$/)
 
   const again = tarmac(http.url, ['cancel', id])
   expect([await again.code, again.err]).toEqual([

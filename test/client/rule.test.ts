@@ -200,7 +200,7 @@ test('an administrator adds a rule, and a job reads its app without any secret',
 `,
   })
   expect((await tarmac(['rule', 'list'], admin)).out).toMatch(
-    /^RULE +MAY +APPS +ISSUER +ADDED\nci +deploy +shop +http:\/\/127\.0\.0\.1:\d+ +\d{4}-\d\d-\d\d operator\n$/,
+    /^RULE +MAY +APPS +ISSUER +LAST USE \(UTC\) +ADDED\nci +deploy +shop +http:\/\/127\.0\.0\.1:\d+ +never +\d{4}-\d\d-\d\d operator\n$/,
   )
   expect(await tarmac(['rule', 'list'], job)).toMatchObject({ code: 3 })
   expect(await tarmac(['cancel', id], job)).toMatchObject({ code: 0 })

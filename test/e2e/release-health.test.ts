@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
-import type { DriftReport, Release } from '#api/release.ts'
+import type { DriftReport } from '#api/drift/report.ts'
+import type { Release } from '#api/release.ts'
 import { askFly, quicklyChecked } from '../../lab/use-lab.ts'
 import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type Files, type TestLab } from './start.ts'

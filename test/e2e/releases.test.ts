@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
-import type { DriftReport, ReleaseDiff, ReleasePage } from '#api/release.ts'
+import type { DriftReport } from '#api/drift/report.ts'
+import type { ReleaseDiff, ReleasePage } from '#api/release.ts'
 import type { Rollout } from '#api/rollout.ts'
 import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
@@ -74,6 +75,7 @@ test('two versions, a rollback and the difference; then one image for owners in 
     drift: [],
   })
 
+  const ofOwner = (owner: string) => `${owner}.tarmac_owner.kv._metadata.shared.internal`
   const source = { release: 2, app: 'shop' }
   const targets = ['ada', 'bob'].map((owner) => ({
     app: 'shared',
@@ -85,9 +87,12 @@ test('two versions, a rollback and the difference; then one image for owners in 
     .poll(() => get<Rollout>(`/v1/rollouts/${made.id}`), { timeout: 60_000 })
     .toMatchObject({
       counts: { live: 2 },
-      targets: [{ url: expect.stringContaining('//ada.shared.localhost') }, { owner: 'bob' }],
+      targets: [
+        { url: expect.stringContaining(`//${ofOwner('ada')}.localhost`) },
+        { owner: 'bob' },
+      ],
     })
-  expect([await lab.page('ada.shared'), await lab.page('bob.shared')]).toEqual([
+  expect([await lab.page(ofOwner('ada')), await lab.page(ofOwner('bob'))]).toEqual([
     'second ada\n',
     'second bob\n',
   ])
@@ -96,7 +101,7 @@ test('two versions, a rollback and the difference; then one image for owners in 
     await lab.submit('shared', greeter('third'), 'owner=cy&env.GREETING=cy'),
   )
   expect(third.record).toMatchObject({ state: 'live', owner: 'cy', release: 1 })
-  expect([await lab.page('cy.shared'), await lab.page('ada.shared')]).toEqual([
+  expect([await lab.page(ofOwner('cy')), await lab.page(ofOwner('ada'))]).toEqual([
     'third cy\n',
     'second ada\n',
   ])

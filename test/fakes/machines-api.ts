@@ -184,6 +184,8 @@ export class FakeFly {
       return name === 'personal'
         ? [200, { machines: this.#overviews(call.query.get('updated_after')) }]
         : [403, { error: 'unauthorized' }]
+    if (path === '/apps' && method === 'GET')
+      return [200, { apps: [...this.apps.keys()].map((each) => ({ name: each })) }]
     if (path === '/apps') {
       if (this.apps.has(String(body['name'])))
         return [422, { error: 'Name has already been taken', status: 'name_taken' }]
@@ -205,6 +207,7 @@ export class FakeFly {
       return [200, { id: app.id, name, status: 'deployed', machine_count: app.machines.size }]
     if (!kind && method === 'DELETE') return (this.apps.delete(name), [202, {}])
     if (kind === 'secrets') return secretsAnswer(app, call)
+    if (kind === 'certificates') return [200, { certificates: [] }]
     if (kind === 'volumes') {
       const request = body as { name: string; region: string; size_gb: number }
       const made = { ...request, id: `vol_${randomBytes(4).toString('hex')}`, state: 'created' }
@@ -288,9 +291,10 @@ export class FakeFly {
 
   #overviews(after: string | null): object[] {
     const all = [...this.apps.keys()].flatMap((app) =>
-      this.machines(app).map(({ id, state, events }) => {
+      this.machines(app).map(({ id, state, events, config: { metadata } }) => {
         const changed = Math.max(...(events ?? []).map(({ timestamp }) => timestamp), 0)
-        return { id, state, app_name: app, updated_at: new Date(changed).toISOString() }
+        const updated_at = new Date(changed).toISOString()
+        return { id, state, app_name: app, updated_at, config: { metadata } }
       }),
     )
     return all.filter(({ updated_at: at }) => after === null || at > after)

@@ -51,6 +51,8 @@ export class FakeReleases {
     }
     const body = JSON.parse(text) as Record<string, any>
     if (path === '/graphql') {
+      if (String(body['query']).includes('ipAddresses'))
+        return reply(200, { data: null, errors: [{ message: 'this fake has no addresses' }] })
       const nodes = this.of(body['variables'].appName).map(
         ({ image_ref, definition, ...each }) => ({
           ...each,

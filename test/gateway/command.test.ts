@@ -22,7 +22,9 @@ test(
         stdout: expect.stringContaining('tarmac-gateway restore FILE'),
       })
     expect(gateway('--version')).toMatchObject({ status: 0, stdout: '0.1.0\n' })
-    expect(gateway('bogus')).toMatchObject({ status: 2, stdout: '' })
+    const unknown = gateway('verify')
+    expect(unknown).toMatchObject({ status: 2, stdout: '' })
+    expect(unknown.stderr).toMatch(/^tarmac-gateway verify: there is no such command\.\n/)
   },
 )
 

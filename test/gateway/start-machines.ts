@@ -1,3 +1,4 @@
+import { templateChecker } from '../../gateway/src/deploy/config/check-template.ts'
 import { Awake } from '../../gateway/src/awake/awake.ts'
 import { openPreviewKeeper } from '../../gateway/src/previews/open-keeper.ts'
 import { Admission } from '../../gateway/src/callers/admission.ts'
@@ -9,6 +10,8 @@ import type { DeploymentEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
 import type { PriceTable } from '#api/status/prices.ts'
 import type { Rollout } from '#api/rollout.ts'
+import { Drift } from '../../gateway/src/drift/drift.ts'
+import { ExposureApi } from '#fly/exposure/exposure-api.ts'
 import { Deployer } from '../../gateway/src/deploy/deployer.ts'
 import { ReleaseWatch } from '../../gateway/src/deploy/release-health/watch-releases.ts'
 import { follow } from '../../gateway/src/deployments/follow.ts'
@@ -41,7 +44,7 @@ const previewSettings = {
   memoryMb: 512,
   maxMemoryMb: 2048,
   cpus: 1,
-  cpuKind: 'shared',
+  cpuKind: 'shared' as const,
   port: 8080,
 }
 
@@ -55,6 +58,8 @@ type Settings = {
   /** The machine of the gateway. */
   builder?: string | null
   prices?: PriceTable | null
+  /** How often previews are compared with Fly. */
+  sweepMs?: number
 }
 
 /**
@@ -68,6 +73,7 @@ export async function startMachines({
   registers = false,
   builder = null,
   prices = null,
+  sweepMs = 3_600_000,
 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
@@ -75,6 +81,8 @@ export async function startMachines({
   const fly = opening.use(new MachinesApi(overUndici(fake.url, 'secret')))
   const registry = opening.use(new Registry({ host: images.host, login: null, insecure: true }))
   const releases = opening.use(new ReleasesApi(overUndici(fake.url, 'secret')))
+  const [machinesAt, webAt] = [overUndici(fake.url, 'secret'), overUndici(fake.url, 'secret')]
+  const exposure = opening.use(new ExposureApi({ machines: machinesAt, web: webAt }))
   const deployer = new Deployer({
     fly,
     releases: registers ? releases : null,
@@ -138,6 +146,7 @@ export async function startMachines({
       assertAccepting: () => {},
     })
     const rollouts = await Rollouts.start({
+      proofOf: () => undefined,
       store,
       submissions,
       cancel: (id, request) => runner.cancel(id, request),
@@ -171,8 +180,12 @@ export async function startMachines({
       trail,
       previewLimits,
       prices,
+      previewMark: 'test',
+      checkTemplate: templateChecker(previewSettings),
     }
-    const open = () => openCommands({ ...none, tokens, store, vault, fly, deployer, log, ...now() })
+    const drift = new Drift({ fly, exposure, store, log })
+    const own = { ...none, tokens, store, vault, fly, deployer, drift, log }
+    const open = () => openCommands({ ...own, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it. The server has the
       // audit trail.
@@ -188,9 +201,11 @@ export async function startMachines({
     store,
     fly,
     deployer,
+    org: 'personal',
+    mark: 'test',
     runner: { cancel: (...of: Parameters<Runner['cancel']>) => parts.runner.cancel(...of) },
   }
-  const keeper = openPreviewKeeper({ ...keeping, awake: new Awake(), log })
+  const keeper = openPreviewKeeper({ ...keeping, awake: new Awake(), log }, { sweepMs })
   const stop = async () => {
     await keeper[Symbol.asyncDispose]()
     await parts.rollouts[Symbol.asyncDispose]()

@@ -14,6 +14,9 @@ export const exceptions: Record<string, string> = {
     'reads options of 300 characters at most, by linear expressions',
   'gateway/src/deployments/previews/preview-names.ts':
     'the name of an app, 63 characters at most, by linear expressions',
+  'api/previews/template.ts › TemplateName': 'a name of 40 characters at most',
+  'gateway/src/commands/templates/open-templates.ts':
+    'reads a name of 100 characters at most, by linear expressions; a config by readFlyConfig, which has its row',
   'api/status/prices.ts › PriceTable': 'the operator sets it',
   'api/callers/issuers.ts': 'an administrator names an issuer, 300 characters at most',
   'api/callers/rule.ts › NewRule': 'reads as readRule, which has its row',

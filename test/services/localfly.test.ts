@@ -603,6 +603,7 @@ function leftovers(name: string): string[] {
     ['ps', '-eo', 'args'],
     ['ip', '-brief', 'address'],
     ['iptables-save'],
+    ['nft', 'list', 'tables'],
   ]
   const lines = said.flatMap(([program, ...args]) =>
     execFileSync(program!, args, { encoding: 'utf8' }).split('\n'),

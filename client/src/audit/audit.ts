@@ -101,7 +101,10 @@ function appsText({ targets }: AuditEntry): string {
 }
 
 function moreText({ made, asked, before, after }: AuditEntry): string {
-  const changed = Object.entries(after ?? {}).map(([name, value]) => {
+  const isAsked = ([name, value]: [string, unknown]) =>
+    asked !== null && json(asked[name]) === json(value)
+  const news = Object.entries(after ?? {}).filter((each) => !isAsked(each))
+  const changed = news.map(([name, value]) => {
     const was = before && name in before ? `${json(before[name])} to ` : ''
     return `${name}: ${was}${json(value)}`
   })
@@ -116,6 +119,6 @@ function moreText({ made, asked, before, after }: AuditEntry): string {
 }
 
 function json(value: unknown): string {
-  const text = typeof value === 'string' ? value : JSON.stringify(value)
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
   return text.length <= 80 ? text : `${text.slice(0, 80)}…`
 }

@@ -1,4 +1,5 @@
 import { Problem } from '#api/problem.ts'
+import type { JobIdentity } from '../identity/job-identity.ts'
 import { appName, gatewayUrl } from '../option.ts'
 import { type FlyParts, openFly } from '../up/fly-parts.ts'
 import { knownBuilder } from '../up/known-gateway.ts'
@@ -19,6 +20,8 @@ export type Builder = {
   app: string | null
   gateway: URL | null
   token: string
+  /** Of the job or machine that asks. Absent: there is a token, or no identity. */
+  identity?: JobIdentity
   /** The address is a tunnel on this computer. */
   isTunnel: boolean
   /** The file that `tarmac up` has made. Null: there is none for it here. */

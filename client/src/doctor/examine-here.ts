@@ -15,7 +15,7 @@ import { routes } from '#api/routes.ts'
 import { guestSize, sizeText } from '#api/status/machine.ts'
 import type { Machine } from '#fly/machine.ts'
 import manifest from '../../../package.json' with { type: 'json' }
-import { askGateway } from '../builder/ask-gateway.ts'
+import { askGateway, isUnreachable } from '../builder/ask-gateway.ts'
 import type { Builder } from '../builder/find-builder.ts'
 import { lookAtFly } from '../builder/fly-machines.ts'
 import { earlyAnswers } from './early-answers.ts'
@@ -117,6 +117,11 @@ async function reach(builder: Builder, here: Here, signal: AbortSignal): Promise
       typeof answer === 'object' && answer !== null && 'version' in answer ? answer.version : null
   } catch (error) {
     if (!(error instanceof Problem)) throw error
+    if (builder.identity && !isUnreachable(error))
+      return failed(
+        `${gateway.origin} does not know the caller`,
+        builder.identity.explain(error).message,
+      )
     if (error.code === 'unauthorized')
       return failed(
         `${gateway.origin} does not take the token`,

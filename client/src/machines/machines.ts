@@ -9,13 +9,15 @@ import { readAnswer } from '../answers.ts'
 /** `action` null: list the machines. `ids` empty: all machines of the app. */
 export type MachinesRequest = { app: string; action: MachineAction | null; ids: string[] }
 
-/** Reads `tarmac machines APP` and `tarmac machines stop APP [MACHINE]...`. Null: another use. */
+/** Reads `tarmac machines [list] APP` and `tarmac machines stop APP [MACHINE]...`. Null: another use. */
 export function readMachinesArgs(
   args: string[],
   appName: (text: string) => string,
 ): MachinesRequest | null {
-  const { data: action } = MachineAction.safeParse(args[0])
-  const [app, ...ids] = action ? args.slice(1) : args
+  const [verb = ''] = args
+  const { data: action } = MachineAction.safeParse(verb)
+  const hasVerb = action !== undefined || (verb === 'list' && args.length > 1)
+  const [app, ...ids] = hasVerb ? args.slice(1) : args
   if (app === undefined || (!action && ids.length > 0)) return null
   return { app: appName(app), action: action ?? null, ids }
 }

@@ -16,5 +16,5 @@ export const overviewHelp = `Options of apps and deployments:
 
 Options of deployments:
   --branch NAME         of this branch
-  --actor NAME          that this caller asked for, as operator or token:ci
+  --actor NAME          that this caller asked for, as operator or token:ci; with * at the end: all whose name begins so
   --owner NAME          of the machines of one of the app's users`

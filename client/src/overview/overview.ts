@@ -39,6 +39,7 @@ const Listed = z.object({
       owner: true,
       state: true,
       createdAt: true,
+      triggeredBy: true,
     }).extend({
       options: z.looseObject({ branch: z.string().nullish(), message: z.string().nullish() }),
     }),
@@ -82,17 +83,20 @@ export function appLines(apps: AppSummary[]): string[] {
 
 export function deploymentLines(deployments: Listed['deployments']): string[] {
   if (deployments.length === 0) return ['no deployment matches']
-  const rows = deployments.map(({ id, app, number, owner, state, createdAt, options }) => [
-    id,
-    owner === null ? app : `${app}/${owner}`,
-    `${number}`,
-    state,
-    minuteOf(createdAt),
-    options.branch ?? '',
-    firstLine(options.message ?? ''),
-  ])
+  const rows = deployments.map(
+    ({ id, app, number, owner, state, createdAt, triggeredBy, options }) => [
+      id,
+      owner === null ? app : `${app}/${owner}`,
+      `${number}`,
+      state,
+      minuteOf(createdAt),
+      triggeredBy?.name ?? '',
+      options.branch ?? '',
+      firstLine(options.message ?? ''),
+    ],
+  )
   return table(
-    [['DEPLOYMENT', 'APP', 'NUMBER', 'STATE', 'AT (UTC)', 'BRANCH', 'MESSAGE'], ...rows],
+    [['DEPLOYMENT', 'APP', 'NUMBER', 'STATE', 'AT (UTC)', 'CALLER', 'BRANCH', 'MESSAGE'], ...rows],
     [2],
   )
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
-import { type NewRule, Rule } from '#api/callers/rule.ts'
+import { ListedRule, type NewRule, Rule } from '#api/callers/rule.ts'
 import { fill, routes } from '#api/routes.ts'
+import { minuteOf } from '#api/text/minute-of.ts'
 import { table } from '#api/text/table.ts'
 import { readAnswer } from '../answers.ts'
 import { askGateway } from '../builder/ask-gateway.ts'
@@ -10,7 +11,8 @@ import { lookUpIds } from './look-up-ids.ts'
 import type { RuleRequest } from './read-rule.ts'
 
 const withinMs = 30_000
-const Rules = z.object({ rules: z.array(Rule) })
+const Rules = z.object({ rules: z.array(ListedRule) })
+const AddedRule = Rule.extend({ notes: z.array(z.string()).optional() })
 
 type Command = Connection & { request: RuleRequest }
 
@@ -36,10 +38,10 @@ export async function rules(
   const { preset } = request
   const body = await byIds(request, printer)
   const answer = await askGateway(connection, { path: routes.rules, body, withinMs }, signal)
-  const rule = readAnswer(Rule, answer)
+  const rule = readAnswer(AddedRule, answer)
   const gateway = connection.gateway.href.replace(/\/$/, '')
   const next = preset?.next(gateway, rule.aud ?? '') ?? []
-  return printer.result(rule, [...ruleText(rule), ...next])
+  return printer.result(rule, [...ruleText(rule), ...next, ...(rule.notes ?? [])])
 }
 
 /** The rule with the ids of its repository. By name, with a warning, if they cannot be looked up. */
@@ -77,7 +79,7 @@ const whereText = ({ apps, owners, team }: Pick<Rule, 'apps' | 'owners' | 'team'
     ...(team === null ? [] : [`team ${team}`]),
   ].join('; ')
 
-function listText(list: Rule[]): string[] {
+function listText(list: ListedRule[]): string[] {
   if (list.length === 0)
     return ['no rules; to add one: tarmac rule add --github OWNER/REPO --app APP']
   const rows = list.map((rule) => [
@@ -85,8 +87,9 @@ function listText(list: Rule[]): string[] {
     rule.scopes.join(','),
     whereText(rule),
     rule.issuer.replace('https://', ''),
+    rule.lastUsedAt === null ? 'never' : minuteOf(rule.lastUsedAt),
     rule.origin === 'settings' ? 'settings' : `${rule.createdAt?.slice(0, 10)} ${rule.createdBy}`,
   ])
-  const all = [['RULE', 'MAY', 'APPS', 'ISSUER', 'ADDED'], ...rows]
+  const all = [['RULE', 'MAY', 'APPS', 'ISSUER', 'LAST USE (UTC)', 'ADDED'], ...rows]
   return table(all, [])
 }

@@ -12,7 +12,7 @@ export function teamsText(teams: readonly Team[]): string[] {
     return ['There are no teams: all apps are together. To make the first: tarmac team create TEAM']
   const rows = teams.map(({ name, members, apps, quotas }) => [
     name,
-    `${members.length}`,
+    members === null ? '-' : `${members.length}`,
     `${apps.length}`,
     limited(quotas)
       .map(({ quota, limit }) => `${quota} ${limit}`)
@@ -26,7 +26,7 @@ export function teamText({ name, createdAt, members, apps, quotas }: Team): stri
   const rows = limited(quotas).map((fact) => `${fact.quota}: ${useText(fact)}`)
   return [
     `team      ${name}, since ${createdAt.slice(0, 10)}`,
-    ...part('members', members.length > 0 ? [someOf(members, 50)] : [noMembers(name)]),
+    ...part('members', [membersText(name, members)]),
     ...part('apps', [apps.length > 0 ? someOf(apps, 50) : 'none']),
     ...part('quotas', rows.length > 0 ? rows : ['none']),
   ]
@@ -53,10 +53,13 @@ function useText({ what, limit, used, resetsAt }: QuotaFact): string {
 
 const limited = (quotas: readonly QuotaFact[]) => quotas.filter(({ limit }) => limit !== null)
 
-const noMembers = (team: string) =>
-  team === defaultTeam
+function membersText(team: string, members: Team['members']): string {
+  if (members === null) return 'not shown to a caller that is limited to some apps'
+  if (members.length > 0) return someOf(members, 50)
+  return team === defaultTeam
     ? 'all callers that were never added to a team'
     : `none; to add one: tarmac team add-member ${team} token:NAME`
+}
 
 const part = (name: string, lines: string[]) =>
   lines.map((line, at) => (at === 0 ? name : '').padEnd(10) + line)

@@ -68,13 +68,13 @@ async function change({ verb, team, what }: Change, ask: Ask, printer: Printer):
     : fill(routes.teamApp, { team, app: what })
   const method = verb.startsWith('add-') ? 'PUT' : 'DELETE'
   const changed = readAnswer(Team, await ask(path, { method }))
-  return printer.result(changed, [changeText(verb, team, what)])
+  return printer.result(changed, [changeText(verb, team, what), ...(changed.notes ?? [])])
 }
 
 export function changeText(verb: Change['verb'], team: string, what: string): string {
   switch (verb) {
     case 'add-member':
-      return `${what} is in team ${team} now, and sees its apps`
+      return `${what} is in team ${team} now`
     case 'remove-member':
       return `${what} is in team ${team} no more; without another team it sees no app (to give it those of no team: tarmac team add-member ${defaultTeam} ${what})`
     case 'add-app':

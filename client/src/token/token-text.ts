@@ -7,7 +7,7 @@ export function madeLine(made: TokenFacts): string {
   const { name, id, scopes, oldSecretUntil } = made
   const old =
     oldSecretUntil === null ? '' : ` The old secret works until ${minuteOf(oldSecretUntil)}.`
-  return `${name} (${id}) may ${scopes.join(', ')} on ${reach(made)}, ${life(made)}. It is shown only now: keep it where it is used, as TARMAC_TOKEN.${old}`
+  return `${name} (${id}) has the ${scopes.length === 1 ? 'scope' : 'scopes'} ${scopes.join(', ')} for ${reach(made)}, ${life(made)}. It is shown only now: keep it where it is used, as TARMAC_TOKEN.${old}`
 }
 
 /** How to use a deploy link. */

@@ -22,7 +22,7 @@ export async function token(
   switch (request.verb) {
     case 'create': {
       const made = await ask(MadeToken, { path: routes.tokens, body: request.body })
-      printer.note(madeLine(made))
+      for (const line of [madeLine(made), ...(made.notes ?? [])]) printer.note(line)
       return printer.result(made, [made.token])
     }
     case 'link': {

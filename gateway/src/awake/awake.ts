@@ -17,11 +17,18 @@ const names = [
   'sweeps',
   /** The daily check of the images of kept releases. */
   'images',
+  /** The daily look for drift. */
+  'drift looks',
 ] as const
 export type HoldName = (typeof names)[number]
 
 /** These only delay the stop. The others also begin the idle time again when they end. */
-const delays: ReadonlySet<HoldName> = new Set<HoldName>(['releases', 'sweeps', 'images'])
+const delays: ReadonlySet<HoldName> = new Set<HoldName>([
+  'releases',
+  'sweeps',
+  'images',
+  'drift looks',
+])
 
 /** Only what there is. */
 type Counts = Partial<Record<HoldName, number>>

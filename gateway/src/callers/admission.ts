@@ -10,7 +10,7 @@ import { rateLimitFields } from './rate-limit-fields.ts'
 type Upload = { announcedBytes: number; arrivedBytes: () => number }
 
 type Deps = {
-  teams: Pick<TeamStore, 'isAlone' | 'teamsOf'>
+  teams: Pick<TeamStore, 'isAlone' | 'teamsOf' | 'find'>
   quotas: QuotaStore
   /** Milliseconds since 1970. */
   now?: () => number
@@ -32,10 +32,12 @@ export class Admission {
     this.#now = deps.now ?? Date.now
   }
 
-  /** The caller with the teams that it is in now. */
+  /** The caller with the teams that it is in now. A team that was deleted is none. */
   inTeams(caller: Principal): Principal {
     const { teams } = this.#deps
-    if (caller.teams !== null || isOfAllTeams(caller)) return caller
+    if (caller.teams !== null)
+      return { ...caller, teams: caller.teams.filter((team) => teams.find(team) !== null) }
+    if (isOfAllTeams(caller)) return caller
     const own = teams.teamsOf(caller.name)
     if (own) return { ...caller, teams: own }
     return teams.isAlone || isUnlimited(caller) ? caller : { ...caller, teams: [defaultTeam] }
@@ -129,9 +131,11 @@ export class Admission {
 
   #minute(team: string): { resetMs: number; used: number } {
     const nowMs = this.#now()
+    const resetMs = resetOf('requests-per-minute', nowMs) ?? nowMs
     const known = this.#requests.get(team)
-    if (known && known.resetMs > nowMs) return known
-    const fresh = { resetMs: resetOf('requests-per-minute', nowMs) ?? nowMs, used: 0 }
+    // Not `>`: after the clock was set back, the count must not last until the time before that.
+    if (known?.resetMs === resetMs) return known
+    const fresh = { resetMs, used: 0 }
     this.#requests.set(team, fresh)
     return fresh
   }

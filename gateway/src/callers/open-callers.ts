@@ -1,4 +1,5 @@
 import type { TokenStore } from '../deployments/callers/token-store.ts'
+import type { TeamStore } from '../deployments/teams/team-store.ts'
 import type { Logger } from '../log.ts'
 import { type Authenticator, firstOf, operatorTokens } from './authenticate.ts'
 import { openOutsideCallers, type OutsideParts, type OutsideSettings } from './outside-callers.ts'
@@ -6,7 +7,7 @@ import { TokenTable } from './tokens/token-table.ts'
 import { Tokens } from './tokens/tokens.ts'
 
 type Settings = OutsideSettings & { secrets: { tokens: readonly string[] } }
-type Parts = OutsideParts & { store: { tokens: TokenStore }; log: Logger }
+type Parts = OutsideParts & { store: { tokens: TokenStore; teams: TeamStore }; log: Logger }
 
 /**
  * Everything that proves callers. If the settings know none, the gateway serves loopback alone, and
@@ -24,7 +25,10 @@ export async function openCallers(settings: Settings, parts: Parts) {
   return {
     authenticate,
     rules,
-    tokens: new Tokens(table),
-    [Symbol.asyncDispose]: () => table[Symbol.asyncDispose](),
+    tokens: new Tokens(table, store.teams),
+    async [Symbol.asyncDispose]() {
+      await table[Symbol.asyncDispose]()
+      await rules[Symbol.asyncDispose]()
+    },
   }
 }

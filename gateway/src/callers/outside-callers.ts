@@ -28,7 +28,7 @@ export async function openOutsideCallers(
   { oidcRules, trustedProxies: proxies, deployer }: OutsideSettings,
   { store, fly, log }: OutsideParts,
 ) {
-  const rules = await Rules.open(store.rules, oidcRules)
+  const rules = await Rules.open(store.rules, oidcRules, log)
   const addresses = new PrivateAddresses({ fly, org: deployer.org })
   const isTrusted = trustedProxies(proxies)
   const machineAt = (address: string) => addresses.find(address)

@@ -22,6 +22,10 @@ export type Principal = {
   expiresAt?: number | null
   /** Absent: what proved the caller holds for as long as the gateway runs. */
   proof?: Proof
+  /** The rule that allowed the caller. */
+  rule?: string
+  /** The gateway has no tokens, so every caller is the operator. */
+  isOpen?: true
   /** Set if the caller holds a deploy link. It may make one deployment, and read that one. */
   link?: DeployLink
 }
@@ -54,11 +58,6 @@ export const operator: Principal = {
 
 /** What a command concerns. `owner` null: the app as a whole; absent: any part of it. */
 export type Target = { app: string; owner?: string | null | undefined }
-
-/** Whom a record concerns. A preview's deployment is the app's that the preview belongs to. */
-export const targetOf = ({ app, owner, preview }: DeploymentOf): Target =>
-  preview ? { app: preview.app, owner: preview.owner } : { app, owner }
-type DeploymentOf = { app: string; owner: string | null; preview: Target | null }
 
 /** Whether a caller is limited to some apps, owners or teams. */
 export const isLimited = ({ apps, owners, teams }: Principal): boolean =>

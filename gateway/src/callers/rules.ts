@@ -1,10 +1,15 @@
-import type { NewRule, Rule } from '#api/callers/rule.ts'
+import type { ListedRule, NewRule, Rule } from '#api/callers/rule.ts'
 import { isNamedBy } from '#api/callers/named-by.ts'
 import { Problem } from '#api/problem.ts'
 import type { RuleStore } from '../deployments/callers/rule-store.ts'
+import type { Logger } from '../log.ts'
 import type { Principal, Proof } from './principal.ts'
 
 const mostRules = 500
+/** Between two writes of last uses. */
+const usesMs = 60_000
+
+type RuleParts = { store: RuleStore; log: Pick<Logger, 'warn'> | null }
 
 /**
  * The rules for callers without a secret of the gateway: those of the settings first, then the
@@ -14,25 +19,43 @@ export class Rules {
   readonly #store: RuleStore
   readonly #fixed: readonly Rule[]
   #stored: readonly Rule[]
+  /** When each rule was last used, by its name. */
+  readonly #uses: Map<string, string>
+  /** Uses that are not written yet. */
+  readonly #fresh = new Set<string>()
+  #usesTimer: NodeJS.Timeout | undefined
+  readonly #log: Pick<Logger, 'warn'> | null
 
-  private constructor(store: RuleStore, fixed: readonly Rule[], stored: readonly Rule[]) {
+  private constructor(
+    { store, log }: RuleParts,
+    fixed: readonly Rule[],
+    stored: readonly Rule[],
+    uses: Map<string, string>,
+  ) {
     this.#store = store
+    this.#log = log
     this.#fixed = fixed
     this.#stored = stored
+    this.#uses = uses
+    for (const rule of this.all()) this.#watch(rule)
   }
 
-  static async open(store: RuleStore, fixed: readonly NewRule[]): Promise<Rules> {
+  static async open(
+    store: RuleStore,
+    fixed: readonly NewRule[],
+    log: Pick<Logger, 'warn'> | null = null,
+  ): Promise<Rules> {
     const ofSettings = { origin: 'settings', createdAt: null, createdBy: null } as const
     const rules = fixed.map((rule): Rule => ({ ...rule, ...ofSettings }))
-    return new Rules(store, rules, await store.list())
+    return new Rules({ store, log }, rules, await store.list(), await store.uses())
   }
 
   all(): readonly Rule[] {
     return [...this.#fixed, ...this.#stored]
   }
 
-  async list(_caller: Principal): Promise<readonly Rule[]> {
-    return this.all()
+  async list(_caller: Principal): Promise<readonly ListedRule[]> {
+    return this.all().map((rule) => ({ ...rule, lastUsedAt: this.#uses.get(rule.name) ?? null }))
   }
 
   /** Throws `rule-exists`, or `rule-invalid` when there are too many. */
@@ -47,6 +70,7 @@ export class Rules {
       throw new Problem('rule-exists', detail)
     }
     this.#stored = [...this.#stored, rule]
+    this.#watch(rule)
     return rule
   }
 
@@ -60,7 +84,34 @@ export class Rules {
       throw new Problem('rule-not-found', `There is no rule ${name.slice(0, 100)}.`)
     const removed = this.#stored.find((rule) => rule.name === name)
     this.#stored = this.#stored.filter((rule) => rule !== removed)
+    if (removed) watchers.delete(removed)
     if (removed) ends.get(removed)?.abort()
+    this.#uses.delete(name)
+    this.#fresh.delete(name)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#usesTimer)
+    await this.#writeUses()
+  }
+
+  /** Notes each use of the rule. */
+  #watch(rule: Rule): void {
+    watchers.set(rule, () => {
+      this.#uses.set(rule.name, new Date().toISOString())
+      this.#fresh.add(rule.name)
+      this.#usesTimer ??= setTimeout(() => void this.#writeUses(), usesMs).unref()
+    })
+  }
+
+  async #writeUses(): Promise<void> {
+    this.#usesTimer = undefined
+    const uses = [...this.#fresh].map((name) => ({ name, at: this.#uses.get(name) ?? '' }))
+    this.#fresh.clear()
+    if (uses.length === 0) return
+    await this.#store
+      .noteUses(uses)
+      .catch((err: unknown) => this.#log?.warn({ err }, 'last use of rules not written'))
   }
 }
 
@@ -71,11 +122,16 @@ export const matches = (rule: Pick<Rule, 'claims'>, claims: Record<string, unkno
     return value !== null && patterns.some((pattern) => isNamedBy(pattern, value))
   })
 
-/** What a rule gives to its caller. */
+/** What a rule gives to its caller, which is a use of the rule. */
 export function rightsOf(rule: Rule) {
+  watchers.get(rule)?.()
   const { scopes, apps, owners, team } = rule
-  return { scopes, apps, owners, teams: team === null ? null : [team], proof: proofBy(rule) }
+  const teams = team === null ? null : [team]
+  return { scopes, apps, owners, teams, proof: proofBy(rule), rule: rule.name }
 }
+
+/** Called at each use of a rule. */
+const watchers = new WeakMap<Rule, () => void>()
 
 /** Fires for the requests that still run when their rule is removed. */
 const ends = new WeakMap<Rule, AbortController>()

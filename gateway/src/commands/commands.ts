@@ -1,10 +1,11 @@
 import type { OwnSettings } from '#api/options/app-settings.ts'
+import type { Whoami } from '#api/callers/whoami.ts'
 import type { AuditFilter, AuditPage } from '#api/callers/audit.ts'
 import type { NewCancelRequest, Deployment, SourceFacts } from '#api/deployment.ts'
 import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'
-import type { DriftReport, Release, ReleaseDiff } from '#api/release.ts'
+import type { Release, ReleaseDiff } from '#api/release.ts'
 import type { BuildSecretsAnswer } from '#api/runtime/secrets.ts'
 import type { NewRollout, Rollout, RolloutPage, RolloutTarget } from '#api/rollout.ts'
 import type { SecretFacts } from '#api/secret.ts'
@@ -17,6 +18,7 @@ import type { RolloutRequest } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Copy, Incoming } from '../store/copies/copies.ts'
 import type { Principal } from '../callers/principal.ts'
+import type { DriftCommands } from './drift/drift-commands.ts'
 import type { LimitCommands } from './limits/open-limits.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
@@ -25,6 +27,7 @@ import type { PreviewCommands } from './previews/preview-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import type { TeamCommands } from './teams/team-commands.ts'
 import type { TokenCommands } from './tokens/token-commands.ts'
+import type { TemplateCommands } from './templates/template-commands.ts'
 import type { RuntimeCommands } from './runtime/runtime-commands.ts'
 
 type Target = { app: string; owner: string | null }
@@ -93,7 +96,7 @@ export type Commands = {
   doctor(caller: Principal, request: DoctorRequest): Promise<DoctorAnswer>
   machines: MachineCommands
   overview: OverviewCommands
-  drift(caller: Principal, app: string): Promise<DriftReport>
+  drift: DriftCommands
   /** `foreign`: also an app that the gateway did not create. */
   deleteApp(caller: Principal, app: string, foreign: boolean): Promise<void>
   /** The build cache by app, at most a minute old. */
@@ -138,7 +141,10 @@ export type Commands = {
     restore(caller: Principal, incoming: Incoming): Promise<RestoreFacts>
   }
 
+  /** Who the caller is, for any caller. */
+  whoami(caller: Principal): Promise<Whoami>
   previews: PreviewCommands
+  templates: TemplateCommands
   rules: RuleCommands
   teams: TeamCommands
   limits: LimitCommands

@@ -73,6 +73,17 @@ export async function fromImage(
 const omit = (env: Record<string, string>, names: string[] = []) =>
   Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)))
 
+export const imageGone = (reference: string) =>
+  new Problem('image-gone', `The registry has no ${reference} any more. Deploy its source again.`)
+
+/** The app whose repository an image is in. Null: it is in no registry of the apps. */
+export function appOfImage(reference: string, registryHost: string): string | null {
+  const own = `${registryHost}/`
+  return reference.startsWith(own)
+    ? (/^[^/:@]*/.exec(reference.slice(own.length))?.[0] ?? '')
+    : null
+}
+
 /** Finds an image in the registry. `known`: its facts, if this gateway has deployed it before. */
 async function findImage(
   reference: string,
@@ -82,7 +93,8 @@ async function findImage(
 ): Promise<ImageFacts> {
   const [, host, repository = '', tag, named] =
     /^([^/]+)\/([\w./-]+?)(?::([\w.-]+))?(?:@(sha256:[\da-f]{64}))?$/.exec(reference) ?? []
-  if (host !== registryHost)
+  // `mine/../other` would be a path to the repository of another app.
+  if (host !== registryHost || !repository.split('/').every((part) => /^\w/.test(part)))
     throw new Problem(
       'option-invalid',
       `The gateway deploys only images of its own registry: ${registryHost}/<app>:<tag>, or @sha256:<digest>.`,
@@ -90,11 +102,7 @@ async function findImage(
     )
 
   const manifest = await registry.manifest(repository, named ?? tag ?? 'latest', signal)
-  if (!manifest)
-    throw new Problem(
-      'image-gone',
-      `The registry has no ${reference} any more. Deploy its source again.`,
-    )
+  if (!manifest) throw imageGone(reference)
 
   if (!known) refuseUnusable(reference, manifest, ownPlatform)
   const { digest } = manifest

@@ -12,13 +12,15 @@ import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../log.ts'
 import type { PlanCache } from '../railpack/plan-cache.ts'
 import type { Vault } from '../secrets/vault.ts'
+import { seenBy } from './access/seen-by.ts'
 import { deleteAppAndCache, removeCacheOf } from './app/app-cache.ts'
 import { appSettings } from './app-settings.ts'
 import type { Copies } from '../store/copies/copies.ts'
 import type { Commands } from './commands.ts'
+import { assertKnownNames } from './audit/known-names.ts'
 import { findDeployment, findLog } from './deployments.ts'
 import type { Drain } from './drain.ts'
-import { driftOf } from './drift.ts'
+import { driftCommands } from './drift/drift-commands.ts'
 import { machineCommands } from './machines/machine-commands.ts'
 import { overviewCommands } from './overview/overview-commands.ts'
 import { releaseDiff, releaseView } from './releases.ts'
@@ -28,9 +30,12 @@ import { gatewayStatus, type StatusDeps } from './status.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import { cachePercentOf } from './limits/cache-percent.ts'
 import { openLimits } from './limits/open-limits.ts'
+import { openTemplates, type TemplateDeps } from './templates/open-templates.ts'
 import { openTeams } from './teams/open-teams.ts'
+import { rulesInTeams, tokensInTeams } from './teams/seen-by-new-callers.ts'
 import { openPreviews, type PreviewDeps } from './previews/open-previews.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
+import { whoami } from './whoami/whoami.ts'
 import { assertLinkOpen, type Submissions } from './submissions.ts'
 
 export type CommandDeps = {
@@ -38,6 +43,7 @@ export type CommandDeps = {
   vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove' | 'fingerprintOf'>
   fly: MachinesApi
   deployer: Deployer
+  drift: Parameters<typeof driftCommands>[0]
   cache: Pick<BuildCache, 'usage' | 'remove'>
   plans: Pick<PlanCache, 'forget'>
   submissions: Submissions
@@ -53,6 +59,8 @@ export type CommandDeps = {
   admission: Admission
   previewLimits: PreviewDeps['previewLimits']
   prices: PreviewDeps['prices']
+  previewMark: string
+  checkTemplate: TemplateDeps['checkTemplate']
   /** See `LimitDeps`. */
   gatewayLimits: readonly GatewayLimit[]
   runner: {
@@ -78,10 +86,15 @@ export function openCommands(deps: CommandDeps): Commands {
     doctor: (_caller, request) => deps.doctor(request),
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(store),
-    audit: { list: (_caller, filter, page) => deps.trail.page(filter, page) },
-    tokens: deps.tokens,
+    audit: {
+      async list(caller, filter, page) {
+        assertKnownNames(filter)
+        return deps.trail.page(filter, { ...page, isSeen: seenBy(caller, store.teams) })
+      },
+    },
+    tokens: tokensInTeams(deps.tokens, store.teams),
     drain,
-    rules: deps.rules,
+    rules: rulesInTeams(deps.rules, store.teams),
     records: recordCommands(deps),
 
     secrets: (_caller, app) => vault.list(app),
@@ -90,6 +103,7 @@ export function openCommands(deps: CommandDeps): Commands {
     changeBuildSecrets: (_caller, app, values) => vault.change(app, values),
     runtime: openRuntime(deps),
     previews: openPreviews(deps),
+    templates: openTemplates(deps),
   }
 }
 
@@ -113,7 +127,8 @@ function deploymentCommands(deps: CommandDeps) {
     },
     deployment: (_caller, id) => findDeployment(store, id),
     logOf: (_caller, id) => findLog(store, id),
-    deployments: (_caller, app, page) => store.list(app, page),
+    deployments: (caller, app, page) =>
+      store.list(app, { ...page, isSeen: seenBy(caller, store.teams) }),
 
     // The right itself is checked before each command runs.
     assertMayRollOut: async () => {},
@@ -121,14 +136,14 @@ function deploymentCommands(deps: CommandDeps) {
       rollouts.create(caller, rollout, build, request),
     ),
     rollout: (_caller, id) => rollouts.find(id),
-    rollouts: (_caller, page) => rollouts.list(page),
+    rollouts: (caller, page) => rollouts.list({ ...page, isSeen: seenBy(caller, store.teams) }),
     cancelRollout: (caller, id, request) => rollouts.cancel(id, signed(request, caller)),
   } satisfies Partial<Commands>
 }
 
 /** Commands about an app: its releases, its machines, its settings and its cache. */
 function appCommands(deps: CommandDeps) {
-  const { store, vault, fly, log } = deps
+  const { store, vault, fly } = deps
   const { releases } = store
   const releaseOf = async ({ app, owner }: { app: string; owner: string | null }, number: number) =>
     releaseView(await findRelease(releases, app, owner, number))
@@ -143,7 +158,7 @@ function appCommands(deps: CommandDeps) {
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
     machines: machineCommands({ fly, store }),
-    drift: (_caller, app) => driftOf(app, { fly, store, log }, deadline()),
+    drift: driftCommands(deps.drift),
     deleteApp: (_caller, app, foreign) => deleteAppAndCache(app, foreign, deps, deadline()),
     removeCache: (_caller, app) => removeCacheOf(app, deps, deadline()),
     settings: (_caller, app) => appSettings(app, { store, vault, fly }, deadline()),
@@ -163,7 +178,11 @@ const recordCommands = ({ copies, drain }: CommandDeps): Commands['records'] => 
 /** Commands about what callers may use. */
 function callerCommands(deps: CommandDeps) {
   const limited = { ...deps, cachePercent: cachePercentOf(deps) }
-  return { teams: openTeams(limited), limits: openLimits(limited) } satisfies Partial<Commands>
+  return {
+    teams: openTeams(limited),
+    limits: openLimits(limited),
+    whoami: async (caller) => whoami(caller),
+  } satisfies Partial<Commands>
 }
 /** A cancel request without a name has the name of its caller. */
 const signed = (request: NewCancelRequest, { name }: Principal): NewCancelRequest => ({

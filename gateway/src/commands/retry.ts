@@ -12,13 +12,7 @@ export async function retryOf(
   reuseImage: boolean,
   { sources }: Pick<ExistingImageDeps, 'sources'>,
 ): Promise<Omit<NewDeployment, 'id' | 'secrets'>> {
-  const { id, app, source, from, image, preview } = previous
-  if (preview)
-    throw new Problem(
-      'preview-over',
-      `Deployment ${id} started the preview ${preview.id}, whose app goes with it. Make a new preview.`,
-      { facts: { preview: preview.id } },
-    )
+  const { id, app, source, from, image } = previous
   if (reuseImage && !image)
     throw new Problem(
       'no-image',

@@ -1,4 +1,5 @@
-import { randomUUIDv7 } from 'node:crypto'
+import { hash, randomUUIDv7 } from 'node:crypto'
+import type { Caller } from '#api/callers/caller.ts'
 import type { NewCancelRequest } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { NewRollout, Rollout, RolloutPage } from '#api/rollout.ts'
@@ -11,7 +12,11 @@ import { TimeSlice } from '../time-slice.ts'
 import type { Principal } from '../callers/principal.ts'
 import { cancelIfMade, RolloutRun, sliceMs, type RolloutRunDeps } from './rollout-run.ts'
 
-type RolloutsDeps = Omit<RolloutRunDeps, 'caller'> & { log: Logger }
+type RolloutsDeps = Omit<RolloutRunDeps, 'caller'> & {
+  log: Logger
+  /** What must still hold for the caller of a rollout that goes on after a restart. */
+  proofOf: (caller: Caller) => Principal['proof']
+}
 
 /** Who makes the targets of a rollout after a restart. Quotas hold for it. */
 const resumed: Principal = {
@@ -38,8 +43,10 @@ export class Rollouts {
   /** Resumes the rollouts that an earlier gateway did not finish. */
   static async start(deps: RolloutsDeps): Promise<Rollouts> {
     const rollouts = new Rollouts(deps)
-    for (const left of await deps.store.rollouts.unfinished())
-      rollouts.#begin(left, { ...resumed, ...left.triggeredBy })
+    for (const left of await deps.store.rollouts.unfinished()) {
+      const proof = left.triggeredBy ? deps.proofOf(left.triggeredBy) : undefined
+      rollouts.#begin(left, { ...resumed, ...left.triggeredBy, ...(proof && { proof }) })
+    }
     return rollouts
   }
 
@@ -57,9 +64,10 @@ export class Rollouts {
     caller: Principal,
     { targets, ...rest }: NewRollout,
     build: string | null,
-    request: RolloutRequest,
+    given: RolloutRequest,
   ): Promise<Rollout> {
     const { store, submissions } = this.#deps
+    const request = { ...given, idempotencyKey: keyOf(caller, given.idempotencyKey) }
     const made = await store.rollouts.findByIdempotencyKey(request)
     if (made) return viewOf(made, store)
 
@@ -133,6 +141,10 @@ export class Rollouts {
     await Promise.all([...this.#running.values()].map(({ ended }) => ended))
   }
 }
+
+/** Each caller has its own keys: it learns of no other's, and cannot use one up. */
+const keyOf = ({ name }: Principal, key: string | null) =>
+  key && hash('sha256', JSON.stringify([name, key]))
 
 export const noRollout = (id: string) =>
   new Problem('rollout-not-found', `There is no rollout ${id.slice(0, 100)}.`)

@@ -9,8 +9,15 @@ export type StoredRelease = Omit<Release, 'env' | 'config' | 'state'> & { desire
 /** What a deployment adds to its release when it goes live. */
 export type NewRelease = Pick<StoredRelease, 'desired' | 'secrets'>
 
-/** A page of a list. `before` is the cursor that the page before it returned. */
-export type PageRequest = { limit: number; before: string | null }
+/**
+ * A page of a list. `before` is the cursor that the page before it returned. `isSeen`: what counts; the
+ * rest is as if it did not exist.
+ */
+export type PageRequest = {
+  limit: number
+  before: string | null
+  isSeen?: ((target: { app: string; owner?: string | null | undefined }) => boolean) | undefined
+}
 
 /** The newest release of a target, without its config. */
 export type NewestRelease = Pick<

@@ -14,6 +14,7 @@ import { cancelDeployment } from './routes/cancel-deployment.ts'
 import { createDeployment, retryDeployment } from './routes/create-deployment.ts'
 import { addRuleRoutes } from './routes/callers/rules.ts'
 import { deployAndFollow } from './routes/deploy.ts'
+import { addDriftRoutes } from './routes/drift/drift.ts'
 import { examineGateway } from './routes/doctor.ts'
 import { receiveBackup, sendBackup } from './routes/backup.ts'
 import { endDrain, readDrain, startDrain } from './routes/drain.ts'
@@ -21,22 +22,17 @@ import { readReadiness } from './routes/health.ts'
 import { readProblem } from './routes/problems.ts'
 import { addMachineRoutes } from './routes/machines/machines.ts'
 import { addOverviewRoutes } from './routes/overview/overview.ts'
+import { addTemplateRoutes } from './routes/previews/templates.ts'
 import { addPreviewRoutes } from './routes/previews/previews.ts'
 import { listDeployments, readDeployment } from './routes/read-deployments.ts'
-import {
-  readDrift,
-  diffReleases,
-  listReleases,
-  readRelease,
-  removeApp,
-  rollBack,
-} from './routes/releases.ts'
+import { diffReleases, listReleases, readRelease, removeApp, rollBack } from './routes/releases.ts'
 import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from './routes/rollouts.ts'
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
 import { readLimits } from './routes/callers/limits.ts'
 import { addTeamRoutes } from './routes/callers/teams.ts'
 import { listAudit } from './routes/callers/audit.ts'
 import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
+import { readWhoami } from './routes/callers/whoami.ts'
 import { readStatus } from './routes/status.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
@@ -76,6 +72,7 @@ function deploymentRoutes(app: Express, commands: Commands, server: ServerDeps):
   app.get(routes.deployments, listDeployments(commands))
   addOverviewRoutes(app, commands)
   addPreviewRoutes(app, commands, server)
+  addTemplateRoutes(app, commands, server)
   app.post(routes.rollback, rollBack(commands))
   app.post(routes.rollouts, createRollout(commands, server))
   app.get(routes.rollouts, listRollouts(commands))
@@ -92,7 +89,7 @@ function appRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   app.delete(routes.app, removeApp(commands))
   addCacheRoutes(app, commands)
   addMachineRoutes(app, commands)
-  app.get(routes.drift, readDrift(commands))
+  addDriftRoutes(app, commands)
   app.get(routes.releases, listReleases(commands))
   app.get(routes.release, readRelease(commands))
   app.get(routes.releaseDiff, diffReleases(commands))
@@ -108,6 +105,7 @@ function appRoutes(app: Express, commands: Commands, server: ServerDeps): void {
 function callerRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   addTeamRoutes(app, commands, server)
   app.get(routes.limits, readLimits(commands))
+  app.get(routes.whoami, readWhoami(commands))
 }
 
 /** What an operator asks about the gateway as a whole. */

@@ -65,7 +65,7 @@ async function callerOrProblem(
   guesses: SlowGuesses,
 ): Promise<Principal> {
   const address = socket.remoteAddress ?? ''
-  if (!authenticate) return { ...operator, address }
+  if (!authenticate) return { ...operator, isOpen: true, address }
   const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? null
   const caller = await authenticate({ bearer, headers, address })
   if (caller) return caller

@@ -26,7 +26,7 @@ export type ServerDeps = {
   /** The gateway's settings for apps without their own. */
   appDefaults: OwnSettings
   /** What the gateway found out about an app that needs its owner’s attention. */
-  appWarnings?(app: string): string[]
+  appWarnings?(app: string): Promise<string[]>
   readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
   /** Null: every caller is the operator. */
   authenticate: Authenticator | null

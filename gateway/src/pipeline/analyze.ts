@@ -1,8 +1,8 @@
 import { checkPlatforms } from '../build/platforms.ts'
 import { warmSourceCache } from '../build/warm-source-cache.ts'
 import type { Buildkit } from '../buildkit/client.ts'
-import type { PreviewSettings } from '../deploy/config/preview.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
+import type { DeploymentStore } from '../deployments/store.ts'
 import type { LookupNetwork } from '../isolation/planner-network.ts'
 import type { PlanCache } from '../railpack/plan-cache.ts'
 import type { PlannedSource, Planner } from '../railpack/plan-request.ts'
@@ -10,13 +10,14 @@ import { planSource } from '../railpack/plan-source.ts'
 import { ensureApp, type EnsureAppDeps } from './ensure-app.ts'
 import type { Analysis, SourceInput } from './steps.ts'
 
-type AnalyzeDeps = EnsureAppDeps & {
+export type AnalyzeDeps = EnsureAppDeps & {
+  store: Pick<DeploymentStore, 'templates'>
   buildkit: Buildkit
   planner: () => Promise<Planner>
   lookups: LookupNetwork | null
   plans: PlanCache
   region: string
-  previews: PreviewSettings
+  previews: NonNullable<Parameters<typeof resolveDesired>[2]['previews']>
 }
 
 /** Reads the source's config, plans its build, and makes the app. */
@@ -24,11 +25,12 @@ export async function analyze(
   { deployment, tree, secrets, emit, signal }: SourceInput,
   deps: AnalyzeDeps,
 ): Promise<Analysis<PlannedSource>> {
-  const { buildkit, deployer, store } = deps
+  const { buildkit, deployer } = deps
+  const { releases, templates } = deps.store
   const { id, number, app, options } = deployment
   for (const text of deployment.source?.leftOut ?? []) emit({ type: 'note', text })
   // Reports a wrong fly.toml before the build.
-  const desired = await resolveDesired(deployment, tree, { ...deps, releases: store.releases })
+  const desired = await resolveDesired(deployment, tree, { ...deps, releases, templates })
 
   await checkPlatforms(buildkit, options, signal)
   const warnings = await deployer.preflight({ id, number, app, options, desired, signal })

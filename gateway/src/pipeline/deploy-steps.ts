@@ -1,4 +1,3 @@
-import type { PreviewSettings } from '../deploy/config/preview.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
 import { checkPublicIps } from '../deploy/public-ips.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
@@ -10,6 +9,7 @@ import { deployedSecrets } from './keys/deployed-secrets.ts'
 import { secretsNow, type SecretsNow } from './keys/secrets-now.ts'
 import type { Vault } from '../secrets/vault.ts'
 import { setPreviewSecrets } from './keys/preview-secrets.ts'
+import type { AnalyzeDeps } from './analyze.ts'
 import { ensureApp, type EnsureAppDeps } from './ensure-app.ts'
 import { recordKnows } from './record-knows.ts'
 import type { DeployInput, Steps } from './steps.ts'
@@ -17,11 +17,11 @@ import type { DeployInput, Steps } from './steps.ts'
 type DeployDeps = EnsureAppDeps & {
   vault: Pick<Vault, 'open'>
   fly: MachinesApi
-  store: Pick<DeploymentStore, 'find' | 'list' | 'releases' | 'runtimeSecrets'>
+  store: Pick<DeploymentStore, 'find' | 'list' | 'releases' | 'templates' | 'runtimeSecrets'>
   /** The source of a deployment. */
   fetch: Steps['fetch']
   region: string
-  previews: PreviewSettings
+  previews: AnalyzeDeps['previews']
   publicIps: 'report' | 'release'
 }
 
@@ -90,9 +90,10 @@ async function jobOf(
   { store, fetch, ...deps }: DeployDeps,
 ) {
   const { id, number, app, options, source, preview } = deployment
+  const { releases, templates } = store
   const resolve = async () => {
     const tree = source && (await fetch(deployment, input.signal))
-    return resolveDesired(deployment, tree, { ...deps, releases: store.releases })
+    return resolveDesired(deployment, tree, { ...deps, releases, templates })
   }
   return {
     ...input,

@@ -2,7 +2,6 @@ import { Problem } from '#api/problem.ts'
 import { buildImage } from '../build/build-image.ts'
 import type { PlannedBuildSettings } from '../build/build-request.ts'
 import type { Buildkit } from '../buildkit/client.ts'
-import type { PreviewSettings } from '../deploy/config/preview.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
@@ -12,7 +11,7 @@ import type { Mirror } from '../mirror/mirror.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Vault } from '../secrets/vault.ts'
 import type { Sources } from '../sources/sources.ts'
-import { analyze } from './analyze.ts'
+import { analyze, type AnalyzeDeps } from './analyze.ts'
 import { deploySteps } from './deploy-steps.ts'
 import type { SourceInput, Steps } from './steps.ts'
 
@@ -24,7 +23,7 @@ type StepDeps = {
   mirror: Mirror
   store: Pick<
     DeploymentStore,
-    'find' | 'list' | 'imageOf' | 'releases' | 'caches' | 'runtimeSecrets'
+    'find' | 'list' | 'imageOf' | 'releases' | 'templates' | 'caches' | 'runtimeSecrets'
   >
   fly: MachinesApi
   deployer: Deployer
@@ -33,7 +32,7 @@ type StepDeps = {
 type Settings = PlannedBuildSettings & {
   /** What to do with public addresses that an app has after a deploy. */
   publicIps: 'report' | 'release'
-  previews: PreviewSettings
+  previews: AnalyzeDeps['previews']
 }
 
 /** Makes the steps of a deployment. */

@@ -1,23 +1,44 @@
+import type { PreviewsStatus } from '#api/previews/previews-status.ts'
 import type { Awake } from '../awake/awake.ts'
+import type { DeploymentStore } from '../deployments/store.ts'
 import type { Logger } from '../log.ts'
 import { PreviewKeeper } from './keeper.ts'
+import { previewsStatus } from './previews-status.ts'
 import { removePreview, type RemoveDeps } from './remove-preview.ts'
+import type { SweepDeps } from './sweep.ts'
+import { PreviewSweeps } from './sweeps.ts'
 
-type OpenDeps = Omit<RemoveDeps, 'cancel'> & {
-  store: { previews: ConstructorParameters<typeof PreviewKeeper>[0]['previews'] }
-  runner: { cancel: RemoveDeps['cancel'] }
-  awake: Pick<Awake, 'count'>
-  log: Logger
-}
+type OpenDeps = Omit<RemoveDeps, 'cancel' | 'fly' | 'store'> &
+  Pick<SweepDeps, 'org' | 'mark'> & {
+    fly: RemoveDeps['fly'] & SweepDeps['fly']
+    store: RemoveDeps['store'] & Pick<DeploymentStore, 'previews'>
+    runner: { cancel: RemoveDeps['cancel'] }
+    awake: Pick<Awake, 'count' | 'during'>
+    log: Logger
+  }
 
-/** Starts what ends previews. The gateway stays awake while there is one: its end is not missed. */
-export function openPreviewKeeper({ runner, awake, log, ...deps }: OpenDeps): AsyncDisposable {
-  const { previews } = deps.store
+/**
+ * Starts what ends previews and compares them with Fly. The gateway stays awake while there is one:
+ * its end is not missed.
+ */
+export function openPreviewKeeper(
+  { runner, awake, ...deps }: OpenDeps,
+  { sweepMs }: { sweepMs: number },
+): { status: () => Promise<PreviewsStatus> } & AsyncDisposable {
+  const { store, log } = deps
+  const { previews } = store
   awake.count('previews', () => previews.countLiving())
   const removing: RemoveDeps = { ...deps, cancel: (id, request) => runner.cancel(id, request) }
-  return new PreviewKeeper({
+  const keeper = new PreviewKeeper({
     previews,
     remove: (preview, signal) => removePreview(preview, removing, signal),
     log,
   })
+  const sweeps = new PreviewSweeps({ ...deps, previews, awake }, sweepMs)
+  return {
+    status: () => previewsStatus(store, sweeps.status),
+    async [Symbol.asyncDispose]() {
+      await Promise.all([keeper, sweeps].map((each) => each[Symbol.asyncDispose]()))
+    },
+  }
 }

@@ -83,7 +83,7 @@ export class Vault {
     if (!(await this.#store.removeSecret(`app:${app}`, checkedName(name))))
       throw new Problem(
         'secret-not-found',
-        `The app ${app} has no secret ${name}. GET /v1/apps/${app}/secrets lists them.`,
+        `The app ${app} has no secret ${name}. To list them: tarmac secrets list ${app}`,
       )
   }
 

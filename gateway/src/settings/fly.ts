@@ -18,7 +18,7 @@ export const fly = {
       'Base URL of the Machines API.',
     ),
     webApi: setting('TARMAC_FLY_WEB_API', z.url(), 'https://api.fly.io').describe(
-      'Base URL of Fly’s web API, where the gateway registers releases for flyctl.',
+      'Base URL of Fly’s web API, where the gateway registers releases for flyctl, and asks for the networks of addresses.',
     ),
     region: setting('TARMAC_FLY_REGION', text, '').describe(
       'Region of new machines. Default: the gateway’s own (FLY_REGION).',

@@ -1,5 +1,6 @@
 import { retry } from '#api/flow/retry.ts'
 import { guestSize, type GuestSize } from '#api/status/machine.ts'
+import type { PreviewsStatus } from '#api/previews/previews-status.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Awake } from '../awake/awake.ts'
@@ -8,6 +9,7 @@ import type { StatusDeps, StatusReaders } from '../commands/status.ts'
 import type { Config } from '../config.ts'
 import { costReader, rateNow } from './cost.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
+import type { DailyLook } from '../drift/daily-look.ts'
 import { readSpace } from '../host/disk/disk-space.ts'
 import type { DiskWatch } from '../host/disk/disk-watch.ts'
 import { gatewayVersion } from '../host/gateway-version.ts'
@@ -28,14 +30,17 @@ export type StatusParts = {
   mirror: Pick<Mirror, 'status'>
   buildkit: { cache: Pick<BuildCache, 'usage'> }
   images: Pick<ImageWatch, 'status'>
+  previews: { status: () => Promise<PreviewsStatus> }
   stopping: AbortSignal
   growth: Pick<GrowthWatch, 'status'>
   trailWatch: Pick<TrailWatch, 'status'>
+  daily: Pick<DailyLook, 'status'>
 }
 
 /** The parts of `GET /v1/status`. Another part adds a line to `readers`. */
 export function openStatus(parts: StatusParts, config: Config): StatusDeps {
   const { disk, fly, versions, awake, mirror, buildkit, images, growth, trailWatch } = parts
+  const { daily, previews } = parts
   const store = parts.store.status
   const own = ownMachine(config.machine)
 
@@ -66,8 +71,10 @@ export function openStatus(parts: StatusParts, config: Config): StatusDeps {
     sizes: async () => sizesStatus(config, await readSpace(config.buildkit.root)),
     awake: () => awake.status(),
     mirror: () => mirror.status(),
+    previews: () => previews.status(),
     cost: costReader(store, priced),
     audit: () => trailWatch.status,
+    drift: () => daily.status(),
   }
   return { version: gatewayVersion(), startedAt: new Date(), readers }
 }

@@ -1,4 +1,5 @@
 import type { Deployment } from '#api/deployment.ts'
+import { Problem } from '#api/problem.ts'
 import { requestOf } from '../deployments/idempotency.ts'
 import { maySupersede } from '../deployments/lanes.ts'
 import type { AnnouncedDeployment, NewDeployment } from '../deployments/store.ts'
@@ -18,6 +19,7 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const previous = key && findByKey(deployments, key)
   if (link) tokens.assertFree(link, previous?.id ?? null)
   if (previous) return toDeployment(previous)
+  if (!preview) refuseAppOfPreview(previews, app)
 
   const body = newBody(fresh, apps.settings(app))
   const { lane: policy, owner } = body.options
@@ -50,12 +52,23 @@ export function refuseBusyLane(
   { app, options, idempotencyKey: key, exempt = false, preview }: AnnouncedDeployment,
 ): void {
   if (key && knownKey(deployments, preview?.app ?? app, key)) return
+  if (!preview) refuseAppOfPreview(previews, app)
   queue.assertHasRoom(app, 0)
   const lane = options.lane ?? apps.settings(app).lane ?? null
   lanes.assertMayJoin({ app, owner: options.owner ?? '' }, lane)
   if (!exempt) quotas.assertRoom(needOf(app, { ...options, lane }, true))
   if (preview && !exempt) quotas.assertPreviewRoom(preview.app)
   if (preview) previews.assertRoom(preview)
+}
+
+/** A second deployment would make the app again after the preview's end, and nothing would remove it. */
+function refuseAppOfPreview(previews: Tables['previews'], flyApp: string): void {
+  const app = previews.appOf(flyApp)
+  if (app !== null)
+    throw new Problem(
+      'request-invalid',
+      `${flyApp} is the app of a preview of ${app}. A preview has one deployment; make another preview instead: POST /v1/previews.`,
+    )
 }
 
 /** What it needs of its team's quotas. */

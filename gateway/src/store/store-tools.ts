@@ -1,8 +1,11 @@
-import type { z } from 'zod'
+import type { PageRequest } from '../deployments/release-store.ts'
+import { z } from 'zod'
 import type { OwnQuotas } from '#api/callers/quotas.ts'
+import { PreviewOf } from '#api/previews/preview.ts'
 import { isObject } from '#api/is-object.ts'
 import { Problem } from '#api/problem.ts'
 import { unpackJson } from '../deployments/packed-json.ts'
+import { previewIdIn } from '../deployments/previews/preview-names.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
 import { sizeLimits } from '../deployments/size-limits.ts'
 
@@ -43,6 +46,27 @@ export function readAs<T>(schema: z.ZodType<T>, value: unknown): T {
 /** Checks rows as they are read: no more of them than needed. */
 export function* readRows<T>(schema: z.ZodType<T>, rows: Iterable<unknown>): Generator<T, void> {
   for (const row of rows) yield readAs(schema, row)
+}
+
+/** The rows of deployments, or of previews, that count for a page. */
+export const seenRows = (
+  rows: Iterable<Record<string, unknown>>,
+  isSeen: PageRequest['isSeen'],
+): Iterable<Record<string, unknown>> =>
+  isSeen ? filtered(rows, (row) => isSeen(targetIn(row))) : rows
+
+/** A preview's deployment concerns the app that the preview belongs to. */
+function targetIn({ app, owner, body }: Record<string, unknown>) {
+  const own = { app: String(app), owner: String(owner) || null }
+  if (previewIdIn(own.app) === null) return own
+  const { data } = OfPreview.safeParse(parsedObject(String(body)))
+  return data?.preview ?? own
+}
+
+const OfPreview = z.object({ preview: PreviewOf.nullable() })
+
+export function* filtered<T>(rows: Iterable<T>, keeps: (row: T) => boolean): Generator<T, void> {
+  for (const row of rows) if (keeps(row)) yield row
 }
 
 /**

@@ -4,6 +4,7 @@ import { QuotaRows } from './callers/quota-rows.ts'
 import { TeamRows } from './callers/team-rows.ts'
 import { TokenRows } from './callers/token-rows.ts'
 import { Notices } from './notices.ts'
+import { TemplateRows } from './previews/template-rows.ts'
 import { PreviewRows } from './previews/preview-rows.ts'
 import { AppRows } from './rows/app-rows.ts'
 import { CacheRows } from './rows/cache-rows.ts'
@@ -20,6 +21,7 @@ import { SourceRows } from './rows/source-rows.ts'
 import { SuspectRows } from './rows/suspect-rows.ts'
 import { RuntimeSecretRows } from './runtime/runtime-secret-rows.ts'
 import type { StoreSettings, StoreTools } from './store-tools.ts'
+import { DriftRows } from './drift/drift-rows.ts'
 import { AuditRows } from './audit/audit-rows.ts'
 import { openTrail } from './audit/open-trail.ts'
 
@@ -53,6 +55,7 @@ export function openTables(
     teams,
     quotas,
     previews,
+    templates: new TemplateRows(db, tools),
     apps,
     costs,
     secrets,
@@ -70,5 +73,6 @@ export function openTables(
       openTrail({ rows: new AuditRows(db), tools }, volume),
     tokens: new TokenRows(db, tools),
     runtimeSecrets: new RuntimeSecretRows(db, tools),
+    drift: new DriftRows(db, tools, { events, crashes }),
   }
 }

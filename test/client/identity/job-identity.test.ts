@@ -7,6 +7,9 @@ import { join } from 'node:path'
 import { decodeJwt } from 'jose'
 import { expect, test, vi } from 'vitest'
 import { Problem } from '#api/problem.ts'
+import type { Builder } from '../../../client/src/builder/find-builder.ts'
+import { examineHere } from '../../../client/src/doctor/examine-here.ts'
+import { identifyBuilder } from '../../../client/src/identity/identify-builder.ts'
 import { audOf, jobIdentity } from '../../../client/src/identity/job-identity.ts'
 import { Issuer } from '../../../lab/issuer.ts'
 
@@ -136,4 +139,50 @@ test('the audience is the address of the gateway, unless TARMAC_AUDIENCE names o
   const gateway = new URL('http://tarmac.flycast/')
   expect(audOf(gateway, {})).toBe('http://tarmac.flycast')
   expect(audOf(gateway, { ['TARMAC_AUDIENCE']: 'tarmac' })).toBe('tarmac')
+})
+
+test('doctor and builder status ask as the job in which they run, unless there is a token', async () => {
+  await using github = await startGithub()
+  const gateway = new URL(aud)
+  const builder: Builder = {
+    app: null,
+    gateway,
+    token: '',
+    isTunnel: false,
+    sideFile: null,
+    fly: null,
+  }
+  const notes: string[] = []
+  const identify = (known: Builder, env: Record<string, string>) =>
+    identifyBuilder(known, env, (text) => notes.push(text))
+  const asJob = await identify(builder, github.env)
+  expect(decodeJwt(asJob.token)).toMatchObject({ aud })
+  const withToken = { ...builder, token: 'held' }
+  expect(await identify(withToken, github.env)).toBe(withToken)
+  expect(await identify(builder, {})).toBe(builder)
+  expect(notes).toEqual([])
+
+  // Without the permission for a token, what needs none goes on.
+  const without = await identify(builder, { GITHUB_ACTIONS: 'true' })
+  expect(without.token).toBe('')
+  expect(without.identity).toBeDefined()
+})
+
+test('doctor says which rule a job lacks', async () => {
+  await using github = await startGithub()
+  await using refusing = await serve((_req, res) =>
+    res
+      .writeHead(401, { 'content-type': 'application/problem+json' })
+      .end(JSON.stringify(new Problem('unauthorized', 'Send a token.').body())),
+  )
+  const known = { app: null, token: '', isTunnel: false, sideFile: null, fly: null }
+  const builder = await identifyBuilder(
+    { ...known, gateway: new URL(refusing.url) },
+    github.env,
+    () => {},
+  )
+  const { findings } = await examineHere(builder, true, AbortSignal.timeout(10_000))
+  expect(
+    findings.find(({ detail }) => detail.includes('does not know the caller'))?.next,
+  ).toContain('tarmac rule add --github acme/shop --app APP')
 })

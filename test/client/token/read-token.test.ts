@@ -104,3 +104,14 @@ ci             aB3456789012  active  deploy        web,pr-* of team acme  2027-0
 a-longer-name  aB3456789012  active  read,secrets  all apps               never             never            operator`)
   expect(tokenTable([])).toEqual(['no tokens; to make one: tarmac token create NAME'])
 })
+
+test('of two limits given, none is dropped in silence', () => {
+  expect(() => requestOf('create', 'ci', '--app', 'web', '--app', 'api')).toThrow(
+    '--app is given twice; give it once, as a list: --app a,b. See tarmac --help.',
+  )
+  expect(() => requestOf('create', 'ci', '--team', 'a', '--team', 'b')).toThrow(
+    '--team is given twice; give it once. See tarmac --help.',
+  )
+  const rule = 'rule add x --issuer https://i --claim a=b --app web --app api'
+  expect(() => readCommandLine(rule.split(' '), env)).toThrow('--app is given twice')
+})

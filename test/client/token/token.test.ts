@@ -24,7 +24,7 @@ test(
     const made = await run('create', 'ci', '--app', 'shop', '--expires', '2027-01-31')
     expect(made.out).toMatch(/^tmc_\w{61}\n$/)
     expect(made.notes).toMatch(
-      /^tarmac: ci \(\w{12}\) may deploy on shop, until 2027-01-31 00:00\. It is shown only now/,
+      /^tarmac: ci \(\w{12}\) has the scope deploy for shop, until 2027-01-31 00:00\. It is shown only now/,
     )
     const ci = made.out.trim()
     const refused = await tarmac(http.url, ci, 'list')

@@ -155,3 +155,21 @@ test('the fields of an answer have the limit, what is left, and the seconds unti
   expect(admission.fieldsFor(operator)).toEqual({})
   expect(open().admission.fieldsFor(ci)).toEqual({})
 })
+
+test('a caller of a team that was deleted is in no team', async () => {
+  const { admission, teams } = open()
+  await teams.create('acme')
+  const ofTeam = caller('token:acme/ci', { teams: ['acme'] })
+  expect(admission.inTeams(ofTeam).teams).toEqual(['acme'])
+  await teams.remove('acme')
+  expect(admission.inTeams(ofTeam).teams).toEqual([])
+})
+
+test('a clock that was set back refuses nobody for longer than a minute', () => {
+  const { admission, clock } = open({ 'requests-per-minute': 1 })
+  clock.ms += 3_600_000
+  admission.request(caller('token:ci'))
+  expect(problem(() => admission.request(caller('token:ci')))?.code).toBe('quota-reached')
+  clock.ms -= 3_600_000
+  expect(problem(() => admission.request(caller('token:ci')))).toBe(null)
+})

@@ -1,9 +1,14 @@
 import { createHmac } from 'node:crypto'
 import { expect, test, vi } from 'vitest'
 import { type NewRule, readRule, type Rule } from '../../../api/callers/rule.ts'
+import { NewToken } from '../../../api/callers/token.ts'
 import type { Problem } from '../../../api/problem.ts'
 import { IssuerKeys } from '../../../gateway/src/callers/oidc/issuer-keys.ts'
 import { oidcTokens } from '../../../gateway/src/callers/oidc/oidc-tokens.ts'
+import type { Principal } from '../../../gateway/src/callers/principal.ts'
+import { TokenTable } from '../../../gateway/src/callers/tokens/token-table.ts'
+import { Tokens } from '../../../gateway/src/callers/tokens/tokens.ts'
+import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 import { openLog } from '../../../gateway/src/log.ts'
 import { startIssuer } from '../../../lab/issuer.ts'
 
@@ -43,7 +48,8 @@ const codeOf = (found: unknown) => (found as { code?: string } | null)?.code ?? 
 test('a token of a named issuer becomes a principal with the rights of its rule', async () => {
   await using issuer = await startIssuer()
   const ask = gatewayWith([ruleOf(issuer.url, { owners: ['alice'], team: 'acme' })])
-  expect(await ask(await issuer.sign(job))).toEqual({
+  const exp = Math.floor(Date.now() / 1000) + 300
+  expect(await ask(await issuer.sign({ ...job, exp }))).toEqual({
     kind: 'oidc',
     name: 'github:acme/shop',
     tokenId: null,
@@ -52,7 +58,10 @@ test('a token of a named issuer becomes a principal with the rights of its rule'
     owners: ['alice'],
     teams: ['acme'],
     address: '10.0.0.9',
+    // So that nobody makes a token of it that lives longer.
+    expiresAt: exp * 1000,
     proof: expect.anything(),
+    rule: 'github:acme/shop',
   })
   expect(issuer.asked).toEqual(['/.well-known/openid-configuration', '/.well-known/jwks'])
 })
@@ -297,4 +306,31 @@ test('a redirect, an answer without end and one that is no JSON are refused', as
     expect(codeOf(await ask(token))).toBe('oidc-issuer-unavailable')
   }
   expect(reached).not.toContain('/elsewhere')
+})
+
+test('the end of an OIDC token is that of its caller: no token that it makes may outlive it', async () => {
+  await using issuer = await startIssuer()
+  const ask = gatewayWith([ruleOf(issuer.url, { scopes: ['admin'] })])
+  const exp = Math.floor(Date.now() / 1000) + 300
+  const caller = (await ask(await issuer.sign({ ...job, exp }))) as Principal
+  expect(caller.expiresAt).toBe(exp * 1000)
+
+  await using store = openSqliteStore(':memory:')
+  await using table = await TokenTable.open({ store: store.tokens, log })
+  const tokens = new Tokens(table, store.teams)
+  const create = (more: object) => tokens.create(caller, NewToken.parse({ name: 'ci', ...more }))
+  await expect(create({ expires: 'never' })).rejects.toMatchObject({ code: 'forbidden' })
+  await expect(create({ expires: '90d' })).rejects.toMatchObject({ code: 'forbidden' })
+  expect((await create({})).expiresAt).toBe(new Date(exp * 1000).toISOString())
+})
+
+test.each([
+  ['too short', { n: 'sXchDaQebHnPiGvyDOAT4saGEUetSyo9MKLOoWFsueri' }],
+  ['without a modulus', { n: undefined }],
+  ['half a private one', { d: 'AA' }],
+])('a key of the issuer that is %s proves nobody', async (_, fault) => {
+  await using issuer = await startIssuer()
+  const token = await issuer.sign(job)
+  Object.assign(issuer.keys[0]!.shown, fault)
+  expect(await gatewayWith([ruleOf(issuer.url)])(token)).toBeNull()
 })

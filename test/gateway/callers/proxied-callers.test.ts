@@ -79,12 +79,14 @@ test('a person whom tailscale serve names gets the rights of the first rule', as
     teams: null,
     address: '100.64.0.7',
     proof: expect.anything(),
+    rule: 'alice',
   })
   expect(await ask('::ffff:127.0.0.1', login('bob@acme.com'))).toMatchObject({
     name: 'tailscale-user:bob@acme.com',
     scopes: ['read'],
   })
-  expect(await ask('127.0.0.1', login('eve@other.com'))).toMatchObject({ code: 'proxy-no-rule' })
+  for (const stranger of ['eve@other.com', 'x@acme.com@other.com', 'acme.com'])
+    expect(await ask('127.0.0.1', login(stranger))).toMatchObject({ code: 'proxy-no-rule' })
 })
 
 test.each(['eve@x.com, alice@acme.com', 'alice@acme.com\talice', '', 'a'.repeat(300)])(

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { type NewRule, readRule } from '../../../api/callers/rule.ts'
 import { githubIssuer } from '../../../api/callers/issuers.ts'
 import { operator } from '../../../gateway/src/callers/principal.ts'
@@ -49,6 +49,41 @@ test('rules are kept, in their order, behind those of the settings', async () =>
     await expect(rules.remove(operator, 'fixed')).rejects.toMatchObject({ code: 'rule-fixed' })
   } finally {
     await rm(dir, { recursive: true })
+  }
+})
+
+test('the last use of a rule is kept, also of one of the settings; it is written once a minute', async () => {
+  await using store = openSqliteStore(':memory:')
+  const written = vi.spyOn(store.rules, 'noteUses')
+  const open = () => Rules.open(store.rules, [readRule({ ...rule, name: 'fixed' })])
+  const lastUses = async (rules: Rules) =>
+    (await rules.list(operator)).map(({ name, lastUsedAt }) => [name, lastUsedAt])
+  vi.useFakeTimers({ now: Date.parse('2026-11-30T05:00:00Z') })
+  try {
+    const rules = await open()
+    const used = await rules.add(operator, readRule(rule))
+    expect(await lastUses(rules)).toEqual([
+      ['fixed', null],
+      ['github:acme/shop', null],
+    ])
+    for (let times = 0; times < 100; times++) rightsOf(used)
+    expect(written).not.toHaveBeenCalled()
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(written).toHaveBeenCalledTimes(1)
+
+    rightsOf(rules.all()[0]!)
+    await rules[Symbol.asyncDispose]() // writes what is left
+    const again = await open()
+    expect(await lastUses(again)).toEqual([
+      ['fixed', '2026-11-30T05:01:00.000Z'],
+      ['github:acme/shop', '2026-11-30T05:00:00.000Z'],
+    ])
+    // Another rule of that name was never used.
+    await again.remove(operator, rule.name)
+    await again.add(operator, readRule(rule))
+    expect((await lastUses(again))[1]).toEqual(['github:acme/shop', null])
+  } finally {
+    vi.useRealTimers()
   }
 })
 

@@ -16,7 +16,7 @@ async function open(store = openSqliteStore(':memory:')) {
   const now = () => clock.now
   const deps = { store: store.tokens, log: openLog('silent'), now }
   const table = await TokenTable.open(deps)
-  const tokens = new Tokens(table)
+  const tokens = new Tokens(table, store.teams)
   return {
     store,
     clock,
@@ -154,7 +154,8 @@ test('only a token that works gets a new secret', async () => {
 })
 
 test('nobody makes a token that may do more than its maker', async () => {
-  const { create, rotate, link } = await open()
+  const { create, rotate, link, store } = await open()
+  await store.teams.create('acme')
   const maker: Principal = {
     ...operator,
     kind: 'token',
@@ -220,7 +221,8 @@ test('a caller sees no token that reaches further than itself, except what it ma
 })
 
 test('a name is free again after its token ended; each team has its own names', async () => {
-  const { create, tokens, clock } = await open()
+  const { create, tokens, clock, store } = await open()
+  await store.teams.create('acme')
   await create({ expires: '15m' })
   expect(await codeOf(() => create({}))).toBe('token-name-taken')
   expect((await create({ team: 'acme' })).team).toBe('acme')
@@ -251,6 +253,16 @@ test('a deploy link lives for minutes, and what it began in time goes on', async
   expect(caller.proof!.ended().aborted).toBe(false)
   expect(await codeOf(() => link(operator, '2h'))).toBe('option-invalid')
   expect(await codeOf(() => link(operator, '59s'))).toBe('option-invalid')
+})
+
+test('a deploy link is in the team of its app, whoever made it', async () => {
+  const { store, link } = await open()
+  expect((await link()).team).toBeNull()
+  await store.teams.create('acme')
+  await store.teams.create('other')
+  await store.teams.moveApp('shop', 'acme')
+  const inBoth: Principal = { ...operator, kind: 'token', teams: ['acme', 'other'] }
+  expect([(await link()).team, (await link(inBoth)).team]).toEqual(['acme', 'acme'])
 })
 
 test('one caller has at most 100 open deploy links', async () => {
@@ -319,4 +331,58 @@ test('tokens are listed by pages, newest first', async () => {
     before = page.next
   } while (before !== null)
   expect(names).toEqual(Array.from({ length: 250 }, (_, n) => `t${249 - n}`))
+})
+
+test('the next token of a name does not see what the one before it made', async () => {
+  const { create, tokens, login } = await open()
+  const first = login((await create({ name: 'boss', scopes: ['admin'], apps: ['shop'] })).token)!
+  const made = await create({ name: 'child' }, first)
+  await tokens.revoke(operator, 'boss')
+  const next = login((await create({ name: 'boss', scopes: ['admin'], apps: ['blog'] })).token)!
+  expect(next.name).toBe(first.name)
+  expect((await tokens.find(first, made.id)).name).toBe('child')
+  expect(await codeOf(() => tokens.revoke(next, made.id))).toBe('token-not-found')
+})
+
+test('no token has rights in a team that does not exist', async () => {
+  const { create, store } = await open()
+  expect(await codeOf(() => create({ team: 'acme' }))).toBe('team-not-found')
+  await store.teams.create('acme')
+  expect(await codeOf(() => create({ team: 'acme' }))).toBe('ran')
+  const limited: Principal = { ...operator, kind: 'token', teams: ['acme'] }
+  expect(await codeOf(() => create({ name: 'x', team: 'nobodys' }, limited))).toBe('forbidden')
+})
+
+test('a deploy link has the team of its app, whoever makes it', async () => {
+  const { link, store } = await open()
+  expect((await link()).team).toBe(null) // there is only one
+  await store.teams.create('acme')
+  expect((await link()).team).toBe('default')
+  await store.teams.moveApp('shop', 'acme')
+  expect((await link()).team).toBe('acme')
+  expect((await link({ ...operator, teams: ['acme', 'web'] })).team).toBe('acme')
+})
+
+test('one caller makes at most 1,000 deploy links a day, so that places for tokens are left', async () => {
+  const { link, clock } = await open()
+  const caller: Principal = { ...operator, kind: 'token', name: 'token:ci', scopes: ['deploy'] }
+  for (let made = 0; made < 1000; made++) {
+    if (made % 100 === 0) clock.now += 16 * minute
+    await link(caller)
+  }
+  clock.now += 16 * minute
+  expect(await codeOf(() => link(caller))).toBe('token-limit')
+  expect(await codeOf(() => link())).toBe('ran')
+  clock.now += day
+  expect(await codeOf(() => link())).toBe('ran') // forgets the old ones
+  expect(await codeOf(() => link(caller))).toBe('ran')
+})
+
+test('the last uses of many tokens are written in parts, so that requests do not wait long', async () => {
+  const { store, create, login, table } = await open()
+  for (let n = 0; n < 1100; n++) login((await create({ name: `ci-${n}` })).token)
+  const written = vi.spyOn(store.tokens, 'noteUses')
+  await table[Symbol.asyncDispose]()
+  expect(written.mock.calls.map(([uses]) => uses.length)).toEqual([500, 500, 100])
+  expect((await store.tokens.all()).filter(({ lastUsedAt }) => lastUsedAt === null)).toEqual([])
 })

@@ -23,6 +23,8 @@ const rows: Record<
     ofTeam?: true
     /** Teams that the caller must be in. Without it: the team of the app. */
     teams?: string[]
+    /** For every caller, whatever its scopes. */
+    anyone?: true
     /** May be about an app that does not exist yet. */
     creates?: true
   }
@@ -59,7 +61,9 @@ const rows: Record<
     scopes: ['read', 'deploy', 'preview', 'admin'],
     filtered: true,
   },
-  drift: { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'drift.report': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'drift.list': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
+  'drift.accept': { args: ['shop'], scopes: ['deploy', 'admin'] },
   deleteApp: { args: ['shop', false], scopes: ['admin'] },
   cacheUsage: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   removeCache: { args: ['shop'], scopes: ['deploy', 'admin'] },
@@ -70,8 +74,8 @@ const rows: Record<
   'runtime.secrets': { args: ['shop'], scopes: ['secrets', 'admin'] },
   'runtime.changeSecrets': { args: ['shop', { deploy: false }], scopes: ['secrets', 'admin'] },
   'runtime.deploySecrets': { args: ['shop'], scopes: ['admin'] },
-  'runtime.env': { args: ['shop'], scopes: ['secrets', 'admin'] },
-  'runtime.changeEnv': { args: ['shop', { deploy: false }], scopes: ['secrets', 'admin'] },
+  'runtime.env': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'runtime.changeEnv': { args: ['shop', { deploy: true }], scopes: ['deploy', 'admin'] },
   putSecret: { args: ['shop', 'KEY'], scopes: ['secrets', 'admin'] },
   deleteSecret: { args: ['shop', 'KEY'], scopes: ['secrets', 'admin'] },
   'tokens.create': { args: [{}], scopes: ['admin'], filtered: true },
@@ -107,6 +111,10 @@ const rows: Record<
   'previews.change': { args: ['of-shop', 'stop'], scopes: ['preview', 'admin'] },
   'previews.logs': { args: ['of-shop', 100], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'previews.exec': { args: ['of-shop', { command: ['ls'] }], scopes: ['admin'] },
+  'templates.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'templates.find': { args: ['shop', 'a', null], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'templates.set': { args: ['shop', 'a', {}], scopes: ['admin'] },
+  'templates.remove': { args: ['shop', 'a'], scopes: ['admin'] },
   'rules.list': { args: [], scopes: ['admin'], wide: true },
   'rules.add': { args: [{}], scopes: ['admin'], wide: true },
   'rules.remove': { args: ['ci'], scopes: ['admin'], wide: true },
@@ -134,6 +142,7 @@ const rows: Record<
     teams: ['acme', 'default'],
   },
   'teams.setQuotas': { args: ['acme', {}], scopes: ['admin'], wide: true },
+  whoami: { args: [], scopes: [...Scope.options], filtered: true, anyone: true },
   'limits.read': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
 }
 
@@ -153,10 +162,14 @@ const gate: Gate = {
     unfinished: async () => [],
     rollout: async (id) => (id === 'of-shop' ? [{ app: 'shop', owner: null }] : null),
     settings: async () => ({}),
+    appOfImage: (reference) => /^registry\.test\/([^:@]*)/.exec(reference)?.[1] ?? null,
+    rule: async () => null,
+    teams: { find: () => null, teamOf: () => 'default', teamsOf: () => null },
   },
   inTeams: (caller) => caller,
   mayCreate: async () => false,
   teamOf: (name) => (name === 'shop' ? 'acme' : 'default'),
+  previewedBy: (name) => (name === 'shop-pv-1' ? 'shop' : null),
   around: (_call, run) => run(),
   refused: async () => {},
 }
@@ -217,7 +230,7 @@ test.each(names)('%s runs for the scopes that allow it, and for no other', async
       scope,
       rows[name]!.scopes.includes(scope) ? 'ran' : 'forbidden',
     ])
-  expect(await answer(name, { scopes: [] })).toBe('forbidden')
+  expect(await answer(name, { scopes: [] })).toBe(rows[name]!.anyone ? 'ran' : 'forbidden')
 })
 
 test.each(names)('%s is closed to callers of other apps, teams and owners', async (name) => {
@@ -294,6 +307,7 @@ test.each(names)(
       apps: ['shop'],
       link: { id: 'l1', deployment, noteUse: () => {} },
     })
+    if (rows[name]!.anyone) return expect(await answer(name, caller(null))).toBe('ran')
     const makes = ['submit', 'deployExisting', 'refuseBusyLane'].includes(name)
     const reads = ['deployment', 'logOf'].includes(name)
     expect(await answer(name, caller('of-shop'))).toBe(makes || reads ? 'ran' : 'forbidden')
@@ -315,7 +329,7 @@ test.each(names)('%s is closed once the proof of the caller holds no longer', as
   expect(await answer(name, { proof })).toBe('token-revoked')
 })
 
-test('a change that makes releases needs the right to deploy too', async () => {
+test('a change of secrets that makes releases needs the right to deploy too', async () => {
   const change = commands['runtime'] as Group
   const run = (name: string, scopes: Scope[]) =>
     (change[name] as (...args: unknown[]) => Promise<unknown>)({ ...operator, scopes }, 'shop', {
@@ -324,7 +338,7 @@ test('a change that makes releases needs the right to deploy too', async () => {
       () => 'ran',
       (error: { code: string }) => error.code,
     )
-  for (const name of ['changeSecrets', 'changeEnv', 'deploySecrets']) {
+  for (const name of ['changeSecrets', 'deploySecrets']) {
     expect(await run(name, ['secrets'])).toBe('forbidden')
     expect(await run(name, ['deploy'])).toBe('forbidden')
     expect(await run(name, ['secrets', 'deploy'])).toBe('ran')
@@ -360,4 +374,66 @@ test('apps by name and prefix, owners, and teams limit what a caller sees', () =
   expect(of({ owners: ['alice'] })('shop', null)).toBe(false)
   expect(of({ owners: ['alice'] })('shop')).toBe(true)
   expect(of({ teams: ['other'] })('shop')).toBe(false)
+})
+
+type Sources = { [what: string]: unknown }
+
+/** What a deployment of an existing image in an app answers, for callers of the app `mine`. */
+const deployFrom = (source: Sources, owner: string | null, limit: Partial<Principal>) =>
+  (commands['deployExisting'] as (...args: unknown[]) => Promise<unknown>)(
+    { ...operator, kind: 'token', ...limit },
+    source,
+    { app: limit.apps?.[0] ?? 'shop', options: { owner } },
+  ).then(() => 'ran', String)
+
+test('an image in the repository of an app that the caller may not see is not there', async () => {
+  const deploys = { scopes: ['deploy'], apps: ['mine'] } as const
+  expect(await deployFrom({ image: 'registry.test/shop:1' }, null, deploys)).toContain(
+    'The registry has no registry.test/shop:1 any more.',
+  )
+  expect(await deployFrom({ image: 'registry.test/mine:1' }, null, deploys)).toBe('ran')
+  expect(await deployFrom({ image: 'registry.test/shop:1' }, null, operator)).toBe('ran')
+})
+
+test('what another owner deployed is not there for a caller limited to one owner', async () => {
+  const alice = { scopes: ['deploy'], apps: ['shop'], owners: ['alice'] } as const
+  expect(await deployFrom({ deployment: 'of-shop' }, 'alice', alice)).toContain(
+    'There is no deployment of-shop.',
+  )
+  for (const owner of [null, 'bob'])
+    expect(await deployFrom({ release: 1, app: 'shop', owner }, 'alice', alice)).toContain(
+      'There is no app shop',
+    )
+  expect(await deployFrom({ release: 1 }, 'alice', alice)).toBe('ran')
+  expect(await deployFrom({ release: 1, app: 'shop', owner: 'alice' }, 'alice', alice)).toBe('ran')
+})
+
+test('what does not exist has the answer of what the caller may not see, whatever its scope', async () => {
+  for (const name of ['deployment', 'logOf', 'cancel', 'retry', 'rollout', 'cancelRollout'])
+    for (const scope of Scope.options)
+      for (const id of ['of-shop', 'of-nobody']) {
+        const caller: Principal = { ...operator, kind: 'token', scopes: [scope], apps: ['mine'] }
+        const got = await answerOf(commands, { name, args: [id, {}], caller })
+        expect([name, scope, id, got]).toEqual([
+          name,
+          scope,
+          id,
+          expect.stringMatching(/not-found$/),
+        ])
+      }
+  const reader = { scopes: ['read'], apps: ['mine'] } as const
+  for (const deployment of ['of-shop', 'of-nobody'])
+    expect(await deployFrom({ deployment }, null, reader)).toContain('This needs the scope deploy')
+})
+
+test('the app of a preview is seen by the callers of the app that it belongs to, and by no other', async () => {
+  const settings = (apps: string[]) =>
+    answerOf(commands, {
+      name: 'settings',
+      args: ['shop-pv-1'],
+      caller: { ...operator, kind: 'token', apps },
+    })
+  expect(await settings(['shop'])).toBe('ran')
+  for (const apps of [['shop-*'], ['shop-pv-1'], ['other']])
+    expect(await settings(apps)).toBe('app-not-found')
 })

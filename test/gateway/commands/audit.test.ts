@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { AuditPage } from '../../../api/callers/audit.ts'
+import { Problem } from '../../../api/problem.ts'
 import { changedFields, smallFacts } from '../../../gateway/src/commands/audit/facts.ts'
 import { openRecorder } from '../../../gateway/src/commands/audit/recorder.ts'
 import type { AuditTrail, EndedCall } from '../../../gateway/src/deployments/audit/audit-trail.ts'
@@ -79,6 +80,82 @@ test('a caller without the right is recorded too, and reads are not', async () =
   ])
 })
 
+test('a deployment that is refused before its upload is recorded as one', async () => {
+  const ci = { ...operator, kind: 'token', name: 'token:ci', apps: ['shop'] } as const
+  await using http = await startHttp({
+    authenticate: ({ bearer }) =>
+      bearer === token ? operator : { ...ci, scopes: [bearer === 'reader' ? 'read' : 'deploy'] },
+  })
+  const send = (
+    bearer: string,
+    method: string,
+    path: string,
+    body: string | FormData = 'an archive',
+  ) => fetch(http.url + path, { method, headers: { Authorization: `Bearer ${bearer}` }, body })
+  await send('reader', 'PUT', '/deploy/shop')
+  await send('ci', 'PUT', '/deploy/blog')
+  await send('ci', 'POST', '/v1/apps/shop/deployments?lane=reject')
+  await send('ci', 'POST', '/v1/apps/shop/deployments?lane=reject')
+  const form = new FormData()
+  form.set('rollout', '{"targets":[{"app":"blog"}]}')
+  form.set('source', new Blob(['an archive']))
+  await send('ci', 'POST', '/v1/rollouts', form)
+
+  const all = await entriesOf(http, '?caller=token:*')
+  expect(all.map(({ command, targets, result }) => [command, targets[0]?.app, result])).toEqual([
+    ['createRollout', 'blog', 'app-not-found'],
+    ['submit', 'shop', 'lane-busy'],
+    ['submit', 'shop', 'ok'],
+    ['submit', 'blog', 'app-not-found'],
+    ['submit', 'shop', 'forbidden'],
+  ])
+})
+
+test('changes of tokens, rules and teams are recorded by name, with what was before and after', async () => {
+  await using http = await startHttp()
+  const send = (method: string, path: string, body?: object) =>
+    fetch(`${http.url}/v1/${path}`, {
+      method,
+      headers: json,
+      ...(body && { body: JSON.stringify(body) }),
+    })
+  await send('POST', 'tokens', { name: 'ci', apps: ['shop'] })
+  await send('DELETE', 'tokens/ci')
+  await send('DELETE', 'tokens/nobody')
+  const claims = { domain: ['acme.com'] }
+  const rule = { name: 'people', issuer: 'tailscale', claims, scopes: ['read'], apps: null }
+  await send('POST', 'rules', rule)
+  await send('DELETE', 'rules/people')
+  await send('POST', 'teams', { name: 'acme' })
+  await send('PUT', 'teams/acme/members/token%3Aci')
+  await send('PUT', 'teams/acme/apps/shop')
+  await send('PATCH', 'teams/acme/quotas', { builds: 2 })
+  await send('PATCH', 'teams/acme/quotas', { builds: null, queue: 5 })
+
+  const { name, ...rights } = rule
+  const all = await entriesOf(http, '?to=2100-01-01')
+  expect(all.filter(({ command }) => command !== 'audit.segment').toReversed()).toMatchObject([
+    { asked: { name: 'ci', apps: ['shop'] }, after: { scopes: ['deploy'], apps: ['shop'] } },
+    { asked: { token: 'ci' }, after: { name: 'ci', state: 'revoked' }, made: null },
+    { asked: { token: 'nobody' }, result: 'token-not-found' },
+    { asked: { name }, before: null, after: { claims, scopes: rights.scopes } },
+    { asked: { name }, before: { claims, scopes: rights.scopes }, after: null },
+    { asked: { team: 'acme' } },
+    {
+      asked: { team: 'acme', member: 'token:ci' },
+      before: { teams: [] },
+      after: { teams: ['acme'] },
+    },
+    {
+      asked: { team: 'acme', app: 'shop' },
+      before: { teamOfApp: 'default' },
+      after: { teamOfApp: 'acme' },
+    },
+    { asked: { quotas: { builds: 2 } }, before: null, after: { builds: 2 } },
+    { before: { builds: 2 }, after: { queue: 5 } },
+  ])
+})
+
 test('the value of a secret is in no entry, and a token that a caller puts elsewhere is redacted', async () => {
   await using http = await startHttp()
   await fetch(`${http.url}/v1/apps/shop/secrets/NPM`, {
@@ -112,6 +189,21 @@ test('a limited caller sees what concerns its apps alone', async () => {
   })
   const { entries } = AuditPage.parse(await answer.json())
   expect(entries.map(({ targets }) => targets)).toEqual([[{ app: 'shop', owner: null }]])
+})
+
+test('a filter that no entry can match is refused, with what was meant', async () => {
+  await using http = await startHttp()
+  const detailOf = async (query: string) => {
+    const answer = await fetch(`${http.url}/v1/audit?${query}`, { headers: authorization })
+    return ((await answer.json()) as { detail?: string }).detail
+  }
+  expect(await detailOf('command=sumbit')).toMatch(
+    /^The option command is invalid: no entry has sumbit\. Did you mean submit\? The commands are submit, .*tokens\.create, /,
+  )
+  expect(await detailOf('command=token.create')).toContain('Did you mean tokens.create?')
+  expect(await detailOf('result=forbiden')).toContain('Did you mean forbidden?')
+  for (const fine of ['command=tokens.revoke', 'command=audit.segment', 'result=failed'])
+    expect(await detailOf(fine), fine).toBeUndefined()
 })
 
 test('an export has each entry on its own line', async () => {
@@ -203,4 +295,33 @@ test('only the fields that differ are kept', () => {
     before: { b: [1], c: 2 },
     after: { b: [2], d: 3 },
   })
+})
+
+test('of the calls that a caller has no right to, twenty a minute are recorded, and how many were not', async () => {
+  const ended: EndedCall[] = []
+  const trail = {
+    ended: async (entry: EndedCall) => void ended.push(entry),
+  } as unknown as AuditTrail
+  let minute = 100
+  const recorder = openRecorder({ trail, redact, log, now: () => minute * 60_000 })
+  const caller = { ...operator, kind: 'token', name: 'token:ci', tokenId: 't1' } as const
+  const why = new Problem('forbidden', 'No.')
+  for (let at = 0; at < 50; at++) await recorder.refused({ ...call, caller }, why)
+  expect(ended).toHaveLength(20)
+  await recorder.refused(call, why) // of another caller
+  expect(ended).toHaveLength(21)
+
+  minute++
+  for (let at = 0; at < 2; at++) await recorder.refused({ ...call, caller }, why)
+  expect(ended.slice(21).map(({ asked }) => asked?.['unrecordedBefore'])).toEqual([30, undefined])
+})
+
+test('of a refused call with many targets the first twenty are recorded', async () => {
+  const ended: EndedCall[] = []
+  const trail = {
+    ended: async (entry: EndedCall) => void ended.push(entry),
+  } as unknown as AuditTrail
+  const targets = Array.from({ length: 1000 }, (_, at) => ({ app: `app-${at}` }))
+  await openRecorder({ trail, redact, log }).refused({ ...call, targets }, new Error('no'))
+  expect(ended[0]!.targets).toHaveLength(20)
 })

@@ -42,7 +42,10 @@ test('an unknown app, machine or action is said, and a deployment that changes m
     deployment: body.id,
   })
   expect(await ended(body.id)).toMatchObject({ state: 'live' })
-  expect((await post('shop/machines/nope/stop')).body).toMatchObject({ code: 'machine-not-found' })
+  expect((await post('shop/machines/nope/stop')).body).toMatchObject({
+    code: 'machine-not-found',
+    detail: 'The app shop has no machine nope. To list them: tarmac machines shop',
+  })
   expect((await post(`shop/machines/${id}/destroy`)).body).toMatchObject({
     code: 'route-not-found',
   })
@@ -51,9 +54,12 @@ test('an unknown app, machine or action is said, and a deployment that changes m
 test('tarmac machines lists, and start, stop and restart take machines or all', () => {
   const of = (...args: string[]) => readMachinesArgs(args, (app) => app)
   expect(of('shop')).toEqual({ app: 'shop', action: null, ids: [] })
+  expect(of('list', 'shop')).toEqual(of('shop'))
+  expect(of('list')).toMatchObject({ app: 'list', action: null })
   expect(of('stop', 'shop', 'm1', 'm2')).toEqual({ app: 'shop', action: 'stop', ids: ['m1', 'm2'] })
   expect(of('restart', 'shop')).toEqual({ app: 'shop', action: 'restart', ids: [] })
-  for (const wrong of [[], ['stop'], ['shop', 'm1']]) expect(of(...wrong)).toBe(null)
+  for (const wrong of [[], ['stop'], ['shop', 'm1'], ['list', 'shop', 'm1']])
+    expect(of(...wrong)).toBe(null)
 
   const machine: MachineView = {
     id: '148e21eb4d9e89',

@@ -28,9 +28,14 @@ test('apps and deployments are listed over HTTP, with the newest release of each
     (await get<{ deployments: Deployment[] }>(`/v1/deployments?${query}`)).deployments
   expect((await list('branch=main')).map(({ id }) => id)).toEqual([live.id])
   expect(await list('state=live&limit=2')).toHaveLength(2)
+  expect(await list('actor=operator')).toHaveLength(3)
+  expect(await list('actor=oper*')).toHaveLength(3)
+  expect(await list('actor=token:*')).toHaveLength(0)
   expect(await get<ProblemBody>('/v1/deployments?state=wrong')).toMatchObject({
     code: 'option-invalid',
-    detail: expect.stringContaining('The option state is invalid') as string,
+    detail: expect.stringMatching(
+      /^The option state is invalid: expected one of pending, .*superseded, not "wrong"\.$/,
+    ) as string,
   })
   expect(await get<ProblemBody>('/v1/apps?branch=x')).toMatchObject({ code: 'option-unknown' })
 })
@@ -55,10 +60,13 @@ test('tarmac apps and tarmac deployments read filters, and print lines', () => {
     'APP   NEWEST  AT (UTC)          RELEASE    OWNERS  URL',
     'shop  live    2026-11-30 05:06  3 healthy       2  https://shop.fly.dev',
   ])
+  const triggeredBy = { name: 'token:ci', kind: 'token' } as const
   const options = { branch: 'main', message: 'Fix the cart\n\nmore' }
-  expect(deploymentLines([{ ...deployment, app: 'shop', owner: 'alice', options }])).toEqual([
-    'DEPLOYMENT  APP         NUMBER  STATE  AT (UTC)          BRANCH  MESSAGE',
-    'd1          shop/alice      12  live   2026-11-30 05:06  main    Fix the cart',
+  expect(
+    deploymentLines([{ ...deployment, app: 'shop', owner: 'alice', triggeredBy, options }]),
+  ).toEqual([
+    'DEPLOYMENT  APP         NUMBER  STATE  AT (UTC)          CALLER    BRANCH  MESSAGE',
+    'd1          shop/alice      12  live   2026-11-30 05:06  token:ci  main    Fix the cart',
   ])
   expect([appLines([]), deploymentLines([])]).toEqual([
     ['no app matches'],

@@ -26,6 +26,7 @@ test('a rollout whose 1,000 targets are all refused by the records alone does no
     assertAccepting() {},
   })
   await using rollouts = await Rollouts.start({
+    proofOf: () => undefined,
     store,
     submissions,
     cancel: async () => {},

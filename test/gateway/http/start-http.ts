@@ -76,14 +76,15 @@ export async function startHttp(
     rollout: absent,
     rollouts: absent,
     cancelRollout: absent,
-    drift: absent,
+    drift: { report: absent, list: absent, accept: absent },
     deleteApp: absent,
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),
     retry: async (_caller, id, { idempotencyKey }) => {
       const { app, options, source } = (await store.find(id))!
       return store.create({ id: randomUUID(), app, options, source, idempotencyKey })
     },
-    cancel: (_caller, id, request) => store.requestCancel(id, request),
+    cancel: (caller, id, request) =>
+      store.requestCancel(id, { ...request, by: request.by ?? caller.name }),
     ...own,
   }
   const awake = new Awake()
@@ -123,6 +124,7 @@ export async function startHttp(
       isOnFly: async (app) => app.startsWith('on-fly'),
       log: deps.log,
       secrets: { tokens: [token], fly: '' },
+      registryHost: 'registry.test',
     }),
     deps,
     options,

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { Preview, PreviewPage } from '../../../api/previews/preview.ts'
 import type { PreviewStats } from '../../../api/previews/preview-stats.ts'
 import { startMachines } from '../start-machines.ts'
@@ -55,10 +55,16 @@ test('a preview that Fly does not delete is stuck, with the reason', async () =>
     source,
   })
   const on = new RegExp(`^DELETE /apps/${body.flyApp}`)
-  for (let at = 0; at < 5; at++) fly.faults.push({ on, fault: 'before' })
+  for (let at = 0; at < 15; at++) fly.faults.push({ on, fault: 'before' })
   await call('DELETE', `/v1/previews/${body.id}`)
-  await expect
-    .poll(async () => (await get<PreviewStats>('/v1/previews/stats')).stuck, { timeout: 9000 })
-    .toMatchObject([{ id: body.id, state: 'destroying', why: expect.stringContaining('503') }])
-  expect(await get('/v1/previews/stats')).toMatchObject({ currency: null, perHour: null })
+  const read = () => get<Preview>(`/v1/previews/${body.id}`)
+  await expect.poll(async () => (await read()).problem, { timeout: 9000 }).not.toBeNull()
+
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 6 * 60_000 })
+  onTestFinished(() => void vi.useRealTimers())
+  expect(await get('/v1/previews/stats')).toMatchObject({
+    stuck: [{ id: body.id, state: 'destroying', why: expect.stringContaining('503') }],
+    currency: null,
+    perHour: null,
+  })
 })

@@ -70,7 +70,7 @@ test('a preview that expires, and one that never gets ready, leave nothing', asy
   const { fly, images, get, call } = gateway
   const source = { image: images.put('shop', 'v1').name }
   const bad = images.put('shop', 'v2')
-  fly.natures.set(bad.digest, 'crashes')
+  fly.natures.set(bad.digest, 'cannot-start')
   const ask = async (more: object) =>
     (await call<Preview>('POST', '/v1/previews', { app: 'shop', owner: 'alice', source, ...more }))
       .body
@@ -86,4 +86,30 @@ test('a preview that expires, and one that never gets ready, leave nothing', asy
     .poll(() => read(short), { timeout: 5000 })
     .toMatchObject({ state: 'destroyed', ending: { why: 'expired' } })
   expect([...fly.apps.keys()].filter((app) => app.includes('-pv-'))).toEqual([])
+})
+
+test('the app of a preview gets no second deployment, by whatever way', async () => {
+  await using gateway = await startMachines()
+  const { images, get, call } = gateway
+  const source = { image: images.put('shop', 'v1').name }
+  const { body } = await call<Preview>('POST', '/v1/previews?wait=true', {
+    app: 'shop',
+    owner: 'alice',
+    source,
+  })
+  const { flyApp, deployment, id } = body
+  await call('DELETE', `/v1/previews/${id}`)
+  for (const [path, more] of [
+    [`/v1/deployments/${deployment}/retry`, undefined],
+    [`/v1/deployments/${deployment}/retry?reuse-image=true`, undefined],
+    [`/v1/apps/${flyApp}/deployments`, { source }],
+  ] as const)
+    expect(await call<ProblemBody>('POST', path, more)).toMatchObject({
+      status: 400,
+      body: {
+        code: 'request-invalid',
+        detail: `${flyApp} is the app of a preview of shop. A preview has one deployment; make another preview instead: POST /v1/previews.`,
+      },
+    })
+  await expect.poll(() => get<Preview>(`/v1/previews/${id}`)).toMatchObject({ state: 'destroyed' })
 })

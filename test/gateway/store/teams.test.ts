@@ -197,6 +197,21 @@ test('machines are those of the newest releases; a deployment that adds none is 
   expect(await code(create('other', { options: built }))).toBe('made')
 })
 
+test('deployments that have not ended count for the machines that they ask for', async () => {
+  const { store, quotas, create } = open({ machines: 3 })
+  const two = DeploymentOptions.parse({ lane: 'fifo', count: 2 })
+  expect(await code(create('shop', { image, options: two }))).toBe('made')
+  expect(await code(create('shop', { image, options: two }))).toBe('made') // of the same target
+  expect(await code(create('blog', { image }))).toBe('made')
+  expect(quotas.usedOf('default', 'machines')).toBe(3)
+  expect(await code(create('more', { image }))).toBe('quota-reached')
+
+  for (const { id } of (await store.list('shop', { limit: 2, before: null })).deployments)
+    await store.requestCancel(id, { by: null, why: null, abort: false })
+  expect(quotas.usedOf('default', 'machines')).toBe(1)
+  expect(await code(create('more', { image }))).toBe('made')
+})
+
 test('a team’s quota of builds at once holds in the queue, and its turn goes on over its apps', async () => {
   const { store, teams, create } = open({})
   await teams.create('acme')

@@ -61,6 +61,7 @@ test.each([
   ['cut', { status: null, done: 1 }],
   ['cut-midway', { status: null, done: 1 }],
   ['slow', { status: 200, done: 1 }],
+  ['timeout-after', { status: 408, done: 1 }],
 ] as const)('%s has the effect in the table', async (fault, expected) => {
   be({ faults: [{ fault, times: 1, ms: 150 }] })
   await using api = await listen()
@@ -69,6 +70,47 @@ test.each([
   expect({ status: met.status, done: api.done() }).toEqual(expected)
   if (fault === 'slow') expect(performance.now() - began).toBeGreaterThan(140)
   expect(await api.ask('POST', path)).toMatchObject({ status: 200, body: { id: 'abc' } })
+})
+
+test('a late call is answered before it is executed', async () => {
+  be({ faults: [{ fault: 'late', times: 1, ms: 10 }] })
+  await using api = await listen()
+  expect(await api.ask('POST', '/v1/apps/app/machines')).toMatchObject({
+    status: 408,
+    body: { error: expect.stringContaining('deadline_exceeded') },
+  })
+  expect(api.done()).toBe(0)
+  await expect.poll(api.done).toBe(1)
+})
+
+test.each([
+  ['POST', '/v1/apps'],
+  ['GET', '/v1/apps?org_slug=personal'],
+  ['DELETE', '/v1/apps/app?force=true'],
+  ['POST', '/v1/apps/app/machines'],
+  ['GET', '/v1/apps/app/machines?metadata.owner=ada'],
+  ['GET', '/v1/orgs/personal/machines'],
+  ['DELETE', '/v1/apps/app/machines/abc?force=true'],
+  ['POST', '/v1/apps/app/machines/abc/suspend'],
+  ['POST', '/v1/apps/app/machines/abc/start'],
+  ['POST', '/v1/apps/app/machines/abc/exec'],
+  ['PUT', '/v1/apps/app/machines/abc/metadata'],
+  ['POST', '/v1/apps/app/network_policies'],
+  ['POST', '/v1/apps/app/ip_assignments'],
+] as const)('each fault of a call meets %s %s', async (method, call) => {
+  await using api = await listen()
+  for (const [fault, status, done] of [
+    ['rate-limit', 429, 0],
+    ['error-before', 503, 0],
+    ['error-after', 500, 1],
+    ['timeout-after', 408, 1],
+    ['cut', null, 1],
+  ] as const) {
+    const before = api.done()
+    be({ faults: [{ fault, times: 1 }] })
+    const met = await api.ask(method, call).catch(() => ({ status: null }))
+    expect([fault, met.status, api.done() - before]).toEqual([fault, status, done])
+  }
 })
 
 test('Fly’s own refusals meet calls that would start a machine, each as requested or by the seed', async () => {

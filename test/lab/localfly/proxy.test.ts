@@ -7,10 +7,10 @@ import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
-import { Autostop } from '../../../lab/localfly/autostop.ts'
-import { createProxy } from '../../../lab/localfly/proxy.ts'
+import { Autostop } from '../../../lab/localfly/proxy/autostop.ts'
+import { createProxy } from '../../../lab/localfly/proxy/proxy.ts'
 import { FlyState, type Machine } from '../../../lab/localfly/state.ts'
-import { Traffic } from '../../../lab/localfly/traffic.ts'
+import { Traffic } from '../../../lab/localfly/proxy/traffic.ts'
 import { aMachine } from './machine.ts'
 import { portOf } from '../../../gateway/src/host/port-of.ts'
 
@@ -127,6 +127,7 @@ test('a machine that refuses the connection is skipped, or awaited when there is
   await sleep(100)
   a.config.services![0]!.internal_port = await listening(
     createServer((_req, res) => void res.end('a')),
+    '0.0.0.0',
   )
   expect((await waiting).body).toBe('a')
 })
@@ -149,7 +150,7 @@ test('a WebSocket outlives the cordon of its machine, counts as its load, and is
     socket.on('error', () => {}).pipe(socket)
     socket.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: echo\r\nconnection: upgrade\r\n\r\n')
   })
-  const a = await machine('a', { port: await listening(server) })
+  const a = await machine('a', { port: await listening(server, '0.0.0.0') })
   const headers = { host: `shop.localhost:${proxyPort}`, connection: 'upgrade', upgrade: 'echo' }
   const call = request({ host: '127.0.0.1', port: proxyPort, headers }).end()
   const [, client] = (await once(call, 'upgrade')) as [unknown, Duplex]
@@ -164,16 +165,41 @@ test('a WebSocket outlives the cordon of its machine, counts as its load, and is
   expect(traffic.load(a)).toBe(0)
 })
 
-test('an owner’s name reaches only the owner’s machine, and the app’s name only machines without an owner', async () => {
+test('no metadata of a machine keeps requests from it, and no host name but the app’s leads to it', async () => {
   await machine('a')
   await machine('b', { metadata: { tarmac_owner: 'Ada' } })
-  for (let i = 0; i < 3; i++)
-    expect([(await page()).body, (await page('ada.shop')).body]).toEqual(['a', 'b'])
-  expect(await page('eve.shop')).toMatchObject({
-    status: 503,
-    body: expect.stringContaining('owned by "eve"'),
-  })
+  const bodies = new Set<string>()
+  for (let i = 0; i < 4; i++) bodies.add((await page()).body)
+  expect(bodies).toEqual(new Set(['a', 'b']))
+  expect((await page('ada.shop')).status).toBe(404)
   expect((await page('shop', 'GET', { 'fly-force-instance-id': 'b' })).body).toBe('b')
+})
+
+test('a peer in the app’s network reaches a machine by its internal name while it runs', async () => {
+  await machine('a')
+  const b = await machine('b', { metadata: { role: 'Db' } })
+  const name = 'db.role.kv._metadata.shop.internal'
+  expect((await page(name)).body).toBe('b')
+  move(b, 'stopped')
+  expect(await page(name)).toMatchObject({
+    status: 502,
+    body: `No machine has the name ${name}.\n`,
+  })
+  expect(b.state).toBe('stopped')
+})
+
+test('an idle machine that cannot be suspended is stopped, and one that is being suspended wakes at once', async () => {
+  using autostop = new Autostop({ state, flyd, traffic })
+  const service = { autostop: 'suspend' }
+  const large = await machine('large', { service })
+  large.config.guest = { memory_mb: 4096 }
+  autostop.set(100)
+  await expect.poll(() => large.state).toBe('stopped')
+  autostop.set(300_000)
+
+  move(large, 'destroyed')
+  await machine('small', { service, state: 'suspending' })
+  expect((await page()).body).toBe('small')
 })
 
 test('an idle machine is stopped while enough others run; one that answers is left alone', async () => {
@@ -199,6 +225,7 @@ const slowly =
   (_req, res) =>
     void setTimeout(() => res.end('a'), ms)
 
+let machines = 0
 type FakeMachine = {
   state?: Machine['state']
   port?: number
@@ -210,13 +237,13 @@ type FakeMachine = {
 /** Makes a machine of the app. Its name is also its page. */
 async function machine(id: string, about: FakeMachine = {}): Promise<Machine> {
   const { answer = (_req, res) => void res.end(id), metadata = {} } = about
-  const internal_port = about.port ?? (await listening(createServer(answer)))
+  const internal_port = about.port ?? (await listening(createServer(answer), '0.0.0.0'))
   const own = { ...aMachine().own, app: 'shop' }
   const config = { image: 'x', metadata, services: [{ internal_port, ...about.service }] }
   const made = aMachine({
     id,
     name: id,
-    private_ip: '127.0.0.1',
+    private_ip: `127.0.0.${++machines}`,
     state: about.state ?? 'started',
     own,
     config,
@@ -234,8 +261,11 @@ async function page(name = 'shop', method = 'GET', more: Record<string, string> 
   return { status: answer.statusCode as number, body: await text(answer) }
 }
 
-async function listening(server: ReturnType<typeof createServer>): Promise<number> {
-  server.listen(0, '127.0.0.1')
+async function listening(
+  server: ReturnType<typeof createServer>,
+  host = '127.0.0.1',
+): Promise<number> {
+  server.listen(0, host)
   await once(server, 'listening')
   open.defer(() => (server.closeAllConnections(), void server.close()))
   return portOf(server)

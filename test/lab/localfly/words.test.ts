@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { checksOf } from '../../../lab/localfly/checks.ts'
 import { durationMs } from '../../../lab/localfly/duration.ts'
-import { mayRestart, exitText } from '../../../lab/localfly/exits.ts'
+import { mayRestart, exitText, recentRestarts } from '../../../lab/localfly/exits.ts'
 import { parseImage } from '../../../lab/localfly/image-ref.ts'
 import { withoutNulls } from '../../../lab/localfly/machine-config.ts'
 import { scopeOf } from '../../../lab/localfly/tokens.ts'
@@ -107,4 +107,9 @@ test('the root fields of a query are found by alias and name', () => {
 test('null fields are absent at any depth', () => {
   const config = { image: 'x', statics: null, services: [{ force_instance_key: null, ports: [] }] }
   expect(withoutNulls(config)).toEqual({ image: 'x', services: [{ ports: [] }] })
+})
+
+test('only the restarts of the last five minutes count', () => {
+  expect(recentRestarts([1, 2, 300_000], 300_001)).toEqual([2, 300_000])
+  expect(recentRestarts(undefined, 1)).toEqual([])
 })

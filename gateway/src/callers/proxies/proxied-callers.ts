@@ -43,7 +43,7 @@ function byTailscale(
   // Node joins two headers of one name by a comma.
   if (!/^[^\s,]{1,200}$/.test(login)) return null
 
-  const domain = login.split('@', 2)[1]
+  const domain = login.includes('@') ? login.slice(login.lastIndexOf('@') + 1) : undefined
   const rule = ruleFor(rules, tailscale, { login, domain })
   if (!rule) throw noRule(`Tailscale names you ${login}`, `--tailscale ${login}`)
   const address = lastOf(textOf(headers['x-forwarded-for'])) ?? peer

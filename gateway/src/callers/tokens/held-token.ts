@@ -80,6 +80,9 @@ export class HeldToken {
   }
 }
 
+export const callerNameOf = ({ name, team }: Pick<StoredToken, 'name' | 'team'>) =>
+  `token:${team === null ? '' : `${team}/`}${name}`
+
 /** One secret of a token, and the caller that it proves. */
 class HeldSecret implements Proof {
   readonly hash: Uint8Array
@@ -96,7 +99,7 @@ class HeldSecret implements Proof {
     const { id, kind, name, scopes, apps, owners, team } = token.stored
     this.#base = {
       kind: 'token',
-      name: `token:${team === null ? '' : `${team}/`}${name}`,
+      name: callerNameOf({ name, team }),
       tokenId: id,
       scopes,
       apps,

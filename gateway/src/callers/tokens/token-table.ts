@@ -2,6 +2,7 @@ import { tokenLimits } from '#api/callers/token.ts'
 import { Problem } from '#api/problem.ts'
 import type { NewStoredToken, TokenStore } from '../../deployments/callers/token-store.ts'
 import type { Logger } from '../../log.ts'
+import { TimeSlice } from '../../time-slice.ts'
 import type { Authenticator } from '../authenticate.ts'
 import { HeldToken } from './held-token.ts'
 import { readToken } from './token-text.ts'
@@ -13,6 +14,8 @@ const dayMs = 86_400_000
 const keptMs = { token: 30 * dayMs, 'deploy-link': dayMs }
 /** The last use is written at most so often. A crash loses what came after. */
 const usesMs = 60_000
+const usesAtOnce = 500
+const sliceMs = 10
 const sweepMs = 60_000
 
 /**
@@ -119,10 +122,16 @@ export class TokenTable {
     this.#usesTimer = undefined
     const uses = [...this.#used].map(([id, at]) => ({ id, at: this.timeAt(at) }))
     this.#used.clear()
-    for (const { id, at } of uses) this.#tokens.get(id)?.change({ lastUsedAt: at })
-    await this.#store
-      .noteUses(uses)
-      .catch((err: unknown) => this.#log.warn({ err }, 'last use of tokens not written'))
+    // Requests wait meanwhile, so thousands are written in parts.
+    const slice = new TimeSlice(sliceMs)
+    for (let from = 0; from < uses.length; from += usesAtOnce) {
+      const part = uses.slice(from, from + usesAtOnce)
+      for (const { id, at } of part) this.#tokens.get(id)?.change({ lastUsedAt: at })
+      await this.#store
+        .noteUses(part)
+        .catch((err: unknown) => this.#log.warn({ err }, 'last use of tokens not written'))
+      await slice.yield()
+    }
   }
 
   /** Forgets tokens that ended long ago. */

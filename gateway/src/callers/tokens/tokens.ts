@@ -13,18 +13,32 @@ import { endOf, secondsOf } from '#api/callers/lifetime.ts'
 import { Problem } from '#api/problem.ts'
 import type { NewStoredToken } from '../../deployments/callers/token-store.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
+import type { TeamStore } from '../../deployments/teams/team-store.ts'
 import type { Principal } from '../principal.ts'
-import type { HeldToken } from './held-token.ts'
+import { callerNameOf, type HeldToken } from './held-token.ts'
 import { assertNoStronger, isWithin, type Strength } from './token-strength.ts'
+import { assertLinkRoom } from './link-room.ts'
 import type { TokenTable } from './token-table.ts'
 import { newToken } from './token-text.ts'
+import { assertTeam } from '../assert-team.ts'
+
+type Teams = Pick<TeamStore, 'isAlone' | 'find' | 'teamOf'>
 
 /** The commands about tokens, over their table. See `TokenCommands`. */
 export class Tokens {
   readonly #table: TokenTable
+  readonly #teams: Teams
 
-  constructor(table: TokenTable) {
+  constructor(table: TokenTable, teams: Teams) {
     this.#table = table
+    this.#teams = teams
+  }
+
+  /** Whether there is a working token that proves a caller of this name. */
+  works(callerName: string): boolean {
+    const isIt = (token: HeldToken) =>
+      token.state === 'active' && callerNameOf(token.stored) === callerName
+    return this.#table.all().some(isIt)
   }
 
   async create(caller: Principal, wanted: NewToken): Promise<MadeToken> {
@@ -35,6 +49,7 @@ export class Tokens {
     const expiresAt = wanted.expires === null ? this.#usualEnd(caller) : this.#end(wanted.expires)
     const strength = { scopes: [...new Set(scopes)], apps, owners, team, expiresAt }
     assertNoStronger(strength, caller)
+    assertTeam(team, this.#teams)
     this.#assertNameFree(name, team)
     return this.#make(caller, { kind: 'token', nameOf: () => name }, strength)
   }
@@ -45,29 +60,20 @@ export class Tokens {
     { expires }: Pick<NewDeployLink, 'expires'>,
   ): Promise<MadeToken> {
     const seconds = secondsOf(expires)!
-    const { leastSeconds, linkSeconds, links } = tokenLimits
+    const { leastSeconds, linkSeconds } = tokenLimits
     if (seconds < leastSeconds || seconds > linkSeconds)
       throw new Problem(
         'option-invalid',
         `The option expires is invalid: a deploy link lives from ${leastSeconds} s to ${linkSeconds / 60} min, not ${expires}.`,
         { facts: { option: 'expires' } },
       )
-    const isOpen = (token: HeldToken) =>
-      token.stored.kind === 'deploy-link' &&
-      token.stored.createdBy === caller.name &&
-      token.state === 'active'
-    if (this.#table.all().filter(isOpen).length >= links)
-      throw new Problem(
-        'token-limit',
-        `${caller.name} has ${links} deploy links that nobody used yet. Wait until some expire, or revoke them.`,
-        { facts: { limit: links } },
-      )
-
+    assertLinkRoom(caller, this.#table.all())
     const strength: Strength = {
       scopes: ['deploy'],
       apps: [app],
       owners: owner === null ? null : [owner],
-      team: caller.teams?.length === 1 ? caller.teams[0]! : null,
+      // The link itself is no member of a team, and its maker may be in several.
+      team: this.#teams.isAlone ? null : this.#teams.teamOf(app),
       expiresAt: this.#table.now() + seconds * 1000,
     }
     assertNoStronger({ ...strength, team: null }, { ...caller, teams: null })
@@ -180,7 +186,7 @@ export class Tokens {
     if (found) return found
     throw new Problem(
       'token-not-found',
-      `There is no token ${name.slice(0, 100)} that the caller may see. GET /v1/tokens lists them.`,
+      `There is no token ${name.slice(0, 100)} that the caller may see. To list them: tarmac token list`,
     )
   }
 
@@ -216,7 +222,8 @@ const linkName = (id: string) => `link-${id}`
 
 /** A caller sees what reaches no further than it does itself, and what it made. */
 const isSeen = ({ stored }: HeldToken, caller: Principal): boolean =>
-  stored.createdBy === caller.name || isWithin(stored, caller)
+  (stored.createdBy === caller.name && stored.createdByToken === caller.tokenId) ||
+  isWithin(stored, caller)
 
 /** Throws if several teams have a token of this name. */
 function onlyOne(found: HeldToken[], name: string): HeldToken | undefined {

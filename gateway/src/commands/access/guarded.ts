@@ -11,6 +11,8 @@ export type Call = {
   command: string
   caller: Principal
   changes: boolean
+  /** The command that follows when its upload has arrived. */
+  early?: string | undefined
   /** New apps of the caller's team. */
   newApps: string[]
   targets: Target[]
@@ -23,6 +25,8 @@ export type Gate = {
   find: Lookups
   /** The team that an app belongs to. */
   teamOf: (app: string) => string
+  /** The app whose preview has this app on Fly. Null: it is no preview's. */
+  previewedBy: (app: string) => string | null
   /** The caller with the teams that it is in now. */
   inTeams: (caller: Principal) => Principal
   /** Whether the caller may make this app: then it will belong to the caller's team. Throws `team-unclear`. */
@@ -66,17 +70,20 @@ function guardedGroup(group: Group, rows: Rows, gate: Gate, prefix = ''): Group 
 }
 
 function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCommand {
-  const { changes, recorded, shown } = row
+  const { changes, recorded, shown, early } = row
   return async (given, ...args) => {
     given.proof?.assertHolds()
     const caller = gate.inTeams(given)
-    const isSeen = (target: Target) => sees(caller, target, gate.teamOf)
-    const targets: Reached[] = (await row.targets?.(args, gate.find)) ?? []
+    const isSeen = (target: Target) =>
+      sees(caller, { ...target, app: gate.previewedBy(target.app) ?? target.app }, gate.teamOf)
+    const found: Reached[] | null = row.targets ? await row.targets(args, gate.find) : []
+    const targets = found ?? []
     const unseen = targets.filter((target) => !isSeen(target))
     const newApps = changes && !row.teams ? unseen.map(({ app }) => app) : []
-    const call = { command, caller, changes, newApps, targets, args, recorded }
+    const call = { command, early, caller, changes, newApps, targets, args, recorded }
 
-    const why = await refusal(row, { ...call, targets, unseen }, gate)
+    const exists = found !== null
+    const why = await refusal(row, { ...call, targets, unseen, exists }, gate)
     if (why) {
       await gate.refused(call, why)
       throw why
@@ -88,24 +95,30 @@ function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCo
   }
 }
 
+type Asked = Omit<Call, 'targets'> & { targets: Reached[]; unseen: Reached[]; exists: boolean }
+
 /** Why the caller may not make this call. Null: it may. */
 async function refusal(
   { scope, missing, shown, ofLink, ...row }: AnyRow,
-  {
-    caller,
-    args,
-    targets,
-    unseen,
-  }: Omit<Call, 'targets'> & Record<'targets' | 'unseen', Reached[]>,
+  { caller, args, targets, unseen, exists }: Asked,
   gate: Gate,
 ): Promise<Problem | null> {
   const teams = row.teams?.(args) ?? []
   const maker = teams.length > 0 ? { ...caller, teams } : caller
-  const mayMake = row.creates === true && allows(caller.scopes, scope)
-  const isOpen = isIn(caller, teams) && (await isAllNew(unseen, mayMake ? maker : null, gate))
-  if (!isOpen) return missing?.(args) ?? forbidden(caller, scope)
-  for (const { scope: other } of [{ scope }, ...targets])
-    if (!allows(caller.scopes, other ?? scope)) return forbidden(caller, other ?? scope)
+  const mayMake = row.creates === true && scope !== null && allows(caller.scopes, scope)
+  const [read, own] = [
+    unseen.filter(({ missing: is }) => is),
+    unseen.filter((each) => !each.missing),
+  ]
+  const isOpen =
+    exists && isIn(caller, teams) && (await isAllNew(own, mayMake ? maker : null, gate))
+  // The answer is the same for what does not exist and for what the caller may not see.
+  if (!isOpen) return missing?.(args) ?? forbidden(caller, scope ?? 'read')
+  for (const { scope: other } of [{ scope }, ...targets]) {
+    const needed = other ?? scope
+    if (needed !== null && !allows(caller.scopes, needed)) return forbidden(caller, needed)
+  }
+  if (read[0]?.missing) return read[0].missing
   if (caller.link && !ofLink) return notOfLink(caller)
   if (caller.link && !ofLink?.(args, caller.link.deployment))
     return missing?.(args) ?? notOfLink(caller)
@@ -140,8 +153,8 @@ const notOfLink = ({ name }: Principal) =>
     `${name} is a deploy link. It makes one deployment, and reads the record and the log of that one. Use a token for this.`,
   )
 
-const tooWide = ({ name }: Principal) =>
+const tooWide = ({ name, apps, owners, teams }: Principal) =>
   new Problem(
     'forbidden',
-    `This is about the gateway as a whole; ${name} is limited to some apps. Use a caller without this limit.`,
+    `This is about the gateway as a whole; ${name} is limited to ${apps || owners ? 'some apps' : `team ${teams?.join(', ')}`}. Use a caller without this limit.`,
   )

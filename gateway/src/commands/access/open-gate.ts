@@ -1,21 +1,23 @@
 import { defaultTeam } from '#api/callers/teams.ts'
-import { Problem } from '#api/problem.ts'
 import type { Admission } from '../../callers/admission.ts'
-import { type Principal, sees, type Target, targetOf } from '../../callers/principal.ts'
+import { type Principal, sees, type Target } from '../../callers/principal.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
+import { appOfImage } from '../existing-image.ts'
 import type { Call, Gate } from './guarded.ts'
-import type { Lookups } from './row.ts'
-import { noApp } from './row-kinds.ts'
+import { NewApps, teamFor } from './new-apps.ts'
+import { type Lookups, targetOf } from './row.ts'
 
 export type GateDeps = {
   store: Pick<
     DeploymentStore,
-    'find' | 'rollouts' | 'previews' | 'teams' | 'status' | 'appSettings'
+    'find' | 'rollouts' | 'previews' | 'teams' | 'status' | 'appSettings' | 'rules'
   >
   admission: Pick<Admission, 'inTeams'>
   /** Whether Fly has an app of this name. */
   isOnFly: (app: string) => Promise<boolean>
   recorder: Recorder
+  /** Images of apps are `<registryHost>/<app>`. */
+  registryHost: string
 }
 
 /** Where changes are recorded. Calls that change nothing are not its business. */
@@ -27,33 +29,36 @@ export type Recorder = {
 }
 
 /** The gate in front of the commands, over the records. */
-export function openGate({ store, admission, isOnFly, recorder }: GateDeps): Gate {
+export function openGate({ store, admission, isOnFly, ...deps }: GateDeps): Gate {
   const { teams } = store
 
-  /** Gives new apps to the caller's team. Throws `app-not-found` if another caller was faster. */
-  async function admit({ caller, newApps }: Call): Promise<void> {
-    for (const app of newApps) if (!(await teams.claim(app, teamFor(caller, app)))) throw noApp(app)
+  async function refused(call: Call, why: unknown): Promise<void> {
+    const { command, changes, early } = call
+    if (changes || early) await deps.recorder.refused({ ...call, command: early ?? command }, why)
   }
 
-  const find = lookupsIn(store)
+  const newApps = new NewApps(teams)
+  const find = lookupsIn(store, deps.registryHost)
   return {
     find,
     teamOf: (app) => teams.teamOf(app),
+    previewedBy: (app) => store.previews.appOf(app),
     inTeams: (caller) => admission.inTeams(caller),
     async mayCreate(caller, target) {
       if (!isNewFor(caller, target) || (await isOnFly(target.app))) return false
       return teamFor(caller, target.app) !== defaultTeam
     },
-    around(call, run) {
-      const admitted = async () => {
-        await admit(call)
-        return run()
+    async around(call, run) {
+      const admitted = () => newApps.during(call, run)
+      if (call.changes) return deps.recorder.record(call, admitted, find)
+      try {
+        return await admitted()
+      } catch (error) {
+        await refused(call, error)
+        throw error
       }
-      return call.changes ? recorder.record(call, admitted, find) : admitted()
     },
-    async refused(call, why) {
-      if (call.changes) await recorder.refused(call, why)
-    },
+    refused,
   }
 
   /** Whether only its team hides this target from the caller, because nobody has it. */
@@ -67,19 +72,8 @@ export function openGate({ store, admission, isOnFly, recorder }: GateDeps): Gat
   }
 }
 
-/** The team that gets a new app. */
-function teamFor({ teams }: Principal, app: string): string {
-  const [team = defaultTeam, ...others] = teams ?? []
-  if (others.length === 0) return team
-  throw new Problem(
-    'team-unclear',
-    `The caller is in ${teams?.length} teams: ${[team, ...others].join(', ')}. Say which one gets the new app: tarmac team add-app TEAM ${app}. Then deploy it.`,
-    { facts: { teams } },
-  )
-}
-
 /** Finds what ids name, in the records. */
-const lookupsIn = (store: GateDeps['store']): Lookups => ({
+const lookupsIn = (store: GateDeps['store'], registryHost: string): Lookups => ({
   async deployment(id) {
     const found = await store.find(id)
     return found && targetOf(found)
@@ -101,4 +95,7 @@ const lookupsIn = (store: GateDeps['store']): Lookups => ({
     }))
   },
   settings: (app) => store.appSettings(app),
+  appOfImage: (reference) => appOfImage(reference, registryHost),
+  rule: async (name) => (await store.rules.list()).find((rule) => rule.name === name) ?? null,
+  teams: store.teams,
 })

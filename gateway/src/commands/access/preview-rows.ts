@@ -1,13 +1,15 @@
 import type { NewPreview } from '#api/previews/preview.ts'
 import type { PreviewCommands } from '../previews/preview-commands.ts'
-import { byPreview, exec, noApp, preview, read, readsOf } from './row-kinds.ts'
+import type { TemplateCommands } from '../templates/template-commands.ts'
+import { readsOf } from './reads-of.ts'
+import { administer, byApp, byPreview, exec, noApp, preview, read } from './row-kinds.ts'
 import type { Lookups, TableOf } from './row.ts'
 
 /** For commands whose first argument is the request of a preview. */
 const byRequest = {
   targets: async ([{ app, owner, source }]: [NewPreview, ...unknown[]], find: Lookups) => [
     { app, owner },
-    ...(source ? await readsOf(source, app, find) : []),
+    ...(source ? await readsOf(source, find) : []),
   ],
   missing: ([{ app }]: [NewPreview, ...unknown[]]) => noApp(app),
 }
@@ -27,7 +29,7 @@ export const previewRows: TableOf<PreviewCommands> = {
       }),
     },
   },
-  assertRoom: { ...preview, ...byRequest, changes: false },
+  assertRoom: { ...preview, ...byRequest, changes: false, early: 'previews.create' },
   find: { ...read, ...byPreview },
   list: {
     ...read,
@@ -50,11 +52,27 @@ export const previewRows: TableOf<PreviewCommands> = {
     ...exec,
     ...byPreview,
     targets: async (args, find) =>
-      (await byPreview.targets(args, find)).flatMap((target) => [
+      ((await byPreview.targets(args, find)) ?? []).flatMap((target) => [
         target,
         { ...target, scope: 'preview' as const },
       ]),
     // Its arguments may hold a secret.
     recorded: { asked: ([_id, { command }]) => ({ program: command[0]?.slice(0, 200) }) },
   },
+}
+
+/** The same of templates. They say what a machine may be like, so a caller of previews cannot set them. */
+export const templateRows: TableOf<TemplateCommands> = {
+  list: { ...read, ...byApp },
+  find: { ...read, ...byApp },
+  set: {
+    ...administer,
+    ...byApp,
+    recorded: {
+      asked: ([_app, name]) => ({ name }),
+      after: ({ version }) => ({ version }),
+      made: ({ name }) => name,
+    },
+  },
+  remove: { ...administer, ...byApp, recorded: { asked: ([_app, name]) => ({ name }) } },
 }

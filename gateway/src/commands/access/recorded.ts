@@ -1,4 +1,14 @@
+import {
+  type MadeToken,
+  type NewToken,
+  type RevokedToken,
+  type Rotation,
+  type TokenFacts,
+  tokenIdIn,
+} from '#api/callers/token.ts'
+import type { AddedRule, NewRule } from '#api/callers/rule.ts'
 import type { NewCancelRequest } from '#api/deployment.ts'
+import type { Lookups, Recorded } from './row.ts'
 
 // What the audit trail keeps of the arguments of some commands: names and numbers, and never the
 // value of a secret or a token.
@@ -10,8 +20,36 @@ type Submission = {
 }
 type Change = { values: ReadonlyMap<string, string | null>; deploy: boolean }
 
-/** For commands whose arguments hold names and numbers alone. */
-export const ofArguments = { asked: (args: unknown[]) => ({ arguments: args }) }
+/** For commands about a team: the state of what changes, before and after. */
+function ofTeam<A>(
+  what: string,
+  stateOf: (teams: Lookups['teams'], value: A, team: string) => object | null,
+): Recorded<[string, A], unknown> {
+  return {
+    asked: ([team, value]) => ({ team, [what]: value }),
+    before: ([team, value], { teams }) => stateOf(teams, value, team),
+    after: (_result, [team, value], { teams }) => stateOf(teams, value, team),
+  }
+}
+export const ofMember = ofTeam<string>('member', (teams, member) => ({
+  teams: teams.teamsOf(member) ?? [],
+}))
+export const ofTeamApp = ofTeam<string>('app', (teams, app) => ({ teamOfApp: teams.teamOf(app) }))
+export const ofQuotas = ofTeam<unknown>(
+  'quotas',
+  (teams, _patch, team) => teams.find(team)?.quotas ?? null,
+)
+export const ofTeamName = { asked: ([team]: [string]) => ({ team }) }
+
+export const ofNewRule: Recorded<[NewRule], AddedRule> = {
+  asked: ([{ name }]) => ({ name }),
+  after: (rule) => ({ ...rule, name: null, notes: null }),
+}
+export const ofRemovedRule: Recorded<[string], void> = {
+  asked: ([name]) => ({ name }),
+  before: ([name], find) => find.rule(name),
+  after: () => null,
+}
 
 export const ofSubmission = {
   asked: ([{ source, secrets, options }]: [Submission]) => ({
@@ -41,15 +79,34 @@ export const ofChange = {
   },
 }
 
-type Token = { id: string; name: string; scopes: readonly string[]; apps: readonly string[] | null }
-/** A token may be named by its own text, so its facts come from the result. */
-export const ofToken = {
-  after: ({ name, scopes, apps, ...token }: Token & { expiresAt?: string | null }) => ({
-    name,
-    scopes,
-    apps,
-    expiresAt: token.expiresAt ?? null,
-  }),
+type Token = Pick<TokenFacts, 'scopes' | 'apps' | 'owners' | 'team' | 'expiresAt'>
+const rights = ({ scopes, apps, owners, team, expiresAt }: Token) => ({
+  scopes,
+  apps,
+  owners,
+  team,
+  expiresAt,
+})
+
+export const ofNewToken: Recorded<[NewToken], MadeToken> = {
+  asked: ([{ name, scopes, apps }]) => ({ name, scopes, apps }),
+  after: rights,
+}
+export const ofNewLink = {
+  asked: ([_target, { expires }]: [unknown, { expires: string }]) => ({ expires }),
+  after: rights,
+}
+/** A token may be named by its own text. Its id is enough. */
+const askedToken = ([token]: [string, ...unknown[]]) => ({ token: tokenIdIn(token) ?? token })
+export const ofRevoked: Recorded<[string], RevokedToken> = {
+  asked: askedToken,
+  after: ({ id, name, state }) => ({ id, name, state }),
+  made: () => null,
+}
+export const ofRotated: Recorded<[string, Rotation], MadeToken> = {
+  asked: askedToken,
+  after: ({ id, name, expiresAt, oldSecretUntil }) => ({ id, name, expiresAt, oldSecretUntil }),
+  made: () => null,
 }
 
 export const ofRollback = {

@@ -1,4 +1,3 @@
-import type { ImageSource } from '#api/image-source.ts'
 import { Problem } from '#api/problem.ts'
 import { noDeployment } from '../deployments.ts'
 import { noPreview } from '../previews/find-preview.ts'
@@ -9,7 +8,10 @@ import type { Lookups, Reached } from './row.ts'
 
 /** The answer for an app that the caller may not see. The name may still be taken on Fly. */
 export const noApp = (app: string) =>
-  new Problem('app-not-found', `There is no app ${app.slice(0, 100)} that the caller may use.`)
+  new Problem(
+    'app-not-found',
+    `There is no app ${app.slice(0, 100)} that the caller may use. To list those that it may: tarmac apps`,
+  )
 
 export const read = { scope: 'read', changes: false } as const
 export const preview = { scope: 'preview', changes: true } as const
@@ -20,6 +22,9 @@ export const changeSecrets = { scope: 'secrets', changes: true } as const
 export const administer = { scope: 'admin', changes: true } as const
 /** For commands that make the one deployment of a deploy link. */
 export const makes = { ofLink: () => true }
+
+/** For what is checked before the upload of a command that may make new apps. */
+export const makesSoon = (early: string) => ({ changes: false, creates: true, early }) as const
 
 /** For commands whose first argument is an app's name. */
 export const byApp = {
@@ -39,7 +44,10 @@ export const bySubmission = {
 type Submission = { app: string; options: { owner: string | null } }
 /** For commands whose first argument is the id of a deployment. */
 export const byDeployment = {
-  targets: async ([id]: [string, ...unknown[]], find: Lookups) => listOf(await find.deployment(id)),
+  async targets([id]: [string, ...unknown[]], find: Lookups) {
+    const found = await find.deployment(id)
+    return found && [found]
+  },
   missing: ([id]: [string, ...unknown[]]) => noDeployment(id),
 }
 /** For commands that read a deployment: a deploy link reads the one that it made. */
@@ -49,25 +57,17 @@ export const reads = {
 }
 /** For commands whose first argument is the id of a rollout: the caller must see all its targets. */
 export const byRollout = {
-  targets: async ([id]: [string, ...unknown[]], find: Lookups) => (await find.rollout(id)) ?? [],
+  targets: ([id]: [string, ...unknown[]], find: Lookups) => find.rollout(id),
   missing: ([id]: [string, ...unknown[]]) => noRollout(id),
 }
 
 /** For commands whose first argument is the id of a preview. */
 export const byPreview = {
-  targets: async ([id]: [string, ...unknown[]], find: Lookups) => listOf(await find.preview(id)),
+  async targets([id]: [string, ...unknown[]], find: Lookups) {
+    const found = await find.preview(id)
+    return found && [found]
+  },
   missing: ([id]: [string, ...unknown[]]) => noPreview(id),
 }
 
 export const listOf = <T>(value: T | null): T[] => (value === null ? [] : [value])
-
-/** What a deployment of an existing image reads of other apps. */
-export async function readsOf(source: ImageSource, app: string, find: Lookups): Promise<Reached[]> {
-  const found =
-    'deployment' in source
-      ? await find.deployment(source.deployment)
-      : 'release' in source && source.app !== undefined
-        ? { app: source.app, owner: source.owner ?? null }
-        : null
-  return found && found.app !== app ? [{ ...found, scope: 'read' }] : []
-}

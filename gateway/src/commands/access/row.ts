@@ -2,22 +2,36 @@ import type { Scope } from '#api/callers/scope.ts'
 import type { DeploymentState } from '#api/deployment.ts'
 import type { Problem } from '#api/problem.ts'
 import type { Principal, Target } from '../../callers/principal.ts'
+import type { TeamStore } from '../../deployments/teams/team-store.ts'
 
 /** Finds what an id names. Null: nothing has this id. */
 export type Lookups = {
   deployment(id: string): Promise<Target | null>
   preview(id: string): Promise<Target | null>
   rollout(id: string): Promise<Target[] | null>
+  /** The app whose repository an image is in. Null: it is not in the registry of the apps. */
+  appOfImage(reference: string): string | null
   /** How many deployments of what a caller sees have not ended, by state. */
   unfinished(isSeen: IsSeen): Promise<{ state: DeploymentState; count: number }[]>
   /** The app's own settings. */
   settings(app: string): Promise<object>
+  /** A rule that was made by the API. Null: there is none of this name. */
+  rule(name: string): Promise<object | null>
+  teams: Pick<TeamStore, 'find' | 'teamOf' | 'teamsOf'>
 }
+
+/** Whom a record concerns. A preview's deployment is the app's that the preview belongs to. */
+export const targetOf = ({ app, owner, preview }: DeploymentOf): Target =>
+  preview ? { app: preview.app, owner: preview.owner } : { app, owner }
+type DeploymentOf = { app: string; owner: string | null; preview: Target | null }
 
 export type IsSeen = (target: Target) => boolean
 
-/** A target, and the scope that the caller needs there if it is not the row's. */
-export type Reached = Target & { scope?: Scope }
+/**
+ * A target, and the scope that the caller needs there if it is not the row's. `missing`: the answer if
+ * the caller may not see it, if it is not the row's.
+ */
+export type Reached = Target & { scope?: Scope; missing?: Problem }
 
 /**
  * What the audit trail keeps of a call, beside caller, targets and result. Small: names, numbers and
@@ -28,21 +42,27 @@ export type Recorded<A extends unknown[], R> = {
   asked?: (args: A) => object
   /** The state before. Of it and of `after`, only what differs is kept. */
   before?: (args: A, find: Lookups) => object | null | Promise<object | null>
-  after?: (result: R, args: A) => object | null
+  after?: (result: R, args: A, find: Lookups) => object | null
   /** The id of what was made. Default: the result's `id`, if it has one. */
   made?: (result: R) => string | null
 }
 
 /** What a command needs of its caller. */
 export type Row<A extends unknown[], R> = {
-  scope: Scope
+  /** Null: any caller may call. */
+  scope: Scope | null
   /** Whether the command changes something: then it is in the audit trail. */
   changes: boolean
   /**
-   * What the call concerns. A target that the caller may not see is answered as one that does not exist.
-   * Absent: the gateway as a whole, what `shown` leaves of it, or `teams`.
+   * The command that follows when its upload has arrived. What this one refuses is in the audit trail as
+   * that command.
    */
-  targets?: (args: A, find: Lookups) => Reached[] | Promise<Reached[]>
+  early?: string
+  /**
+   * What the call concerns. A target that the caller may not see is answered as one that does not exist.
+   * Absent: the gateway as a whole, what `shown` leaves of it, or `teams`. Null: it does not exist.
+   */
+  targets?: (args: A, find: Lookups) => Reached[] | null | Promise<Reached[] | null>
   /** Teams that the call concerns. The caller must be in all of them. */
   teams?: (args: A) => string[]
   /** The targets of the call may be new apps. A new app belongs to the team of its caller. */

@@ -1,9 +1,9 @@
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
-import { targetOf } from '../../callers/principal.ts'
 import type { Commands } from '../commands.ts'
+import { ruleRows, tokenRows } from './caller-rows.ts'
+import { driftRows } from './drift-rows.ts'
 import {
-  ofArguments,
   ofCancel,
   ofChange,
   ofDeletedApp,
@@ -11,7 +11,6 @@ import {
   ofRetry,
   ofRollback,
   ofSubmission,
-  ofToken,
 } from './recorded.ts'
 import {
   administer,
@@ -24,14 +23,15 @@ import {
   deploy,
   listOf,
   makes,
+  makesSoon,
   noApp,
   read,
   reads,
-  readsOf,
   secrets,
 } from './row-kinds.ts'
-import { previewRows } from './preview-rows.ts'
-import type { IsSeen, Reached, TableOf } from './row.ts'
+import { previewRows, templateRows } from './preview-rows.ts'
+import { readsOf } from './reads-of.ts'
+import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
 
 /**
@@ -46,7 +46,7 @@ export const access: TableOf<Commands> = {
     creates: true,
     targets: async ([source, { app, options }], find) => [
       { app, owner: options.owner },
-      ...(await readsOf(source, app, find)),
+      ...(await readsOf(source, find)),
     ],
     missing: ([_source, { app }]) => noApp(app),
     recorded: { asked: ([source, { options }]) => ({ source, trigger: options.trigger }) },
@@ -54,7 +54,7 @@ export const access: TableOf<Commands> = {
   rollback: { ...deploy, ...bySubmission, recorded: ofRollback },
   retry: { ...deploy, ...byDeployment, recorded: ofRetry },
   cancel: { ...deploy, ...byDeployment, recorded: ofCancel },
-  refuseBusyLane: { ...deploy, changes: false, ...bySubmission, ...makes, creates: true },
+  refuseBusyLane: { ...deploy, ...makesSoon('submit'), ...bySubmission, ...makes },
   deployment: { ...read, ...reads },
   logOf: { ...read, ...reads },
   deployments: {
@@ -116,7 +116,7 @@ export const access: TableOf<Commands> = {
       }),
     },
   },
-  drift: { ...read, ...byApp },
+  drift: driftRows,
   deleteApp: { ...administer, ...byApp, recorded: ofDeletedApp },
   cacheUsage: {
     ...read,
@@ -135,15 +135,7 @@ export const access: TableOf<Commands> = {
   putSecret: { ...changeSecrets, ...byApp, recorded: ofName },
   deleteSecret: { ...changeSecrets, ...byApp, recorded: ofName },
 
-  // What a caller may make and see of tokens depends on its own limits: see `Tokens`.
-  tokens: {
-    create: { ...administer, targets: () => [], recorded: ofToken },
-    createLink: { ...deploy, ...byTarget, recorded: ofToken },
-    find: { ...administer, changes: false, targets: () => [] },
-    list: { ...administer, changes: false, targets: () => [] },
-    revoke: { ...administer, targets: () => [], recorded: ofToken },
-    rotate: { ...administer, targets: () => [], recorded: ofToken },
-  },
+  tokens: tokenRows,
   runtime: {
     secrets: { ...secrets, ...byApp },
     changeSecrets: {
@@ -157,13 +149,9 @@ export const access: TableOf<Commands> = {
       ...byApp,
       targets: ([app]) => withDeploy(app, { deploy: true }),
     },
-    env: { ...secrets, ...byApp },
-    changeEnv: {
-      ...changeSecrets,
-      ...byApp,
-      targets: ([app, change]) => withDeploy(app, change),
-      recorded: ofChange,
-    },
+    // Variables are not secret: records, releases and settings show them.
+    env: { ...read, ...byApp },
+    changeEnv: { ...deploy, ...byApp, recorded: ofChange },
   },
 
   drain: {
@@ -191,16 +179,11 @@ export const access: TableOf<Commands> = {
     },
   },
 
-  rules: {
-    list: { ...administer, changes: false },
-    add: { ...administer, recorded: ofArguments },
-    remove: { ...administer, recorded: ofArguments },
-  },
+  rules: ruleRows,
 
   assertMayRollOut: {
     ...deploy,
-    changes: false,
-    creates: true,
+    ...makesSoon('createRollout'),
     targets: ([targets]) => targets.map(({ app, options: { owner } }) => ({ app, owner })),
     missing: ([targets]) => noApp(targets.map(({ app }) => app).join(', ')),
   },
@@ -209,7 +192,7 @@ export const access: TableOf<Commands> = {
     creates: true,
     targets: async ([{ source, targets }, build], find) => [
       ...targets.map(({ app, options }) => ({ app, owner: options.owner })),
-      ...(source ? await readsOf(source, targets[0]!.app, find) : []),
+      ...(source ? await readsOf(source, find) : []),
       ...(build === null ? [] : listOf(await find.deployment(build))),
     ],
     missing: ([{ targets }]) => noApp(targets.map(({ app }) => app).join(', ')),
@@ -228,9 +211,11 @@ export const access: TableOf<Commands> = {
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
   previews: previewRows,
+  templates: templateRows,
   teams: teamRows,
   // The command shows the caller's own part alone.
   limits: { read: { ...read, shown: (answer) => answer } },
+  whoami: { scope: null, changes: false, ofLink: () => true, shown: (answer) => answer },
 }
 
 /** What the apps that a caller sees have of the build cache. */

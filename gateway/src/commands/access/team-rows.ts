@@ -3,7 +3,7 @@ import { Problem } from '#api/problem.ts'
 import type { Principal } from '../../callers/principal.ts'
 import { noTeam } from '../teams/open-teams.ts'
 import type { TeamCommands } from '../teams/team-commands.ts'
-import { ofArguments } from './recorded.ts'
+import { ofMember, ofQuotas, ofTeamApp, ofTeamName } from './recorded.ts'
 import { administer, read } from './row-kinds.ts'
 import type { IsSeen, TableOf } from './row.ts'
 
@@ -12,8 +12,6 @@ const noAppOrTeam = (app: string, team: string) =>
     'app-not-found',
     `There is no app ${app.slice(0, 100)} and team ${team.slice(0, 100)} that the caller may use. To move an app, the caller must be in both teams.`,
   )
-
-const change = { ...administer, recorded: ofArguments }
 
 /** For commands whose first argument is a team. */
 const byTeam = {
@@ -24,7 +22,7 @@ const byTeam = {
 /** A team as a caller sees it: who is limited to some apps learns of no others, and of no members. */
 const teamFor = (team: Team, isSeen: IsSeen, { apps, owners }: Principal): Team => ({
   ...team,
-  members: apps === null && owners === null ? team.members : [],
+  members: apps === null && owners === null ? team.members : null,
   apps: team.apps.filter((app) => isSeen({ app })),
 })
 
@@ -44,20 +42,22 @@ export const teamRows: TableOf<TeamCommands> = {
     shown: (team, isSeen, { caller }) => teamFor(team, isSeen, caller),
   },
   // Members and quotas decide what a team's own administrators may do, so they change none.
-  create: change,
-  remove: change,
-  addMember: change,
-  removeMember: change,
-  setQuotas: change,
+  create: { ...administer, recorded: ofTeamName },
+  remove: { ...administer, recorded: ofTeamName },
+  addMember: { ...administer, recorded: ofMember },
+  removeMember: { ...administer, recorded: ofMember },
+  setQuotas: { ...administer, recorded: ofQuotas },
   addApp: {
-    ...change,
+    ...administer,
+    recorded: ofTeamApp,
     creates: true,
     teams: ([team]) => [team],
     targets: ([_team, app]) => [{ app, owner: null }],
     missing: ([team, app]) => noAppOrTeam(app, team),
   },
   removeApp: {
-    ...change,
+    ...administer,
+    recorded: ofTeamApp,
     teams: ([team]) => [team, defaultTeam],
     targets: ([_team, app]) => [{ app, owner: null }],
     missing: ([team, app]) => noAppOrTeam(app, team),

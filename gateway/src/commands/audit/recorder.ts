@@ -6,21 +6,28 @@ import type { Logger } from '../../log.ts'
 import type { Call } from '../access/guarded.ts'
 import type { Recorder } from '../access/open-gate.ts'
 import { changedFields, smallFacts } from './facts.ts'
+import { Refusals } from './refusals.ts'
 
 type RecorderDeps = {
   trail: AuditTrail
   /** Removes secrets that a caller may have put where they do not belong. */
   redact: <T>(value: T) => T
   log: Pick<Logger, 'error'>
+  /** Milliseconds since 1970. */
+  now?: () => number
 }
+
+/** Of a refused call, which may name a thousand. */
+const refusedTargets = 20
 
 /**
  * Records each change in the audit trail: one entry before it runs and one after it, both synced. A
  * call whose first entry cannot be written does not run. So no change is without an entry, and one
  * without a second entry may have happened.
  */
-export function openRecorder({ trail, redact, log }: RecorderDeps): Recorder {
+export function openRecorder({ trail, redact, log, now }: RecorderDeps): Recorder {
   const facts = (value: unknown) => redact(smallFacts(value))
+  const refusals = new Refusals(now)
   const end = (call: BegunCall, more: Omit<Parameters<AuditTrail['ended']>[0], keyof BegunCall>) =>
     trail.ended({ ...call, ...more }).catch((err: unknown) =>
       // The change has happened: its caller must know that.
@@ -44,7 +51,7 @@ export function openRecorder({ trail, redact, log }: RecorderDeps): Recorder {
         await end(begun, { began, result: code, made: null, before: null, after: null })
         throw error
       }
-      const is = recorded?.after?.(result, [...args]) ?? null
+      const is = recorded?.after?.(result, [...args], find) ?? null
       const changed = recorded?.before ? changedFields(was, is) : { before: null, after: is }
       const { before, after } = { before: facts(changed.before), after: facts(changed.after) }
       const made = recorded?.made ? recorded.made(result) : idOf(result)
@@ -52,7 +59,12 @@ export function openRecorder({ trail, redact, log }: RecorderDeps): Recorder {
       return result
     },
     async refused(call, why) {
-      const begun = { ...describe(call), asked: facts(call.recorded?.asked?.([...call.args])) }
+      const unrecorded = refusals.note(call.caller)
+      if (unrecorded === null) return
+      const asked = call.recorded?.asked?.([...call.args])
+      const more = unrecorded > 0 && { unrecordedBefore: unrecorded }
+      const targets = call.targets.slice(0, refusedTargets)
+      const begun = { ...describe({ ...call, targets }), asked: facts({ ...asked, ...more }) }
       const none = { began: null, made: null, before: null, after: null }
       await end(begun, { ...none, result: asProblem(why).code })
     },

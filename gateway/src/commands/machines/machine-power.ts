@@ -43,7 +43,7 @@ export async function found(
 ): Promise<Machine> {
   const machine = await fly.machine(ref, signal)
   if (machine && machine.state !== 'destroyed') return machine
-  const detail = `The app ${ref.app} has no machine ${ref.id.slice(0, 50)}. GET /v1/apps/${ref.app}/machines lists them.`
+  const detail = `The app ${ref.app} has no machine ${ref.id.slice(0, 50)}. To list them: tarmac machines ${ref.app}`
   throw new Problem('machine-not-found', detail)
 }
 

@@ -5,6 +5,7 @@ import type { Principal } from '../../callers/principal.ts'
 import type { NewestDeployment } from '../../deployments/overview/overview-store.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
+import { seenBy } from '../access/seen-by.ts'
 
 /** Lists over all apps. A page may be shorter than its limit, or empty: `next` says whether there is more. */
 export type OverviewCommands = {
@@ -18,22 +19,26 @@ export type OverviewCommands = {
   apps(caller: Principal, filter: AppFilter, page: PageRequest): Promise<AppPage>
 }
 
-type Deps = Pick<DeploymentStore, 'overview' | 'releases'>
+type Deps = Pick<DeploymentStore, 'overview' | 'releases' | 'teams'>
 
 export const overviewCommands = (store: Deps): OverviewCommands => ({
-  deployments: (_caller, filter, page) => store.overview.deployments(filter, page),
-  async apps(_caller, filter, page) {
-    const { apps, next } = await store.overview.apps(filter, page)
-    return { apps: await Promise.all(apps.map((each) => summaryOf(each, store))), next }
+  deployments: (caller, filter, page) =>
+    store.overview.deployments(filter, { ...page, isSeen: seenBy(caller, store.teams) }),
+  async apps(caller, filter, page) {
+    const isSeen = seenBy(caller, store.teams)
+    const { apps, next } = await store.overview.apps(filter, { ...page, isSeen })
+    return { apps: await Promise.all(apps.map((each) => summaryOf(each, store, isSeen))), next }
   },
 })
 
 async function summaryOf(
   { app, deployment }: NewestDeployment,
   { releases }: Pick<DeploymentStore, 'releases'>,
+  isSeen: PageRequest['isSeen'] = () => true,
 ): Promise<AppSummary> {
   const { id, number, owner, state, createdAt, url } = deployment
-  const newest = await releases.newestFacts(app)
+  const all = await releases.newestFacts(app)
+  const newest = all.filter((release) => isSeen({ app, owner: release.owner }))
   const own = newest.find((release) => release.owner === null)
   return {
     app,

@@ -4,19 +4,18 @@ import type { LivingPreview, StatsFilter } from '#api/previews/preview-stats.ts'
 import { guestSize } from '#api/status/machine.ts'
 import { type PriceTable, rateOf } from '#api/status/prices.ts'
 import { readDesired } from '../../deploy/config/read-desired.ts'
+import { stuckOf } from '../../deployments/previews/stuck.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 
 export type LivingDeps = {
   store: Pick<DeploymentStore, 'previews' | 'find' | 'releases' | 'teams'>
   prices: PriceTable | null
-  /** How long a preview may stay in one state of its deployment. */
-  stuckMs: number
 }
 
 /** The previews that have not ended, with what they cost, and why they are stuck. Oldest first. */
 export async function livingPreviews(
   { app, owner }: StatsFilter,
-  { store, prices, stuckMs }: LivingDeps,
+  { store, prices }: LivingDeps,
 ): Promise<LivingPreview[]> {
   const living = (await store.previews.living()).filter(
     (preview) =>
@@ -29,7 +28,7 @@ export async function livingPreviews(
       ...preview,
       team: store.teams.teamOf(preview.app),
       perHour: prices && (await perHour(preview, { store, prices, deployment })),
-      stuck: stuckOf(preview, deployment, stuckMs),
+      stuck: stuckOf(preview, deployment, Date.now()),
     }
   }
   return Promise.all(living.map(look))
@@ -56,18 +55,4 @@ async function perHour(
     (sum, rate) => (sum === null || !rate ? null : sum + rate.perSecond * 3600),
     0,
   )
-}
-
-function stuckOf(
-  { state, problem }: Preview,
-  deployment: Deployment | null,
-  stuckMs: number,
-): LivingPreview['stuck'] {
-  if (!deployment) return null
-  const { id, updatedAt: since } = deployment
-  // A removal that fails is tried again until it succeeds.
-  if (state === 'destroying') return problem && { since, why: problem.detail }
-  const isLate = Date.now() - Date.parse(since) > stuckMs
-  if (state !== 'starting' || !isLate) return null
-  return { since, why: `Deployment ${id} is ${deployment.state}, and makes no progress.` }
 }

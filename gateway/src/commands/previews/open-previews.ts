@@ -10,6 +10,8 @@ import { flyAppOf, newPreviewId } from '../../deployments/previews/preview-names
 import type { Vault } from '../../secrets/vault.ts'
 import type { Drain } from '../drain.ts'
 import type { Submissions } from '../submissions.ts'
+import { seenBy } from '../access/seen-by.ts'
+import { findTemplate, readTemplateName } from '../templates/open-templates.ts'
 import { findPreview, over } from './find-preview.ts'
 import { type LivingDeps, livingPreviews } from './living.ts'
 import { readLogs, runInside } from './look-inside.ts'
@@ -17,17 +19,16 @@ import { changePower, type PowerDeps } from './power.ts'
 import type { PreviewCommands } from './preview-commands.ts'
 
 export type PreviewDeps = Pick<PowerDeps, 'fly'> & {
-  store: Pick<DeploymentStore, 'previews' | 'refuseBusyLane'> & LivingDeps['store']
+  store: Pick<DeploymentStore, 'templates' | 'refuseBusyLane'> & LivingDeps['store']
+  /** See `markOf`. */
+  previewMark: string
   prices: LivingDeps['prices']
   submissions: Pick<Submissions, 'deployExisting' | 'submit'>
   vault: Pick<Vault, 'fingerprintOf'>
   drain: Pick<Drain, 'whileOpen'>
   admission: Pick<Admission, 'isExempt'>
-  previewLimits: PreviewLimits & { ttlMs: number; readyMs: number; image: string }
+  previewLimits: PreviewLimits & { ttlMs: number; image: string }
 }
-
-/** A preview is stuck after so many readiness times without a step of its deployment. */
-const stuckFactor = 2
 
 /** See `PreviewCommands`. */
 export function openPreviews(deps: PreviewDeps): PreviewCommands {
@@ -39,7 +40,7 @@ export function openPreviews(deps: PreviewDeps): PreviewCommands {
       const { upload, secrets = new Map(), idempotencyKey } = parts
       if (secrets.size > 0) checkRuntimeSecrets(textsOf(secrets))
       const source = upload ? null : sourceOf(request, deps.previewLimits)
-      const { app, options, preview } = planOf(request, deps.previewLimits)
+      const { app, options, preview } = await planOf(request)
       const fingerprint = vault.fingerprintOf(secrets)
       const requestBody = { ...request, source, upload: upload?.digest, secrets: fingerprint }
       const asked = { app, options, preview, idempotencyKey, requestBody, secrets }
@@ -49,16 +50,16 @@ export function openPreviews(deps: PreviewDeps): PreviewCommands {
       return findPreview(previews, deployment.preview?.id ?? preview.id)
     }),
     async assertRoom(caller, request, { idempotencyKey }) {
-      const announced = planOf(request, deps.previewLimits)
+      const announced = await planOf(request)
       const exempt = admission.isExempt(caller)
       await store.refuseBusyLane({ ...announced, idempotencyKey, exempt })
     },
     find: (_caller, id) => findPreview(previews, id),
-    list: (_caller, filter, page) => previews.list(filter, page),
-    living: (_caller, filter) =>
-      livingPreviews(filter, { ...deps, stuckMs: stuckFactor * deps.previewLimits.readyMs }),
+    list: (caller, filter, page) =>
+      previews.list(filter, { ...page, isSeen: seenBy(caller, store.teams) }),
+    living: (_caller, filter) => livingPreviews(filter, deps),
     async extend(_caller, id, ttlSeconds) {
-      const end = new Date(Date.now() + ttlOf(ttlSeconds, deps.previewLimits.ttlMs)).toISOString()
+      const end = endOf(ttlSeconds, deps.previewLimits.ttlMs)
       return (await previews.setEnd(id, end)) ?? orOver(id)
     },
     async destroy({ name }, id) {
@@ -71,28 +72,35 @@ export function openPreviews(deps: PreviewDeps): PreviewCommands {
     exec: ({ name }, id, request) => runInside(name, id, request, { fly, store }),
   }
 
+  /** The deployment that starts a preview: in a network of its own. */
+  async function planOf(request: NewPreview) {
+    const { app, owner, source: _source, template, ttlSeconds, evict, ...own } = request
+    const { ttlMs, perOwner, all } = deps.previewLimits
+    const preview: NewStoredPreview = {
+      id: newPreviewId(deps.previewMark),
+      app,
+      owner,
+      template: await templateOf(app, template),
+      expiresAt: endOf(ttlSeconds, ttlMs),
+      evict: evict === 'oldest',
+      limits: { perOwner, all },
+    }
+    const flyApp = flyAppOf(preview)
+    const options = { ...parseOptions(own), network: flyApp, trigger: 'preview' }
+    return { app: flyApp, options, preview }
+  }
+
+  async function templateOf(app: string, text: string | null) {
+    if (text === null) return null
+    const { name, version } = await findTemplate(store, { app, ...readTemplateName(text) })
+    return { name, version }
+  }
+
   async function orOver(id: string): Promise<never> {
     throw over(await findPreview(previews, id))
   }
 }
 
-/** The deployment that starts a preview: in a network of its own. */
-function planOf(request: NewPreview, { ttlMs: mostMs, perOwner, all }: Limits) {
-  const { app, owner, source: _source, template: _template, ttlSeconds, evict, ...own } = request
-  const ttlMs = ttlOf(ttlSeconds, mostMs)
-  const preview: NewStoredPreview = {
-    id: newPreviewId(),
-    app,
-    owner,
-    template: null,
-    ttlMs,
-    evict: evict === 'oldest',
-    limits: { perOwner, all },
-  }
-  const flyApp = flyAppOf(preview)
-  const options = { ...parseOptions(own), network: flyApp, trigger: 'preview' }
-  return { app: flyApp, options, preview }
-}
 type Limits = PreviewDeps['previewLimits']
 
 /** A release without an app is one of the preview's app, and not of the app on Fly that it gets. */
@@ -108,10 +116,10 @@ function sourceOf({ app, source }: NewPreview, { image }: Limits): ImageSource {
 const textsOf = (secrets: ReadonlyMap<string, Uint8Array>) =>
   new Map(Array.from(secrets, ([name, value]) => [name, Buffer.from(value).toString()]))
 
-/** A lifetime in milliseconds, at most the gateway's. */
-function ttlOf(seconds: number | null, mostMs: number): number {
-  if (seconds === null) return mostMs
-  if (seconds * 1000 <= mostMs) return seconds * 1000
+/** The end of a lifetime that begins now, at most the gateway's. */
+function endOf(seconds: number | null, mostMs: number): string {
+  const ttlMs = seconds === null ? mostMs : seconds * 1000
+  if (ttlMs <= mostMs) return new Date(Date.now() + ttlMs).toISOString()
   const detail = `A preview lives at most ${mostMs / 1000} s; ttlSeconds is ${seconds}. Ask for less, and extend it later. The operator of the gateway can raise TARMAC_PREVIEW_MINUTES.`
   throw new Problem('option-invalid', detail, {
     facts: { option: 'ttlSeconds', max: mostMs / 1000 },

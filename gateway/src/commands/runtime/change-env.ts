@@ -94,9 +94,11 @@ export async function changeEnv(
   const warnings = set.flatMap(([name, value]) =>
     looksSecret(value) ? [secretText(app, name)] : [],
   )
+  const isNoChange = names.absent.length === values.size
+  const next = 'It counts from the next deployment.'
   const again = deploy
     ? await releaseWith(caller, app, { values, set: Object.fromEntries(set) }, deps)
-    : { deployments: [], refused: [], notes: ['It counts from the next deployment.'] }
+    : { deployments: [], refused: [], notes: isNoChange ? [] : [next] }
   return { app, ...names, ...again, warnings }
 }
 

@@ -7,6 +7,7 @@ import {
   teamNameRule,
   type Team,
 } from '#api/callers/teams.ts'
+import { tokenLimits } from '#api/callers/token.ts'
 import { Problem } from '#api/problem.ts'
 import { someOf } from '#api/text/some-of.ts'
 import type { Admission } from '../../callers/admission.ts'
@@ -14,10 +15,14 @@ import type { DeploymentStore } from '../../deployments/store.ts'
 import type { Principal } from '../../callers/principal.ts'
 import type { StoredTeam, TeamStore } from '../../deployments/teams/team-store.ts'
 import { patchQuotas } from './patch-quotas.ts'
+import type { RuleCommands } from '../rules/rule-commands.ts'
+import type { TokenCommands } from '../tokens/token-commands.ts'
 import type { TeamCommands } from './team-commands.ts'
 
 export type TeamDeps = {
-  store: Pick<DeploymentStore, 'teams'>
+  store: Pick<DeploymentStore, 'teams' | 'tokens' | 'rules'>
+  tokens: Pick<TokenCommands, 'list'>
+  rules: Pick<RuleCommands, 'list'>
   admission: Pick<Admission, 'factsOf'>
   /** The percentage of the build cache that the team has. Null: no quota limits it, or it is not known. */
   cachePercent: (team: string) => Promise<number | null>
@@ -49,6 +54,7 @@ export function openTeams(deps: TeamDeps): TeamCommands {
       return viewOf(name)
     }
 
+  const made = changes(teams, change)
   return {
     async list() {
       if (teams.isAlone) return { teams: [] }
@@ -60,12 +66,19 @@ export function openTeams(deps: TeamDeps): TeamCommands {
       await teams.create(name)
       return viewOf(name)
     },
-    async remove(_caller, name) {
+    async remove(caller, name) {
       find(teams, name)
       assertRemovable(name, teams.apps(name))
+      await assertUnused(caller, name, deps)
       await teams.remove(name)
     },
-    ...changes(teams, change),
+    ...made,
+    async addMember(caller, team, member) {
+      const changed = await made.addMember(caller, team, member)
+      return (await isCaller(member, deps.store))
+        ? changed
+        : { ...changed, notes: [nobody(member)] }
+    },
   }
 }
 
@@ -133,6 +146,49 @@ function assertRemovable(name: string, apps: string[]): void {
       'team-not-empty',
       `Team ${name} has ${apps.length === 1 ? '1 app' : `${apps.length} apps`}: ${someOf(apps, 5)}. Move each to another team first: tarmac team add-app TEAM APP`,
     )
+}
+
+/** Rights in a team would return with the next team of its name, for whoever holds them. */
+async function assertUnused(
+  caller: Principal,
+  team: string,
+  { tokens, rules }: Pick<TeamDeps, 'tokens' | 'rules'>,
+): Promise<void> {
+  const all = await tokens.list(caller, { limit: tokenLimits.count, before: null, all: false })
+  const isOf = (each: { team: string | null }) => each.team === team
+  const [held, ruled] = [all.tokens.filter(isOf), (await rules.list(caller)).filter(isOf)]
+  const named = [
+    ...held.map(({ id, name }) => ({
+      name: `token ${name}`,
+      command: `tarmac token revoke ${id}`,
+    })),
+    ...ruled.map(({ name }) => ({ name: `rule ${name}`, command: `tarmac rule remove ${name}` })),
+  ]
+  if (named.length > 0)
+    throw new Problem(
+      'team-not-empty',
+      `These may still act in team ${team}: ${someOf(
+        named.map(({ name }) => name),
+        5,
+      )}. End each of them first: ${named[0]!.command}`,
+    )
+}
+
+/** Whether a token or a rule has this name. What a proxy names is not known before it calls. */
+async function isCaller(
+  name: string,
+  { tokens, rules }: Pick<DeploymentStore, 'tokens' | 'rules'>,
+): Promise<boolean> {
+  if (/^(?:tailscale-user|fly-machine):/.test(name)) return true
+  if ((await rules.list()).some((rule) => rule.name === name)) return true
+  return (await tokens.all()).some(
+    ({ team, ...token }) => team === null && `token:${token.name}` === name,
+  )
+}
+
+function nobody(member: string): string {
+  const how = member.includes(':') ? '' : `: a token is a member as token:${member}`
+  return `No token and no rule has this name yet${how}. See tarmac token list and tarmac rule list.`
 }
 
 function assertMember(member: string): void {

@@ -6,7 +6,7 @@ export type TeamCommands = {
   list(caller: Principal): Promise<TeamList>
   show(caller: Principal, team: string): Promise<Team>
   create(caller: Principal, team: string): Promise<Team>
-  /** Throws `team-not-empty` while it has apps. */
+  /** Throws `team-not-empty` while it has apps, or while a token or a rule has rights in it. */
   remove(caller: Principal, team: string): Promise<void>
   /** `member`: the name of a caller, as `token:ci`. */
   addMember(caller: Principal, team: string, member: string): Promise<Team>

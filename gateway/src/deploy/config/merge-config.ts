@@ -27,11 +27,15 @@ export const releaseMarks = ({ id, version }: Pick<FlyRelease, 'id' | 'version'>
 })
 const releaseMarkNames = ['fly_release_id', 'fly_release_version']
 
+/** When the preview ends, as its machine says. */
+export const previewEndMark = 'tarmac_preview_ends'
+
 /** The marks by which the machine of a preview is found on Fly. */
-export const previewMarks = ({ id, app, owner }: PreviewOf) => ({
+export const previewMarks = ({ id, app, owner, expiresAt }: PreviewOf) => ({
   tarmac_preview: id,
   tarmac_preview_app: app,
   tarmac_preview_owner: owner,
+  [previewEndMark]: expiresAt,
 })
 
 /** Sections that Tarmac fully manages. A section that the desired config lacks is removed. */

@@ -1,5 +1,8 @@
 import type { Deployment } from '#api/deployment.ts'
+import type { PreviewOf } from '#api/previews/preview.ts'
+import { Problem } from '#api/problem.ts'
 import { findRelease, type ReleaseStore } from '../../deployments/release-store.ts'
+import type { TemplateStore } from '../../deployments/previews/template-store.ts'
 import type { SourceTree } from '../../deployments/source-tree.ts'
 import { openSource } from '../../host/read-source-file.ts'
 import { findConfig } from './config-file.ts'
@@ -16,6 +19,7 @@ type ResolveDeps = {
   region: string
   /** Absent: a preview is resolved as any other deployment. */
   previews?: PreviewSettings
+  templates?: Pick<TemplateStore, 'find'>
 }
 
 /**
@@ -25,17 +29,39 @@ type ResolveDeps = {
 export async function resolveDesired(
   deployment: Deployment,
   tree: SourceTree | null,
-  { releases, region, previews }: ResolveDeps,
+  { releases, region, previews, templates }: ResolveDeps,
 ): Promise<DesiredApp> {
-  const { app, options, from } = deployment
-  const settings = deployment.preview ? previews : undefined
-  const own = settings && { flyToml: previewToml(settings), path: 'the config of previews' }
+  const { app, options, from, preview } = deployment
+  const settings = preview ? previews : undefined
+  const template = preview && settings ? await templateOf(preview, templates) : null
+  const own = template ?? (settings && { flyToml: previewToml(settings), path: previewPath })
   const defaults = { region, ...(settings && { guest: previewGuest(settings) }) }
   const desired =
-    !tree && from
+    !tree && from && !template
       ? await desiredOfRelease(deployment, from, releases)
-      : desiredApp({ app, options, defaults, ...own, ...(tree && configOf(tree, options, own)) })
+      : desiredApp({
+          app,
+          options,
+          defaults,
+          ...own,
+          ...(tree && !template && configOf(tree, options, own)),
+        })
   return settings ? forPreview(desired, settings) : forOwner(desired, options)
+}
+
+const previewPath = 'the config of previews'
+
+/** The config of a preview's template. It decides alone, whatever the source says. */
+async function templateOf(
+  { app, template }: PreviewOf,
+  templates: ResolveDeps['templates'],
+): Promise<{ flyToml: string; path: string } | null> {
+  if (!template) return null
+  const { name, version } = template
+  const found = await templates?.find(app, name, version)
+  if (!found)
+    throw new Problem('template-not-found', `${app} has no template ${name}@${version} any more.`)
+  return { flyToml: found.config, path: `${name}@${version}.${found.format}` }
 }
 
 /** `otherwise`: the config of a source without one. */

@@ -1,4 +1,4 @@
-import type { DriftReport } from '#api/release.ts'
+import type { DriftReport } from '#api/drift/report.ts'
 import type { StoredRelease } from '../../deployments/release-store.ts'
 import { differences } from '../../differences.ts'
 import { configOf, imageOf, withoutTag, type Machine, type MachineConfig } from '#fly/machine.ts'

@@ -9,6 +9,8 @@ import { assertNotCrashed } from './failures.ts'
 
 const askMs = 5000
 const againMs = 1000
+/** Somebody waits for a preview. */
+const previewAgainMs = 200
 
 type Look = { ports: number[]; deadline: number; silentDeadline?: number }
 /** A program that listens: its command, and its address as Fly writes it (`0.0.0.0:8080`). */
@@ -104,7 +106,8 @@ export async function askReach(
 ): Promise<Reach | null> {
   const { fly } = execution.settings
   const ref = execution.refOf(step)
-  for (; ; await pause(againMs, execution.signal)) {
+  const pauseMs = execution.job.preview ? previewAgainMs : againMs
+  for (; ; await pause(pauseMs, execution.signal)) {
     try {
       const machine = await fly.machine(ref, execution.signal)
       if (machine) assertNotCrashed(machine, {})

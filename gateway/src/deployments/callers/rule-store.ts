@@ -6,6 +6,9 @@ export interface RuleStore {
   list(): Promise<Rule[]>
   /** False: there is one of that name. */
   add(rule: Rule): Promise<boolean>
-  /** False: there is none of that name. */
+  /** Also forgets its last use. False: there is none of that name. */
   remove(name: string): Promise<boolean>
+  /** When each rule was last used, by its name; also those of the settings. */
+  uses(): Promise<Map<string, string>>
+  noteUses(uses: { name: string; at: string }[]): Promise<void>
 }

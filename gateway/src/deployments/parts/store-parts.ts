@@ -1,7 +1,9 @@
 import type { CacheStore } from '../app/cache-store.ts'
 import type { RuleStore } from '../callers/rule-store.ts'
 import type { TokenStore } from '../callers/token-store.ts'
+import type { DriftStore } from '../drift/drift-store.ts'
 import type { OverviewStore } from '../overview/overview-store.ts'
+import type { TemplateStore } from '../previews/template-store.ts'
 import type { PreviewStore } from '../previews/preview-store.ts'
 import type { ReleaseStore } from '../release-store.ts'
 import type { RolloutStore } from '../rollout-store.ts'
@@ -17,9 +19,11 @@ export interface StoreParts {
   readonly tokens: TokenStore
   readonly rules: RuleStore
   readonly runtimeSecrets: RuntimeSecretStore
+  readonly drift: DriftStore
   readonly overview: OverviewStore
   readonly status: StatusStore
   readonly teams: TeamStore
   readonly quotas: QuotaStore
   readonly previews: PreviewStore
+  readonly templates: TemplateStore
 }

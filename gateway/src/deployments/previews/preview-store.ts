@@ -10,13 +10,14 @@ import type { PageRequest } from '../release-store.ts'
 /** How many previews there may be at once. A team's limit is a quota. */
 export type PreviewLimits = { perOwner: number; all: number }
 
-/** A preview, as a deployment makes it. Lives until `ttlMs` after its creation. */
+/** A preview, as a deployment makes it. */
 export type NewStoredPreview = {
   id: string
   app: string
   owner: string
   template: TemplateRef | null
-  ttlMs: number
+  /** ISO 8601, UTC. */
+  expiresAt: string
   /** At the owner's limit: destroy its oldest ones, instead of `preview-limit`. */
   evict: boolean
   limits: PreviewLimits
@@ -33,6 +34,8 @@ export interface PreviewStore {
   find(id: string): Promise<Preview | null>
   /** By its app on Fly. */
   ofFlyApp(flyApp: string): Promise<Preview | null>
+  /** The app that the preview with this app on Fly belongs to. Null: it is no preview's. */
+  appOf(flyApp: string): string | null
   /** Newest first. */
   list(filter: PreviewFilter, page: PageRequest): Promise<PreviewPage>
   /** All that have not ended, oldest first. */

@@ -53,7 +53,7 @@ export function quotaReached({ quota, used, limit, asked, team, nowMs }: Reached
   const next =
     resetsMs === null
       ? 'Send this again when there are fewer.'
-      : `It resets at ${secondText(resetsMs)}, in ${seconds} s.`
+      : `It resets at ${secondText(resetsMs)}, in ${spanText(seconds)}.`
 
   return new Problem(
     'quota-reached',
@@ -69,6 +69,14 @@ export function quotaReached({ quota, used, limit, asked, team, nowMs }: Reached
       },
     },
   )
+}
+
+/** `50 s`, `12 min` or `11 h 34 min`. */
+function spanText(seconds: number): string {
+  const minutes = Math.ceil(seconds / 60)
+  if (minutes < 2) return `${seconds} s`
+  const hours = Math.floor(minutes / 60)
+  return hours === 0 ? `${minutes} min` : `${hours} h ${minutes % 60} min`
 }
 
 const secondText = (atMs: number) => new Date(atMs).toISOString().replace('.000Z', 'Z')

@@ -28,6 +28,8 @@ export interface TeamStore {
   moveApp(app: string, team: string): Promise<void>
   /** Gives a new app's name to a team. Returns whether the team has it. */
   claim(app: string, team: string): Promise<boolean>
+  /** Takes a name that was claimed from its team, unless there are records of the app. */
+  release(app: string): Promise<void>
   setQuotas(team: string, quotas: OwnQuotas): Promise<void>
 }
 

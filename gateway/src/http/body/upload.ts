@@ -52,13 +52,16 @@ export async function receiveSource(
 
   askForBody(request, response)
   try {
-    return request.is('multipart/form-data')
+    const received = request.is('multipart/form-data')
       ? await receiveForm(request, deps, gone.signal)
       : {
           source: await receive(request, new RequestBody(request), deps, gone.signal),
           fields: [],
           secrets: new Map(),
         }
+    // A small one may arrive between two looks.
+    quota.assertWithin()
+    return received
   } catch (error) {
     throw gone.signal.aborted ? gone.signal.reason : error
   } finally {

@@ -11,12 +11,12 @@ type Defaults = Pick<ServerDeps, 'appDefaults' | 'appWarnings' | 'bodyMs'>
 /** `GET /v1/apps/{app}`: every setting with its value and its origin, and warnings about the app. */
 export function readApp(
   { settings }: Pick<Commands, 'settings'>,
-  { appDefaults, appWarnings = () => [] }: Defaults,
+  { appDefaults, appWarnings = async () => [] }: Defaults,
 ): RequestHandler {
   return async (request, response) => {
     const app = appParam(request)
     const own = await settings(callerOf(request), app)
-    const warnings = appWarnings(app)
+    const warnings = await appWarnings(app)
     response.json({ app, settings: describeSettings(own, appDefaults), warnings })
   }
 }

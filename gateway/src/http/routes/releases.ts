@@ -48,12 +48,6 @@ export function rollBack({ rollback }: Pick<Commands, 'rollback'>): RequestHandl
   }
 }
 
-/** `GET /v1/apps/{app}/drift`. */
-export function readDrift({ drift }: Pick<Commands, 'drift'>): RequestHandler {
-  return async (request, response) =>
-    void response.json(await drift(callerOf(request), appParam(request)))
-}
-
 /** `DELETE /v1/apps/{app}?confirm={app}`. Needs `foreign=true` if the gateway did not create it. */
 export function removeApp({ deleteApp }: Pick<Commands, 'deleteApp'>): RequestHandler {
   return async (request, response) => {

@@ -1,5 +1,6 @@
 import type { AuditEntry, AuditFilter } from '#api/callers/audit.ts'
 import { isNamedBy } from '#api/callers/named-by.ts'
+import type { PageRequest } from '../../deployments/release-store.ts'
 import type { ChainRow } from './chain.ts'
 import { readBody } from './chain-check.ts'
 
@@ -60,6 +61,10 @@ export function shows({ from, to, caller, command, app, result }: AuditFilter, e
     (result === undefined || isResult(result, entry.result))
   )
 }
+
+/** Whether a page that shows some targets alone shows an entry. */
+export const isOpen = ({ targets }: AuditEntry, isSeen: PageRequest['isSeen']): boolean =>
+  !isSeen || (targets.length > 0 && targets.every((target) => isSeen(target)))
 
 const isResult = (wanted: string, result: string) =>
   wanted === 'failed' ? result !== 'ok' && result !== 'running' : result === wanted

@@ -11,7 +11,7 @@ import type { StoreTools } from '../store-tools.ts'
 import type { AuditRows } from './audit-rows.ts'
 import type { Body, ChainKey, Head } from './chain.ts'
 import { ChainCheck } from './chain-check.ts'
-import { shows, toEntry } from './filter.ts'
+import { isOpen, shows, toEntry } from './filter.ts'
 import { readHead, writeHead } from './head-file.ts'
 import { beginSegment, endOpenCalls, prunedBody } from './segments.ts'
 
@@ -80,7 +80,7 @@ export class Trail implements AuditTrail {
     await this.#add({ kind: 'ended', ...call, opened, beganAt: began?.at ?? null })
   }
 
-  async page(filter: AuditFilter, { limit, before }: PageRequest): Promise<AuditPage> {
+  async page(filter: AuditFilter, { limit, before, isSeen }: PageRequest): Promise<AuditPage> {
     const { rows } = this.#deps
     const open = new Set(rows.open().map(({ number }) => number))
     const slice = new TimeSlice(sliceMs)
@@ -95,7 +95,7 @@ export class Trail implements AuditTrail {
         if (filter.from !== undefined && row.at < filter.from) return { entries, next: null }
         at = row.number
         const entry = toEntry(row, (number) => open.has(number))
-        if (!entry || !shows(filter, entry)) continue
+        if (!entry || !shows(filter, entry) || !isOpen(entry, isSeen)) continue
         entries.push(entry)
         if (entries.length === limit) return { entries, next: String(at) }
       }

@@ -210,7 +210,15 @@ export class QuotaRows implements QuotaStore {
   readonly #nowMs = () => Date.parse(this.#tools.time())
 }
 
-/** The machines of each target, as the deployment of its newest release has them. */
-const machinesOf = `SELECT r.app, r.owner, iif(json_valid(d.body), json_array_length(d.body, '$.machines'), 0) AS n
+/**
+ * The machines of each target, as the deployment of its newest release has them. What a deployment
+ * that has not ended asks for counts too: several at the same time must not exceed the quota together.
+ */
+const machinesOf = `SELECT app, owner, max(n) AS n FROM (
+  SELECT r.app, r.owner, iif(json_valid(d.body), json_array_length(d.body, '$.machines'), 0) AS n
   FROM releases AS r JOIN deployments AS d ON d.id = r.deployment
-  WHERE r.number = (SELECT max(number) FROM releases WHERE app = r.app AND owner = r.owner)`
+  WHERE r.number = (SELECT max(number) FROM releases WHERE app = r.app AND owner = r.owner)
+  UNION ALL
+  SELECT app, owner, iif(body ->> '$.options.deploy', coalesce(body ->> '$.options.count', 1), 0)
+  FROM deployments INDEXED BY deployments_unfinished WHERE ended_at IS NULL AND json_valid(body)
+  ) GROUP BY app, owner`

@@ -111,6 +111,15 @@ export class TeamRows implements TeamStore {
     return this.teamOf(app) === team
   }
 
+  async release(app: string) {
+    this.#change(() =>
+      this.#run(
+        'DELETE FROM team_apps WHERE app = ?1 AND NOT EXISTS (SELECT 1 FROM apps WHERE app = ?1)',
+        app,
+      ),
+    )
+  }
+
   async setQuotas(team: string, quotas: OwnQuotas) {
     this.#change(() =>
       this.#run('UPDATE teams SET quotas = ? WHERE name = ?', JSON.stringify(quotas), team),

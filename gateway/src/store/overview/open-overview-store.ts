@@ -4,7 +4,7 @@ import { defaultTeam } from '#api/callers/teams.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
 import { Row, toDeployment } from '../record.ts'
 import type { DeploymentRows } from '../rows/deployment-rows.ts'
-import { pageOf, readAs, readRows } from '../store-tools.ts'
+import { pageOf, readAs, readRows, seenRows } from '../store-tools.ts'
 
 /** How many records, or apps, one page looks at. */
 const lookedAt = 5000
@@ -26,9 +26,9 @@ function deploymentsOf(rows: DeploymentRows, filter: DeploymentFilter, page: Pag
   const from = Math.max(0, below - lookedAt)
   const { sql, values } = whereOf(filter)
   const newestFirst = rows.prepare(
-    `SELECT rowid AS place, * FROM deployments WHERE rowid < ? AND rowid >= ?${sql} ORDER BY rowid DESC LIMIT ?`,
+    `SELECT rowid AS place, * FROM deployments WHERE rowid < ? AND rowid >= ?${sql} ORDER BY rowid DESC`,
   )
-  const found = readRows(Placed, newestFirst.iterate(below, from, ...values, page.limit + 1))
+  const found = readRows(Placed, seenRows(newestFirst.iterate(below, from, ...values), page.isSeen))
   const { shown, next } = pageOf(found, page.limit, ({ place }) => place)
   return { deployments: shown.map(toDeployment), next: next ?? (from > 0 ? `${from}` : null) }
 }
@@ -39,35 +39,36 @@ const Placed = Row.extend({ place: Row.shape.number })
 function appsOf(
   rows: DeploymentRows,
   { app, state, team }: AppFilter,
-  { limit, before }: PageRequest,
+  { limit, before, isSeen }: PageRequest,
 ) {
-  const { sql, values } = allOf(appIs(app), isOfTeam(team))
+  const { sql, values } = allOf(named('app', app), isOfTeam(team))
   const names = rows.prepare(
-    `SELECT app FROM apps WHERE app > ? AND app NOT IN (SELECT fly_app FROM previews)${sql} ORDER BY app LIMIT ${lookedAt + 1}`,
+    `SELECT app FROM apps WHERE app > ? AND app NOT IN (SELECT fly_app FROM previews)${sql} ORDER BY app`,
   )
-  const newest = rows.prepare(
-    'SELECT * FROM deployments WHERE app = ? ORDER BY number DESC LIMIT 1',
-  )
+  const newest = rows.prepare('SELECT * FROM deployments WHERE app = ? ORDER BY number DESC')
   const apps: { app: string; deployment: ReturnType<typeof toDeployment> }[] = []
   let looked = 0
   let last = before ?? ''
   for (const row of names.iterate(before ?? '', ...values)) {
+    const name = String(row['app'])
+    if (isSeen && !isSeen({ app: name })) continue
+    const [found] = seenRows(newest.iterate(name), isSeen)
+    if (!found) continue
     if (apps.length === limit || looked++ === lookedAt) return { apps, next: last }
-    last = String(row['app'])
-    const found = newest.get(last)
-    const deployment = found && toDeployment(readAs(Row, found))
-    if (deployment && (!state || deployment.state === state)) apps.push({ app: last, deployment })
+    last = name
+    const deployment = toDeployment(readAs(Row, found))
+    if (!state || deployment.state === state) apps.push({ app: last, deployment })
   }
   return { apps, next: null }
 }
 
 const whereOf = ({ app, owner, state, branch, team, actor }: DeploymentFilter): Where =>
   allOf(
-    appIs(app),
+    named('app', app),
     is('owner = ?', owner),
     is('state = ?', state),
     is(`body ->> '$.options.branch' = ?`, branch),
-    is(`body ->> '$.triggeredBy.name' = ?`, actor),
+    named(`body ->> '$.triggeredBy.name'`, actor),
     isOfTeam(team),
   )
 
@@ -84,8 +85,9 @@ const isOfTeam = (team: string | undefined): Where =>
 const is = (condition: string, value: string | undefined): Where =>
   value === undefined ? { sql: '', values: [] } : { sql: ` AND ${condition}`, values: [value] }
 
-/** `substr` and not `GLOB`: a name has no pattern in it. */
-const appIs = (app: string | undefined): Where =>
-  app?.endsWith('*')
-    ? { sql: ' AND substr(app, 1, length(?)) = ?', values: [app.slice(0, -1), app.slice(0, -1)] }
-    : is('app = ?', app)
+/** A name, or the beginning of names and `*`. `substr` and not `GLOB`: a name has no pattern in it. */
+function named(column: string, name: string | undefined): Where {
+  if (!name?.endsWith('*')) return is(`${column} = ?`, name)
+  const start = name.slice(0, -1)
+  return { sql: ` AND substr(${column}, 1, length(?)) = ?`, values: [start, start] }
+}

@@ -11,11 +11,13 @@ export class SqliteParts {
   readonly openTrail
   readonly rules
   readonly runtimeSecrets
+  readonly drift
   readonly status
   readonly teams
   readonly quotas
   readonly overview
   readonly previews
+  readonly templates
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -25,10 +27,12 @@ export class SqliteParts {
     this.openTrail = tables.openTrail
     this.rules = tables.rules
     this.runtimeSecrets = tables.runtimeSecrets
+    this.drift = tables.drift
     this.status = openStatusStore(tables)
     this.teams = tables.teams
     this.quotas = tables.quotas
     this.previews = tables.previews
+    this.templates = tables.templates
     this.overview = openOverviewStore(tables.deployments)
   }
 }

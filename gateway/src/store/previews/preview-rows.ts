@@ -7,12 +7,19 @@ import type {
   PreviewPatch,
   PreviewStore,
 } from '../../deployments/previews/preview-store.ts'
-import { isFlyApp } from '../../deployments/previews/preview-names.ts'
+import { previewIdIn } from '../../deployments/previews/preview-names.ts'
 import { ownerLimit, wholeLimit } from '../../deployments/previews/preview-limit.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import type { Notices } from '../notices.ts'
-import { pageOf, parsedObject, readAs, readRows, type StoreTools } from '../store-tools.ts'
+import {
+  pageOf,
+  parsedObject,
+  readAs,
+  readRows,
+  seenRows,
+  type StoreTools,
+} from '../store-tools.ts'
 
 const Row = z.object({
   seq: z.number(),
@@ -30,6 +37,7 @@ const Row = z.object({
 type Row = z.infer<typeof Row>
 
 const Body = Preview.pick({
+  stateSince: true,
   url: true,
   readyAt: true,
   template: true,
@@ -60,18 +68,17 @@ export class PreviewRows implements PreviewStore {
     return toFound(this.#row('fly_app = ?', flyApp))
   }
 
-  async list({ app, owner, state }: PreviewFilter, { limit, before }: PageRequest) {
+  async list({ app, owner, state }: PreviewFilter, { limit, before, isSeen }: PageRequest) {
     const rows = this.#prepare(
       `SELECT * FROM previews WHERE seq < ? AND (?2 IS NULL OR app = ?2) AND (?3 IS NULL OR owner = ?3)
-         AND (?4 IS NULL OR state = ?4 OR (?4 = 'living' AND ended_at IS NULL)) ORDER BY seq DESC LIMIT ?5`,
+         AND (?4 IS NULL OR state = ?4 OR (?4 = 'living' AND ended_at IS NULL)) ORDER BY seq DESC`,
     ).iterate(
       before === null ? Number.MAX_SAFE_INTEGER : Number(before),
       app ?? null,
       owner ?? null,
       state ?? null,
-      limit + 1,
     )
-    const { shown, next } = pageOf(readRows(Row, rows), limit, ({ seq }) => seq)
+    const { shown, next } = pageOf(readRows(Row, seenRows(rows, isSeen)), limit, ({ seq }) => seq)
     return { previews: shown.map(toPreview), next }
   }
 
@@ -117,9 +124,8 @@ export class PreviewRows implements PreviewStore {
     return this.#notices.onPreviewsChange(listener)
   }
 
-  /** The app that the preview with this app on Fly belongs to. Null: it is no preview's. */
   appOf(flyApp: string): string | null {
-    const row = isFlyApp(flyApp)
+    const row = previewIdIn(flyApp)
       ? this.#prepare('SELECT app FROM previews WHERE fly_app = ?').get(flyApp)
       : undefined
     return row ? String(row['app']) : null
@@ -153,10 +159,12 @@ export class PreviewRows implements PreviewStore {
 
   /** For use within a transaction of the store. */
   add(
-    { id, app, owner, template, ttlMs }: NewStoredPreview,
+    { id, app, owner, template, expiresAt }: NewStoredPreview,
     { flyApp, deployment, triggeredBy }: Pick<Preview, 'flyApp' | 'deployment' | 'triggeredBy'>,
   ): void {
+    const at = this.#tools.time()
     const body: Body = {
+      stateSince: at,
       url: null,
       readyAt: null,
       template,
@@ -167,16 +175,7 @@ export class PreviewRows implements PreviewStore {
     this.#prepare(
       `INSERT INTO previews (id, app, owner, fly_app, deployment, state, created_at, expires_at, body)
        VALUES (?, ?, ?, ?, ?, 'starting', ?, ?, ?)`,
-    ).run(
-      id,
-      app,
-      owner,
-      flyApp,
-      deployment,
-      this.#tools.time(),
-      this.#tools.time(ttlMs),
-      JSON.stringify(body),
-    )
+    ).run(id, app, owner, flyApp, deployment, at, expiresAt, JSON.stringify(body))
     this.#notices.previewsHaveChanged()
   }
 
@@ -195,7 +194,7 @@ export class PreviewRows implements PreviewStore {
   #move(row: Row, to: PreviewState, patch: PreviewPatch): Preview {
     const at = this.#tools.time()
     const isFirst = to === 'ready' && bodyOf(row).readyAt === null
-    this.#write(row, to, { ...patch, ...(isFirst && { readyAt: at }) })
+    this.#write(row, to, { ...patch, stateSince: at, ...(isFirst && { readyAt: at }) })
     if (to === 'destroyed' || to === 'failed')
       this.#prepare('UPDATE previews SET ended_at = ? WHERE id = ?').run(at, row.id)
     this.#notices.previewsHaveChanged()

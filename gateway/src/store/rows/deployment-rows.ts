@@ -18,7 +18,7 @@ import {
   Row,
   toDeployment,
 } from '../record.ts'
-import { pageOf, readAs, readRows, type StoreTools } from '../store-tools.ts'
+import { pageOf, readAs, readRows, type StoreTools, seenRows } from '../store-tools.ts'
 import type { QuotaRows } from '../callers/quota-rows.ts'
 import type { PreviewRows } from '../previews/preview-rows.ts'
 import type { CostRows } from './cost-rows.ts'
@@ -202,13 +202,13 @@ export class DeploymentRows {
   }
 
   /** Newest first. Loads one record at a time: they may be large. */
-  page(app: string, { limit, before }: PageRequest) {
+  page(app: string, page: PageRequest) {
     const newestFirst = this.prepare(
-      'SELECT * FROM deployments WHERE app = ? AND number < ? ORDER BY number DESC LIMIT ?',
+      'SELECT * FROM deployments WHERE app = ? AND number < ? ORDER BY number DESC',
     )
-    const below = before === null ? Number.MAX_SAFE_INTEGER : Number(before)
-    const rows = readRows(Row, newestFirst.iterate(app, below, limit + 1))
-    return pageOf(rows, limit, ({ number }) => number)
+    const below = page.before === null ? Number.MAX_SAFE_INTEGER : Number(page.before)
+    const rows = readRows(Row, seenRows(newestFirst.iterate(app, below), page.isSeen))
+    return pageOf(rows, page.limit, ({ number }) => number)
   }
 
   /** Of all apps. */

@@ -155,6 +155,7 @@ export class ReleaseRows implements ReleaseStore {
       this.#others.crashes.forget(app)
       this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
       this.#db.prepare('DELETE FROM runtime_secrets WHERE app = ?').run(app)
+      this.#db.prepare('DELETE FROM drift WHERE app = ?').run(app)
       this.#others.notices.queueHasChanged() // its settings are gone
     })
   }

@@ -13,7 +13,14 @@ import type {
 import type { PageRequest } from '../../deployments/release-store.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import type { Notices } from '../notices.ts'
-import { pageOf, parsedObject, readAs, readRows, type StoreTools } from '../store-tools.ts'
+import {
+  filtered,
+  pageOf,
+  parsedObject,
+  readAs,
+  readRows,
+  type StoreTools,
+} from '../store-tools.ts'
 import type { SuspectRows } from './suspect-rows.ts'
 
 const Row = z.object({
@@ -72,11 +79,12 @@ export class RolloutRows implements RolloutStore {
     return row ? this.#whole(row) : null
   }
 
-  async list({ limit, before }: PageRequest) {
-    const newestFirst = this.#db.prepare(
-      'SELECT * FROM rollouts WHERE id < ? ORDER BY id DESC LIMIT ?',
-    )
-    const rows = readRows(Row, newestFirst.iterate(before ?? '~', limit + 1))
+  async list({ limit, before, isSeen }: PageRequest) {
+    const newestFirst = this.#db.prepare('SELECT * FROM rollouts WHERE id < ? ORDER BY id DESC')
+    const isOpen = (row: Row) =>
+      !isSeen ||
+      toRollout(row).targets.every(({ app, options }) => isSeen({ app, owner: options.owner }))
+    const rows = filtered(readRows(Row, newestFirst.iterate(before ?? '~')), isOpen)
     const { shown, next } = pageOf(rows, limit, ({ id }) => id)
     return { rollouts: shown.map(toRollout), next }
   }

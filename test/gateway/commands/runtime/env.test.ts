@@ -30,6 +30,7 @@ test('a variable of the settings counts from the next deployment, under its opti
     warnings: [],
   })
   expect(envOf(gateway)).not.toHaveProperty('LOG')
+  expect(await change(gateway, { NEVER: null })).toMatchObject({ absent: ['NEVER'], notes: [] })
   expect(await rows(gateway)).toEqual([
     ['COLOUR', 'red', 'settings', 'next'],
     ['LOG', 'debug', 'settings', 'next'],

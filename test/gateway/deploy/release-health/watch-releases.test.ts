@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
-import type { DriftReport, Release } from '#api/release.ts'
+import type { DriftReport } from '#api/drift/report.ts'
+import type { Release } from '#api/release.ts'
 import type { FakeFly } from '../../../fakes/machines-api.ts'
 import { startMachines } from '../../start-machines.ts'
 

@@ -16,7 +16,7 @@ const gone = () => Promise.reject(new Problem('image-gone', 'The image is no lon
 const http = await startHttp({
   receive: (body, more) => sources.receive(body, more),
   deployExisting: gone,
-  drift: gone,
+  drift: { report: gone, list: gone, accept: gone },
   deleteApp: gone,
   createRollout: gone,
   rollout: gone,

@@ -1,13 +1,15 @@
 import { addAbortSignal } from 'node:stream'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { LimitsAnswer } from '../../../../api/callers/limits.ts'
 import type { Scope } from '../../../../api/callers/scope.ts'
+import { Problem } from '../../../../api/problem.ts'
 import { Team } from '../../../../api/callers/teams.ts'
 import type { Authenticator } from '../../../../gateway/src/callers/authenticate.ts'
 import { operator } from '../../../../gateway/src/callers/principal.ts'
 import type { Commands } from '../../../../gateway/src/commands/commands.ts'
 import type { ServerDeps } from '../../../../gateway/src/http/deps.ts'
 import { openSqliteStore } from '../../../../gateway/src/store/sqlite.ts'
+import { teamsText, teamText } from '../../../../client/src/teams/render-teams.ts'
 import { startHttp, token } from '../start-http.ts'
 
 /** A bearer like `ci/deploy`: a caller `token:ci` with that scope. */
@@ -157,7 +159,7 @@ test('an app of another team looks like one that does not exist, in every call a
   }
   expect((await deploy('w/admin', 'shop')).answer).toMatchObject({
     code: 'app-not-found',
-    detail: 'There is no app shop that the caller may use.',
+    detail: 'There is no app shop that the caller may use. To list those that it may: tarmac apps',
   })
 })
 
@@ -184,6 +186,36 @@ test('a new app belongs to the team of its first caller; who has none keeps the 
   expect(store.teams.isNew('fresh')).toBe(true)
   // A token that is limited to other apps claims none.
   expect((await deploy('a/deploy/shop', 'fresh')).answer['code']).toBe('app-not-found')
+})
+
+test('a call that fails leaves no new app behind, and one that succeeds meanwhile keeps it', async () => {
+  const ends: (() => void)[] = []
+  await using http = await start({
+    deployExisting: () =>
+      new Promise((_, reject) => ends.push(() => reject(new Problem('image-gone', 'It is gone.')))),
+  })
+  const { deploy, teams, member, store } = http
+  await teams('acme')
+  await member('acme', 'token:a')
+  const fromImage = () =>
+    fetch(`${http.url}/v1/apps/fresh/deployments`, {
+      method: 'POST',
+      headers: { Authorization: 'Bearer a', 'Content-Type': 'application/json' },
+      body: JSON.stringify({ source: { image: 'x/y:1' } }),
+    })
+  const failing = fromImage()
+  await vi.waitFor(() => expect(ends).toHaveLength(1))
+  expect(store.teams.teamOf('fresh')).toBe('acme')
+  ends[0]!()
+  expect((await failing).status).toBe(410)
+  expect(store.teams.isNew('fresh')).toBe(true)
+
+  const again = fromImage()
+  await vi.waitFor(() => expect(ends).toHaveLength(2))
+  expect((await deploy('a', 'fresh')).status).toBe(202)
+  ends[1]!()
+  expect((await again).status).toBe(410)
+  expect(store.teams.teamOf('fresh')).toBe('acme')
 })
 
 test('who is in several teams says which one gets a new app', async () => {
@@ -245,7 +277,9 @@ test('a member sees its own team; a caller limited to some apps sees those alone
   const listed = async (who: string) =>
     ((await call(who, 'GET', '/v1/teams')).answer as { teams: Team[] }).teams
   expect((await listed('a/read')).map(({ name }) => name)).toEqual(['acme'])
-  expect(await listed('a/read/shop')).toMatchObject([{ name: 'acme', apps: ['shop'], members: [] }])
+  expect(await listed('a/read/shop')).toMatchObject([
+    { name: 'acme', apps: ['shop'], members: null },
+  ])
   expect((await listed(token)).map(({ name }) => name)).toEqual(['acme', 'default', 'web'])
 })
 
@@ -350,6 +384,25 @@ test('the limits of a caller are the numbers that refuse it', async () => {
   await store[Symbol.asyncDispose]()
 })
 
+test('what a team’s answers say of members is true', async () => {
+  await using http = await start()
+  const { call, member, teams } = http
+  await teams('acme')
+  expect((await member('acme', 'ci')).answer['notes']).toEqual([
+    'No token and no rule has this name yet: a token is a member as token:ci. See tarmac token list and tarmac rule list.',
+  ])
+  await call(token, 'POST', '/v1/tokens', { name: 'known' })
+  expect((await member('acme', 'token:known')).answer['notes']).toBeUndefined()
+  expect((await member('acme', 'tailscale-user:ann@acme.com')).answer['notes']).toBeUndefined()
+
+  // A caller that is limited to some apps sees no members: that is not the same as none.
+  await member('acme', 'token:c')
+  const shown = Team.parse((await call('c/deploy/shop', 'GET', '/v1/teams/acme')).answer)
+  expect(shown.members).toBe(null)
+  expect(teamText(shown)[1]).toBe('members   not shown to a caller that is limited to some apps')
+  expect(teamsText([shown])[1]).toMatch(/^acme +- /)
+})
+
 test('an upload that goes over the bytes of the day ends, and its bytes count', async () => {
   const store = openSqliteStore(':memory:', { quotas: { 'upload-mib-per-day': 1 } })
   const receive: ServerDeps['receive'] = async (body, { signal }) => {
@@ -363,7 +416,20 @@ test('an upload that goes over the bytes of the day ends, and its bytes count', 
   const large = await http.call('c', 'POST', '/v1/apps/shop/deployments', 'x'.repeat(2 ** 20))
   expect(large.answer).toMatchObject({ code: 'quota-reached', quota: 'upload-mib-per-day' })
 
-  // Its size is not known before: it is cut when it has sent too much.
+  // Its size is not known before, and it may end before anybody looks.
+  async function* short() {
+    for (let sent = 0; sent < 6; sent++) yield Buffer.alloc(2 ** 18)
+  }
+  const late = await fetch(`${http.url}/v1/apps/shop/deployments`, {
+    method: 'POST',
+    headers: { Authorization: 'Bearer d' },
+    body: ReadableStream.from(short()),
+    duplex: 'half',
+  })
+  expect(await late.json()).toMatchObject({ code: 'quota-reached', quota: 'upload-mib-per-day' })
+  await store.quotas.add('default', 'upload-mib-per-day', -(2 ** 20) * 1.5)
+
+  // It is cut when it has sent too much.
   async function* endless() {
     for (;;) {
       yield Buffer.alloc(2 ** 18)
@@ -425,4 +491,38 @@ test('a limited caller sees its part of the status', async () => {
     cache: { ...cache, apps: cache.apps.slice(0, 1) },
   })
   expect((await call('b/admin', 'GET', '/v1/status')).answer).toHaveProperty('disk')
+})
+
+test('a team is not deleted while a token or a rule has rights in it', async () => {
+  const http = await startHttp()
+  await using _stop = http
+  const call = async (method: string, path: string, body?: object, bearer = token) => {
+    const response = await fetch(http.url + path, {
+      method,
+      headers: { Authorization: `Bearer ${bearer}` },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    return (text === '' ? {} : JSON.parse(text)) as Record<string, string>
+  }
+  await call('POST', '/v1/teams', { name: 'acme' })
+  const { token: held, id } = await call('POST', '/v1/tokens', { name: 'ci', team: 'acme' })
+  await call('POST', '/v1/rules', {
+    name: 'jobs',
+    issuer: 'https://issuer.example',
+    aud: 'us',
+    claims: { job: '1' },
+    scopes: ['deploy'],
+    apps: null,
+    team: 'acme',
+  })
+  expect(await call('DELETE', '/v1/teams/acme')).toMatchObject({
+    code: 'team-not-empty',
+    detail: `These may still act in team acme: token ci, rule jobs. End each of them first: tarmac token revoke ${id}`,
+  })
+  await call('DELETE', '/v1/rules/jobs')
+  await call('DELETE', `/v1/tokens/${id}`)
+  expect(await call('DELETE', '/v1/teams/acme')).toEqual({})
+  await call('POST', '/v1/teams', { name: 'acme' })
+  expect(await call('GET', '/v1/teams', undefined, held)).toMatchObject({ code: 'token-revoked' })
 })

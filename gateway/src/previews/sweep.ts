@@ -1,0 +1,115 @@
+import type { Preview } from '#api/previews/preview.ts'
+import type { OrgMachine } from '#fly/answers.ts'
+import { statusOf } from '#fly/fly-calls.ts'
+import type { MachinesApi } from '#fly/machines-api.ts'
+import { previewEndMark } from '../deploy/config/merge-config.ts'
+import { hasMark, previewIdIn } from '../deployments/previews/preview-names.ts'
+import type { PreviewStore } from '../deployments/previews/preview-store.ts'
+import type { Logger } from '../log.ts'
+
+type FlyCalls = 'orgApps' | 'orgMachines' | 'app' | 'machines' | 'deleteApp' | 'withoutLease'
+export type SweepDeps = {
+  previews: PreviewStore
+  fly: Pick<MachinesApi, FlyCalls>
+  org: string
+  /** See `markOf`. */
+  mark: string
+  log: Pick<Logger, 'warn' | 'error'>
+}
+
+/** What a sweep found: `orphans` on Fly that no record knows, and previews that are `gone` from it. */
+export type Swept = { orphans: string[]; gone: string[]; failures: string[] }
+
+/** A gateway that is gone cannot end its previews. Others wait so long after their end, and do it. */
+const abandonedMs = 3_600_000
+
+const settled = ['ready', 'stopped', 'suspended'] as const
+
+/**
+ * Compares the previews with what Fly has, both ways. Apps of this gateway's previews that no living
+ * preview has are deleted, and so are those of another gateway long after the end that their machine
+ * names. A preview that is gone from Fly ends; one that was stopped or started follows. What fails is
+ * logged, and the next sweep tries it again.
+ */
+export async function sweepPreviews(deps: SweepDeps, signal: AbortSignal): Promise<Swept> {
+  const { previews, fly, org, log } = deps
+  const living = await previews.living() // before the look at Fly, which may be older than a new one
+  const machines = await fly.orgMachines(org, null, signal)
+  const apps = new Set(machines.map(({ app_name: app }) => app))
+  for (const app of await appsOf(org, fly, signal)) apps.add(app)
+
+  const swept: Swept = { orphans: [], gone: [], failures: [] }
+  const attempt = async (what: string, action: () => Promise<void>) => {
+    await action().catch((err: unknown) => {
+      if (signal.aborted) throw err
+      log.error({ err }, `${what} failed in a sweep of previews`)
+      swept.failures.push(what)
+    })
+  }
+  for (const app of apps)
+    await attempt(`the removal of ${app}`, async () => {
+      if (!(await isOrphan(app, machines, deps))) return
+      log.warn({ app }, 'app of a preview that nobody knows: deleted')
+      await fly.deleteApp(app, signal)
+      swept.orphans.push(app)
+    })
+  for (const preview of living)
+    await attempt(`the look at ${preview.id}`, async () => {
+      if (await follow(preview, machines, deps, signal)) swept.gone.push(preview.id)
+    })
+  return swept
+}
+
+/** The names of all apps, also of those without machines. None: the token may not list them. */
+async function appsOf(org: string, fly: SweepDeps['fly'], signal: AbortSignal): Promise<string[]> {
+  return fly.orgApps(org, signal).catch((error: unknown) => {
+    if (statusOf(error) !== 403) throw error
+    return []
+  })
+}
+
+/** Whether an app on Fly was a preview's, and no living preview has it. */
+async function isOrphan(
+  app: string,
+  machines: readonly OrgMachine[],
+  { previews, mark }: SweepDeps,
+): Promise<boolean> {
+  const id = previewIdIn(app)
+  if (id === null) return false
+  const known = await previews.ofFlyApp(app)
+  if (known || hasMark(id, mark)) return known?.endedAt !== null
+  return machines.some(({ app_name: of, config }) => {
+    const { tarmac_preview: named, [previewEndMark]: end = '' } = config?.metadata ?? {}
+    return of === app && named === id && Date.parse(end) + abandonedMs < Date.now()
+  })
+}
+
+/** Follows what happened to a preview on Fly. Returns whether it is gone. */
+async function follow(
+  { id, flyApp, state, expiresAt }: Preview,
+  machines: readonly OrgMachine[],
+  { previews, fly }: SweepDeps,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (!settled.some((each) => each === state)) return false
+  const machine = machines.find(({ app_name: app }) => app === flyApp)
+  if (!machine) {
+    if (!(await isGone(flyApp, fly, signal))) return false
+    return (await previews.move(id, settled, 'destroying', { ending: goneFromFly })) !== null
+  }
+  const now = machine.state === 'started' ? 'ready' : machine.state
+  if (now !== state && (now === 'ready' || now === 'stopped' || now === 'suspended'))
+    await previews.move(id, [state], now)
+  const end = machine.config?.metadata?.[previewEndMark]
+  if (end !== undefined && end !== expiresAt) {
+    const ref = { app: flyApp, id: machine.id }
+    await fly.withoutLease(ref).setMetadata(previewEndMark, expiresAt, signal)
+  }
+  return false
+}
+
+/** Fly's list may lack a region that does not answer: only the app itself proves it. */
+const isGone = async (flyApp: string, fly: SweepDeps['fly'], signal: AbortSignal) =>
+  (await fly.app(flyApp, signal)) === null || (await fly.machines(flyApp, signal)).length === 0
+
+const goneFromFly = { why: 'gone', by: null } as const

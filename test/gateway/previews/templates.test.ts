@@ -1,0 +1,87 @@
+import { expect, test } from 'vitest'
+import type { Preview } from '../../../api/previews/preview.ts'
+import type { Template, TemplateList } from '../../../api/previews/template.ts'
+import { startMachines } from '../start-machines.ts'
+
+const toml = (memory: string, port = 3000) => `
+[env]
+MODE = "template"
+[http_service]
+internal_port = ${port}
+auto_stop_machines = "suspend"
+auto_start_machines = true
+[[vm]]
+memory = "${memory}"
+cpus = 2
+`
+
+test('a template decides what the machine of a preview is like, and a version of it never changes', async () => {
+  await using gateway = await startMachines()
+  const { fly, images, get, call } = gateway
+  const put = (config: string, name = 'small', format = 'toml') =>
+    call<Template>('PUT', `/v1/apps/shop/templates/${name}`, { config, format })
+  expect(await put(toml('256mb'))).toMatchObject({ status: 200, body: { version: 1 } })
+  expect(await put(toml('256mb'))).toMatchObject({ body: { version: 1 } })
+  expect(await put(toml('1gb'))).toMatchObject({ body: { version: 2, createdBy: 'operator' } })
+  const json = JSON.stringify({ http_service: { internal_port: 4000 } })
+  expect(await put(json, 'plain', 'json')).toMatchObject({ status: 200, body: { version: 1 } })
+
+  const source = { image: images.put('shop', 'v1').name }
+  const ask = (template: string) =>
+    call<Preview>('POST', '/v1/previews?wait=true', {
+      app: 'shop',
+      owner: 'alice',
+      source,
+      template,
+      env: { MINE: '1' },
+    })
+  const configOf = (flyApp: string) => fly.machines(flyApp)[0]?.config
+  const first = await ask('small@1')
+  expect(first.body).toMatchObject({ state: 'ready', template: { name: 'small', version: 1 } })
+  expect(configOf(first.body.flyApp)).toMatchObject({
+    guest: { memory_mb: 256, cpus: 2 },
+    env: { MODE: 'template', MINE: '1', PORT: '3000' },
+    services: [{ internal_port: 3000, autostop: 'suspend' }],
+  })
+  expect((await ask('small')).body.template).toEqual({ name: 'small', version: 2 })
+  expect(configOf((await ask('plain')).body.flyApp)?.services).toMatchObject([
+    { internal_port: 4000 },
+  ])
+
+  const { templates } = await get<TemplateList>('/v1/apps/shop/templates')
+  expect(templates).toMatchObject([
+    { name: 'plain', version: 1 },
+    { name: 'small', version: 2 },
+  ])
+  expect(await get<Template>('/v1/apps/shop/templates/small?version=1')).toMatchObject({
+    config: toml('256mb'),
+  })
+  expect((await call('DELETE', '/v1/apps/shop/templates/small')).status).toBe(204)
+  expect(await ask('small')).toMatchObject({ status: 404, body: { code: 'template-not-found' } })
+  expect((await put(toml('256mb'))).body.version).toBe(3)
+})
+
+test.each([
+  ['Small', toml('256mb'), 'template-invalid'],
+  ['small', 'vm = 3', 'fly-config-invalid'],
+  ['small', 'not toml at all [', 'fly-config-invalid'],
+  ['small', toml('4gb'), 'fly-config-invalid'],
+])('a template %s with %j is refused', async (name, config, code) => {
+  await using gateway = await startMachines()
+  const answer = await gateway.call('PUT', `/v1/apps/shop/templates/${name}`, { config })
+  expect(answer).toMatchObject({ status: 422, body: { code } })
+})
+
+test('a template that a preview names must exist', async () => {
+  await using gateway = await startMachines()
+  const ask = (template: string) =>
+    gateway.call('POST', '/v1/previews', {
+      app: 'shop',
+      owner: 'alice',
+      source: { image: 'x' },
+      template,
+    })
+  expect(await ask('none')).toMatchObject({ body: { code: 'template-not-found' } })
+  expect(await ask('none@2')).toMatchObject({ body: { code: 'template-not-found' } })
+  expect(await ask('@')).toMatchObject({ body: { code: 'template-invalid' } })
+})
