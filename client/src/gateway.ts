@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import { pipeline, type Readable, Transform } from 'node:stream'
+import { pipeline, type Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StreamMessage } from '#api/event-stream.ts'
@@ -19,6 +19,7 @@ import {
   unreachable,
 } from './answers.ts'
 import type { TokenSource } from './connection.ts'
+import { counter, responseOf } from './deploy/send-body.ts'
 import { uploadForm, type UploadForm } from './deploy/upload-form.ts'
 
 const continueMs = 1000
@@ -246,15 +247,3 @@ export class Gateway {
     return response
   }
 }
-
-function responseOf(request: ClientRequest): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => request.once('response', resolve).once('error', reject))
-}
-
-const counter = (onBytes: (bytes: number) => void) =>
-  new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      onBytes(chunk.length)
-      done(null, chunk)
-    },
-  })

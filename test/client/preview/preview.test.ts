@@ -127,7 +127,7 @@ test('a folder is sent as deploy sends it, with its options, and secrets of a fi
 test('a preview that fails says why, and ends with the exit code of a deploy that fails', async () => {
   await using gateway = await startMachines()
   const bad = gateway.images.put('shop', 'v2')
-  gateway.fly.natures.set(bad.digest, 'crashes')
+  gateway.fly.natures.set(bad.digest, 'cannot-start')
   const failed = await done(preview(gateway, 'shop', '--image', bad.name))
   const id = /^tarmac: (pv-\w+) of shop/.exec(failed.err)?.[1] ?? ''
   expect(failed).toMatchObject({ code: 13, out: '' })

@@ -2,11 +2,8 @@ import type { Preview } from '#api/previews/preview.ts'
 import type { PreviewAction } from '#api/previews/preview-calls.ts'
 import { poll } from '#api/flow/retry.ts'
 import { Problem } from '#api/problem.ts'
-import { configOf, exitsOf, exitWords, type MachineRef, servedPorts } from '#fly/machine.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
-import { failingChecks } from '../../deploy/machines/checks.ts'
-import { assertNotCrashed } from '../../deploy/machines/failures.ts'
-import { judgeReach } from '../../deploy/machines/reachability.ts'
+import { missingToAnswer } from '../../deploy/machines/missing-to-answer.ts'
 import type { PreviewStore } from '../../deployments/previews/preview-store.ts'
 import { found, start, stop, suspend, type WithLease } from '../machines/machine-power.ts'
 import { findPreview, over } from './find-preview.ts'
@@ -97,32 +94,11 @@ async function assertRuns({ fly, lease, signal }: WithLease): Promise<void> {
 async function untilAnswers({ fly, lease: { ref }, signal }: WithLease): Promise<void> {
   let missing = ''
   const look = async () => {
-    missing = await missingOf(fly, ref, signal)
+    const machine = await found(fly, ref, signal)
+    missing = await missingToAnswer(machine, () => fly.processes(ref, signal))
     return missing === '' ? true : null
   }
   if (await poll(look, { everyMs: 1000, forMs: answerMs }, signal)) return
   const detail = `It was started, and does not answer after ${answerMs / 1000} s: ${missing}. It is stopped again. Its log may say why: tarmac preview logs.`
   throw new Problem('time-limit', detail, { facts: { machine: ref.id } })
-}
-
-const ended = ({ id }: MachineRef, how: string): Problem =>
-  new Problem(
-    'preview-not-ready',
-    `Its program was started, and ${how}. Its log may say why: tarmac preview logs.`,
-    { facts: { machine: id } },
-  )
-
-/** What the machine lacks to answer requests. Empty: nothing, as far as Fly says. */
-async function missingOf(fly: MachinesApi, ref: MachineRef, signal: AbortSignal): Promise<string> {
-  const machine = await found(fly, ref, signal)
-  assertNotCrashed(machine, { crashes: Infinity }) // crashes of an earlier start do not count
-  const [exit] = exitsOf(machine)
-  if (machine.state === 'stopped' && exit) throw ended(ref, exitWords(exit))
-  const failing = failingChecks(machine)
-  if (failing.length > 0) return failing.join('; ')
-  if (machine.state !== 'started') return `Fly says ${machine.state}`
-  const ports = servedPorts(configOf(machine))
-  if (ports.length === 0) return ''
-  const reach = judgeReach(configOf(machine), ports, await fly.processes(ref, signal))
-  return reach.is === 'silent' ? reach.text : ''
 }
