@@ -105,16 +105,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
   const tokenRequest = name === 'token' ? readTokenArgs(args, values) : null
   if (tokenRequest) return { name: 'token', request: tokenRequest, ...connection }
-  if (name === 'rollback' && args.length === 1) {
-    const { release = '', owner = '' } = values
-    asOptions(() => readOptions([['owner', owner]]))
-    return {
-      name,
-      app: appName(args[0]!),
-      query: new URLSearchParams({ ...(release && { release }), owner }),
-      ...connection,
-    }
-  }
+  if (name === 'rollback' && args.length === 1)
+    return { name, ...readRollback(args[0]!, values), ...connection }
   const request =
     name === 'rule' ? readRuleArgs(args, values, audOf(connection.gateway, env)) : null
   if (request) return { name: 'rule', request, ...connection }
@@ -125,6 +117,12 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
   throw misused(name)
+}
+
+function readRollback(app: string, { release = '', owner = '' }: Values) {
+  asOptions(() => readOptions([['owner', owner]]))
+  const query = new URLSearchParams({ ...(release && { release }), owner })
+  return { app: appName(app), query }
 }
 
 function readTeams(name: string, args: string[]): TeamRequest | null {

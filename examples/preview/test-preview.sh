@@ -29,7 +29,9 @@ echo "2. Send it a request"
 curl -sS --fail --max-time 20 -o /dev/null -w '   answers %{http_code}\n' "$url"
 
 echo "3. Run a command in it"
-call POST "/v1/previews/$id/exec" '{"command":["uname","-s"]}' | field stdout | sed 's/^/   /'
+call POST "/v1/previews/$id/exec" '{"command":["uname","-s"]}' | field stdout |
+  sed 's/^/   prints /; s/\\n$//'
+echo
 
 echo "4. List what there is"
 call GET "/v1/previews/stats?app=$app" | sed 's/^/   /'

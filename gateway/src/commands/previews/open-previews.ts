@@ -40,7 +40,7 @@ export function openPreviews(deps: PreviewDeps): PreviewCommands {
       const { upload, secrets = new Map(), idempotencyKey } = parts
       if (secrets.size > 0) checkRuntimeSecrets(textsOf(secrets))
       const source = upload ? null : sourceOf(request, deps.previewLimits)
-      const { app, options, preview } = await planOf(request)
+      const { app, options, preview } = await planOf(request, deps)
       const fingerprint = vault.fingerprintOf(secrets)
       const requestBody = { ...request, source, upload: upload?.digest, secrets: fingerprint }
       const asked = { app, options, preview, idempotencyKey, requestBody, secrets }
@@ -50,7 +50,7 @@ export function openPreviews(deps: PreviewDeps): PreviewCommands {
       return findPreview(previews, deployment.preview?.id ?? preview.id)
     }),
     async assertRoom(caller, request, { idempotencyKey }) {
-      const announced = await planOf(request)
+      const announced = await planOf(request, deps)
       const exempt = admission.isExempt(caller)
       await store.refuseBusyLane({ ...announced, idempotencyKey, exempt })
     },
@@ -72,36 +72,37 @@ export function openPreviews(deps: PreviewDeps): PreviewCommands {
     exec: ({ name }, id, request) => runInside(name, id, request, { fly, store }),
   }
 
-  /** The deployment that starts a preview: in a network of its own. */
-  async function planOf(request: NewPreview) {
-    const { app, owner, source: _source, template, ttlSeconds, evict, ...own } = request
-    const { ttlMs, perOwner, all } = deps.previewLimits
-    const preview: NewStoredPreview = {
-      id: newPreviewId(deps.previewMark),
-      app,
-      owner,
-      template: await templateOf(app, template),
-      expiresAt: endOf(ttlSeconds, ttlMs),
-      evict: evict === 'oldest',
-      limits: { perOwner, all },
-    }
-    const flyApp = flyAppOf(preview)
-    const options = { ...parseOptions(own), network: flyApp, trigger: 'preview' }
-    return { app: flyApp, options, preview }
-  }
-
-  async function templateOf(app: string, text: string | null) {
-    if (text === null) return null
-    const { name, version } = await findTemplate(store, { app, ...readTemplateName(text) })
-    return { name, version }
-  }
-
   async function orOver(id: string): Promise<never> {
     throw over(await findPreview(previews, id))
   }
 }
 
 type Limits = PreviewDeps['previewLimits']
+
+/** The deployment that starts a preview: in a network of its own. */
+async function planOf(
+  request: NewPreview,
+  { store, previewMark, previewLimits: { ttlMs, perOwner, all } }: PreviewDeps,
+) {
+  const { app, owner, source: _source, template, ttlSeconds, evict, ...own } = request
+  const preview: NewStoredPreview = {
+    id: newPreviewId(previewMark),
+    app,
+    owner,
+    template: template === null ? null : await templateOf(app, template, store),
+    expiresAt: endOf(ttlSeconds, ttlMs),
+    evict: evict === 'oldest',
+    limits: { perOwner, all },
+  }
+  const flyApp = flyAppOf(preview)
+  const options = { ...parseOptions(own), network: flyApp, trigger: 'preview' }
+  return { app: flyApp, options, preview }
+}
+
+async function templateOf(app: string, text: string, store: PreviewDeps['store']) {
+  const { name, version } = await findTemplate(store, { app, ...readTemplateName(text) })
+  return { name, version }
+}
 
 /** A release without an app is one of the preview's app, and not of the app on Fly that it gets. */
 function sourceOf({ app, source }: NewPreview, { image }: Limits): ImageSource {
