@@ -46,6 +46,11 @@ export const calls: readonly Call[] = [
   call('PATCH', 'secrets', 'set and remove several build secrets at once'),
   call('PUT', 'secret', 'store a build secret'),
   call('DELETE', 'secret', 'delete a build secret'),
+  call('GET', 'registries', 'list the logins at registries, without their passwords'),
+  call('POST', 'registries', 'add a login at a registry'),
+  call('POST', 'testRegistry', 'try a login at its registry'),
+  call('PUT', 'registry', 'replace the password of a login'),
+  call('DELETE', 'registry', 'remove a login'),
   call('POST', 'previews', 'make a preview of a source, an image, a deployment or a release'),
   call('GET', 'previews', 'list previews, by app, owner and state'),
   call(

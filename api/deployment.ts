@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { Caller } from './callers/caller.ts'
+import { RequestedImage } from './image-source.ts'
 import { DeploymentOptions } from './options.ts'
 import { PreviewOf } from './previews/preview.ts'
 import { ProblemBody } from './problem/body.ts'
@@ -66,7 +67,7 @@ export type PushFacts = z.infer<typeof PushFacts>
  * A pushed image. `reference` is `host/repository@sha256:…`. Machines get it with the first of
  * `tags` added, for people: the digest decides. `sizeBytes` is the compressed size of its layers,
  * over all platforms. `builder` is known for new images: a railpack image takes its command as one
- * string. `push` is known for images that this gateway has pushed.
+ * string. `push`: of images that this gateway has pushed. `port`: the only one that it exposes.
  */
 export const ImageFacts = z.object({
   reference: z.string(),
@@ -75,12 +76,13 @@ export const ImageFacts = z.object({
   sizeBytes: z.number().optional(),
   builder: z.enum(['railpack', 'dockerfile']).optional(),
   push: PushFacts.optional(),
+  port: z.number().optional(),
 })
 export type ImageFacts = z.infer<typeof ImageFacts>
 
-/** How the build was planned, in the record and the log. */
+/** How the build was planned, in the record and the log. `none`: fly.toml names an image. */
 export const PlanFacts = z.object({
-  builder: z.enum(['railpack', 'dockerfile']),
+  builder: z.enum(['railpack', 'dockerfile', 'none']),
   /** Why this builder: "Dockerfile at the root", "asked for by plan=…". */
   reason: z.string(),
   /** The program that planned: `railpack 0.37.0`, or the lab's stand-in, which says so. */
@@ -199,6 +201,7 @@ export const Deployment = z.object({
   preview: PreviewOf.nullable().default(null),
   plan: PlanFacts.nullable(),
   image: ImageFacts.nullable(),
+  requestedImage: RequestedImage.nullable().default(null),
   /** The base images of the build: the digest that each name had. */
   bases: z.record(z.string(), z.string()),
   machines: z.array(MachineFacts),

@@ -8,6 +8,7 @@ import { openRecorder } from '../gateway/src/commands/audit/recorder.ts'
 import type { Lookups } from '../gateway/src/commands/access/row.ts'
 import { openLog } from '../gateway/src/log.ts'
 import { Redactor } from '../gateway/src/secrets/redaction/redactor.ts'
+import { SealingKeys } from '../gateway/src/secrets/sealing.ts'
 import { Vault } from '../gateway/src/secrets/vault.ts'
 import { openSqliteStore } from '../gateway/src/store/sqlite.ts'
 import type { Measure } from './measure.ts'
@@ -68,7 +69,7 @@ async function timed({ changes, callers, isRecorded }: Way): Promise<number> {
     const { trail } = await store.openTrail({ dir, key, log })
     const redactor = new Redactor(['a-token-of-the-bench'])
     const recorder = openRecorder({ trail, log, redact: (value) => redactor.redact(value) })
-    const vault = new Vault(store, key)
+    const vault = new Vault(store, new SealingKeys(key))
     const value = new TextEncoder().encode('value')
     let next = 0
     const change = async (app: string) => {

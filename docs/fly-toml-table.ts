@@ -32,7 +32,6 @@ const purposes: Record<string, string> = {
 
 /** Keys that the gateway refuses, and why. */
 const refused: Record<string, string> = {
-  'build.image': 'a Dockerfile with one line, `FROM …`, does the same',
   'build.compose': 'build one image',
 }
 /** Other keys without effect. The gateway does not warn of the first one, which is no mistake. */

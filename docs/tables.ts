@@ -22,7 +22,7 @@ const whatGoesOn: Record<DeploymentState, string> = {
   fetching: 'its source tree is read from the volume',
   analyzing: 'railpack in its sandbox, or a Dockerfile, gives the plan',
   building: 'BuildKit runs the steps',
-  pushing: 'the same solve pushes the image',
+  pushing: 'the same solve pushes the image, or the gateway copies it from another registry',
   deploying: 'machines are created or updated; each intent is recorded first',
   verifying: 'every machine is read back: instance, digest, checks, and no crash for a while',
   live: 'every machine runs the image',

@@ -20,7 +20,7 @@ const floors = [
   ['callers', 'drift'],
   ['build', 'deploy'],
   ['railpack', 'sbom'],
-  ['isolation', 'sources'],
+  ['isolation', 'sources', 'registries'],
   ['buildkit', 'mirror', 'store', 'secrets', 'flytoml', 'versions'],
   ['registry', 'host'],
   ['deployments'],

@@ -9,6 +9,7 @@ import type { ImagesStatus } from './images.ts'
 import type { PreviewsStatus } from '../previews/previews-status.ts'
 import { sizeText } from './machine.ts'
 import { isUnknown, type Unknown } from './part.ts'
+import { sealingLines } from '../sealing/sealing.ts'
 import type { GatewayStatus } from './status.ts'
 
 /** The status of a gateway for people: one line, or some, for each part that it has. */
@@ -47,6 +48,7 @@ export function renderStatus(status: GatewayStatus): string[] {
     ...part('previews', status.previews, previewLines),
     ...part('cost', status.cost, costLines),
     ...part('audit', status.audit, auditLines),
+    ...part('secrets', status.sealing, sealingLines),
     ...part('drift', status.drift, driftLines),
   ]
 }

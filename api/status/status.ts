@@ -11,6 +11,7 @@ import { MirrorStatus } from './mirror.ts'
 import { partOf } from './part.ts'
 import { PreviewsStatus } from '../previews/previews-status.ts'
 import { QueueStatus } from './queue.ts'
+import { SealingStatus } from '../sealing/sealing.ts'
 import { SizesStatus } from './sizes.ts'
 import { Versions } from './versions.ts'
 
@@ -28,6 +29,7 @@ export const partNames = [
   'previews',
   'cost',
   'audit',
+  'sealing',
   'drift',
 ] as const
 export type PartName = (typeof partNames)[number]
@@ -45,6 +47,7 @@ const parts = {
   previews: partOf(PreviewsStatus),
   cost: partOf(CostStatus),
   audit: partOf(AuditStatus),
+  sealing: partOf(SealingStatus),
   drift: partOf(DriftStatus),
 } satisfies Record<PartName, z.ZodType>
 

@@ -11,8 +11,14 @@ import { parse, type Values } from './flags.ts'
 import { audOf } from './identity/job-identity.ts'
 import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
+import { type ImageCommand, readImage } from './image/read-image.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { type PreviewRequest, readPreviewArgs } from './preview/read-preview.ts'
+import {
+  readRegistries,
+  type RegistriesCommand,
+  registriesUsage,
+} from './registries/read-registries.ts'
 import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
 import { readTeamArgs, type TeamRequest, teamUsage } from './teams/read-teams.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
@@ -46,6 +52,7 @@ export type Command =
   | (Connection & OverviewRequest & { name: 'overview' })
   | (Connection & { name: 'preview'; request: PreviewRequest })
   | DeployCommand
+  | ImageCommand
   | FollowCommand
   | CancelCommand
   | RetryCommand
@@ -53,6 +60,7 @@ export type Command =
   | (Connection & { name: 'rule'; request: RuleRequest })
   | (Connection & TeamRequest & { name: 'team' })
   | TokenCommand
+  | RegistriesCommand
   | RuntimeCommand
   | UpkeepCommand
   | UpCommand
@@ -92,11 +100,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
   if (name === 'audit' && args.length === 0) return { name, ...readAudit(values), ...connection }
-  const machinesRequest = name === 'machines' ? readMachinesArgs(args, appName) : null
-  if (machinesRequest) return { name: 'machines', ...machinesRequest, ...connection }
-  if (name === 'whoami' && args.length === 0) return { name, ...connection }
-  const driftRequest = name === 'drift' ? readDriftArgs(args, values, appName) : null
-  if (driftRequest) return { name: 'drift', ...driftRequest, ...connection }
+  const look = readLook(name, args, values)
+  if (look) return { ...look, ...connection }
   const overviewRequest = readOverviewArgs(name, args, values)
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const previewRequest = name === 'preview' ? readPreviewArgs(args, values, env) : null
@@ -112,8 +117,9 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (request) return { name: 'rule', request, ...connection }
   const teamRequest = readTeams(name, args)
   if (teamRequest) return { name: 'team', ...teamRequest, ...connection }
-  const runtime = readRuntime(name, args, values)
-  if (runtime) return { ...runtime, ...connection }
+  const image = readImage(name, args, values, env)
+  const other = image ?? readRuntime(name, args, values) ?? readRegistries(name, args, values)
+  if (other) return { ...other, ...connection }
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
   throw misused(name)
@@ -123,6 +129,15 @@ function readRollback(app: string, { release = '', owner = '' }: Values) {
   asOptions(() => readOptions([['owner', owner]]))
   const query = new URLSearchParams({ ...(release && { release }), owner })
   return { app: appName(app), query }
+}
+
+/** Commands about what an app has, and who asks. */
+function readLook(name: string, args: string[], values: Values) {
+  if (name === 'whoami' && args.length === 0) return { name } as const
+  const drift = name === 'drift' ? readDriftArgs(args, values, appName) : null
+  if (drift) return { name: 'drift', ...drift } as const
+  const machines = name === 'machines' ? readMachinesArgs(args, appName) : null
+  return machines && ({ name: 'machines', ...machines } as const)
 }
 
 function readTeams(name: string, args: string[]): TeamRequest | null {
@@ -141,10 +156,13 @@ const usages: Record<string, string> = {
   drift: '[APP] [--accept]',
   doctor: '[OPTIONS]',
   rollback: 'APP',
+  image: 'APP IMAGE',
+  promote: 'APP --to APP',
   apps: '[APP]',
   deployments: '[APP]',
   cache: '[rm APP]',
   rule: ruleUsage,
+  registries: registriesUsage,
   team: teamUsage,
   limits: '[OPTIONS]',
   whoami: '[OPTIONS]',

@@ -4,7 +4,9 @@ import { auditFlags } from './audit/audit.ts'
 import { builderFlags } from './builder/flags.ts'
 import { driftFlags } from './drift/drift.ts'
 import { helpOf } from './help.ts'
+import { imageFlags } from './image/flags.ts'
 import { wrongUse } from './option.ts'
+import { registryFlags } from './registries/flags.ts'
 import { ruleFlags } from './rule/flags.ts'
 import { runtimeFlags } from './runtime/flags.ts'
 import { previewFlags } from './preview/flags.ts'
@@ -43,6 +45,7 @@ export const flags = {
   network: { type: 'string' },
   'force-over': { type: 'string' },
   ...auditFlags,
+  ...imageFlags,
   ...runtimeFlags,
   ...overviewFlags,
   ...previewFlags,
@@ -52,6 +55,7 @@ export const flags = {
   ...upFlags,
   ...ruleFlags,
   ...tokenFlags,
+  ...registryFlags,
   owner: { type: 'string' },
   lane: { type: 'string' },
   gateway: { type: 'string' },

@@ -152,6 +152,11 @@ export class Gateway {
     return this.#post(fill(routes.retry, { id }), query)
   }
 
+  /** Deploys an image that exists. With the same key nothing is made twice. */
+  deployImage(app: string, body: object, key: string): Promise<DeploymentRecord> {
+    return this.#post(fill(routes.deployments, { app }), new URLSearchParams(), { body, key })
+  }
+
   /** Uploads nothing: the gateway has the image. */
   rollBack(app: string, query: URLSearchParams): Promise<DeploymentRecord> {
     return this.#post(fill(routes.rollback, { app }), query)
@@ -206,11 +211,15 @@ export class Gateway {
     return new URL(`${this.#base}${path}${text && `?${text}`}`)
   }
 
-  async #post(path: string, query: URLSearchParams): Promise<DeploymentRecord> {
+  async #post(
+    path: string,
+    query: URLSearchParams,
+    { body, key = randomUUID() }: { body?: object; key?: string } = {},
+  ): Promise<DeploymentRecord> {
     const url = this.#url(path, query)
-    const headers = { 'Idempotency-Key': randomUUID() }
-    const send = () =>
-      this.#fetch(url, { method: 'POST', headers, signal: AbortSignal.timeout(answerMs) })
+    const headers = { 'Idempotency-Key': key, ...(body && { 'Content-Type': 'application/json' }) }
+    const sent = { method: 'POST', headers, ...(body && { body: JSON.stringify(body) }) }
+    const send = () => this.#fetch(url, { ...sent, signal: AbortSignal.timeout(answerMs) })
     const response = await send().catch(async (error: unknown) => {
       // A connection that broke. With the same key nothing is made twice.
       if (!(error instanceof Problem) || error.cause === undefined) throw error

@@ -1,5 +1,6 @@
 import { auditHelp } from './audit/audit.ts'
 import { builderHelp } from './builder/flags.ts'
+import { imageHelp } from './image/flags.ts'
 import { driftHelp } from './drift/drift.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
 import { tokenHelp } from './token/flags.ts'
@@ -7,6 +8,7 @@ import { runtimeHelp } from './runtime/flags.ts'
 import { previewHelp } from './preview/flags.ts'
 import { overviewHelp } from './overview/flags.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
+import { registriesHelp } from './registries/flags.ts'
 import { ruleHelp } from './rule/flags.ts'
 import { upHelp } from './up/flags.ts'
 
@@ -15,6 +17,8 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac follow <deployment>      read the log of a deployment from its start, and wait for its end
        tarmac retry <deployment>       deploy the same source once more, without an upload
        tarmac rollback <app>           deploy the previous release again: image, config and environment
+       tarmac image <app> <image>      deploy an image of any registry, as nginx:1.27 or ghcr.io/acme/shop:v3
+       tarmac promote <app> --to <app> deploy an app's newest release to another app: image, config and environment
        tarmac cancel <deployment>      stop a deployment that has not changed machines
        tarmac secrets set <app> <name>…    set secrets of the machines at Fly, all or none, and deploy them
        tarmac secrets unset <app> <name>…  remove them, and deploy that
@@ -28,6 +32,11 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac rule list                who may call the gateway without a token of it, and for what
        tarmac rule add [name]          let jobs of GitHub or GitLab, machines of Fly or people on a tailnet in
        tarmac rule remove <name>       remove such a rule; it holds at once
+       tarmac registries list          list the logins at registries, for images that are not public
+       tarmac registries add <address>      keep a login for ghcr.io, or for ghcr.io/acme alone; it is tested first
+       tarmac registries test <login>       try a login at its registry; with --image also an image
+       tarmac registries rotate <login>     replace the password of a login; the new one is tested first
+       tarmac registries remove <login>     forget a login
        tarmac audit                    list who changed what, also what was refused; newest first
        tarmac token create [name]      make a token: what it may do, on which apps, and until when
        tarmac token list               list the tokens
@@ -102,6 +111,8 @@ Options of rollback:
   --release N           this release instead of the previous one
   --owner NAME          the machines of one of the app's users
 
+${imageHelp}
+
 Options of cancel:
   --abort               also when machines have changed: they are rolled back
   --why TEXT            the reason, for the record
@@ -123,6 +134,8 @@ ${tokenHelp}
 ${upkeepHelp}
 
 ${ruleHelp}
+
+${registriesHelp}
 
 ${upHelp}
 

@@ -18,12 +18,14 @@ import { deploy } from './deploy/deploy.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
 import { audOf, type JobIdentity, jobIdentity } from './identity/job-identity.ts'
+import { registries } from './registries/registries.ts'
 import { identifyBuilder } from './identity/identify-builder.ts'
 import { rules } from './rule/rule.ts'
 import { machines } from './machines/machines.ts'
 import { previews } from './preview/previews.ts'
 import { overview } from './overview/overview.ts'
 import { help, helpOf } from './help.ts'
+import { deployImage } from './image/image.ts'
 import { teams } from './teams/teams.ts'
 import { token } from './token/token.ts'
 import { runRuntime } from './runtime/run-runtime.ts'
@@ -59,6 +61,7 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'backup' || command.name === 'restore')
       return await upkeep(command, printer, interrupt.signal)
     if (command.name === 'rule') return await rules(command, printer, interrupt.signal)
+    if (command.name === 'registries') return await registries(command, printer, interrupt.signal)
     if (command.name === 'team') return await teams(command, printer, interrupt.signal)
     if (command.name === 'up' || command.name === 'down' || command.name === 'upgrade') {
       // Loaded only here: no other command needs Fly's API.
@@ -70,6 +73,7 @@ async function main(argv: string[]): Promise<number> {
     const gateway = new Gateway(command.gateway, identity ?? command.token)
     const { signal } = interrupt
     if (command.name === 'deploy') return await deploy(command, gateway, printer, signal)
+    if ('source' in command) return await deployImage(command, gateway, printer, signal)
     if (command.name === 'cancel') return await cancel(command, gateway, printer, signal)
     if (command.name === 'audit') return await audit(command, gateway, printer, signal)
     if ('verb' in command) return await runRuntime(command, { gateway, printer, signal })

@@ -11,6 +11,7 @@ import { plannerAt } from './railpack/open-planner.ts'
 import { PlanCache } from './railpack/plan-cache.ts'
 import { miseFolder } from './railpack/prepare.ts'
 import { probeMs } from './readiness.ts'
+import type { Logins } from './registries/logins.ts'
 import type { Registry } from './registry/registry.ts'
 import { addAnswers, findVersions } from './versions/at-start.ts'
 import { openGrowth } from './volume-growth/open-growth.ts'
@@ -23,17 +24,19 @@ type Opening = {
   key: Uint8Array
   registry: Registry
   fly: MachinesApi
+  logins: Pick<Logins, 'loginFor'>
 }
 
 /** The build daemon, its disk, and the planner. */
 export async function openBuilder({ config, log, opening, ...parts }: Opening) {
-  const { key, registry, fly } = parts
+  const { key, registry, fly, logins } = parts
   const planner = plannerAt(config.railpack, probeMs)
   const [finding, plannerAnswer] = [findVersions(config, miseFolder), planner()]
   // Awaited below, so that the daemon starts meanwhile.
   for (const early of [finding, plannerAnswer]) early.catch(() => {})
   const mirror = await openMirror(config, registry, log, opening)
-  const { buildkit, daemon, daemonId } = await openBuildkit(config, key, log, opening).catch(
+  const access = { key, loginFor: logins.loginFor }
+  const { buildkit, daemon, daemonId } = await openBuildkit(config, access, log, opening).catch(
     async (error: unknown) => {
       await finding // a program that is too old explains more
       throw error

@@ -24,6 +24,9 @@ export function readConfig(env: Env, size = machineSize()) {
       `TARMAC_TOKENS: must be set to listen on ${host}; without tokens only loopback (127.0.0.1) is served${env['TARMAC_TOKEN'] ? '. TARMAC_TOKEN, which is set, is read by the client alone' : ''}`,
     )
 
+  const { key, oldKeys = [] } = parsed.data?.secrets ?? {}
+  if (key === null && oldKeys.length > 0)
+    complaints.push('TARMAC_SECRETS_OLD_KEYS: needs TARMAC_SECRETS_KEY, the key that replaces them')
   if (!parsed.success || complaints.length > 0) throw new ConfigError(complaints)
 
   const { buildkit, data, daemon, deployer, fly, limits, appTimes, machine, mirror } = parsed.data

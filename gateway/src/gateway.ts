@@ -35,9 +35,12 @@ import { markOf } from './deployments/previews/preview-names.ts'
 import { openPreviewKeeper } from './previews/open-keeper.ts'
 import { readiness } from './readiness.ts'
 import { speaksPlainHttp } from './registry/plain-http.ts'
+import { openImageCopier } from './registry/copy/open-image-copier.ts'
+import { Logins } from './registries/logins.ts'
+import { openSealed } from './registries/open-sealed.ts'
+import { namedHosts } from './registry/public-agent.ts'
 import { Registry } from './registry/registry.ts'
 import { redactedLog } from './secrets/redaction/redacted-log.ts'
-import { Vault } from './secrets/vault.ts'
 import { gatewayLimits } from './status/gateway-limits.ts'
 import { openStatus } from './status/open-status.ts'
 import { openRecords, openVolume } from './volume.ts'
@@ -60,9 +63,11 @@ export async function startGateway(config: Config, log: Logger = redactedLog(con
 
   const volume = await openVolume({ ...config, log, opening })
   const outside = openFly(start)
-  const builder = await openBuilder({ ...start, ...volume, ...outside })
+  const logins = new Logins(config)
+  const builder = await openBuilder({ ...start, ...volume, ...outside, logins })
   const records = await openRecords({ ...config, log, opening }, { ...volume, ...builder })
-  const opened = { ...volume, ...outside, ...builder, ...records }
+  const kept = await openSealed(config, { ...records, logins, log })
+  const opened = { ...volume, ...outside, ...builder, ...records, ...kept, logins }
   const running = await openRunner(start, opened)
 
   const stopping = new AbortController()
@@ -102,19 +107,20 @@ function openFly({ config, log, opening }: Opening) {
   const login = { username: 'x', password: secrets.fly }
   const insecure = speaksPlainHttp(host, config.plainHttp)
   const registry = opening.use(new Registry({ host, login, insecure }))
-  return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, registry }
+  const registries = { registry, registryHost: host, namedRegistries: namedHosts(config) }
+  return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, ...registries }
 }
 
-type Parts = Awaited<ReturnType<typeof openVolume>> &
+type Parts = { logins: Logins } & Awaited<ReturnType<typeof openVolume>> &
   ReturnType<typeof openFly> &
   Awaited<ReturnType<typeof openBuilder>> &
-  Awaited<ReturnType<typeof openRecords>>
+  Awaited<ReturnType<typeof openRecords>> &
+  Awaited<ReturnType<typeof openSealed>>
 
 /** Resumes what an earlier gateway left, and starts on the queue. */
 async function openRunner({ config, log, opening, awake }: Opening, parts: Parts) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
-  const { sources, store, plans, versions, mirror } = parts
-  const vault = new Vault(store, config.secrets.key)
+  const { sources, store, plans, versions, mirror, vault, hiddenValues } = parts
   const ports = [config.http.port, config.buildkit.contextPort, ...parts.ports]
   const network = opening.use(
     NetworkGuard.start({
@@ -127,7 +133,8 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
     }),
   )
 
-  const deps = { vault, sources, buildkit, registry, mirror, store, fly, deployer, disk }
+  const copier = opening.use(openImageCopier(config, registry, parts.logins.registryLogin))
+  const deps = { vault, sources, buildkit, registry, copier, mirror, store, fly, deployer, disk }
   const settings = {
     planner,
     assertIsolated: (signal: AbortSignal) => network.proven(signal),
@@ -142,7 +149,6 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   }
   const steps = makeSteps(deps, settings)
 
-  const hiddenValues = [...config.secrets.tokens, config.secrets.fly]
   // If the boot id is unknown, all runs of the gateway count as one boot.
   const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '')
   const run = { store, steps, log, limits: config.limits, hiddenValues, boot, gate: network }
@@ -156,7 +162,7 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   const images = opening.use(await openKeptImages({ deps, settings }, config, log))
   awake.count('images', () => Number(images.status.running))
   const drift = await openDrift({ config, log, opening, awake }, { fly, store })
-  return { vault, network, runner, drain, images, ...drift }
+  return { network, runner, drain, images, ...drift }
 }
 
 type Running = Awaited<ReturnType<typeof openRunner>> &
@@ -164,10 +170,8 @@ type Running = Awaited<ReturnType<typeof openRunner>> &
 
 /** What callers may ask of deployments. */
 async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
-  const { registry, disk, sources, store, vault, runner, fly, admission } = parts
-
-  const from = { store, vault, sources, registry, admission, registryHost: config.registry }
-  const submissions = new Submissions({ ...from, assertAccepting: () => disk.assertRoom() })
+  const { disk, store, vault, runner, fly } = parts
+  const submissions = new Submissions({ ...parts, assertAccepting: () => disk.assertRoom() })
 
   const rollouts = opening.use(
     await Rollouts.start({
@@ -202,8 +206,7 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   const commands = openCommands({ ...parts, ...opened })
   const isOnFly = async (app: string) =>
     (await fly.app(app, AbortSignal.timeout(askFlyMs))) !== null
-  const { secrets, registry: registryHost } = config
-  return openGuarded(commands, { ...parts, isOnFly, log, secrets, registryHost })
+  return openGuarded(commands, { ...parts, isOnFly, log, secrets: config.secrets })
 }
 
 /** Listens for callers, as the last part that opens. */

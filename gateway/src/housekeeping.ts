@@ -5,6 +5,7 @@ import type { Ballast } from './host/disk/ballast.ts'
 import type { DiskWatch } from './host/disk/disk-watch.ts'
 import type { Logger } from './log.ts'
 import type { TrailWatch } from './store/audit/trail-watch.ts'
+import type { Resealing } from './secrets/resealing.ts'
 import type { Sources } from './sources/sources.ts'
 
 type HousekeepingDeps = {
@@ -13,6 +14,7 @@ type HousekeepingDeps = {
   disk: Pick<DiskWatch, 'removeFirst'>
   ballast: Pick<Ballast, 'fill'>
   trailWatch: Pick<TrailWatch, 'look'>
+  resealing: Pick<Resealing, 'run'>
   awake: Pick<Awake, 'during'>
   log: Logger
   /** Fires when the gateway stops: a long job ends early. */
@@ -23,11 +25,12 @@ const everyMs = 10 * 60_000
 
 /**
  * Now and every 10 minutes: refills the ballast, removes sources that no record needs, ends
- * deployments that waited too long, counts machine time, drops old logs, and keeps the audit trail. A failure is logged, and the next job runs.
+ * deployments that waited too long, counts machine time, drops old logs, keeps the audit
+ * trail, and seals again what an older key sealed. A failure is logged, and the next job runs.
  * Disposing waits for the job that runs.
  */
 export function startHousekeeping(
-  { store, sources, disk, ballast, trailWatch, awake, log, stopping }: HousekeepingDeps,
+  { store, sources, disk, ballast, trailWatch, resealing, awake, log, stopping }: HousekeepingDeps,
   {
     keep,
     keepLogs,
@@ -51,6 +54,7 @@ export function startHousekeeping(
       if (dropped > 0) log.info({ dropped }, 'old logs dropped')
     },
     () => trailWatch.look(keepAuditDays, stopping),
+    () => resealing.run(stopping),
   ]
 
   let done: Promise<unknown> = Promise.resolve()

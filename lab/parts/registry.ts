@@ -20,12 +20,15 @@ export interface RegistryOptions {
   port: number
   /** Also serve the stand-in base images. */
   images?: boolean
+  /** Ask for a login: a line of an htpasswd file, with bcrypt. */
+  htpasswd?: string
 }
 
 export async function startRegistry({
   dir,
   port,
   images = false,
+  htpasswd,
 }: RegistryOptions): Promise<Registry> {
   const kept = images ? [imagesDir, applianceImagesDir] : []
   assertReady(tools.registry, ...kept)
@@ -35,13 +38,16 @@ export async function startRegistry({
   for (const from of kept) await addImages(storage, from)
   const address = `127.0.0.1:${port}`
   const config = join(dir, 'registry.yml')
+  const users = join(dir, 'htpasswd')
+  if (htpasswd !== undefined) await writeFile(users, `${htpasswd}\n`)
+  const auth = `auth: {htpasswd: {realm: lab, path: ${JSON.stringify(users)}}}\n`
   await writeFile(
     config,
     `version: 0.1
 log: {level: warn, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: ${JSON.stringify(storage)}}, delete: {enabled: true}}
 http: {addr: "${address}"}
-`,
+${htpasswd === undefined ? '' : auth}`,
   )
   const registry = await startProcess({
     name: 'registry',
@@ -54,7 +60,7 @@ http: {addr: "${address}"}
         await fetch(`http://${address}/v2/`, { signal: AbortSignal.timeout(2_000) }).catch(
           () => undefined,
         )
-      )?.status === 200,
+      )?.status === (htpasswd === undefined ? 200 : 401),
     readyMs: 20_000,
   })
   return { address, [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose]() }

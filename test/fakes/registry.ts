@@ -41,6 +41,15 @@ export class FakeRegistry {
     return { name: `${this.host}/${repository}:${tag}`, digest }
   }
 
+  /** Gives another repository an image, by its full name. Returns its digest. */
+  copy(name: string, to: string): string {
+    const [, from, reference] = /^[^/]+\/(.+?)[:@]([^/]+)$/.exec(name) ?? []
+    const manifest = this.#held.get(`/v2/${from}/manifests/${reference}`)!
+    const digest = `sha256:${createHash('sha256').update(manifest).digest('hex')}`
+    this.#held.set(`/v2/${to}/manifests/${digest}`, manifest)
+    return digest
+  }
+
   lose(repository: string, digest: string): void {
     this.#held.delete(`/v2/${repository}/manifests/${digest}`)
   }

@@ -23,12 +23,13 @@ import { openLog } from '../../gateway/src/log.ts'
 import type { AuditTrail } from '../../gateway/src/deployments/audit/audit-trail.ts'
 import type { Commands } from '../../gateway/src/commands/commands.ts'
 import { Drain } from '../../gateway/src/commands/drain.ts'
-import { openCommands } from '../../gateway/src/commands/open-commands.ts'
+import { type CommandDeps, openCommands } from '../../gateway/src/commands/open-commands.ts'
 import { Copies } from '../../gateway/src/store/copies/copies.ts'
 import { makeSteps } from '../../gateway/src/pipeline/make-steps.ts'
 import { Rollouts } from '../../gateway/src/commands/rollouts.ts'
 import { Runner } from '../../gateway/src/pipeline/runner.ts'
 import { Submissions } from '../../gateway/src/commands/submissions.ts'
+import { SealingKeys } from '../../gateway/src/secrets/sealing.ts'
 import { Vault } from '../../gateway/src/secrets/vault.ts'
 import { Registry } from '../../gateway/src/registry/registry.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
@@ -106,7 +107,7 @@ export async function startMachines({
   const entries = [{ type: 'file', path: 'fly.toml' }] as unknown as SourceTree['entries']
   const sources = { tree: async (): Promise<SourceTree> => ({ ...source, root, entries }) }
   // Nothing is built here: the modules that build are absent.
-  const vault = new Vault(store, new Uint8Array(32))
+  const vault = new Vault(store, new SealingKeys(new Uint8Array(32)))
   const deps = { vault, sources, registry, store, fly, deployer } as unknown as Parameters<
     typeof makeSteps
   >[0]
@@ -135,13 +136,21 @@ export async function startMachines({
   const admission = new Admission(store)
   const previewLimits = { perOwner: 3, all: 100, ttlMs: 3_600_000, readyMs: 3000, image: '' }
   const start = async () => {
-    const runner = await Runner.start({ store, steps, log, limits, hiddenValues: [], boot: '' })
+    const runner = await Runner.start({
+      store,
+      steps,
+      log,
+      limits,
+      hiddenValues: () => [],
+      boot: '',
+    })
     const submissions = new Submissions({
       store,
       vault,
       sources,
       registry,
       registryHost: images.host,
+      namedRegistries: new Set(),
       admission,
       assertAccepting: () => {},
     })
@@ -169,6 +178,8 @@ export async function startMachines({
     const status = { version: 'test', startedAt: new Date(), readers: {} }
     const doctor = () => Promise.reject(new Error('not part of this test'))
     const trail = null as unknown as AuditTrail
+    const registries = null as unknown as CommandDeps['registries']
+    const loginTester = null as unknown as CommandDeps['loginTester']
     const none = {
       cache,
       plans,
@@ -178,6 +189,8 @@ export async function startMachines({
       admission,
       gatewayLimits: [],
       trail,
+      registries,
+      loginTester,
       previewLimits,
       prices,
       previewMark: 'test',
@@ -241,6 +254,14 @@ export async function startMachines({
     if (!isFinal(record.state)) throw new Error(`${id} is ${record.state} still`)
     return { ...record, log: events }
   }
+  /** Simulates the copy of an image of another app. */
+  const copyFor = async ({ id, app, requestedImage }: Deployment) => {
+    const claim = (await store.claim())!
+    const digest = images.copy(requestedImage!.reference, app)
+    const image = { reference: `${images.host}/${app}@${digest}`, digest, tags: [] }
+    await store.advance({ id, epoch: claim.epoch }, 'pushing', 'deploying', { image })
+    await parts.runner.resume()
+  }
   return {
     url: server.url,
     store,
@@ -264,6 +285,7 @@ export async function startMachines({
         source,
         ...options,
       })
+      if (body.requestedImage && !body.image) await copyFor(body)
       return ended(body.id)
     },
     rolledOut: async (id: string): Promise<Rollout> => {

@@ -8,6 +8,8 @@ import {
 import { tomlParts } from '../../gateway/src/flytoml/formats/toml-size.ts'
 import { parseJson } from '../../gateway/src/host/parse-json.ts'
 import { sourceText } from '../../gateway/src/host/source-text.ts'
+import { parseReference } from '../../api/image/reference.ts'
+import { saidIn } from '../../gateway/src/registry/copy/session.ts'
 import { imageParts, refuseUnusable } from '../../gateway/src/registry/image-parts.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
@@ -24,6 +26,15 @@ const manyLayers = (size: number) =>
   JSON.stringify({ layers: listed(size, 30, (at) => ({ digest: `sha256:${at}`, size: at })) })
 
 export const bounded: Record<string, Shapes> = {
+  'api/image/reference.ts › parseReference': {
+    ...hostileTexts(parseReference),
+    ...hostileTexts(parseReference, (text) => `ghcr.io/${text}`),
+    ...hostileTexts(parseReference, (text) => `nginx:${text}`),
+    ...hostileTexts(parseReference, (text) => `nginx@sha256:${text}`),
+  },
+  'gateway/src/registry/copy/session.ts › saidIn': hostileTexts((text) =>
+    saidIn(Buffer.from(`{"message": "${text}`)),
+  ),
   'gateway/src/deployments/packed-json.ts › unpackJson': {
     'many texts that repeat': (size) => {
       const packed = packJson(listed(size, 300, (at) => 'x'.repeat(300) + (at % 100)))

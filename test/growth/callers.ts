@@ -1,4 +1,6 @@
 import { githubIssuer } from '../../api/callers/issuers.ts'
+import { readAddress, registryHost } from '../../api/registries/address.ts'
+import { readNewRegistry, readRotation } from '../../api/registries/registry.ts'
 import { readRule, type Rule } from '../../api/callers/rule.ts'
 import { oidcTokens } from '../../gateway/src/callers/oidc/oidc-tokens.ts'
 import { proxiedCallers } from '../../gateway/src/callers/proxies/proxied-callers.ts'
@@ -15,6 +17,8 @@ const given = {
 }
 const rule: Rule = { ...readRule(given), origin: 'settings', createdAt: null, createdBy: null }
 const rules = { all: () => [rule] }
+
+const login = { address: 'ghcr.io', username: 'a', password: 'b' }
 
 const byToken = oidcTokens({ rules, keys: { find: async () => null } })
 const ask = (bearer: string) => byToken({ bearer, headers: {}, address: '127.0.0.1' })
@@ -43,6 +47,18 @@ export const callers: Record<string, Shapes> = {
     ),
   },
   'gateway/src/callers/proxies/trusted-proxies.ts › plainAddress': hostileTexts(plainAddress),
+  'api/registries/address.ts › readAddress': {
+    ...hostileTexts(readAddress),
+    ...hostileTexts((text) => readAddress(`ghcr.io/${text}`)),
+  },
+  'api/registries/address.ts › registryHost': hostileTexts(registryHost),
+  'api/registries/registry.ts › readNewRegistry': {
+    ...hostileTexts((text) => readNewRegistry({ ...login, username: text })),
+    ...hostileTexts((text) => readNewRegistry({ ...login, password: text })),
+  },
+  'api/registries/registry.ts › readRotation': hostileTexts((text) =>
+    readRotation({ username: text, password: text }),
+  ),
   'api/callers/rule.ts › readRule': {
     ...hostileTexts((text) => readRule({ ...given, name: text, apps: [text] })),
     ...hostileTexts((text) => readRule({ ...given, issuer: text })),

@@ -21,6 +21,7 @@ export const exceptions: Record<string, string> = {
   'api/callers/issuers.ts': 'an administrator names an issuer, 300 characters at most',
   'api/callers/rule.ts › NewRule': 'reads as readRule, which has its row',
   'api/callers/rule.ts › Rule': 'reads what the gateway itself has written',
+  'api/callers/rule.ts › ListedRule': 'reads by Rule and one text more',
   'gateway/src/callers/oidc/read-issuer.ts › readIssuer':
     'reads 256 KiB of an issuer that an administrator names, by JSON.parse',
   'gateway/src/callers/proxies/trusted-proxies.ts › trustedProxies':
@@ -38,6 +39,13 @@ export const exceptions: Record<string, string> = {
   'gateway/src/kept-images/image-watch.ts › ImageWatch':
     'reads what the gateway itself has written, and answers of the registry by Registry',
   'gateway/src/privileged/': 'reads what the gateway’s own processes send, by schemas',
+  'api/registries/registry.ts › readTestRequest': 'reads as readNewRegistry, which has its row',
+  'gateway/src/commands/registries/open-registries.ts › openRegistries':
+    'reads an image of 1,024 characters at most, by imageName and a linear expression',
+  'gateway/src/registry/login-check.ts › checkLogin':
+    'reads headers of 16 KiB and 10,000 characters of an answer at most, by linear expressions',
+  'gateway/src/registry/public-agent.ts':
+    'reads the name of a registry, 500 characters at most, by linear expressions',
   'gateway/src/registry/plain-http.ts': 'reads the name of a registry, 1,024 characters at most',
   'gateway/src/versions/':
     'reads what programs, npm and files of the image say, not what a stranger says',
@@ -76,6 +84,12 @@ export const exceptions: Record<string, string> = {
   'gateway/src/registry/image-access.ts': 'reads names of images, by imageName, which has its row',
   'gateway/src/registry/image-parts.ts':
     'JSON.parse of a manifest of 8 MiB at most, which is linear',
+  'gateway/src/commands/existing-image.ts › appOfImage':
+    'reads by parseReference, which has its row',
+  'gateway/src/registry/copy/find-image.ts › findImage':
+    'JSON.parse of a manifest and a configuration of 4 MiB at most, which is linear',
+  'gateway/src/registry/copy/session.ts › RegistrySession':
+    'reads headers of 16 KiB at most, by linear expressions; saidIn has its row',
   'gateway/src/host/':
     'reads what the kernel and tools of the operator say, not what a stranger says',
   'fly/': 'reads what Fly answers, 32 MiB at most; its regular expressions are linear',

@@ -196,9 +196,15 @@ test('an image that the registry has lost is pushed again from the build cache, 
     lookups: null,
   }
   const more = { vault: { open: async () => new Map() }, sources: { tree: async () => tree } }
+  const copier = { take: () => Promise.reject(new Error('nothing is copied here')) }
   const signal = AbortSignal.timeout(60_000)
   const again = (sources = more.sources) =>
-    pushAgain({ app: 'lost', digest }, { ...deps, store, ...more, sources }, settings, signal)
+    pushAgain(
+      { app: 'lost', digest },
+      { ...deps, store, copier, ...more, sources },
+      settings,
+      signal,
+    )
   const has = (reference: string) => deps.registry.has('lost', reference, signal)
 
   expect((await forget('lost', digest)).status).toBe(202)

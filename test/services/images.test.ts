@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -17,7 +17,10 @@ import { DiskWatch } from '../../gateway/src/host/disk/disk-watch.ts'
 import { http, marshal } from '../../gateway/src/llb/graph.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import { noMirror } from '../../gateway/src/mirror/mirror.ts'
+import { Logins } from '../../gateway/src/registries/logins.ts'
+import { Registries } from '../../gateway/src/registries/registries.ts'
 import { digestOf, Registry } from '../../gateway/src/registry/registry.ts'
+import { SealingKeys } from '../../gateway/src/secrets/sealing.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
 import { startBuildkitd } from '../../lab/parts/buildkitd.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
@@ -59,10 +62,7 @@ beforeAll(async () => {
       address: socket,
       contextPort: 5545,
       key: Buffer.from('key'),
-      loginFor: (app, host) => {
-        if (host === own) return { user: 'x', secret: 'token' }
-        return app === 'friend' && host === privateHost ? { user: 'me', secret: 'private' } : null
-      },
+      loginFor: (await storedLogins()).loginFor,
       images: {
         allowed: ['docker.io', 'ghcr.io', privateHost],
         frontends: ['docker.io/docker/dockerfile'],
@@ -81,6 +81,27 @@ beforeAll(async () => {
 })
 afterAll(() => open.disposeAsync())
 beforeEach(() => void (mischief = () => false))
+
+/** The team of the app `friend` has a login for one folder of the private registry. */
+async function storedLogins(): Promise<Logins> {
+  const sealing = new SealingKeys(randomBytes(32))
+  const teamOf = (app: string) => (app === 'friend' ? 'friends' : 'default')
+  const log = openLog('silent')
+  const registries = await Registries.open({ store: store.registries, sealing, teamOf, log })
+  const facts = { createdAt: '', createdBy: '', rotatedAt: null, lastTest: null, lastUsedAt: null }
+  for (const [prefix, password] of [
+    ['library', 'private'],
+    ['other', 'wrong'],
+  ] as const) {
+    const at = { id: prefix, host: privateHost, prefix }
+    const sealed = registries.seal(at, password)
+    await registries.add({ ...at, ...facts, team: 'friends', username: 'me', password: sealed })
+  }
+  const [dockerConfig, mirror] = ['', { origin: 'off' }]
+  const logins = new Logins({ registry: own, dockerConfig, mirror, secrets: { fly: 'token' } })
+  logins.use(registries)
+  return logins
+}
 
 async function listen(
   port: number,

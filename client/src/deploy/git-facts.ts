@@ -36,11 +36,18 @@ const systems: Record<
   JENKINS_URL: { commit: 'GIT_COMMIT', branch: ['CHANGE_BRANCH', 'GIT_BRANCH'] },
 }
 
+const systemOf = (env: NodeJS.ProcessEnv) =>
+  Object.entries(systems).find(([name]) => env[name])?.[1]
+
+/** What starts a deployment of this client. */
+export const triggerOf = (env: NodeJS.ProcessEnv): string =>
+  systemOf(env) || env['CI'] ? 'ci' : 'cli'
+
 /**
  * The origin of a source, from the CI system or else from git. Never fails: these are only labels.
  */
 export async function gitFacts(folder: string, env: NodeJS.ProcessEnv): Promise<Partial<Facts>> {
-  const system = Object.entries(systems).find(([sign]) => env[sign])?.[1]
+  const system = systemOf(env)
   const ci = (names: string[]) => names.map((name) => env[name]).find(Boolean)
 
   const git = async (...args: string[]) => {
@@ -61,7 +68,7 @@ export async function gitFacts(folder: string, env: NodeJS.ProcessEnv): Promise<
     branch: ci(system?.branch ?? []) ?? branch,
     message: (ci([system?.message ?? '']) ?? message)?.split('\n')[0]!.slice(0, 200),
     author: (ci([system?.author ?? '']) ?? author)?.slice(0, 200),
-    trigger: system || env['CI'] ? 'ci' : 'cli',
+    trigger: triggerOf(env),
   }
   return Object.fromEntries(Object.entries(facts).filter(([, value]) => value))
 }

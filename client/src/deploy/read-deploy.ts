@@ -24,21 +24,14 @@ export function readDeploy(
   connection: Connection,
   env: NodeJS.ProcessEnv,
 ): DeployCommand {
-  const { region, count, config, dockerfile, plan, target, platform } = values
-  const { strategy, owner, lane, network } = values
-  const pairs: [string, string | undefined][] = [
+  const { config, dockerfile, plan, target, platform } = values
+  const given: [string, string][] = [
     ['deploy', String(!values['no-deploy'])],
     ['rebuild', String(values.rebuild)],
-    ['ha', String(values.ha)],
-    ['new-volumes', String(values['new-volumes'])],
-    ['force-over', values['force-over']],
-    ...Object.entries({ region, count, config, dockerfile, plan, target }),
-    ...Object.entries({ platform, strategy, owner, lane, network }),
-    ...(values.tag ?? []).map((tag): [string, string] => ['tag', tag]),
-    ...(values.env ?? []).map((pair) => assignment('env', pair)),
+    ...present({ config, dockerfile, plan, target, platform }),
+    ...machineOptions(values),
     ...(values.build ?? []).map((pair) => assignment('build', pair)),
   ]
-  const given = pairs.filter((pair): pair is [string, string] => pair[1] !== undefined)
   return {
     name: 'deploy',
     ...appAndFolder(args),
@@ -50,6 +43,22 @@ export function readDeploy(
     ...connection,
   }
 }
+
+/** The options about machines, for sources and for images that exist. */
+export function machineOptions(values: Values): [string, string][] {
+  const { region, count, strategy, owner, lane, network } = values
+  return [
+    ['ha', String(values.ha)],
+    ['new-volumes', String(values['new-volumes'])],
+    ...present({ region, count, strategy, owner, lane, network }),
+    ...present({ 'force-over': values['force-over'] }),
+    ...(values.tag ?? []).map((tag): [string, string] => ['tag', tag]),
+    ...(values.env ?? []).map((pair) => assignment('env', pair)),
+  ]
+}
+
+const present = (options: Record<string, string | undefined>) =>
+  Object.entries(options).filter((pair): pair is [string, string] => pair[1] !== undefined)
 
 /** One word with a dot or a slash, as in `tarmac deploy ./web`, can only be a folder. */
 function appAndFolder([first, folder]: string[]): { app: string | null; folder: string } {

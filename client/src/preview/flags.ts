@@ -11,7 +11,7 @@ export const previewFlags = {
 } as const
 
 export const previewHelp = `Options of preview:
-  --image REF           of this image of the gateway's registry, instead of a folder
+  --image REF           of this image, as registry.fly.io/shop:v1 or ghcr.io/acme/shop:v1, instead of a folder
   --release N           of this release of the app
   --deployment ID       of the image of this deployment
   --owner NAME          whose it is, and whose limit it counts for; default: your user name; ls, stats: of this owner

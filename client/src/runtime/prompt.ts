@@ -12,14 +12,22 @@ const enter = new Set(['\r', '\n', '\u0004'])
 const backspace = new Set(['\b', '\u007f'])
 const interrupt = '\u0003'
 
-/** Asks for a value, and shows none of its letters. Throws `cancelled` at Ctrl-C. */
-export async function askSecret(name: string, { input, output }: Terminal): Promise<string> {
-  if (!input.isTTY)
-    throw new Problem(
-      'option-invalid',
-      `${name} has no value, and there is no terminal to ask for it. Give ${name}=- and the value on standard input, or --file FILE.`,
-    )
-  output.write(`Value of ${name} (not shown): `)
+/** Asks for the value of a secret, and shows none of its letters. Throws `cancelled` at Ctrl-C. */
+export const askSecret = (name: string, terminal: Terminal): Promise<string> =>
+  askHidden(
+    `Value of ${name} (not shown): `,
+    `${name} has no value, and there is no terminal to ask for it. Give ${name}=- and the value on standard input, or --file FILE.`,
+    terminal,
+  )
+
+/** Asks, and shows no letter of the answer. `noTerminal`: what to do where nobody can be asked. */
+export async function askHidden(
+  question: string,
+  noTerminal: string,
+  { input, output }: Terminal,
+): Promise<string> {
+  if (!input.isTTY) throw new Problem('option-invalid', noTerminal)
+  output.write(question)
   input.setRawMode(true)
   try {
     return await readLine(input)

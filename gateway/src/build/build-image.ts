@@ -23,7 +23,7 @@ export async function buildImage(
   if (isCold)
     emit({ type: 'note', text: `The build cache of ${deployment.app} was removed: all steps run.` })
   const rebuild = deployment.options.rebuild || isCold
-  const tags = tagsOf(deployment)
+  const tags = imageTags(deployment)
   const job = { ...jobOf(deps, settings, request, generation), rebuild, tags }
   const reused = await reuseImage(job)
   if (reused) return reused
@@ -64,7 +64,8 @@ function jobOf(
   }
 }
 
-function tagsOf({ id, options: { commit, tag } }: Deployment): BuildJob['tags'] {
+/** The tags of a deployment's image: its own first. */
+export function imageTags({ id, options: { commit, tag } }: Deployment): BuildJob['tags'] {
   const own = `deployment-${id}`
   const others = new Set([...(commit ? [commit.slice(0, 12)] : []), ...tag])
   others.delete(own)

@@ -8,7 +8,7 @@ import type { DiskWatch } from '../host/disk/disk-watch.ts'
 import type { Mirror } from '../mirror/mirror.ts'
 import type { LookupNetwork } from '../isolation/planner-network.ts'
 import type { PlanCache } from '../railpack/plan-cache.ts'
-import type { PlannedSource, Planner } from '../railpack/plan-request.ts'
+import type { BuildPlan, Planner } from '../railpack/plan-request.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Secrets } from '../secrets/vault.ts'
 
@@ -20,7 +20,7 @@ export type BuildRequest = {
    * the same name.
    */
   secrets: Secrets
-  plan: PlannedSource
+  plan: BuildPlan
   /** The `[build]` section of fly.toml. */
   flyBuild: FlyToml['build']
   pushing: () => void

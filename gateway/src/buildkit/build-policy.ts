@@ -1,4 +1,5 @@
 import { Problem } from '#api/problem.ts'
+import { registryHost } from '#api/registries/address.ts'
 import type { ImagePolicy } from './image-policy.ts'
 import { policyAction, type PolicyAnswer, type PolicyQuestion } from './messages.ts'
 import type { Pin } from './pin.ts'
@@ -28,6 +29,8 @@ export class BuildPolicy {
   readonly #pins = new Map<string, Pin>()
   /** Image names that the registry lets this app read, with their digests. */
   readonly #granted = new Map<string, string>()
+  /** Of each registry, the repository that the daemon asked for last. */
+  readonly #repositories = new Map<string, string>()
   #refused: Problem | null = null
 
   constructor(policy: ImagePolicy, facts: BuildFacts) {
@@ -44,6 +47,7 @@ export class BuildPolicy {
     if (image) this.#policy.learn(image)
     const answered = this.answer(question)
     const name = imageOf(question)
+    if (name !== null) this.#noteRepository(name)
     const settled = answered.decision && answered.decision.action !== policyAction.allow
     if (settled || name === null) return answered
     try {
@@ -88,6 +92,14 @@ export class BuildPolicy {
     }
   }
 
+  /**
+   * The repository for which the daemon wants a login: it names the registry alone. '' if it has
+   * asked for no image there.
+   */
+  repositoryAt(host: string): string {
+    return this.#repositories.get(registryHost(host)) ?? ''
+  }
+
   /** The reason why the policy denied the build, if it did. */
   refused(): Problem | null {
     return this.#refused
@@ -117,6 +129,11 @@ export class BuildPolicy {
   /** Makes the next build resolve the names again. */
   forget(): void {
     this.#policy.forget(this.#facts.app, this.#bases.keys())
+  }
+
+  #noteRepository(name: string): void {
+    const [, host = '', repository = ''] = /^([^/]+)\/([^:@]+)/.exec(name) ?? []
+    this.#repositories.set(registryHost(host), repository)
   }
 
   #use(name: string, digest: string): void {

@@ -19,8 +19,8 @@ import { readStepRecord } from './steps/step-records.ts'
 import { StepWatch } from './steps/step-watch.ts'
 import { hasPrivileged } from '../host/privileged/ask.ts'
 
-/** The login that an app's builds use at a registry. Null: anonymous. */
-export type LoginFor = (app: string, host: string) => ReturnType<Login>
+/** The login that an app's builds use for a repository of a registry. Null: anonymous. */
+export type LoginFor = (app: string, host: string, repository: string) => ReturnType<Login>
 
 type BuildkitOptions = {
   /** `unix:///…` */
@@ -146,7 +146,7 @@ export class Buildkit {
     const use = this.cache.enter(app, { ...options, cacheKey: cacheKeyOf(build, options) })
     const recordOf = (name: string) => (this.#root ? readStepRecord(this.#root, name) : null)
     const progress = new Progress({ emit, pushing: use.pushing, plain, recordOf })
-    const login: Login = (host) => pushLoginAt(host, options) ?? this.#loginFor(app, host)
+    const login = loginIn(options, policy, this.#loginFor)
     const check = (question: PolicyQuestion) => {
       crashPoint('solve-sent')
       return policy.check(question, signal)
@@ -221,8 +221,10 @@ type Parts = { connection: Connection; cache: BuildCache; contexts: ContextServe
 
 const cacheKeyOf = (build: Build, { cacheKey }: SolveOptions) =>
   'dockerfile' in build ? build.cacheKey : cacheKey
-const pushLoginAt = (host: string, { pushLogin }: Pick<SolveOptions, 'pushLogin'>) =>
-  host === pushLogin?.host ? pushLogin.login : null
+const loginIn =
+  ({ app, pushLogin }: SolveOptions, policy: BuildPolicy, loginFor: LoginFor): Login =>
+  (host) =>
+    (host === pushLogin?.host && pushLogin.login) || loginFor(app, host, policy.repositoryAt(host))
 
 /** The reason of an abort. If it was too late, it names the step that took so long. */
 function stoppedAt(step: string, reason: unknown): unknown {

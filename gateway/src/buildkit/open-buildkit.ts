@@ -6,7 +6,6 @@ import { DiskWatch } from '../host/disk/disk-watch.ts'
 import { askPrivileged, hasPrivileged } from '../host/privileged/ask.ts'
 import { calls } from '../host/privileged/calls.ts'
 import type { Logger } from '../log.ts'
-import { dockerLogin } from '../registry/docker-config.ts'
 import { type CacheBytes, cacheBytes } from './cache/cache-limits.ts'
 import { Buildkit, type LoginFor } from './client.ts'
 import type { Daemon } from './daemon/daemon.ts'
@@ -27,7 +26,7 @@ const leakMs = 5000
 /** Opens the client of the build daemon. With the address `spawn`, starts the daemon first. */
 export async function openBuildkit(
   config: Config,
-  key: Uint8Array,
+  { key, loginFor }: { key: Uint8Array; loginFor: LoginFor },
   log: Logger,
   opening: AsyncDisposableStack,
 ): Promise<Opened> {
@@ -44,7 +43,7 @@ export async function openBuildkit(
       images: { ...config.images, own: config.registry },
       plainHttp: config.plainHttp,
       ...(daemon || Object.keys(mirrors).length > 0 ? { mirrors } : {}),
-      loginFor: loginsOf(config),
+      loginFor,
       cache: { file: join(config.data, 'cache-users.json'), limits: () => limitsOf(config), log },
     }),
   )
@@ -107,16 +106,6 @@ export async function refreshLimits({
   if (!buildkit.isIdle) return false
   await daemon?.restart()
   return true
-}
-
-/** The gateway's own login for its registry, and the operator's logins for others. */
-function loginsOf({ registry, dockerConfig, mirror, secrets }: Config): LoginFor {
-  return (app, host) => {
-    // The mirror has the registry's logins. The daemon may pull from it (TARMAC_MIRRORS).
-    if (host === registry || `http://${host}` === mirror.origin)
-      return { user: 'x', secret: secrets.fly }
-    return dockerConfig ? dockerLogin(dockerConfig.replaceAll('{app}', app), host) : null
-  }
 }
 
 function socketIdentity(address: string): string | null {

@@ -22,6 +22,7 @@ import type { DriftCommands } from './drift/drift-commands.ts'
 import type { LimitCommands } from './limits/open-limits.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
+import type { RegistryCommands } from './registries/registry-commands.ts'
 import type { Rollback } from './rollback.ts'
 import type { PreviewCommands } from './previews/preview-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
@@ -146,6 +147,7 @@ export type Commands = {
   previews: PreviewCommands
   templates: TemplateCommands
   rules: RuleCommands
+  registries: RegistryCommands
   teams: TeamCommands
   limits: LimitCommands
   /** The audit trail, newest first. A limited caller sees what concerns its apps alone. */

@@ -1,13 +1,15 @@
 import type { Deployment, ImageFacts } from '#api/deployment.ts'
-import type { ImageSource } from '#api/image-source.ts'
+import type { ImageSource, RequestedImage } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { RolloutTarget } from '#api/rollout.ts'
-import { findRelease } from '../deployments/release-store.ts'
+import { findRelease, type StoredRelease } from '../deployments/release-store.ts'
 import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import type { Sources } from '../sources/sources.ts'
 import { refuseUnusable } from '../registry/image-parts.ts'
 import { imageBuilder } from '../registry/image-index.ts'
+import { assertMayBePublic } from '../registry/public-agent.ts'
+import { type ImageReference, parseReference, referenceText } from '#api/image/reference.ts'
 import type { Registry } from '../registry/registry.ts'
 import { ownPlatform } from '../build/platforms.ts'
 import { findDeployment } from './deployments.ts'
@@ -17,20 +19,31 @@ export type ExistingImageDeps = {
   sources: Pick<Sources, 'tree'>
   registry: Pick<Registry, 'manifest'>
   registryHost: string
+  /** Registries that may be at private addresses: see `namedHosts`. */
+  namedRegistries: ReadonlySet<string>
 }
-type Found = Pick<NewDeployment, 'options' | 'source' | 'from' | 'resolved'> & { image: ImageFacts }
+type Known = Pick<NewDeployment, 'options' | 'source' | 'from' | 'resolved'>
+/** `image`: it is where machines get it. `requestedImage`: it is to be copied. */
+type Found = Known & { image: ImageFacts | null; requestedImage?: RequestedImage }
+type Target = RolloutTarget & {
+  withoutEnv?: string[]
+  /** An image of another app stays in the repository of that app. */
+  inPlace?: boolean
+}
 
 /**
  * Resolves an existing image, release or deployment to what a new deployment needs. Asks the
- * registry whether the image still exists, so that nothing changes for one that is gone. A plain
- * image takes over the config of the newest release.
+ * gateway's registry whether the image still exists, so that nothing changes for one that is gone.
+ * Images of other registries are looked for later. A plain image takes over the config of the newest
+ * release.
  */
 export async function fromImage(
-  { app, options, withoutEnv }: RolloutTarget & { withoutEnv?: string[] },
+  target: Target,
   source: ImageSource,
   deps: ExistingImageDeps,
   signal: AbortSignal,
 ): Promise<Found> {
+  const { app, options, withoutEnv, inPlace = false } = target
   const { store, sources } = deps
   const { owner } = options
   if (!options.deploy)
@@ -45,77 +58,113 @@ export async function fromImage(
   if ('image' in source) {
     const runs = (await store.releases.find(app, owner)) ?? (await store.releases.find(app, null))
     const from = runs && { app, owner: runs.owner, release: runs.number }
-    const image = await findImage(source.image, null, deps, signal)
-    return { options, source: null, from, resolved: from !== null, image }
+    const found = await findImage(source.image, null, deps, signal)
+    const known = { options, source: null, from, resolved: from !== null }
+    return { ...known, ...toCopy(found, { app, inPlace }, deps) }
   }
 
   if ('release' in source) {
     const [of, whose] = source.app === undefined ? [app, owner] : [source.app, source.owner ?? null]
-    const release = await findRelease(store.releases, of, whose, source.release)
+    const release = await releaseOf(store.releases, of, whose, source.release)
     const previous = await store.find(release.deployment)
     const overlaid = overlay(previous, options)
+    const found = await findImage(release.image.reference, release.image, deps, signal)
     return {
       options: { ...overlaid, env: omit(overlaid.env, withoutEnv) },
       source: null,
       from: { app: of, owner: whose, release: release.number, ...(withoutEnv && { withoutEnv }) },
       resolved: true,
-      image: await findImage(release.image.reference, release.image, deps, signal),
+      ...toCopy(found, { app, inPlace }, deps),
     }
   }
 
   const previous = await findDeployment(store, source.deployment)
   if (!previous.image) throw new Problem('no-image', `Deployment ${previous.id} has no image.`)
-  const image = await findImage(previous.image.reference, previous.image, deps, signal)
+  const found = await findImage(previous.image.reference, previous.image, deps, signal)
   const config = await configOf(previous, sources)
-  return { options: overlay(previous, options), ...config, resolved: true, image }
+  const known = { options: overlay(previous, options), ...config, resolved: true }
+  return { ...known, ...toCopy(found, { app, inPlace }, deps) }
 }
 
 const omit = (env: Record<string, string>, names: string[] = []) =>
   Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)))
 
+async function releaseOf(
+  releases: ExistingImageDeps['store']['releases'],
+  app: string,
+  owner: string | null,
+  number: number | 'newest',
+): Promise<StoredRelease> {
+  if (number !== 'newest') return findRelease(releases, app, owner, number)
+  const newest = await releases.find(app, owner)
+  if (newest) return newest
+  const whose = owner === null ? app : `${owner} in ${app}`
+  throw new Problem('release-not-found', `${whose} has no release yet: deploy it first.`)
+}
+
+/** The image as it is, or what to copy so that the app has it in its own repository. */
+function toCopy(
+  found: Awaited<ReturnType<typeof findImage>>,
+  { app, inPlace }: { app: string; inPlace: boolean },
+  { registryHost }: Pick<ExistingImageDeps, 'registryHost'>,
+): Pick<Found, 'image' | 'requestedImage'> {
+  const { reference, image } = found
+  const isOthers = reference.host === registryHost && reference.repository !== app
+  if (image && (inPlace || !isOthers)) return { image }
+  const digest = image?.digest ?? reference.digest
+  return { image: null, requestedImage: { reference: referenceText(reference), digest } }
+}
+
 export const imageGone = (reference: string) =>
   new Problem('image-gone', `The registry has no ${reference} any more. Deploy its source again.`)
 
-/** The app whose repository an image is in. Null: it is in no registry of the apps. */
-export function appOfImage(reference: string, registryHost: string): string | null {
-  const own = `${registryHost}/`
-  return reference.startsWith(own)
-    ? (/^[^/:@]*/.exec(reference.slice(own.length))?.[0] ?? '')
-    : null
+/**
+ * The app whose repository an image is in. Null: it is in no registry of the apps, or no reference,
+ * which the command refuses.
+ */
+export function appOfImage(text: string, registryHost: string): string | null {
+  try {
+    const { host, repository } = parseReference(text)
+    return host === registryHost ? repository.split('/', 1)[0]! : null
+  } catch {
+    return null
+  }
 }
 
-/** Finds an image in the registry. `known`: its facts, if this gateway has deployed it before. */
+/**
+ * Finds an image of the gateway's registry, or of a release. `known`: its facts, if this gateway
+ * has deployed it before. An image of another registry is null here, unless it is known: machines
+ * have it from there.
+ */
 async function findImage(
-  reference: string,
+  text: string,
   known: ImageFacts | null,
-  { registry, registryHost }: Pick<ExistingImageDeps, 'registry' | 'registryHost'>,
+  { registry, registryHost, namedRegistries }: ExistingImageDeps,
   signal: AbortSignal,
-): Promise<ImageFacts> {
-  const [, host, repository = '', tag, named] =
-    /^([^/]+)\/([\w./-]+?)(?::([\w.-]+))?(?:@(sha256:[\da-f]{64}))?$/.exec(reference) ?? []
-  // `mine/../other` would be a path to the repository of another app.
-  if (host !== registryHost || !repository.split('/').every((part) => /^\w/.test(part)))
-    throw new Problem(
-      'option-invalid',
-      `The gateway deploys only images of its own registry: ${registryHost}/<app>:<tag>, or @sha256:<digest>.`,
-      { facts: { option: 'source.image' } },
-    )
+): Promise<{ reference: ImageReference; image: ImageFacts | null }> {
+  const reference = parseReference(text)
+  const { host, repository, tag } = reference
+  if (host !== registryHost) {
+    if (!known) assertMayBePublic(host, namedRegistries)
+    return { reference, image: known }
+  }
 
-  const manifest = await registry.manifest(repository, named ?? tag ?? 'latest', signal)
-  if (!manifest) throw imageGone(reference)
+  const manifest = await registry.manifest(repository, reference.digest ?? tag!, signal)
+  if (!manifest) throw imageGone(text)
 
-  if (!known) refuseUnusable(reference, manifest, ownPlatform)
+  if (!known) refuseUnusable(text, manifest, ownPlatform)
   const { digest } = manifest
   const builder = known?.builder ?? imageBuilder(manifest)
-  const tags = tag === undefined ? (known?.tags ?? []) : [tag]
+  const tags = tag === null ? (known?.tags ?? []) : [tag]
   const push = known?.digest === digest ? known.push : undefined
-  return {
+  const image = {
     reference: `${host}/${repository}@${digest}`,
     digest,
     tags,
     ...(builder && { builder }),
     ...(push && { push }),
   }
+  return { reference, image }
 }
 
 /** Where an earlier deployment's config is: its own release, else its `from`, else its source. */

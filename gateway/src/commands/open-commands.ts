@@ -11,6 +11,8 @@ import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../log.ts'
 import type { PlanCache } from '../railpack/plan-cache.ts'
+import type { LoginTester } from '../registries/login-tester.ts'
+import type { Registries } from '../registries/registries.ts'
 import type { Vault } from '../secrets/vault.ts'
 import { seenBy } from './access/seen-by.ts'
 import { deleteAppAndCache, removeCacheOf } from './app/app-cache.ts'
@@ -27,6 +29,7 @@ import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
 import { gatewayStatus, type StatusDeps } from './status.ts'
+import { openRegistries } from './registries/open-registries.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import { cachePercentOf } from './limits/cache-percent.ts'
 import { openLimits } from './limits/open-limits.ts'
@@ -53,6 +56,8 @@ export type CommandDeps = {
   trail: AuditTrail
   copies: Copies
   rules: RuleCommands
+  registries: Registries
+  loginTester: LoginTester
   status: StatusDeps
   doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
   log: Logger
@@ -181,6 +186,7 @@ function callerCommands(deps: CommandDeps) {
   return {
     teams: openTeams(limited),
     limits: openLimits(limited),
+    registries: openRegistries(deps),
     whoami: async (caller) => whoami(caller),
   } satisfies Partial<Commands>
 }

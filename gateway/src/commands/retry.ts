@@ -12,7 +12,7 @@ export async function retryOf(
   reuseImage: boolean,
   { sources }: Pick<ExistingImageDeps, 'sources'>,
 ): Promise<Omit<NewDeployment, 'id' | 'secrets'>> {
-  const { id, app, source, from, image } = previous
+  const { id, app, source, from, image, requestedImage } = previous
   if (reuseImage && !image)
     throw new Problem(
       'no-image',
@@ -24,10 +24,14 @@ export async function retryOf(
     await assertSourceRetained(sources, id, source.digest)
     return { app, source, from, image: null, options, resolved: true, retryOf: id }
   }
+  // An image that was not copied to its end is copied now: the same, if its digest is known.
+  if (!image && requestedImage)
+    return { app, source: null, from, requestedImage, options, resolved: true, retryOf: id }
   return {
     app,
     ...(await configOf(previous, sources)),
     image,
+    requestedImage,
     options: { ...options, deploy: true },
     resolved: true,
     retryOf: id,

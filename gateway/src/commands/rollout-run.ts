@@ -99,7 +99,11 @@ export class RolloutRun {
     const { id, source, build } = this.#rollout
     const { store, submissions, cancel, caller } = this.#deps
     const why = await submissions
-      .deployExisting(caller, source ?? { deployment: build! }, { ...target, id: deployment })
+      .deployExisting(caller, source ?? { deployment: build! }, {
+        ...target,
+        id: deployment,
+        inPlace: true, // one image for many apps
+      })
       .then(
         () => null,
         (error: unknown) => asProblem(error).body(),

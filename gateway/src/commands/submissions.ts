@@ -26,8 +26,8 @@ type Submission = Omit<NewDeployment, 'id' | 'secrets' | 'triggeredBy'> & {
 type RequestKey = Pick<NewDeployment, 'requestBody' | 'idempotencyKey' | 'rollback' | 'preview'> &
   Pick<Submission, 'id' | 'secrets'>
 
-/** Variables of a release that its new deployment leaves out. */
-type WithoutEnv = { withoutEnv?: string[] }
+/** `withoutEnv`: variables of a release that its new deployment leaves out. */
+type More = { withoutEnv?: string[]; inPlace?: boolean }
 
 /** Limit for calls to the registry while an HTTP caller waits. */
 const registryTimeoutMs = 60_000
@@ -63,17 +63,18 @@ export class Submissions {
   async deployExisting(
     caller: Principal,
     source: ImageSource,
-    { app, options, withoutEnv, ...key }: RolloutTarget & RequestKey & WithoutEnv,
+    { app, options, withoutEnv, inPlace, ...key }: RolloutTarget & RequestKey & More,
   ): Promise<Deployment> {
     const made = await this.#deps.store.findByIdempotencyKey(key.preview?.app ?? app, key)
     if (caller.link) assertLinkFree(caller.link.deployment, made?.id ?? null)
     if (made) return made
-    const found = await this.look(source, { app, options, ...(withoutEnv && { withoutEnv }) })
+    const more = { ...(withoutEnv && { withoutEnv }), ...(inPlace && { inPlace }) }
+    const found = await this.look(source, { app, options, ...more })
     return this.submit(caller, { app, ...found, ...key })
   }
 
   /** Resolves such a source. Throws a Problem if it cannot be deployed. */
-  look(source: ImageSource, target: RolloutTarget & WithoutEnv): ReturnType<typeof fromImage> {
+  look(source: ImageSource, target: RolloutTarget & More): ReturnType<typeof fromImage> {
     return fromImage(target, source, this.#deps, AbortSignal.timeout(registryTimeoutMs))
   }
 

@@ -14,6 +14,10 @@ export const requestOf = (fresh: NewDeployment): unknown =>
     fresh.secretsFingerprint,
   ]
 
+/** The same request as an idempotency key may have it from before the sealing key was replaced. */
+export const earlierRequestsOf = ({ oldSecretsFingerprints = [], ...fresh }: NewDeployment) =>
+  oldSecretsFingerprints.map((secretsFingerprint) => requestOf({ ...fresh, secretsFingerprint }))
+
 /**
  * Identifies a request. Ignores absent values, so that a new option in a later gateway changes no
  * fingerprint.

@@ -1,7 +1,10 @@
 import type { SecretFacts } from '#api/secret.ts'
 
-/** The owner of a secret: an app, or one deployment, whose secrets are erased when it ends. */
-export type SecretOwner = `app:${string}` | `deployment:${string}`
+/**
+ * The owner of a secret: an app; one deployment, whose secrets are erased when it ends; or a login at
+ * a registry, whose password it is.
+ */
+export type SecretOwner = `app:${string}` | `deployment:${string}` | `registry:${string}`
 
 /** An encrypted secret. `keyId` names the key that decrypts it. */
 export type SealedSecret = { name: string; keyId: string; sealed: Uint8Array }

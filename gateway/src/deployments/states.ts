@@ -9,8 +9,8 @@ const early = [...stopped, 'superseded'] as const
  * restarted.
  */
 export const moves = {
-  // Straight to `deploying`: the image exists already, as in a rollback.
-  pending: ['fetching', 'deploying', ...early],
+  // Straight to `deploying`: the image exists already, as in a rollback. To `pushing`: it is copied.
+  pending: ['fetching', 'pushing', 'deploying', ...early],
   fetching: ['analyzing', 'pending', ...early],
   analyzing: ['building', 'pending', ...early],
   // Without `pushing`: the exporter found everything in the registry.

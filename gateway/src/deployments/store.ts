@@ -9,6 +9,7 @@ import type {
 } from '#api/deployment.ts'
 import type { DeploymentEvent, NewEvent } from '#api/event.ts'
 import type { Caller } from '#api/callers/caller.ts'
+import type { RequestedImage } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { Life } from './gateway-died.ts'
@@ -26,9 +27,13 @@ export type NewDeployment = {
   /** Stored encrypted until the deployment ends, then erased. */
   secrets?: SealedSecret[]
   /** Shows whether two sets of secrets are the same, and nothing else. */
-  secretsFingerprint?: string | null
+  secretsFingerprint?: string
+  /** The same under each older key: an idempotency key may be from before the rotation. */
+  oldSecretsFingerprints?: readonly string[]
   /** An existing image. The deployment then goes from `pending` straight to `deploying`. */
   image?: ImageFacts | null
+  /** An image to copy. The deployment then goes from `pending` straight to `pushing`. */
+  requestedImage?: RequestedImage | null
   /** The release whose config the deployment uses. */
   from?: Deployment['from']
   /** Set on a rollback. It goes before the waiting deployments of its lane. */
@@ -53,7 +58,16 @@ export type NewDeployment = {
   link?: string | null
 }
 
-type Facts = 'plan' | 'image' | 'bases' | 'machines' | 'url' | 'problem' | 'warnings' | 'buildUsage'
+type Facts =
+  | 'plan'
+  | 'image'
+  | 'requestedImage'
+  | 'bases'
+  | 'machines'
+  | 'url'
+  | 'problem'
+  | 'warnings'
+  | 'buildUsage'
 /** What is known of a deployment before its source arrives. */
 type KnownEarly = 'app' | 'options' | 'idempotencyKey' | 'exempt' | 'preview'
 export type AnnouncedDeployment = Pick<NewDeployment, KnownEarly>
@@ -133,8 +147,8 @@ export interface DeploymentStore extends StoreParts {
   imageOf(app: string, buildKey: string): Promise<Deployment | null>
 
   /**
-   * Claims the next deployment of the queue (see `schedule`) and moves it to `fetching`, or to
-   * `deploying` if it has an image. Null: none may start. Like `advance`, it ends outdated
+   * Claims the next deployment of the queue (see `schedule`) and moves it to `fetching`, to `pushing`
+   * if its image is to be copied, or to `deploying` if it has an image. Null: none may start. Like `advance`, it ends outdated
    * deployments at the fence. While there are suspects (see `startLife`), it claims only the next
    * suspect, and only when nothing else runs. Without limits, only suspects that were changing
    * machines may start.

@@ -45,7 +45,7 @@ export async function bundleFiles(parts: BundleParts, report: DoctorReport): Pro
 }
 
 function ownSecrets({ secrets }: Config): (string | Uint8Array)[] {
-  const keys = secrets.key ? [secrets.key] : []
+  const keys = [...(secrets.key ? [secrets.key] : []), ...secrets.oldKeys]
   const texts = keys.flatMap((key) => [
     Buffer.from(key).toString('base64'),
     Buffer.from(key).toString('hex'),
@@ -64,10 +64,15 @@ async function secretsOf(deployments: Deployment[], vault: Pick<Vault, 'open'>) 
 
 /** Of secrets it says only whether they are set. */
 function withoutSecrets({ secrets, ...rest }: Config): object {
-  const { tokens, key, fly } = secrets
+  const { tokens, key, oldKeys, fly } = secrets
   return {
     ...rest,
-    secrets: { tokens: `${tokens.length} set`, key: isSet(key !== null), fly: isSet(fly !== '') },
+    secrets: {
+      tokens: `${tokens.length} set`,
+      key: isSet(key !== null),
+      oldKeys: `${oldKeys.length} set`,
+      fly: isSet(fly !== ''),
+    },
   }
 }
 const isSet = (set: boolean) => (set ? 'set' : 'not set')

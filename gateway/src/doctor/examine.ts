@@ -1,5 +1,6 @@
 import { failed, ok, type Probe, runProbes, unknown, warning } from '#api/doctor/run-probes.ts'
 import type { DoctorReport } from '#api/doctor/report.ts'
+import { sealingLines } from '#api/sealing/sealing.ts'
 import { isUnknown } from '#api/status/part.ts'
 import type { GatewayStatus } from '#api/status/status.ts'
 import { inMb } from '#api/text/in-mb.ts'
@@ -54,7 +55,7 @@ function daemonProbe({ buildkit }: DoctorParts): Probe {
 }
 
 /** What the parts of the status say of themselves. */
-function partProbes({ disk, cost, mirror, images }: GatewayStatus): Probe[] {
+function partProbes({ disk, cost, mirror, images, sealing }: GatewayStatus): Probe[] {
   return [
     {
       group,
@@ -93,6 +94,7 @@ function partProbes({ disk, cost, mirror, images }: GatewayStatus): Probe[] {
         return disk.ok ? ok(disk.detail) : failed(disk.detail, 'Enlarge the volume.')
       },
     },
+    sealingProbe(sealing),
     {
       group,
       name: 'prices',
@@ -104,6 +106,22 @@ function partProbes({ disk, cost, mirror, images }: GatewayStatus): Probe[] {
       },
     },
   ]
+}
+
+function sealingProbe(sealing: GatewayStatus['sealing']): Probe {
+  return {
+    group,
+    name: 'sealed secrets',
+    run() {
+      if (!sealing || isUnknown(sealing))
+        return unknown(sealing?.unknown ?? 'the gateway does not run')
+      if (sealing.problem !== null)
+        return failed(sealing.problem, 'Name the old key in TARMAC_SECRETS_OLD_KEYS again.')
+      const detail = sealingLines(sealing).join('; ')
+      if (!sealing.oldKeysMayGo) return ok(detail)
+      return warning(detail, 'A key that nothing needs should not be kept in the settings.')
+    },
+  }
 }
 
 function versionProbes({ versions }: GatewayStatus): Probe[] {

@@ -29,6 +29,7 @@ import { diffReleases, listReleases, readRelease, removeApp, rollBack } from './
 import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from './routes/rollouts.ts'
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
 import { readLimits } from './routes/callers/limits.ts'
+import { addRegistryRoutes } from './routes/registries/registries.ts'
 import { addTeamRoutes } from './routes/callers/teams.ts'
 import { listAudit } from './routes/callers/audit.ts'
 import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
@@ -104,6 +105,7 @@ function appRoutes(app: Express, commands: Commands, server: ServerDeps): void {
 /** Who may use what. */
 function callerRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   addTeamRoutes(app, commands, server)
+  addRegistryRoutes(app, commands, server)
   app.get(routes.limits, readLimits(commands))
   app.get(routes.whoami, readWhoami(commands))
 }

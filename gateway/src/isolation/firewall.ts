@@ -5,6 +5,7 @@ import { Problem } from '#api/problem.ts'
 import { execTool } from '../host/child/exec-tool.ts'
 import { askPrivileged, hasPrivileged } from '../host/privileged/ask.ts'
 import { calls } from '../host/privileged/calls.ts'
+import { closed4, closed6, public6 } from '../registry/public-addresses.ts'
 
 /** The network of build steps, and what they may reach besides the public network. */
 export type BuildNetwork = {
@@ -15,19 +16,6 @@ export type BuildNetwork = {
   /** Addresses and ranges that are open, even inside a closed range. */
   allow: readonly string[]
 }
-
-/**
- * Ranges outside the public network: this host, private, shared, link-local, loopback, test, relay,
- * multicast, reserved.
- */
-const closed4 =
-  '0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/3'
-/**
- * Only 2000::/3 is public, so ::1, IPv4 in IPv6, NAT64, 6PN, link-local and multicast are not.
- * Teredo, test ranges and 6to4 are inside it, but closed.
- */
-const public6 = '2000::/3'
-const closed6 = '2001::/23 2001:db8::/32 2002::/16 3fff::/20'
 
 /**
  * If these files exist and contain 1, packets between two ports of a bridge pass the forward hook

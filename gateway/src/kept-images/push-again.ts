@@ -1,11 +1,13 @@
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import { buildAgain } from '../build/build-image.ts'
+import { ownPlatform } from '../build/platforms.ts'
 import type { BuildDeps, PlannedBuildSettings } from '../build/build-request.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import { planSource } from '../railpack/plan-source.ts'
+import type { ImageCopier } from '../registry/copy/image-copier.ts'
 import type { Vault } from '../secrets/vault.ts'
 import type { Sources } from '../sources/sources.ts'
 
@@ -13,6 +15,7 @@ type Deps = Omit<BuildDeps, 'store'> & {
   store: BuildDeps['store'] & Pick<DeploymentStore, 'releases'>
   sources: Pick<Sources, 'tree'>
   vault: Pick<Vault, 'open'>
+  copier: Pick<ImageCopier, 'take'>
 }
 type Lost = { app: string; digest: string }
 
@@ -22,8 +25,8 @@ const page = 100
 const maxRecords = 1000
 
 /**
- * Makes an image again that the registry has lost: builds the kept source of the deployment that
- * made it, with all steps from the cache. Only the same digest is the same image. Throws a Problem
+ * Makes an image again that the registry has lost: copies it once more from where it came, or builds
+ * the kept source of the deployment that made it, with all steps from the cache. Only the same digest is the same image. Throws a Problem
  * that says why it is not.
  */
 export async function pushAgain(
@@ -35,6 +38,7 @@ export async function pushAgain(
   const { store, sources, registry } = deps
   const signal = AbortSignal.any([stop, AbortSignal.timeout(buildMs)])
   const maker = await makerOf({ app, digest }, store)
+  if (maker?.requestedImage) return copyAgain(maker, digest, deps, signal)
   if (!maker?.source) throw lost('no kept record of this gateway has made it.')
   if ((await store.caches.of(app)).isCold)
     throw lost('the build cache of the app was removed since.')
@@ -56,6 +60,30 @@ export async function pushAgain(
   await Promise.all(tags.map((tag) => registry.tag(app, tag, again.manifest, signal)))
 }
 
+/** The registry that it came from may have another image under that name by now, or none. */
+async function copyAgain(
+  { app, image, requestedImage }: Deployment,
+  digest: string,
+  { copier }: Pick<Deps, 'copier'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const [own = `again-${digest.slice(7, 19)}`, ...others] = image?.tags ?? []
+  const again = await copier.take(
+    {
+      app,
+      image: requestedImage!,
+      tags: [own, ...others],
+      platform: ownPlatform,
+      pinned: async () => {},
+      pushing: () => {},
+      emit: quiet,
+    },
+    signal,
+  )
+  if (again.digest !== digest)
+    throw lost(`${requestedImage!.reference} gave another image (${again.digest}).`)
+}
+
 /** The oldest deployment with this image: later ones have reused it. */
 async function makerOf({ app, digest }: Lost, store: Pick<DeploymentStore, 'list'>) {
   let maker: Deployment | null = null
@@ -65,7 +93,11 @@ async function makerOf({ app, digest }: Lost, store: Pick<DeploymentStore, 'list
       app,
       { limit: page, before },
     )
-    maker = deployments.findLast(({ image, source }) => source && image?.digest === digest) ?? maker
+    const made = deployments.findLast(
+      ({ image, source, requestedImage }) =>
+        (source ?? requestedImage) !== null && image?.digest === digest,
+    )
+    maker = made ?? maker
     if (next === null) break
     before = next
   }
@@ -88,6 +120,7 @@ async function planned(
   const source = { app, tree, options, secretNames: [...secrets.keys()], flyBuild }
   const work = { planner: await planner(), network: lookups, cache: plans, emit: quiet }
   const plan = await planSource({ ...source, ...work, planning: () => {} }, signal)
+  if (plan.builder === 'none') throw lost('the source builds no image.')
   return { deployment, tree, secrets, plan, flyBuild, emit: quiet, pushing: () => {} }
 }
 

@@ -1,5 +1,5 @@
 import { checkPlatforms } from '../build/platforms.ts'
-import { warmSourceCache } from '../build/warm-source-cache.ts'
+import { warmSourceCache } from '../buildkit/context/warm-source-cache.ts'
 import type { Buildkit } from '../buildkit/client.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
 import type { DeploymentStore } from '../deployments/store.ts'

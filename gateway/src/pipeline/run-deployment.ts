@@ -8,8 +8,8 @@ import type { Claim, DeploymentStore } from '../deployments/store.ts'
 import type { Secrets } from '../secrets/vault.ts'
 import { ClaimLost, DeploymentRecord } from './deployment-record.ts'
 import { LogWriter } from './log-writer.ts'
-import { retryWhileUnavailable } from './retry-unavailable.ts'
-import type { DeployInput, Steps } from './steps.ts'
+import { outcomeOf, stage, tooLate } from './stage.ts'
+import type { DeployInput, Steps, TakeInput } from './steps.ts'
 import { UsageOfBuild } from './usage-of-build.ts'
 import { limitsOf, withDeadline, type TimeLimits } from './time-limits.ts'
 
@@ -57,7 +57,7 @@ export async function runDeployment(
 
   try {
     crashPoint('in-state', `${deployment.app}/${record.state}`)
-    const ready = touchesMachines(record.state) ? await resume(run) : await build(run)
+    const ready = await readyToDeploy(run)
     if (touchesMachines(record.state)) await rollOut(run, ready)
     return null
   } catch (error) {
@@ -67,6 +67,44 @@ export async function runDeployment(
 
 /** What to deploy, and how far an earlier run came. */
 type Deployable = Pick<DeployInput, 'image' | 'desired' | 'rollout'>
+
+/** Leaves the record in `deploying` or `built`, or where an earlier run left it at the machines. */
+function readyToDeploy(run: Run): Promise<Deployable> {
+  const { state } = run.record
+  if (touchesMachines(state)) return resume(run)
+  return state === 'pushing' ? take(run) : build(run)
+}
+
+/** Takes the image that was asked for by name. Leaves the record in `deploying`. */
+async function take(run: Run): Promise<Deployable> {
+  const { steps, record, log } = run
+  await openSecrets(run)
+  const effects = effectsOn(run)
+  const { desired, ...taken } = await stage(run, 'Copying the image', 'build', (signal) =>
+    steps.take({ deployment: run.deployment, emit: log.emit, ...effects, signal }),
+  )
+
+  crashPoint('image-known')
+  await record.transition('deploying', taken)
+  return { image: taken.image, desired, rollout: null }
+}
+
+/** What a step may do to the record. The digest counts for later tries of this run too. */
+function effectsOn(run: Run): Pick<TakeInput, 'pushing' | 'pinned'> {
+  const { record } = run
+  let pushes = record.state === 'pushing' // a retried build pushes again
+  return {
+    pushing() {
+      if (!pushes) record.queue('pushing')
+      pushes = true
+      crashPoint('pushing')
+    },
+    async pinned(requestedImage) {
+      await record.amend({ requestedImage })
+      run.deployment = { ...run.deployment, requestedImage }
+    },
+  }
+}
 
 /** Fetches, analyzes and builds the source. Leaves the record in `deploying` or `built`. */
 async function build(run: Run): Promise<Deployable> {
@@ -86,14 +124,9 @@ async function build(run: Run): Promise<Deployable> {
   emit({ type: 'plan', ...facts })
 
   await record.transition('building', { plan: log.redacted(facts) })
-  let pushes = false // a retried build pushes again
-  const pushing = () => {
-    if (!pushes) record.queue('pushing')
-    pushes = true
-    crashPoint('pushing')
-  }
+  const effects = effectsOn(run)
   const built = await stage(run, 'The build', 'build', (signal) =>
-    steps.build({ ...source, ...analysis, pushing, signal }),
+    steps.build({ ...source, deployment: run.deployment, ...analysis, ...effects, signal }),
   )
   await record.settled() // the move to `pushing`
 
@@ -156,27 +189,6 @@ async function rollOut(run: Run, { image, desired, ...ready }: Deployable): Prom
   await record.transition('live', live)
 }
 
-/** Runs one stage within its time limit, and retries it while a service is unavailable. */
-async function stage<T>(
-  { record, log, limits, signal }: Run,
-  what: string,
-  limit: Stage,
-  action: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const late = () => tooLate(what, { limit, limits, record })
-  using limited = withDeadline(limits[`${limit}Ms`], late, signal)
-  try {
-    return await retryWhileUnavailable(
-      () => action(limited.signal),
-      limits.unavailableMs,
-      log.emit,
-      limited.signal,
-    )
-  } catch (error) {
-    throw outcomeOf(error, limited.signal)
-  }
-}
-
 /** Writes how a failed deployment ends. Returns the Problem; null: it goes on later or elsewhere. */
 async function end({ record, log, usage, signal }: Run, error: unknown): Promise<Problem | null> {
   await record.settled().catch(() => {})
@@ -199,29 +211,4 @@ async function end({ record, log, usage, signal }: Run, error: unknown): Promise
   const to = mayMove(record.state, wanted) ? wanted : failed
   await record.end(to, { problem: log.redactedProblem(problem.body()), ...usage.patch })
   return problem
-}
-
-/** What has a time limit: `build` is `buildSeconds` of an app and `TARMAC_BUILD_TIMEOUT`. */
-type Stage = 'fetch' | 'plan' | 'build' | 'deploy' | 'total'
-
-function tooLate(
-  what: string,
-  { limit, limits, record }: Pick<Run, 'limits' | 'record'> & { limit: Stage },
-): Problem {
-  const limitMs = limits[`${limit}Ms`]
-  const settings = `${limit}Seconds of the app’s settings, TARMAC_${limit.toUpperCase()}_TIMEOUT of the gateway`
-  const detail = `${what} took longer than ${limitMs / 1000} s. The limit is in ${settings}.`
-  return new Problem('time-limit', detail, { facts: { state: record.state, limitMs } })
-}
-
-/**
- * The error to end with: the abort reason, unless machines could not be restored (`rollback-failed`).
- * If the error lists machines or names a step, the result keeps its message and facts.
- */
-function outcomeOf(error: unknown, { aborted, reason }: AbortSignal): unknown {
-  const own = error instanceof Problem ? error : null
-  if (!aborted || own?.code === 'rollback-failed') return error
-  const more = own?.facts['machines'] ?? own?.facts['step']
-  if (!(reason instanceof Problem) || !own || more === undefined) return reason
-  return new Problem(reason.code, own.message, { facts: { ...reason.facts, ...own.facts } })
 }

@@ -24,7 +24,7 @@ type RunnerDeps = {
   /** The kernel's id of this boot of the machine. */
   boot: string
   /** The gateway's own secrets, redacted from every log. */
-  hiddenValues: readonly string[]
+  hiddenValues: (app: string) => readonly string[]
   /** How often the lease of a running deployment is renewed. */
   renewMs?: number
 }
@@ -172,7 +172,7 @@ export class Runner {
 
     const logFailed = (err: unknown) =>
       log.error({ err }, 'log of the deployment could not be written')
-    const deps = { store, steps, limits, hiddenValues, logFailed }
+    const deps = { store, steps, limits, hiddenValues: hiddenValues(app), logFailed }
     const ended = runDeployment(claim, deps, signal).then(
       (problem) => logEnd(log, problem, Math.round(performance.now() - startedAt)),
       async (err: unknown) => {

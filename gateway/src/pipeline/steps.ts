@@ -1,4 +1,5 @@
 import type { Deployment, PlanFacts } from '#api/deployment.ts'
+import type { RequestedImage } from '#api/image-source.ts'
 import type { Built } from '../build/build-request.ts'
 import type { DeployJob } from '../deploy/job.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
@@ -22,8 +23,10 @@ export interface Steps<P extends Plan = Plan> {
   fetch(deployment: Deployment, signal: AbortSignal): Promise<SourceTree>
   /** Reads the source: its config once, for all later steps. */
   analyze(input: SourceInput): Promise<Analysis<P>>
-  /** Builds and pushes. Reads the image back afterwards. */
+  /** Builds and pushes, or takes the image that the source names. Reads the image back afterwards. */
   build(input: BuildInput<P>): Promise<Built>
+  /** Takes the image that the deployment asks for by name to where machines get it. */
+  take(input: TakeInput): Promise<Built & Pick<Analysis, 'desired'>>
   /** Applies the image to every machine. After a failure it restores what it changed. */
   deploy(input: DeployInput): Promise<void>
   /**
@@ -42,8 +45,16 @@ type StepInput = { deployment: Deployment; emit: EventSink; signal: AbortSignal 
 
 export type SourceInput = StepInput & { tree: SourceTree; secrets: Secrets }
 
-/** `pushing`: called when the push starts. */
-type BuildInput<P extends Plan = Plan> = SourceInput & Analysis<P> & { pushing: () => void }
+export type TakeInput = StepInput & {
+  /** Called when the push starts. */
+  pushing: () => void
+  /** Records the digest of an image that was asked for by name, so that a later run takes the same. */
+  pinned: (image: RequestedImage) => Promise<void>
+}
+
+type BuildInput<P extends Plan = Plan> = SourceInput &
+  Analysis<P> &
+  Omit<TakeInput, keyof StepInput>
 
 export type DeployInput = StepInput &
   Pick<DeployJob, 'image' | 'rollout' | 'checkpoint' | 'redact'> & {

@@ -1,7 +1,9 @@
+import { errorMessage } from '#api/error-code.ts'
 import { cleanPath, isOutside } from '#api/text/clean-path.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
+import { parseReference } from '#api/image/reference.ts'
 import { hasFile, linkTarget, type SourceTree } from '../deployments/source-tree.ts'
 
 /**
@@ -11,6 +13,7 @@ import { hasFile, linkTarget, type SourceTree } from '../deployments/source-tree
 type BuilderChoice =
   | { builder: 'railpack'; reason: string; plan: string | null }
   | { builder: 'dockerfile'; reason: string; dockerfile: string }
+  | { builder: 'none'; reason: string; image: string }
 
 type FlyBuild = { image?: string; dockerfile?: string; ignorefile?: string }
 type Options = Pick<DeploymentOptions, 'plan' | 'dockerfile' | 'build'>
@@ -27,7 +30,7 @@ export function chooseBuilder(
 
   const name = '[build] ignorefile in fly.toml'
   fileOf(tree, ignorefile, name, 'fly-config-invalid')
-  if (choice.builder === 'dockerfile') return choice
+  if (choice.builder !== 'railpack') return choice
   const detail = `${name} is ${ignorefile}. It is for builds with a Dockerfile, and railpack builds this source (${choice.reason}). Put its patterns into .dockerignore and take the line out, or add a Dockerfile.`
   throw new Problem('fly-config-invalid', detail, { facts: { key: 'build.ignorefile' } })
 }
@@ -60,8 +63,9 @@ function choose(tree: SourceTree, options: Options, flyBuild?: FlyBuild): Builde
   }
 
   if (flyBuild?.image !== undefined) {
-    const detail = `[build] image in fly.toml names ${flyBuild.image}, and the gateway deploys only images that it builds or that are in its own registry. For a public image, take the line out of fly.toml and add a Dockerfile with one line: FROM ${flyBuild.image}. For an image in the gateway's registry, send no source: POST /v1/apps/{app}/deployments with {"source": {"image": "…"}}.`
-    throw new Problem('fly-config-invalid', detail, { facts: { key: 'build.image' } })
+    const { image } = flyBuild
+    assertReference(image)
+    return { builder: 'none', reason: `[build] in fly.toml names the image ${image}`, image }
   }
   if (flyBuild?.dockerfile !== undefined) {
     const dockerfile = dockerfileOf(
@@ -78,6 +82,17 @@ function choose(tree: SourceTree, options: Options, flyBuild?: FlyBuild): Builde
   const dockerfile = ['Dockerfile', 'dockerfile'].find((path) => hasFile(tree, path))
   if (dockerfile) return { builder: 'dockerfile', reason: `${dockerfile} at the root`, dockerfile }
   return { builder: 'railpack', reason: 'no Dockerfile at the root', plan: null }
+}
+
+function assertReference(image: string): void {
+  try {
+    parseReference(image)
+  } catch (cause) {
+    throw new Problem('fly-config-invalid', `[build] image in fly.toml: ${errorMessage(cause)}`, {
+      cause,
+      facts: { key: 'build.image' },
+    })
+  }
 }
 
 /** Like BuildKit, takes `dockerfile` in the place of a missing `Dockerfile`. */

@@ -38,9 +38,12 @@ export type PlanRequest = {
   limits?: Partial<typeof planLimits>
 }
 
-export type PlannedSource =
+/** A source of which an image is built. */
+export type BuildPlan =
   | { builder: 'railpack'; facts: PlanFacts; planText: string }
   | { builder: 'dockerfile'; facts: PlanFacts; dockerfile: string }
+/** `image`: the reference of fly.toml, which is deployed instead of a build. */
+export type PlannedSource = BuildPlan | { builder: 'none'; facts: PlanFacts; image: string }
 
 export type PrepareRequest = Omit<PlanRequest, 'flyBuild' | 'limits' | 'cache' | 'planning'> & {
   limits: typeof planLimits

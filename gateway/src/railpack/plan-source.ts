@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { PlanFacts } from '#api/deployment.ts'
 import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { parseJson } from '../host/parse-json.ts'
@@ -29,7 +30,9 @@ export async function planSource(
   const { tree, options, planner, emit } = request
   const limits = { ...planLimits, ...request.limits }
   const chosen = chooseBuilder(tree, options, request.flyBuild)
-  const { builder, reason } = chosen
+  const none = unplanned(chosen)
+  if (chosen.builder === 'none') return { builder: 'none', facts: none, image: chosen.image }
+
   const ignorefile = request.flyBuild?.ignorefile
   const rules =
     chosen.builder === 'railpack'
@@ -37,18 +40,10 @@ export async function planSource(
       : { ignore: (await readDockerfile(tree, chosen.dockerfile, ignorefile)).ignore, always: [] }
   const survey = await surveyTree(tree, rules)
   for (const text of survey.warnings) emit({ type: 'warning', text })
-  const none = {
-    builder,
-    reason,
-    planner: 'none',
-    provider: null,
-    versions: {},
-    startCommand: null,
-  }
   if (chosen.builder === 'dockerfile')
     return { builder: 'dockerfile', facts: none, dockerfile: chosen.dockerfile }
 
-  const unused = unusedDockerfile(tree, survey.dockerfiles, reason)
+  const unused = unusedDockerfile(tree, survey.dockerfiles, chosen.reason)
   if (unused) emit(unused)
   if (chosen.plan !== null) {
     const { plan } = chosen
@@ -82,6 +77,16 @@ export async function planSource(
     facts: { ...none, planner: `railpack ${planner.version}`, provider, versions, startCommand },
   }
 }
+
+/** What the record says of a source for which no planner ran. */
+const unplanned = ({ builder, reason }: Pick<PlanFacts, 'builder' | 'reason'>): PlanFacts => ({
+  builder,
+  reason,
+  planner: 'none',
+  provider: null,
+  versions: {},
+  startCommand: null,
+})
 
 /** Takes the plan from the cache, or else from the planner. */
 async function prepared(

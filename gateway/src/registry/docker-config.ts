@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
+import { registryHost } from '#api/registries/address.ts'
 
 const text = z.string().nullish()
 const Entry = z.object({ auth: text, username: text, password: text, identitytoken: text })
@@ -15,7 +16,7 @@ const DockerConfig = z.object({ auths: Auths.nullish() })
  */
 export function dockerLogin(path: string, host: string): { user: string; secret: string } | null {
   const entry = Object.entries(readAuths(path)).find(
-    ([name]) => loginHost(name) === loginHost(host),
+    ([name]) => registryHost(name) === registryHost(host),
   )?.[1]
   if (!entry) return null
   if (entry.identitytoken) return { user: '', secret: entry.identitytoken }
@@ -36,15 +37,4 @@ function readAuths(path: string): z.infer<typeof Auths> {
       { cause },
     )
   }
-}
-
-/** Docker stores logins for Docker Hub under an old address. */
-function loginHost(name: string): string {
-  const host = name
-    .replace(/^https?:\/\//, '')
-    .split('/')[0]!
-    .toLowerCase()
-  return ['index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com'].includes(host)
-    ? 'docker.io'
-    : host
 }

@@ -1,12 +1,17 @@
 import { errorCode } from '#api/error-code.ts'
+import { apiHost } from '#api/registries/address.ts'
 import { Recent } from './recent.ts'
 import { Registry } from './registry.ts'
 import { registryAgent } from './transport.ts'
 import { onLoopback, speaksPlainHttp } from './plain-http.ts'
 
 export type AccessSettings = {
-  /** An app's login at a registry. Null: the app has none there. */
-  loginFor: (app: string, host: string) => { user: string; secret: string } | null
+  /** An app's login for a repository of a registry. Null: the app has none there. */
+  loginFor: (
+    app: string,
+    host: string,
+    repository: string,
+  ) => { user: string; secret: string } | null
   /** The registry of the apps' own images. Each app has the repository of its name. */
   own: string
   /**
@@ -105,9 +110,9 @@ export class ImageAccess {
     { host, repository, reference }: ImageLocation,
     signal: AbortSignal,
   ): Promise<string | null> {
-    const login = this.#settings.loginFor(app, host)
+    const login = this.#settings.loginFor(app, host, repository)
     await using registry = new Registry({
-      host: host === 'docker.io' ? 'registry-1.docker.io' : host,
+      host: apiHost(host),
       login: login && { username: login.user, password: login.secret },
       insecure: speaksPlainHttp(host, this.#settings.plainHttp),
       agent: this.#agent,

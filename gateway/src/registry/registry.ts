@@ -2,7 +2,14 @@ import { createHash } from 'node:crypto'
 import type { Agent } from 'undici'
 import { Problem } from '#api/problem.ts'
 import type { Manifest } from './manifest.ts'
-import { basicOf, challengeOf, type Login, tokenOf, tokenRequest } from './token-request.ts'
+import {
+  basicOf,
+  challengeOf,
+  type Login,
+  realmOf,
+  tokenOf,
+  tokenRequest,
+} from './token-request.ts'
 import { type Answer, registryAgent, Transport } from './transport.ts'
 
 type Content = Omit<Manifest, 'digest'>
@@ -117,14 +124,13 @@ export class Registry {
    * Token authentication: the registry names a token server, and the gateway sends its login there.
    */
   async #token(
-    { realm: address = '', service, scope: request }: Record<string, string | undefined>,
+    challenge: Record<string, string | undefined>,
     scope: string,
     signal: AbortSignal,
   ): Promise<string> {
-    const realm = URL.canParse(address) ? new URL(address) : null
-    // Never send the login over a connection that is less secure than the registry's own.
-    if (!realm || (realm.protocol !== 'https:' && realm.protocol !== new URL(this.#base).protocol))
-      throw this.#transport.denied(`it asks for a login at "${address}"`)
+    const realm = realmOf(challenge, this.#base)
+    const { service, scope: request } = challenge
+    if (!realm) throw this.#transport.denied(`it asks for a login at "${challenge['realm'] ?? ''}"`)
 
     const wanted = { ...(service && { service }), scope: request ?? scope }
     const answer = await this.#transport.send(tokenRequest(realm, wanted, this.#login), signal)

@@ -19,6 +19,18 @@ export function challengeOf(header: string): Record<string, string | undefined> 
   )
 }
 
+/**
+ * The token server that a challenge names. Null: none, or over a connection that is less secure than
+ * the registry's own, where the login must not go.
+ */
+export function realmOf(
+  { realm = '' }: Record<string, string | undefined>,
+  base: string,
+): URL | null {
+  const url = URL.canParse(realm) ? new URL(realm) : null
+  return url && (url.protocol === 'https:' || url.protocol === new URL(base).protocol) ? url : null
+}
+
 /** An identity token is exchanged with OAuth. A name and a password use basic authentication. */
 export function tokenRequest(
   realm: URL,
@@ -36,7 +48,11 @@ export function tokenRequest(
     return { method: 'POST', url: realm.href, authorization: null, content }
   }
 
-  for (const [name, value] of Object.entries(wanted)) realm.searchParams.set(name, value)
+  const { scope = '', ...others } = wanted
+  for (const [name, value] of Object.entries(others)) realm.searchParams.set(name, value)
+  // One parameter for each: distribution's specification of tokens.
+  if (scope) realm.searchParams.delete('scope')
+  for (const each of scope.split(' ').filter(Boolean)) realm.searchParams.append('scope', each)
   return { method: 'GET', url: realm.href, authorization: basicOf(login), content: null }
 }
 

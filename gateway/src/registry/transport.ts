@@ -1,5 +1,5 @@
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
-import { Agent, request as sendRequest, type Dispatcher } from 'undici'
+import { Agent, type buildConnector, request as sendRequest, type Dispatcher } from 'undici'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { readBody } from '#api/flow/read-body.ts'
@@ -30,10 +30,12 @@ export type Answer = {
 export class Transport {
   readonly #host: string
   readonly #agent: Agent
+  readonly #attempts: number
 
-  constructor(host: string, agent: Agent) {
+  constructor(host: string, agent: Agent, attempts = maxAttempts) {
     this.#host = host
     this.#agent = agent
+    this.#attempts = attempts
   }
 
   async send(request: RegistryRequest, signal: AbortSignal): Promise<Answer> {
@@ -42,7 +44,7 @@ export class Transport {
       {
         isRetryable: (error) => errorCode(error) === 'registry-unavailable',
         pauseMs: (attempt) =>
-          attempt > maxAttempts ? null : 250 * 2 ** (attempt - 1) * (0.5 + Math.random() / 2),
+          attempt > this.#attempts ? null : 250 * 2 ** (attempt - 1) * (0.5 + Math.random() / 2),
       },
       signal,
     )
@@ -79,6 +81,7 @@ export class Transport {
   async #try(request: RegistryRequest, signal: AbortSignal): Promise<Answer> {
     const answer = await this.#once(request, signal).catch((cause: unknown) => {
       signal.throwIfAborted()
+      if (cause instanceof Problem) throw cause
       throw this.unavailable('it did not answer', cause)
     })
     if (answer.status < 500 && answer.status !== 429) return answer
@@ -108,18 +111,28 @@ let trusted: SecureContext | undefined
  * Trusts the certificates that the machine trusts, as the build daemon does: a private registry may
  * have a certificate of its own authority.
  */
-export function registryAgent(): Agent {
+export function connectOptions() {
   trusted ??= createSecureContext({
     ca: [...new Set([...getCACertificates('default'), ...getCACertificates('system')])],
   })
-  return new Agent({
-    connect: { timeout: 5000, secureContext: trusted },
-    headersTimeout: 30_000,
-    bodyTimeout: 30_000,
-  })
+  return { timeout: 5000, secureContext: trusted }
 }
 
-function redirectOf({ status, headers }: Answer, from: URL): URL | null {
+export const registryAgent = (
+  connect?: buildConnector.connector,
+  { answerMs = 30_000 } = {},
+): Agent =>
+  new Agent({
+    connect: connect ?? connectOptions(),
+    headersTimeout: answerMs,
+    bodyTimeout: 30_000,
+  })
+
+/** Where a redirect leads. Null: the answer is none. */
+export function redirectOf(
+  { status, headers }: Pick<Answer, 'status' | 'headers'>,
+  from: URL,
+): URL | null {
   const location = String(headers['location'] ?? '')
   return [301, 302, 303, 307, 308].includes(status) && URL.canParse(location, from.href)
     ? new URL(location, from.href)

@@ -1,33 +1,29 @@
-import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import { Problem } from '#api/problem.ts'
 import type { BuildSecretsAnswer } from '#api/runtime/secrets.ts'
 import { maxSecretBytes, SecretName, secretNameRule, type SecretFacts } from '#api/secret.ts'
 import type { NewDeployment } from '../deployments/store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
 import { byteOrder } from '../go/byte-order.ts'
+import { sealedExtraBytes, type SealingKeys } from './sealing.ts'
 
 /** Secret values by name, opened for one build. */
 export type Secrets = ReadonlyMap<string, Buffer>
 
 const secretLimits = { valueBytes: maxSecretBytes, count: 100, allBytes: 64 * 1024 }
 
-const cipher = 'aes-256-gcm'
-const nonceBytes = 12
-const tagBytes = 16
-
 /** Seals secrets with the operator's key and opens them for builds. Nothing else reads a value. */
 export class Vault {
   readonly #store: SecretStore
-  readonly #key: Uint8Array | null
+  readonly #keys: SealingKeys
 
-  /** Without a key, no secret can be stored or opened. */
-  constructor(store: SecretStore, key: Uint8Array | null) {
+  constructor(store: SecretStore, keys: SealingKeys) {
     this.#store = store
-    this.#key = key
+    this.#keys = keys
   }
 
   async list(app: string): Promise<SecretFacts[]> {
-    this.#keyOrProblem()
+    this.#keys.assertKey()
     const secrets = await this.#store.secretsOf(`app:${app}`)
     return secrets.map(({ name, createdAt, updatedAt }) => ({ name, createdAt, updatedAt }))
   }
@@ -36,10 +32,7 @@ export class Vault {
     const others = (await this.#store.secretsOf(`app:${app}`)).filter(
       (secret) => secret.name !== name,
     )
-    checkLimits([
-      ...others.map(({ sealed }) => sealed.length - nonceBytes - tagBytes),
-      value.length,
-    ])
+    checkLimits([...others.map(({ sealed }) => sealed.length - sealedExtraBytes), value.length])
     return this.#store.putSecret(`app:${app}`, this.#seal(`app:${app}`, name, value))
   }
 
@@ -55,7 +48,7 @@ export class Vault {
       value === null ? [] : [{ name: checkedName(name), value: Buffer.from(value) }],
     )
     checkLimits([
-      ...others.map(({ sealed }) => sealed.length - nonceBytes - tagBytes),
+      ...others.map(({ sealed }) => sealed.length - sealedExtraBytes),
       ...put.map(({ value }) => value.length),
     ])
     const sealed = put.map(({ name, value }) => this.#seal(owner, name, value))
@@ -79,7 +72,7 @@ export class Vault {
   }
 
   async remove(app: string, name: string): Promise<void> {
-    this.#keyOrProblem()
+    this.#keys.assertKey()
     if (!(await this.#store.removeSecret(`app:${app}`, checkedName(name))))
       throw new Problem(
         'secret-not-found',
@@ -91,18 +84,21 @@ export class Vault {
   sealFor(
     id: string,
     secrets: ReadonlyMap<string, Uint8Array>,
-  ): Pick<NewDeployment, 'secrets' | 'secretsFingerprint'> {
+  ): Pick<NewDeployment, 'secrets' | 'secretsFingerprint' | 'oldSecretsFingerprints'> {
     if (secrets.size === 0) return {}
     checkLimits([...secrets.values()].map(({ length }) => length))
+    const [secretsFingerprint, ...old] = this.#keys.hashes((key) => secretsHash(secrets, key))
     return {
       secrets: [...secrets].map(([name, value]) => this.#seal(`deployment:${id}`, name, value)),
-      secretsFingerprint: this.fingerprintOf(secrets),
+      secretsFingerprint,
+      oldSecretsFingerprints: old,
     }
   }
 
   /** Shows whether two sets of secrets are the same, and nothing else. Null: there are none. */
   fingerprintOf(secrets: ReadonlyMap<string, Uint8Array>): string | null {
-    return secrets.size === 0 ? null : secretsHash(secrets, this.#keyOrProblem())
+    if (secrets.size === 0) return null
+    return this.#keys.hashes((key) => secretsHash(secrets, key))[0] ?? null
   }
 
   /** Opens the app's secrets and those of the deployment. The deployment's win. */
@@ -115,11 +111,7 @@ export class Vault {
   }
 
   #seal(owner: SecretOwner, name: string, value: Uint8Array): SealedSecret {
-    const key = this.#keyOrProblem()
-    const nonce = randomBytes(nonceBytes)
-    const sealing = createCipheriv(cipher, key, nonce).setAAD(placeOf(owner, checkedName(name)))
-    const text = Buffer.concat([sealing.update(value), sealing.final()])
-    return { name, keyId: keyIdOf(key), sealed: Buffer.concat([nonce, sealing.getAuthTag(), text]) }
+    return { name, ...this.#keys.seal({ owner, name: checkedName(name) }, value) }
   }
 
   /** Null: with this key it cannot be opened. */
@@ -131,36 +123,8 @@ export class Vault {
     }
   }
 
-  #open(owner: SecretOwner, { name, keyId, sealed }: SealedSecret): Buffer {
-    const key = this.#keyOrProblem()
-    if (keyId !== keyIdOf(key))
-      throw new Problem(
-        'secrets-unavailable',
-        `The secret ${name} was encrypted with another key (${keyId}, not ${keyIdOf(key)}). Set TARMAC_SECRETS_KEY to that key, or store the secret again.`,
-        { facts: { secret: name } },
-      )
-    try {
-      const opening = createDecipheriv(cipher, key, sealed.subarray(0, nonceBytes), {
-        authTagLength: tagBytes,
-      })
-      opening
-        .setAAD(placeOf(owner, name))
-        .setAuthTag(sealed.subarray(nonceBytes, nonceBytes + tagBytes))
-      return Buffer.concat([
-        opening.update(sealed.subarray(nonceBytes + tagBytes)),
-        opening.final(),
-      ])
-    } catch (cause) {
-      const detail = `The secret ${name} is damaged in the database, although the key is right. Store it again.`
-      throw new Problem('secrets-unavailable', detail, { cause, facts: { secret: name } })
-    }
-  }
-
-  #keyOrProblem(): Uint8Array {
-    if (this.#key) return this.#key
-    const howTo =
-      'Its operator sets TARMAC_SECRETS_KEY to 32 random bytes (openssl rand -base64 32) and starts it again.'
-    throw new Problem('secrets-unavailable', `The gateway has no key for secrets. ${howTo}`)
+  #open(owner: SecretOwner, { name, ...sealed }: SealedSecret): Buffer {
+    return this.#keys.open({ owner, name }, sealed)
   }
 }
 
@@ -176,11 +140,6 @@ export function secretsHash(
   const sorted = pairs.toSorted(([a], [b]) => byteOrder(a, b))
   return createHmac('sha256', key).update(JSON.stringify(sorted)).digest('hex')
 }
-
-/** Authenticated with each value, so that a sealed value opens only for its owner and name. */
-const placeOf = (owner: SecretOwner, name: string) => Buffer.from(`${owner}\0${name}`)
-const keyIdOf = (key: Uint8Array) =>
-  createHmac('sha256', key).update('tarmac key id').digest('hex').slice(0, 12)
 
 function checkedName(name: string): string {
   if (SecretName.safeParse(name).success) return name

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { kibibytes, list, maxDays, number, port, secondsAsMs, text } from './kinds.ts'
+import { kibibytes, list, maxDays, mebibytes, number, port, secondsAsMs, text } from './kinds.ts'
 import { setting } from './setting.ts'
 
 const hourMs = 3_600_000
@@ -11,6 +11,14 @@ export const images = {
   plainHttp: setting('TARMAC_PLAIN_HTTP', list, '').describe(
     'Registries and mirrors that speak plain HTTP, as host:port, separated by commas, such as a mirror in your private network. Those on loopback always do.',
   ),
+  foreign: z.object({
+    mode: setting('TARMAC_FOREIGN_IMAGES', z.enum(['copy', 'leave']), 'copy').describe(
+      'Images of other registries that are deployed by name. `copy`: to the app’s own repository. `leave`: machines get them from where they are, by digest; those that need a login are copied. See images.md.',
+    ),
+    maxBytes: setting('TARMAC_MAX_IMAGE_MIB', mebibytes, 8192).describe(
+      'Largest image that the gateway copies from another registry, in MiB as stored there.',
+    ),
+  }),
   mirror: z.object({
     url: setting(
       'TARMAC_PUSH_MIRROR',

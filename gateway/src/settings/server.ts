@@ -7,12 +7,16 @@ const tokens = list.refine(
   'a token has at least 16 characters',
 )
 
+const keyRule = 'must be 32 bytes as base64 or hex'
+const keyOf = (text: string): Buffer =>
+  Buffer.from(text, /^[\da-f]{64}$/i.test(text) ? 'hex' : 'base64')
 const secretsKey = z
   .string()
-  .transform((value) =>
-    value === '' ? null : Buffer.from(value, /^[\da-f]{64}$/i.test(value) ? 'hex' : 'base64'),
-  )
-  .refine((key) => key === null || key.length === 32, 'must be 32 bytes as base64 or hex')
+  .transform((value) => (value === '' ? null : keyOf(value)))
+  .refine((key) => key === null || key.length === 32, keyRule)
+const secretsKeys = list
+  .transform((values) => values.map(keyOf))
+  .refine((keys) => keys.every(({ length }) => length === 32), `each ${keyRule}`)
 
 export const server = {
   http: z.object({
@@ -27,7 +31,10 @@ export const server = {
       'Tokens that callers may use, separated by commas. Each has at least 16 characters.',
     ),
     key: setting('TARMAC_SECRETS_KEY', secretsKey, '').describe(
-      'Key that encrypts stored build secrets: 32 bytes as base64 or hex (`openssl rand -base64 32`). Without it, the gateway accepts no secrets.',
+      'Key that encrypts stored secrets: 32 bytes as base64 or hex (`openssl rand -base64 32`). Without it, the gateway accepts no secrets. To replace it, see secrets.md.',
+    ),
+    oldKeys: setting('TARMAC_SECRETS_OLD_KEYS', secretsKeys, '').describe(
+      'Keys that TARMAC_SECRETS_KEY has replaced, separated by commas. The gateway encrypts what they encrypted again, with the new key. `tarmac builder status` says when they may be removed.',
     ),
     fly: setting('TARMAC_FLY_TOKEN', text, '').describe('Token for Fly’s APIs and the registry.'),
   }),

@@ -17,6 +17,7 @@ import { type OwnMachine, ownMachine } from '../host/own-machine.ts'
 import type { ImageWatch } from '../kept-images/image-watch.ts'
 import type { Mirror } from '../mirror/mirror.ts'
 import { sizesStatus } from '../sizes.ts'
+import type { Resealing } from '../secrets/resealing.ts'
 import type { TrailWatch } from '../store/audit/trail-watch.ts'
 import type { GrowthWatch } from '../volume-growth/growth-watch.ts'
 import type { Versions } from '../versions/versions.ts'
@@ -34,6 +35,7 @@ export type StatusParts = {
   stopping: AbortSignal
   growth: Pick<GrowthWatch, 'status'>
   trailWatch: Pick<TrailWatch, 'status'>
+  resealing: Pick<Resealing, 'status'>
   daily: Pick<DailyLook, 'status'>
 }
 
@@ -74,6 +76,7 @@ export function openStatus(parts: StatusParts, config: Config): StatusDeps {
     previews: () => previews.status(),
     cost: costReader(store, priced),
     audit: () => trailWatch.status,
+    sealing: () => parts.resealing.status(),
     drift: () => daily.status(),
   }
   return { version: gatewayVersion(), startedAt: new Date(), readers }

@@ -31,8 +31,8 @@ function claimSuspect(tables: Tables, limits: QueueLimits | null): Claim | null 
 
 /** Null: it ended at the fence. */
 function startFromQueue({ deployments, lanes, apps, teams }: Tables, row: Row): Claim | null {
-  const { image, options } = bodyOf(row)
-  const to = image ? 'deploying' : 'fetching'
+  const { image, requestedImage, source, options } = bodyOf(row)
+  const to = image ? 'deploying' : requestedImage && !source ? 'pushing' : 'fetching'
   // A build for a deploy that the fence will refuse is in vain: a rollback went before it.
   if ((image || options.deploy) && lanes.isStoppedAtFence(row)) return null
   deployments.run('UPDATE deployments SET attempt = attempt + 1, waiting = NULL WHERE id = ?', [

@@ -1,6 +1,6 @@
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
-import { requestOf } from '../deployments/idempotency.ts'
+import { earlierRequestsOf, requestOf } from '../deployments/idempotency.ts'
 import { maySupersede } from '../deployments/lanes.ts'
 import type { AnnouncedDeployment, NewDeployment } from '../deployments/store.ts'
 import type { Need } from './callers/quota-rows.ts'
@@ -14,7 +14,8 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const { id, app, idempotencyKey, link, preview, exempt = false } = fresh
 
   // The app of a preview is another one each time.
-  const keyed = { app: preview?.app ?? app, key: idempotencyKey, requestBody: requestOf(fresh) }
+  const request = { requestBody: requestOf(fresh), earlier: earlierRequestsOf(fresh) }
+  const keyed = { app: preview?.app ?? app, ...request }
   const key = idempotencyKey ? { ...keyed, key: idempotencyKey } : null
   const previous = key && findByKey(deployments, key)
   if (link) tokens.assertFree(link, previous?.id ?? null)
@@ -29,7 +30,7 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
 
   const text = bodyText(body)
   queue.assertHasRoom(app, Buffer.byteLength(text))
-  const builds = body.image === null
+  const builds = body.image === null && body.requestedImage === null
   // A rollback ends an outage. It builds nothing, and adds no machines.
   if (!exempt && !body.rollback) quotas.assertRoom(needOf(app, body.options, builds))
   if (preview && !exempt) quotas.assertPreviewRoom(preview.app)

@@ -44,6 +44,7 @@ export type Body = Pick<
   | 'source'
   | 'plan'
   | 'image'
+  | 'requestedImage'
   | 'bases'
   | 'machines'
   | 'url'
@@ -73,6 +74,7 @@ const emptyBody = (): Omit<Body, 'options'> => ({
   preview: null,
   plan: null,
   image: null,
+  requestedImage: null,
   bases: {},
   machines: [],
   url: null,
@@ -93,7 +95,8 @@ const emptyBody = (): Omit<Body, 'options'> => ({
  * `record-too-large`.
  */
 export function newBody(fresh: NewDeployment, appSettings: OwnSettings): Body {
-  const { id, app, source, image = null, from = null, idempotencyKey, resolved } = fresh
+  const { id, app, source, from = null, idempotencyKey, resolved } = fresh
+  const { image = null, requestedImage = null } = fresh
   const { rollback = null, retryOf = null, triggeredBy = null } = fresh
   const preview = fresh.preview ? PreviewOf.parse(fresh.preview) : null
   for (const name of [id, app, fresh.options.owner, idempotencyKey])
@@ -102,7 +105,8 @@ export function newBody(fresh: NewDeployment, appSettings: OwnSettings): Body {
 
   const { lane = 'latest', ...settings } = appSettings
   const options = withDefaults(fresh.options, { lane, ...(!resolved && settings) })
-  return { ...emptyBody(), options, triggeredBy, source, image, from, rollback, retryOf, preview }
+  const asked = { options, triggeredBy, source, image, requestedImage }
+  return { ...emptyBody(), ...asked, from, rollback, retryOf, preview }
 }
 
 /** Texts for people are cut. Throws `record-too-large` for other data that exceeds its limit. */
@@ -209,6 +213,7 @@ const StoredBody = z.looseObject({
   preview: part.nullable(),
   plan: part.nullable(),
   image: part.nullable(),
+  requestedImage: part.nullable(),
   bases: part,
   machines: z.array(part),
   url: z.string().nullable(),

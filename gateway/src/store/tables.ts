@@ -4,6 +4,7 @@ import { QuotaRows } from './callers/quota-rows.ts'
 import { TeamRows } from './callers/team-rows.ts'
 import { TokenRows } from './callers/token-rows.ts'
 import { Notices } from './notices.ts'
+import { RegistryRows } from './registries/registry-rows.ts'
 import { TemplateRows } from './previews/template-rows.ts'
 import { PreviewRows } from './previews/preview-rows.ts'
 import { AppRows } from './rows/app-rows.ts'
@@ -20,6 +21,7 @@ import { SecretRows } from './rows/secret-rows.ts'
 import { SourceRows } from './rows/source-rows.ts'
 import { SuspectRows } from './rows/suspect-rows.ts'
 import { RuntimeSecretRows } from './runtime/runtime-secret-rows.ts'
+import { SealedRows } from './sealing/sealed-rows.ts'
 import type { StoreSettings, StoreTools } from './store-tools.ts'
 import { DriftRows } from './drift/drift-rows.ts'
 import { AuditRows } from './audit/audit-rows.ts'
@@ -72,6 +74,8 @@ export function openTables(
     openTrail: (volume: Parameters<typeof openTrail>[1]) =>
       openTrail({ rows: new AuditRows(db), tools }, volume),
     tokens: new TokenRows(db, tools),
+    registries: new RegistryRows(db, tools, secrets),
+    sealed: new SealedRows(db, tools),
     runtimeSecrets: new RuntimeSecretRows(db, tools),
     drift: new DriftRows(db, tools, { events, crashes }),
   }

@@ -90,6 +90,11 @@ const rows: Record<
   'records.backup': { args: [], scopes: ['admin'], wide: true },
   'records.assertDrained': { args: [], scopes: ['admin'], wide: true },
   'records.restore': { args: [{}], scopes: ['admin'], wide: true },
+  'registries.list': { args: [], scopes: ['admin'], filtered: true },
+  'registries.add': { args: [{}], scopes: ['admin'], filtered: true },
+  'registries.test': { args: ['ghcr.io', {}], scopes: ['admin'], filtered: true },
+  'registries.rotate': { args: ['ghcr.io', {}], scopes: ['admin'], filtered: true },
+  'registries.remove': { args: ['ghcr.io'], scopes: ['admin'], filtered: true },
   'previews.create': { args: [{ app: 'shop', owner: null }, {}], scopes: ['preview', 'admin'] },
   'previews.assertRoom': {
     args: [{ app: 'shop', owner: null }, {}],

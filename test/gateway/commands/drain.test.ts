@@ -27,7 +27,7 @@ async function startGateway() {
     },
   } as Partial<Steps> as Steps
   const { limits } = readConfig({})
-  const runner = await Runner.start({ store, steps, log, limits, hiddenValues: [], boot: '' })
+  const runner = await Runner.start({ store, steps, log, limits, hiddenValues: () => [], boot: '' })
   const drain = new Drain({ store, runner, log })
   const submit = (id: string) =>
     store.create({ id, app: id, options: DeploymentOptions.parse({}), source: null })

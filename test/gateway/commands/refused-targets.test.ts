@@ -22,6 +22,7 @@ test('a rollout whose 1,000 targets are all refused by the records alone does no
     sources: none,
     registry: none,
     registryHost: 'registry.test',
+    namedRegistries: new Set(),
     admission: new Admission(store),
     assertAccepting() {},
   })

@@ -300,9 +300,13 @@ test('a JSON body names exactly one source of a known kind', async () => {
     400,
     expect.stringContaining('fields of it'),
   ])
-  expect(await refused({ source: { image: 'elsewhere.example/shop:v1' } })).toMatchObject([
+  expect(await refused({ source: { image: 'https://elsewhere.example/shop' } })).toEqual([
     422,
-    expect.stringContaining('its own registry'),
+    expect.stringContaining('has no “https://”'),
+  ])
+  expect(await refused({ source: { image: '10.1.2.3:5000/shop:v1' } })).toEqual([
+    422,
+    expect.stringContaining('TARMAC_IMAGES'),
   ])
   expect(await refused({ source: { image: `${images.host}/shop:never` } })).toMatchObject([
     410,

@@ -21,6 +21,7 @@ import { registryProbes } from '../../../gateway/src/doctor/registry-probes.ts'
 import { tokenProbes } from '../../../gateway/src/doctor/token-probes.ts'
 import { portOf } from '../../../gateway/src/host/port-of.ts'
 import { openLog } from '../../../gateway/src/log.ts'
+import { SealingKeys } from '../../../gateway/src/secrets/sealing.ts'
 import { Vault } from '../../../gateway/src/secrets/vault.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 
@@ -181,7 +182,7 @@ test('a support bundle holds no secret that was put into settings, logs, records
     'all in one line',
   )
   await using store = openSqliteStore(':memory:')
-  const vault = new Vault(store, config.secrets.key)
+  const vault = new Vault(store, new SealingKeys(config.secrets.key))
   await vault.put('shop', 'NPM_TOKEN', Buffer.from(planted.vault))
   await store.create({
     id: 'd1',

@@ -22,7 +22,10 @@ import { operator } from '../../../gateway/src/callers/principal.ts'
 import { Awake } from '../../../gateway/src/awake/awake.ts'
 import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
 import { openLog } from '../../../gateway/src/log.ts'
+import { SealingKeys } from '../../../gateway/src/secrets/sealing.ts'
 import { Vault } from '../../../gateway/src/secrets/vault.ts'
+import { LoginTester } from '../../../gateway/src/registries/login-tester.ts'
+import { Registries } from '../../../gateway/src/registries/registries.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 
 export const token = 'a-token-for-the-tests'
@@ -41,14 +44,27 @@ export const openTestCallers = (tokens: string[], store: ReturnType<typeof openS
  * until the test moves them with `play`.
  */
 export async function startHttp(
-  own: Partial<Commands & ServerDeps> = {},
+  own: Partial<Commands & ServerDeps & { registriesAt: string[] }> = {},
   limits: Partial<ConnectionLimits> = {},
 ) {
   const store =
     (own.store as ReturnType<typeof openSqliteStore> | undefined) ?? openSqliteStore(':memory:')
   const volume = { dir: mkdtempSync(join(tmpdir(), 'tarmac-http-')), key: randomBytes(32) }
   const { trail } = await store.openTrail({ ...volume, log: openLog('silent') })
-  const vault = new Vault(store, randomBytes(32))
+  const sealing = new SealingKeys(randomBytes(32))
+  const vault = new Vault(store, sealing)
+  const registries = await Registries.open({
+    store: store.registries,
+    sealing,
+    teamOf: (app) => store.teams.teamOf(app),
+    log: openLog('silent'),
+  })
+  const loginTester = new LoginTester({
+    registry: 'registry.invalid',
+    plainHttp: own.registriesAt ?? [],
+    images: { allowed: [] },
+    buildkit: { mirrors: {} },
+  })
   const admission = new Admission(store)
   const stop = new AbortController()
   const logged: string[] = []
@@ -67,6 +83,8 @@ export async function startHttp(
       gatewayLimits: [],
       trail,
       tokens: callers.tokens,
+      registries,
+      loginTester,
       fly: { app: async () => null },
     } as unknown as CommandDeps),
     submit: (caller, submission) => submissions.submit(caller, submission),
@@ -174,6 +192,7 @@ export async function startHttp(
     store,
     awake,
     vault,
+    registries,
     submissions,
     logged,
     received,

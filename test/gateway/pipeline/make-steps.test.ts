@@ -20,7 +20,11 @@ function build(short: boolean): Promise<unknown> {
       typeof makeSteps
     >[1],
   )
-  return steps.build({ desired: {}, signal: never } as unknown as Parameters<typeof steps.build>[0])
+  return steps.build({
+    plan: { builder: 'railpack' },
+    desired: {},
+    signal: never,
+  } as unknown as Parameters<typeof steps.build>[0])
 }
 
 test('a build whose isolation cannot be verified fails with that reason', async () => {

@@ -34,6 +34,7 @@ const good: Steps = {
   fetch: async () => ({ digest: 'sha256:aa', files: 0, sizeBytes: 0, root: '/', entries: [] }),
   analyze: async () => ({ plan: { facts }, desired }),
   build: async ({ pushing }) => (pushing(), built),
+  take: async () => ({ ...built, desired }),
   deploy: async () => {},
   verify: async () => ({ url: 'http://shop', release: { desired: {}, secrets: null } }),
 }
@@ -60,7 +61,7 @@ const start = (
     store,
     steps: { ...good, ...steps },
     log: openLog('silent'),
-    hiddenValues: [],
+    hiddenValues: () => [],
     boot,
     limits: { ...limits, ...own },
   })
@@ -289,7 +290,7 @@ test('queued deployments wait while none may start, and start when the gate open
     store,
     steps: good,
     log: openLog('silent'),
-    hiddenValues: [],
+    hiddenValues: () => [],
     boot,
     limits,
     gate,
@@ -397,7 +398,7 @@ test('build secrets and the gateway’s own are in no event and no problem', asy
       build: emitAll(secret.toString()),
     },
     log: openLog('silent'),
-    hiddenValues: ['a-token-of-ours'],
+    hiddenValues: () => ['a-token-of-ours'],
     boot,
     limits,
   })
@@ -555,7 +556,7 @@ test('work that another gateway has claimed stops here, and writes nothing more'
         }),
     },
     log: openLog('silent'),
-    hiddenValues: [],
+    hiddenValues: () => [],
     boot,
     limits: { ...limits, planMs: 10_000, builds: 1 },
     gate,
@@ -677,4 +678,77 @@ test('a deployment of an image has no secrets in its log either', async () => {
   await using _runner = await start(store, { secrets, deploy })
   await ended(store)
   expect(JSON.stringify(await store.eventsAfter('d1', 0, 100))).toMatch(/it printed \*\*\*/)
+})
+
+const named = { reference: 'ghcr.io/acme/shop:v3', digest: null }
+const submitImage = (store: DeploymentStore) =>
+  store.create({
+    id: 'd1',
+    app: 'shop',
+    options: DeploymentOptions.parse({}),
+    source: null,
+    requestedImage: named,
+  })
+
+test('an image that was asked for by name is taken, then deployed; nothing is built', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submitImage(store)
+  const never = () => Promise.reject(new Error('nothing is built'))
+  const taken = { ...built, desired }
+  await using _runner = await start(store, {
+    fetch: never,
+    analyze: never,
+    build: never,
+    take: async ({ pushing, pinned }) => {
+      await pinned({ ...named, digest: 'sha256:aa' })
+      pushing()
+      return taken
+    },
+  })
+  expect(await ended(store)).toMatchObject({
+    state: 'live',
+    image,
+    requestedImage: { ...named, digest: 'sha256:aa' },
+  })
+  expect(await states(store)).toEqual(['pending', 'pushing', 'deploying', 'verifying', 'live'])
+})
+
+test('a later try takes the digest that an earlier one has recorded, also after a restart', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submitImage(store)
+  const seen: (string | null | undefined)[] = []
+  const copying = Promise.withResolvers<void>()
+  const steps: Partial<Steps> = {
+    take: async ({ deployment, pinned, signal }) => {
+      seen.push(deployment.requestedImage?.digest)
+      await pinned({ ...named, digest: 'sha256:aa' })
+      if (seen.length === 1) throw new Problem('registry-unavailable', 'It is away.')
+      if (seen.length > 2) return { ...built, desired }
+      copying.resolve()
+      return new Promise((_, reject) =>
+        signal.addEventListener('abort', () => reject(signal.reason)),
+      )
+    },
+  }
+  {
+    await using _runner = await start(store, steps, { unavailableMs: 5000 })
+    await copying.promise
+  }
+  expect(await store.find('d1')).toMatchObject({ state: 'pending' })
+  await using _runner = await start(store, steps)
+  expect(await ended(store)).toMatchObject({ state: 'live' })
+  expect(seen).toEqual([null, 'sha256:aa', 'sha256:aa'])
+})
+
+test('a copy takes a build slot, fails as a build does, and stops when it is cancelled', async () => {
+  await using store = openSqliteStore(':memory:')
+  await submitImage(store)
+  expect(await store.claim({ builds: 0, appBuilds: 2, deploys: 4 })).toBe(null)
+  await using runner = await start(store, {
+    take: ({ signal }) =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+  })
+  await expect.poll(() => states(store)).toEqual(['pending', 'pushing'])
+  await runner.cancel('d1', { by: 'ada', why: null, abort: false })
+  expect(await ended(store)).toMatchObject({ state: 'cancelled' })
 })

@@ -101,9 +101,9 @@ describe('the builder of a source', () => {
     [config('other.json'), undefined, 'option-invalid', 'has no such file'],
     [
       nothing,
-      { image: 'r/shop:1', dockerfile: 'Dockerfile' },
+      { image: 'https://r/shop:1', dockerfile: 'Dockerfile' },
       'fly-config-invalid',
-      'add a Dockerfile with one line: FROM r/shop:1',
+      '[build] image in fly.toml: “https://r/shop:1” is not a reference',
     ],
     [nothing, { dockerfile: 'gone/Dockerfile' }, 'fly-config-invalid', 'has no such file'],
     [nothing, { ignorefile: 'gone.ignore' }, 'fly-config-invalid', 'has no such file'],

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { SealingKeys } from '../../../gateway/src/secrets/sealing.ts'
 import { Vault } from '../../../gateway/src/secrets/vault.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 
@@ -9,7 +10,7 @@ const value = Buffer.from([0, 255, 10, ...Buffer.from('correct-horse')])
 
 test('a secret is decrypted unchanged, and its stored form does not resemble it', async () => {
   await using store = openSqliteStore(':memory:')
-  const vault = new Vault(store, key)
+  const vault = new Vault(store, new SealingKeys(key))
   await vault.put('shop', 'TOKEN', value)
   const [kept] = await store.secretsOf('app:shop')
   expect(Buffer.from(kept!.sealed).includes(value.subarray(3))).toBe(false)
@@ -25,7 +26,7 @@ test('a secret is decrypted unchanged, and its stored form does not resemble it'
 
 test('a deployment’s own secrets override those of the app', async () => {
   await using store = openSqliteStore(':memory:')
-  const vault = new Vault(store, key)
+  const vault = new Vault(store, new SealingKeys(key))
   await vault.put('shop', 'A', Buffer.from('of the app'))
   await vault.put('shop', 'B', Buffer.from('of the app'))
   await vault.put('blog', 'C', Buffer.from('of another'))
@@ -38,12 +39,14 @@ test('a deployment’s own secrets override those of the app', async () => {
 
 test('a wrong key is distinguished from damage, and neither shows a value', async () => {
   await using store = openSqliteStore(':memory:')
-  const vault = new Vault(store, key)
+  const vault = new Vault(store, new SealingKeys(key))
   await vault.put('shop', 'TOKEN', value)
-  await expect(new Vault(store, randomBytes(32)).open(shop)).rejects.toMatchObject({
-    code: 'secrets-unavailable',
-    message: expect.stringContaining('with another key'),
-  })
+  await expect(new Vault(store, new SealingKeys(randomBytes(32))).open(shop)).rejects.toMatchObject(
+    {
+      code: 'secrets-unavailable',
+      message: expect.stringContaining('with another key'),
+    },
+  )
 
   const [kept] = await store.secretsOf('app:shop')
   const damaged = Buffer.from(kept!.sealed)
@@ -58,7 +61,7 @@ test('a wrong key is distinguished from damage, and neither shows a value', asyn
 
 test('a sealed value opens only under its own name and for its own app', async () => {
   await using store = openSqliteStore(':memory:')
-  const vault = new Vault(store, key)
+  const vault = new Vault(store, new SealingKeys(key))
   await vault.put('shop', 'TOKEN', value)
   const [kept] = await store.secretsOf('app:shop')
   await store.putSecret('app:shop', { ...kept!, name: 'OTHER' })
@@ -71,7 +74,7 @@ test('a sealed value opens only under its own name and for its own app', async (
 
 test('without a key no secret is stored or listed, and builds without secrets continue', async () => {
   await using store = openSqliteStore(':memory:')
-  const vault = new Vault(store, null)
+  const vault = new Vault(store, new SealingKeys(null))
   const refused = {
     code: 'secrets-unavailable',
     message: expect.stringContaining('TARMAC_SECRETS_KEY'),
@@ -82,13 +85,13 @@ test('without a key no secret is stored or listed, and builds without secrets co
   expect(() => vault.sealFor('d1', new Map([['A', value]]))).toThrow('TARMAC_SECRETS_KEY')
   expect(vault.sealFor('d1', new Map())).toEqual({})
   expect(await vault.open(shop)).toEqual(new Map())
-  await new Vault(store, key).put('shop', 'TOKEN', value)
+  await new Vault(store, new SealingKeys(key)).put('shop', 'TOKEN', value)
   await expect(vault.open(shop)).rejects.toMatchObject(refused)
 })
 
 test('names, sizes and numbers have limits', async () => {
   await using store = openSqliteStore(':memory:')
-  const vault = new Vault(store, key)
+  const vault = new Vault(store, new SealingKeys(key))
   const refused = (detail: string) => ({
     code: 'secret-invalid',
     message: expect.stringContaining(detail),

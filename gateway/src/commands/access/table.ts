@@ -30,6 +30,7 @@ import {
   secrets,
 } from './row-kinds.ts'
 import { previewRows, templateRows } from './preview-rows.ts'
+import { registryRows } from './registry-rows.ts'
 import { readsOf } from './reads-of.ts'
 import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
 import { teamRows } from './team-rows.ts'
@@ -213,6 +214,7 @@ export const access: TableOf<Commands> = {
   previews: previewRows,
   templates: templateRows,
   teams: teamRows,
+  registries: registryRows,
   // The command shows the caller's own part alone.
   limits: { read: { ...read, shown: (answer) => answer } },
   whoami: { scope: null, changes: false, ofLink: () => true, shown: (answer) => answer },

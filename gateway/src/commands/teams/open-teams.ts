@@ -20,7 +20,7 @@ import type { TokenCommands } from '../tokens/token-commands.ts'
 import type { TeamCommands } from './team-commands.ts'
 
 export type TeamDeps = {
-  store: Pick<DeploymentStore, 'teams' | 'tokens' | 'rules'>
+  store: Pick<DeploymentStore, 'teams' | 'tokens' | 'rules' | 'registries'>
   tokens: Pick<TokenCommands, 'list'>
   rules: Pick<RuleCommands, 'list'>
   admission: Pick<Admission, 'factsOf'>
@@ -69,6 +69,7 @@ export function openTeams(deps: TeamDeps): TeamCommands {
     async remove(caller, name) {
       find(teams, name)
       assertRemovable(name, teams.apps(name))
+      assertNoLogins(name, await deps.store.registries.all())
       await assertUnused(caller, name, deps)
       await teams.remove(name)
     },
@@ -145,6 +146,16 @@ function assertRemovable(name: string, apps: string[]): void {
     throw new Problem(
       'team-not-empty',
       `Team ${name} has ${apps.length === 1 ? '1 app' : `${apps.length} apps`}: ${someOf(apps, 5)}. Move each to another team first: tarmac team add-app TEAM APP`,
+    )
+}
+
+/** A login must not pass to another team of the same name. */
+function assertNoLogins(name: string, all: readonly { id: string; team: string | null }[]): void {
+  const ids = all.flatMap(({ id, team }) => (team === name ? [id] : []))
+  if (ids.length > 0)
+    throw new Problem(
+      'team-not-empty',
+      `Team ${name} has logins at registries: ${someOf(ids, 5)}. Remove each first: tarmac registries remove ID`,
     )
 }
 

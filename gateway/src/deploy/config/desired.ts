@@ -18,16 +18,19 @@ const maxVolumeName = 30
 const defaultMaxUnavailable = 0.33
 
 /** Without fly.toml: one HTTP service that stops when idle, and a check that it listens. */
-const defaultToml = `
+const defaultToml = (port = 8080) => `
 [[services]]
 protocol = "tcp"
-internal_port = 8080
+internal_port = ${port}
 auto_stop_machines = "stop"
 auto_start_machines = true
 min_machines_running = 0
 ports = [{ port = 80, handlers = ["http"] }, { port = 443, handlers = ["http", "tls"] }]
 tcp_checks = [{ interval = "5s", timeout = "2s", grace_period = "1s" }]
 `
+
+/** For what nothing else says. `port`: where the app listens. */
+type Defaults = { region: string; guest?: Guest; port?: number | undefined }
 
 /**
  * Options override the source's config file, which overrides the defaults. `path` and `flyToml` are
@@ -38,7 +41,7 @@ export function desiredApp(input: {
   path?: string | undefined
   app: string
   options: DeploymentOptions
-  defaults: { region: string; guest?: Guest }
+  defaults: Defaults
   /** What is to be said about the choice of the config file. */
   warnings?: string[]
   readFile?: ReadSource
@@ -46,7 +49,7 @@ export function desiredApp(input: {
   const { options, defaults, path = 'fly.toml' } = input
   const warnings = [...(input.warnings ?? [])]
   const file = readFlyConfig(
-    input.flyToml ?? defaultToml,
+    input.flyToml ?? defaultToml(defaults.port),
     input.readFile ?? (() => null),
     (text) => warnings.push(text),
     path,

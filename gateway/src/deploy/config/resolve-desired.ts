@@ -31,11 +31,12 @@ export async function resolveDesired(
   tree: SourceTree | null,
   { releases, region, previews, templates }: ResolveDeps,
 ): Promise<DesiredApp> {
-  const { app, options, from, preview } = deployment
+  const { app, options, from, image, preview } = deployment
   const settings = preview ? previews : undefined
   const template = preview && settings ? await templateOf(preview, templates) : null
   const own = template ?? (settings && { flyToml: previewToml(settings), path: previewPath })
-  const defaults = { region, ...(settings && { guest: previewGuest(settings) }) }
+  const guest = settings && { guest: previewGuest(settings) }
+  const defaults = { region, port: image?.port, ...guest }
   const desired =
     !tree && from && !template
       ? await desiredOfRelease(deployment, from, releases)

@@ -3,11 +3,13 @@ import type { RuleStore } from '../callers/rule-store.ts'
 import type { TokenStore } from '../callers/token-store.ts'
 import type { DriftStore } from '../drift/drift-store.ts'
 import type { OverviewStore } from '../overview/overview-store.ts'
+import type { RegistryStore } from '../registries/registry-store.ts'
 import type { TemplateStore } from '../previews/template-store.ts'
 import type { PreviewStore } from '../previews/preview-store.ts'
 import type { ReleaseStore } from '../release-store.ts'
 import type { RolloutStore } from '../rollout-store.ts'
 import type { RuntimeSecretStore } from '../runtime/runtime-secret-store.ts'
+import type { SealedStore } from '../sealing/sealed-store.ts'
 import type { StatusStore } from '../status/status-store.ts'
 import type { TeamStore, QuotaStore } from '../teams/team-store.ts'
 
@@ -24,6 +26,8 @@ export interface StoreParts {
   readonly status: StatusStore
   readonly teams: TeamStore
   readonly quotas: QuotaStore
+  readonly registries: RegistryStore
+  readonly sealed: SealedStore
   readonly previews: PreviewStore
   readonly templates: TemplateStore
 }

@@ -23,7 +23,7 @@ export function readImageSource(source: unknown): ImageSource {
   const parsed = ImageSource.safeParse(source)
   if (parsed.success) return parsed.data
   throw refused(
-    'source is {"image": "registry/app:tag"}, {"deployment": "<id>"} or {"release": 3}, the last with "app" and "owner" for another target’s.',
+    'source is {"image": "ghcr.io/acme/shop:v3"}, {"deployment": "<id>"}, {"release": 3} or {"release": "newest"}, a release with "app" and "owner" for another target’s.',
   )
 }
 

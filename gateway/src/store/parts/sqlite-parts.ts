@@ -16,6 +16,8 @@ export class SqliteParts {
   readonly teams
   readonly quotas
   readonly overview
+  readonly registries
+  readonly sealed
   readonly previews
   readonly templates
 
@@ -31,6 +33,8 @@ export class SqliteParts {
     this.status = openStatusStore(tables)
     this.teams = tables.teams
     this.quotas = tables.quotas
+    this.registries = tables.registries
+    this.sealed = tables.sealed
     this.previews = tables.previews
     this.templates = tables.templates
     this.overview = openOverviewStore(tables.deployments)

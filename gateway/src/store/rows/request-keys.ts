@@ -3,15 +3,18 @@ import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import type { Row } from '../record.ts'
 import type { DeploymentRows } from './deployment-rows.ts'
 
-type Key = { app: string; key: string; requestBody: unknown }
+/** `earlier`: other forms of the same request. */
+type Key = { app: string; key: string; requestBody: unknown; earlier?: readonly unknown[] }
 
 /**
  * The deployment that was created with this key, if any. Problem: `idempotency-mismatch`.
  */
-export function findByKey(rows: DeploymentRows, { app, key, requestBody }: Key): Row | null {
+export function findByKey(rows: DeploymentRows, { app, key, ...request }: Key): Row | null {
   const known = knownKey(rows, app, key)
   if (!known) return null
-  assertSameRequest(String(known['fingerprint']), requestBody, `request to ${app}`)
+  const fingerprint = String(known['fingerprint'])
+  const isEarlier = request.earlier?.some((each) => fingerprintOf(each) === fingerprint)
+  if (!isEarlier) assertSameRequest(fingerprint, request.requestBody, `request to ${app}`)
   return rows.find(String(known['deployment']))
 }
 

@@ -1,7 +1,7 @@
-import type { Buildkit } from '../buildkit/client.ts'
-import { hasFile, type SourceTree } from '../deployments/source-tree.ts'
-import { marshal } from '../llb/graph.ts'
-import { sourceTree } from '../buildkit/context/source-node.ts'
+import type { Buildkit } from '../client.ts'
+import { hasFile, type SourceTree } from '../../deployments/source-tree.ts'
+import { marshal } from '../../llb/graph.ts'
+import { sourceTree } from './source-node.ts'
 
 /** Sends the source to the daemon early, unless the plan may exclude some of its files. */
 export async function warmSourceCache(
