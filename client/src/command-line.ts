@@ -13,6 +13,7 @@ import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { type ImageCommand, readImage } from './image/read-image.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
+import { type PreviewRequest, readPreviewArgs } from './preview/read-preview.ts'
 import {
   readRegistries,
   type RegistriesCommand,
@@ -51,6 +52,7 @@ export type Command =
   | (Connection & MachinesRequest & { name: 'machines' })
   | (Connection & { name: 'template'; request: TemplateRequest })
   | (Connection & OverviewRequest & { name: 'overview' })
+  | (Connection & { name: 'preview'; request: PreviewRequest })
   | DeployCommand
   | ImageCommand
   | FollowCommand
@@ -104,20 +106,14 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (look) return { ...look, ...connection }
   const overviewRequest = readOverviewArgs(name, args, values)
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
+  const previewRequest = name === 'preview' ? readPreviewArgs(args, values, env) : null
+  if (previewRequest) return { name: 'preview', request: previewRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
   const tokenRequest = name === 'token' ? readTokenArgs(args, values) : null
   if (tokenRequest) return { name: 'token', request: tokenRequest, ...connection }
-  if (name === 'rollback' && args.length === 1) {
-    const { release = '', owner = '' } = values
-    asOptions(() => readOptions([['owner', owner]]))
-    return {
-      name,
-      app: appName(args[0]!),
-      query: new URLSearchParams({ ...(release && { release }), owner }),
-      ...connection,
-    }
-  }
+  if (name === 'rollback' && args.length === 1)
+    return { name, ...readRollback(args[0]!, values), ...connection }
   const request =
     name === 'rule' ? readRuleArgs(args, values, audOf(connection.gateway, env)) : null
   if (request) return { name: 'rule', request, ...connection }
@@ -129,6 +125,12 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   const upkeep = readUpkeep(name, args, values, connection)
   if (upkeep) return upkeep
   throw misused(name)
+}
+
+function readRollback(app: string, { release = '', owner = '' }: Values) {
+  asOptions(() => readOptions([['owner', owner]]))
+  const query = new URLSearchParams({ ...(release && { release }), owner })
+  return { app: appName(app), query }
 }
 
 /** Commands about what an app has, and who asks. */
@@ -173,6 +175,7 @@ const usages: Record<string, string> = {
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',
+  preview: 'APP [FOLDER], or ls|show|extend|destroy|stop|start|suspend|logs|exec|watch|stats',
   machines: '[list|start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',

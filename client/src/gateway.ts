@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import { pipeline, type Readable, Transform } from 'node:stream'
+import { pipeline, type Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StreamMessage } from '#api/event-stream.ts'
-import type { DeploymentOptions } from '#api/options.ts'
+import { type DeploymentOptions, writeOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import {
@@ -19,7 +19,8 @@ import {
   unreachable,
 } from './answers.ts'
 import type { TokenSource } from './connection.ts'
-import { uploadForm } from './deploy/upload-form.ts'
+import { counter, responseOf } from './deploy/send-body.ts'
+import { uploadForm, type UploadForm } from './deploy/upload-form.ts'
 
 const continueMs = 1000
 const answerMs = 30_000
@@ -32,8 +33,15 @@ type NewDeployment = {
   app: string
   options: Partial<DeploymentOptions>
   secrets: Map<string, string>
+  key: string
+}
+type Upload<T> = {
+  path: string
+  form: UploadForm
   /** Identifies this request: see `findByKey`. */
   key: string
+  /** Reads the answer. */
+  read: (url: URL, answer: string) => T
 }
 
 /** The gateway's API as methods. Refusals and connection failures are Problems. */
@@ -51,18 +59,29 @@ export class Gateway {
     return this.#base + fill(routes.deployment, { id })
   }
 
-  /**
-   * Sends a source. Waits for `100 Continue` first, so that a refusal costs no upload. Resolves
-   * when the gateway has accepted the deployment.
-   */
-  async upload(
+  /** Sends a source to deploy. */
+  upload(
     { app, options, secrets, key }: NewDeployment,
     body: Readable,
     onSent: (bytes: number) => void,
     signal: AbortSignal,
   ): Promise<DeploymentRecord> {
-    const { query, type, wrap } = uploadForm(options, secrets)
-    const url = this.#url(fill(routes.deployments, { app }), query)
+    const path = fill(routes.deployments, { app })
+    const form = uploadForm(writeOptions(options), secrets)
+    return this.send({ path, form, key, read: readRecord }, body, onSent, signal)
+  }
+
+  /**
+   * Sends a source. Waits for `100 Continue` first, so that a refusal costs no upload. Resolves
+   * when the gateway has accepted it.
+   */
+  async send<T>(
+    { path, form: { query, type, wrap }, key, read }: Upload<T>,
+    body: Readable,
+    onSent: (bytes: number) => void,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const url = this.#url(path, query)
     const headers = {
       ...(await this.#authorization()),
       'Content-Type': type,
@@ -90,7 +109,7 @@ export class Gateway {
       const response = await responseOf(request)
       const answer = await text(response)
       if (response.statusCode !== 202) throw this.#refusal(url, response.statusCode ?? 0, answer)
-      return readRecord(url, answer)
+      return read(url, answer)
     } catch (error) {
       throw error instanceof Problem || signal.aborted
         ? error
@@ -147,7 +166,8 @@ export class Gateway {
   async ask(method: Method, path: string, signal: AbortSignal, body?: object): Promise<unknown> {
     const url = this.#url(path, new URLSearchParams())
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(askMs)])
-    const sent = body && { body: JSON.stringify(body) }
+    const headers = { 'Content-Type': 'application/json' }
+    const sent = body && { headers, body: JSON.stringify(body) }
     return (await this.#fetch(url, { method, signal: deadline, ...sent })).json()
   }
 
@@ -236,15 +256,3 @@ export class Gateway {
     return response
   }
 }
-
-function responseOf(request: ClientRequest): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => request.once('response', resolve).once('error', reject))
-}
-
-const counter = (onBytes: (bytes: number) => void) =>
-  new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      onBytes(chunk.length)
-      done(null, chunk)
-    },
-  })

@@ -23,6 +23,7 @@ import { identifyBuilder } from './identity/identify-builder.ts'
 import { rules } from './rule/rule.ts'
 import { templates } from './template/template.ts'
 import { machines } from './machines/machines.ts'
+import { previews } from './preview/previews.ts'
 import { overview } from './overview/overview.ts'
 import { help, helpOf } from './help.ts'
 import { deployImage } from './image/image.ts'
@@ -36,7 +37,9 @@ import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 /** Runs `tarmac` with these arguments. Returns the exit code. */
 async function main(argv: string[]): Promise<number> {
   const interrupt = new AbortController()
-  const printer: Printer = argv.includes('--json')
+  // After -- come the arguments of another program.
+  const own = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv
+  const printer: Printer = own.includes('--json')
     ? jsonPrinter()
     : peoplePrinter(process.stderr.isTTY)
 
@@ -81,6 +84,7 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'template')
       return await templates(command.request, gateway, printer, signal)
     if (command.name === 'machines') return await machines(command, gateway, printer, signal)
+    if (command.name === 'preview') return await previews(command, { gateway, printer, signal })
     if (command.name === 'overview') return await overview(command, gateway, printer, signal)
     const options = { signal, ...(command.name === 'follow' && { show: command.show }) }
     return await followToEnd(await start(command, gateway, signal), gateway, printer, options)

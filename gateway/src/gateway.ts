@@ -198,6 +198,7 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   const limits = {
     gatewayLimits: gatewayLimits(config),
     previewLimits: config.previews,
+    prices: config.prices,
     previewMark,
     checkTemplate: templateChecker(config.previews),
   }
@@ -240,6 +241,7 @@ async function openServer(
         appWarnings: async (app) => [...images.warningsOf(app), ...(await drift.warningsOf(app))],
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
         authenticate,
+        currency: config.prices?.currency ?? null,
         log,
         stopping,
         maxUploadBytes: config.source.uploadBytes,

@@ -23,9 +23,8 @@ type Submission = Omit<NewDeployment, 'id' | 'secrets' | 'triggeredBy'> & {
   id?: string
   secrets?: ReadonlyMap<string, Uint8Array>
 }
-type RequestKey = Pick<NewDeployment, 'requestBody' | 'idempotencyKey' | 'rollback' | 'preview'> & {
-  id?: string
-}
+type RequestKey = Pick<NewDeployment, 'requestBody' | 'idempotencyKey' | 'rollback' | 'preview'> &
+  Pick<Submission, 'id' | 'secrets'>
 
 /** `withoutEnv`: variables of a release that its new deployment leaves out. */
 type More = { withoutEnv?: string[]; inPlace?: boolean }
