@@ -77,7 +77,7 @@ function readyToDeploy(run: Run): Promise<Deployable> {
 
 /** Takes the image that was asked for by name. Leaves the record in `deploying`. */
 async function take(run: Run): Promise<Deployable> {
-  const { steps, record, log } = run
+  const { steps, log } = run
   await openSecrets(run)
   const effects = effectsOn(run)
   const { desired, ...taken } = await stage(run, 'Copying the image', 'build', (signal) =>
