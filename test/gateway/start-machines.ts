@@ -59,6 +59,8 @@ type Settings = {
   /** The machine of the gateway. */
   builder?: string | null
   prices?: PriceTable | null
+  /** Whether it can keep secrets. */
+  hasKey?: boolean
   /** How often previews are compared with Fly. */
   sweepMs?: number
 }
@@ -74,6 +76,7 @@ export async function startMachines({
   registers = false,
   builder = null,
   prices = null,
+  hasKey = false,
   sweepMs = 3_600_000,
 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
@@ -107,7 +110,7 @@ export async function startMachines({
   const entries = [{ type: 'file', path: 'fly.toml' }] as unknown as SourceTree['entries']
   const sources = { tree: async (): Promise<SourceTree> => ({ ...source, root, entries }) }
   // Nothing is built here: the modules that build are absent.
-  const vault = new Vault(store, new SealingKeys(new Uint8Array(32)))
+  const vault = new Vault(store, new SealingKeys(hasKey ? new Uint8Array(32) : null))
   const deps = { vault, sources, registry, store, fly, deployer } as unknown as Parameters<
     typeof makeSteps
   >[0]

@@ -62,7 +62,7 @@ async function done(run: ReturnType<typeof preview>) {
 }
 
 test('a preview of an image is followed to its address, and lives until it is destroyed', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ hasKey: true })
   const image = gateway.images.put('shop', 'v1').name
   const made = await done(
     preview(
@@ -105,7 +105,7 @@ test('a preview of an image is followed to its address, and lives until it is de
 })
 
 test('a folder is sent as deploy sends it, with its options, and secrets of a file', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ hasKey: true })
   const file = join(folder, '.env.preview')
   const words = `shop ${folder} --owner pr-12 --dockerfile Dockerfile.dev --detach --json --file ${file}`
   const run = preview(gateway, ...words.split(' '))
@@ -125,7 +125,7 @@ test('a folder is sent as deploy sends it, with its options, and secrets of a fi
 })
 
 test('a preview that fails says why, and ends with the exit code of a deploy that fails', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ hasKey: true })
   const bad = gateway.images.put('shop', 'v2')
   gateway.fly.natures.set(bad.digest, 'cannot-start')
   const failed = await done(preview(gateway, 'shop', '--image', bad.name))
@@ -142,7 +142,7 @@ test('a preview that fails says why, and ends with the exit code of a deploy tha
 })
 
 test('Ctrl-C destroys a preview that is not ready yet', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ hasKey: true })
   const run = preview(gateway, 'shop', folder)
   await expect.poll(() => run.err, { timeout: 9000 }).toContain('=> pending')
   run.interrupt.abort('SIGINT')
@@ -153,7 +153,7 @@ test('Ctrl-C destroys a preview that is not ready yet', async () => {
 })
 
 test('the fourth preview is refused with the names of the three, and --evict replaces the oldest', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ hasKey: true })
   const image = gateway.images.put('shop', 'v1').name
   const ask = (...more: string[]) =>
     done(preview(gateway, 'shop', '--image', image, '--detach', ...more))
@@ -165,7 +165,7 @@ test('the fourth preview is refused with the names of the three, and --evict rep
 })
 
 test('a command runs in a preview, and its exit code and output are those of the client', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ hasKey: true })
   const image = gateway.images.put('shop', 'v1').name
   const made = await done(preview(gateway, 'shop', '--image', image))
   const id = /(pv-\w+)\.flycast/.exec(made.out)![1]!
@@ -199,7 +199,7 @@ test('a command runs in a preview, and its exit code and output are those of the
 })
 
 test('watch prints one line for each change where there is no terminal', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ hasKey: true })
   const run = preview(gateway, 'watch', 'shop')
   await expect.poll(() => run.err, { timeout: 9000 }).toBe('tarmac: no previews\n')
   const image = gateway.images.put('shop', 'v1').name
@@ -219,7 +219,7 @@ test('watch prints one line for each change where there is no terminal', async (
 })
 
 test('a wrong use says what is right', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ hasKey: true })
   const wrong: [string[], RegExp][] = [
     [[], /The usage is: tarmac preview APP \[FOLDER\], or ls\|/],
     [['shop', '--ttl', '30'], /--ttl is a span like 90s, 30m or 2h, not 30/],

@@ -8,7 +8,7 @@ import { startMachines } from '../start-machines.ts'
 const value = 'a-value-that-nobody-sees'
 
 test('the secrets of a preview are on Fly before its machine is, and in no record or log', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ hasKey: true })
   const { fly, images, call, get, log, store } = gateway
   const { status, body } = await call<Preview>('POST', '/v1/previews?wait=true', {
     app: 'shop',
@@ -29,7 +29,7 @@ test('the secrets of a preview are on Fly before its machine is, and in no recor
 })
 
 test('a secret that Fly could not keep is refused before anything is made', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ hasKey: true })
   const { fly, images, call, form } = gateway
   const asked = { app: 'shop', owner: 'alice', source: { image: images.put('shop', 'v1').name } }
   for (const secrets of [{ '1ST': value }, { A: `${value}\0` }, { A: 'x'.repeat(65 * 1024) }])
@@ -44,7 +44,7 @@ test('a secret that Fly could not keep is refused before anything is made', asyn
 })
 
 test('the same key makes one preview, and is refused for other secrets', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ hasKey: true })
   const { images, call } = gateway
   const source = { image: images.put('shop', 'v1').name }
   const ask = (secrets: object) =>
@@ -60,7 +60,7 @@ test('the same key makes one preview, and is refused for other secrets', async (
 })
 
 test('a source comes as an archive with the fields as query, or as a form with secrets', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ hasKey: true })
   const { form, get, url, store } = gateway
   const raw = await fetch(
     `${url}/v1/previews?app=shop&owner=alice&ttlSeconds=60&env.MODE=try&dockerfile=Dockerfile.dev`,
@@ -90,7 +90,7 @@ test('a source comes as an archive with the fields as query, or as a form with s
 })
 
 test('no source is read for one preview too many, nor without its app and owner', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ hasKey: true })
   const { form, received, url } = gateway
   const send = (query: string) =>
     fetch(`${url}/v1/previews?${query}`, {
@@ -115,7 +115,7 @@ test('no source is read for one preview too many, nor without its app and owner'
 })
 
 test('a caller that waits for a preview that fails gets the problem, with the preview', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ hasKey: true })
   const { fly, images, call } = gateway
   const bad = images.put('shop', 'v2')
   fly.natures.set(bad.digest, 'cannot-start')
@@ -134,7 +134,7 @@ test('a caller that waits for a preview that fails gets the problem, with the pr
 })
 
 test('a release is one of the app that the preview belongs to', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ hasKey: true })
   const { images, deploy, call } = gateway
   await deploy('shop', { image: images.put('shop', 'v1').name }, { env: { FROM: 'release' } })
   const { status, body } = await call<Preview>('POST', '/v1/previews?wait=true', {
@@ -149,7 +149,7 @@ test('a release is one of the app that the preview belongs to', async () => {
 })
 
 test('the log of its deployment can be followed at the address of the preview', async () => {
-  await using gateway = await startMachines()
+  await using gateway = await startMachines({ hasKey: true })
   const { images, call, url } = gateway
   const { body } = await call<Preview>('POST', '/v1/previews', {
     app: 'shop',
