@@ -38,7 +38,8 @@ export function certificateOf(
 function problemOf(detail: CertificateDetail, nowMs: number): string | null {
   const texts = (detail.validation_errors ?? [])
     .flatMap(({ message, remediation }) => [message ?? '', remediation ?? ''])
-    .map((text) => text.trim().replace(/[^.!?]$/, '$&.'))
+    .map((text) => text.trim())
+    .map((text) => ('.!?'.includes(text.slice(-1)) ? text : `${text}.`))
   const until = detail.rate_limited_until
   if (until && Date.parse(until) > nowMs)
     texts.push(`The certificate authority takes no more requests until ${until}.`)
