@@ -83,7 +83,7 @@ const noSuchHost = (host: string) =>
 function isUnknownHost(cause: unknown, host: string): boolean {
   for (let at = cause; at instanceof Error; at = at.cause)
     if (errorCode(at) === 'ENOTFOUND' && 'hostname' in at)
-      return at.hostname === host.split(':', 1)[0]
+      return `${host}:`.startsWith(`${String(at.hostname)}:`)
   return false
 }
 
