@@ -51,9 +51,9 @@ export function readAddress(text: string): RegistryAddress {
     throw invalid(
       `${shown} has no registry. Give its host, and after it a beginning of repositories: ghcr.io, ghcr.io/acme${isHost ? '' : `, docker.io/${shown}`}.`,
     )
-  // Docker's own name of its login is https://index.docker.io/v1/.
-  const isDockerLogin = host === 'docker.io' && /^v[12]$/.test(segments.join('/'))
-  const parts = isDockerLogin ? [] : segments
+  // The address of the API, as https://index.docker.io/v1/, which is Docker's own name of its login.
+  const isApi = /^v[12]$/.test(segments.join('/'))
+  const parts = isApi ? [] : segments
   const wrong = parts.find((part) => !segmentShape.test(part))
   if (wrong !== undefined)
     throw invalid(

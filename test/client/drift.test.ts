@@ -49,6 +49,15 @@ const report: DriftView = {
       problem: null,
       isRead: true,
     },
+    {
+      hostname: 'c.org',
+      source: 'custom',
+      state: 'expired',
+      dns: 'app',
+      expiresAt: '2026-11-12T00:00:00Z',
+      problem: null,
+      isRead: true,
+    },
   ],
   deploying: false,
 }
@@ -78,7 +87,8 @@ addresses     fdaa:0:1::2, Flycast on the network default
               fdaa:0:1::3, Flycast; network: unknown (Fly does not say it.)
               192.0.2.1, public
 certificates  a.org: issued until 2027-02-01; DNS leads to the app
-              b.org: pending; DNS does not lead to the app`)
+              b.org: pending; DNS does not lead to the app
+              c.org: expired on 2026-11-12; DNS leads to the app`)
 })
 
 test('a report without drift says so, and what it does not know', () => {

@@ -138,5 +138,7 @@ const dnsTexts = {
 
 function certificateText({ hostname, state, source, expiresAt, dns }: Certificate): string {
   const by = state === 'issued' && source === 'custom' ? 'imported' : state
-  return `${hostname}: ${by}${expiresAt === null ? '' : ` until ${expiresAt.slice(0, 10)}`}; ${dnsTexts[dns]}`
+  const when =
+    expiresAt === null ? '' : ` ${state === 'expired' ? 'on' : 'until'} ${expiresAt.slice(0, 10)}`
+  return `${hostname}: ${by}${when}; ${dnsTexts[dns]}`
 }

@@ -157,6 +157,6 @@ function appOf(config: Uint8Array): string | null {
  * tell them apart.
  */
 function notFound(image: string): Problem {
-  const detail = `The image ${image} does not exist, or this app may not read it. Check its name and digest, and the app's login for that registry.`
+  const detail = `The image ${image} does not exist, or this app may not read it. Check its name and digest. For a private image, look at the login for its registry: tarmac registries list`
   return new Problem('image-not-found', detail, { facts: { image } })
 }

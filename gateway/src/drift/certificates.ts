@@ -36,9 +36,10 @@ export function certificateOf(
 
 /** What Fly says of an issue that failed. */
 function problemOf(detail: CertificateDetail, nowMs: number): string | null {
-  const texts = (detail.validation_errors ?? []).map(({ message, remediation }) =>
-    [message, remediation].filter(Boolean).join(' '),
-  )
+  const texts = (detail.validation_errors ?? [])
+    .flatMap(({ message, remediation }) => [message ?? '', remediation ?? ''])
+    .map((text) => text.trim())
+    .map((text) => ('.!?'.includes(text.slice(-1)) ? text : `${text}.`))
   const until = detail.rate_limited_until
   if (until && Date.parse(until) > nowMs)
     texts.push(`The certificate authority takes no more requests until ${until}.`)
@@ -125,7 +126,7 @@ function stateFinding(app: string, certificate: Certificate, nowMs: number): New
       code: 'certificate-failed',
       text: `Fly could not get a certificate for ${hostname}: ${problem}`,
       found: 'no certificate, and an error',
-      advice: `Mend what the error names, then: ${check}.`,
+      advice: `Mend what the error names, or wait where it says so. Then: ${check}.`,
     }
   if (dns === 'none')
     return {

@@ -7,7 +7,7 @@ import {
   challengeOf,
   type Login,
   realmOf,
-  tokenOf,
+  tokenIn,
   tokenRequest,
 } from './token-request.ts'
 import { speaksPlainHttp } from './plain-http.ts'
@@ -39,9 +39,8 @@ export async function checkLogin(
 ): Promise<LoginAnswer> {
   const { host } = question
   const base = `${speaksPlainHttp(host, plainHttp) ? 'http' : 'https'}://${apiHost(host)}/v2/`
-  const transport = new Transport(host, agent, retries)
   try {
-    return await new Check(question, { base, transport }).run(signal)
+    return await new Check(question, { base, agent }).run(signal)
   } catch (error) {
     if (signal.aborted)
       return { verdict: 'unreachable', detail: `${host} has not answered in time.` }
@@ -52,15 +51,12 @@ export async function checkLogin(
 class Check {
   readonly #question: LoginQuestion
   readonly #base: string
-  readonly #transport: Transport
+  readonly #agent: Agent
 
-  constructor(
-    question: LoginQuestion,
-    { base, transport }: { base: string; transport: Transport },
-  ) {
+  constructor(question: LoginQuestion, { base, agent }: { base: string; agent: Agent }) {
     this.#question = question
     this.#base = base
-    this.#transport = transport
+    this.#agent = agent
   }
 
   async run(signal: AbortSignal): Promise<LoginAnswer> {
@@ -103,12 +99,13 @@ class Check {
     const path = `${repository}/manifests/${reference}`
     const { status } = await this.#ask(path, authorization.header, signal, 'HEAD')
     const name = `${host}/${repository}`
+    const separator = reference.includes(':') ? '@' : ':'
     if (status === 200)
       return { verdict: 'works', detail: `${host} accepts the login, and it can read ${name}.` }
     if (status === 404)
       return {
         verdict: 'no-such-image',
-        detail: `${host} accepts the login, and shows it no image ${name} of this tag or digest: there is none, or the login may not see it.`,
+        detail: `${host} accepts the login, and shows it no image ${name}${separator}${reference}: there is none, or the login may not see it.`,
       }
     return {
       verdict: 'no-right',
@@ -122,7 +119,7 @@ class Check {
     scope: string | null,
     signal: AbortSignal,
   ): Promise<{ header: string } | LoginAnswer> {
-    const { host, login } = this.#question
+    const { host } = this.#question
     const asked = challengeOf(challenge)
     const realm = realmOf(asked, this.#base)
     if (!realm)
@@ -132,16 +129,35 @@ class Check {
       }
     const { service } = asked
     const wanted = { ...(service && { service }), ...(scope && { scope }) }
-    const answer = await this.#transport.send(tokenRequest(realm, wanted, login), signal)
-    if (answer.status < 300) return { header: `Bearer ${tokenOf(answer)}` }
+    const answer = await this.#askTokenServer(realm, wanted, signal)
+    if ('verdict' in answer) return answer
+    const token = answer.status < 300 ? tokenIn(answer.bytes) : null
+    if (token) return { header: `Bearer ${token}` }
     if (![401, 403].includes(answer.status))
       return {
         verdict: 'not-a-registry',
-        detail: `The token server of ${host} answers ${answer.status}${wordsOf(answer)}.`,
+        detail: `The token server of ${host}, ${realm.host}, answers ${answer.status}${wordsOf(answer)}, and no token. This is not about the password: ask who runs the registry.`,
       }
     if (scope === null) return this.#wrongPassword(answer)
     const detail = `${host} accepts the login, but gives it no token for ${scope.split(':')[1]} (${answer.status}${wordsOf(answer)}). Give it the right to pull there.`
     return { verdict: 'no-right', detail }
+  }
+
+  /** Its failures name it: it may be another host than the registry. */
+  async #askTokenServer(
+    realm: URL,
+    wanted: Record<string, string>,
+    signal: AbortSignal,
+  ): Promise<Answer | LoginAnswer> {
+    const { host, login } = this.#question
+    const request = tokenRequest(realm, wanted, login)
+    try {
+      return await new Transport(realm.host, this.#agent, retries).send(request, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      const { verdict, detail } = failureOf(realm.host, error)
+      return { verdict, detail: `${host} wants logins sent to ${realm.host}. ${detail}` }
+    }
   }
 
   #wrongPassword(answer: Answer): LoginAnswer {
@@ -157,7 +173,7 @@ class Check {
     method: 'GET' | 'HEAD' = 'GET',
   ): Promise<Answer> {
     const request = { method, url: this.#base + path, authorization, content: null }
-    return this.#transport.send(request, signal)
+    return new Transport(this.#question.host, this.#agent, retries).send(request, signal)
   }
 }
 
@@ -185,6 +201,7 @@ function failureOf(host: string, error: unknown): LoginAnswer {
       verdict: 'tls',
       detail: `The connection to ${host} is not safe, so the login was not sent: ${message.slice(0, maxWords)} (${code}). A registry without TLS is named in TARMAC_PLAIN_HTTP; an authority of your own is installed on the gateway’s machine.`,
     }
+  if (code === 'registry-unavailable') return { verdict: 'unreachable', detail: message }
   return { verdict: 'unreachable', detail: `${host} cannot be asked: ${message.slice(0, 300)}` }
 }
 

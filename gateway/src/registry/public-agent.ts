@@ -39,7 +39,8 @@ export function publicAgent(named: ReadonlySet<string>): Agent {
     const names = [`${hostname}:${port || usual}`, ...(!port || port === usual ? [hostname] : [])]
     if (names.some((name) => named.has(keyOf(name)))) return connectFreely(options, done)
 
-    if (isIP(literal) && !isPublicAddress(literal)) return done(notPublic(hostname), null)
+    if (isIP(literal) && !isPublicAddress(literal))
+      return done(notPublic(names.at(-1) ?? hostname), null)
     connectPublicly(options, done)
   })
 }

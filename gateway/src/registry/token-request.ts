@@ -60,3 +60,12 @@ export function tokenOf(answer: Answer): string {
   const { token, access_token } = Token.parse(JSON.parse(answer.bytes.toString()))
   return token ?? access_token ?? ''
 }
+
+/** The token of an answer. Null: there is none. */
+export function tokenIn(bytes: Buffer): string | null {
+  try {
+    return tokenOf({ status: 200, headers: {}, bytes }) || null
+  } catch {
+    return null
+  }
+}

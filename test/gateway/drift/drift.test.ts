@@ -146,6 +146,7 @@ test('each state of a certificate has its own finding', async () => {
   expect(of('*.k-wild.org')?.advice).toContain("fly certs check '*.k-wild.org' -a web")
   expect(of('i-failed.org')?.text).toContain('CAA record forbids letsencrypt.org')
   expect(of('j-limited.org')?.text).toContain(`takes no more requests until ${until(1)}`)
+  for (const host of ['i-failed.org', 'j-limited.org']) expect(of(host)?.text).toMatch(/\.$/)
   if (isUnknown(report.certificates)) throw new Error('unknown')
   expect(report.certificates.find(({ hostname }) => hostname === 'b-cdn.org')).toEqual({
     hostname: 'b-cdn.org',

@@ -14,6 +14,7 @@ test.each([
   ['index.docker.io', 'docker.io'],
   ['registry-1.docker.io/acme', 'docker.io/acme'],
   ['https://index.docker.io/v1/', 'docker.io'],
+  ['https://registry.acme.com/v2/', 'registry.acme.com'],
   ['registry.acme.com:443', 'registry.acme.com'],
   ['registry.acme.com:5000/a/b_c.d-e', 'registry.acme.com:5000/a/b_c.d-e'],
   ['localhost', 'localhost'],

@@ -124,6 +124,39 @@ test('a connection to a private address is refused also by name, and by a token 
   )
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const host = `127.0.0.1:${portOf(server)}`
-  expect((await testerOf(host).test(loginAt(host))).verdict).toBe('private-address')
+  const { verdict, detail } = await testerOf(host).test(loginAt(host))
+  expect(verdict).toBe('private-address')
+  expect(detail).toContain(`${host} wants logins sent to ${token}. ${token} is not at a public`)
   server.close()
+})
+
+test.each([
+  ['{}', 200, 'not-a-registry', /answers 200, and no token\. This is not about the password/],
+  ['<html>', 200, 'not-a-registry', /answers 200, and no token/],
+  ['', 404, 'not-a-registry', /answers 404, and no token/],
+  ['', 500, 'unreachable', /wants logins sent to (\S+)\. Registry \1: it answered 500/],
+] as const)(
+  'a token server that answers %s with %i is not taken for a wrong password',
+  async (body, status, verdict, detail) => {
+    const tokens = createServer((_request, response) => response.writeHead(status).end(body))
+    await once(tokens.listen(0, '127.0.0.1'), 'listening')
+    const realm = `127.0.0.1:${portOf(tokens)}`
+    const registry = createServer((_request, response) =>
+      response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${realm}/token"` }).end(),
+    )
+    await once(registry.listen(0, '127.0.0.1'), 'listening')
+    const host = `127.0.0.1:${portOf(registry)}`
+    const found = await testerOf(host, realm).test(loginAt(host))
+    expect(found).toMatchObject({ verdict, detail: expect.stringMatching(detail) })
+    expect(found.detail).toContain(realm)
+    for (const server of [tokens, registry]) server.closeAllConnections()
+    for (const server of [tokens, registry]) server.close()
+  },
+)
+
+test('an image that is not there is named with its tag', async () => {
+  await using registry = await startRegistry()
+  const image = imageOf('acme/web', '2')
+  const { detail } = await testerOf(registry.host).test({ ...loginAt(registry.host), image })
+  expect(detail).toContain(`shows it no image ${registry.host}/acme/web:2:`)
 })

@@ -127,7 +127,7 @@ function assertNew(all: readonly Place[], place: Place): void {
 const exists = ({ team, ...at }: Place) =>
   new Problem(
     'registry-exists',
-    `There is a login for ${addressText(at)} and ${team === null ? 'all teams' : `team ${team}`} already. To replace its password: tarmac registries rotate ${addressText(at)}`,
+    `There is a login for ${addressText(at)} and ${team === null ? 'all apps' : `the apps of team ${team}`} already. To replace its password: tarmac registries rotate ${addressText(at)}`,
   )
 
 /** An image that the login is for. Throws `registry-invalid`. */

@@ -86,7 +86,7 @@ export class ImageCopier {
     await request.pinned({ reference: image.reference, digest: found.named })
 
     const name = referenceText(reference)
-    const what = `${name} (${found.named.slice(0, 19)}, ${platform}): ${found.layers.length} layers, ${mb(found.sizeBytes)}`
+    const what = `${name} (${found.named.slice(0, 19)}, ${platform}): ${found.layers.length} ${found.layers.length === 1 ? 'layer' : 'layers'}, ${mb(found.sizeBytes)}`
     if (isOwn && reference.repository === app) return factsOf(reference, found)
     if (!isOwn && foreign === 'leave' && isOpen) {
       emit({ type: 'note', text: `${what}. Machines get it from ${reference.host}.` })

@@ -1,4 +1,4 @@
-import { errorMessage } from '#api/error-code.ts'
+import { errorCode, errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 
 /** What to say when a registry refuses or fails. */
@@ -17,14 +17,14 @@ type Asked = { host: string; repository: string; user: string | null }
 /** For a registry of others. */
 export function foreignRefusals({ host, repository, user }: Asked): Refusals {
   const facts = { registry: host }
-  const add = `tarmac registries add ${host}`
+  const add = `tarmac registries add ${host} --username NAME`
   return {
     refused(status, said) {
       const answer = answered(status, said)
       const detail =
         user === null
           ? `${host} does not give ${repository} without a login (${answer}). It is private, or it does not exist: the registry does not say which. Check its name. For a private one, store a login: ${add}`
-          : `${host} refuses the login of ${user || 'the stored token'} for ${repository} (${answer}). The login is wrong, may not read this, or it does not exist. Check its name, or store another login: ${add}`
+          : `${host} refuses the login of ${user || 'the stored token'} for ${repository} (${answer}). The login is wrong, may not read this, or it does not exist. Check the image’s name. To see the stored logins: tarmac registries list. To replace a password: tarmac registries rotate LOGIN`
       return new Problem('image-forbidden', detail, {
         facts: { ...facts, registryStatus: status, withLogin: user !== null },
       })
@@ -42,7 +42,7 @@ export function foreignRefusals({ host, repository, user }: Asked): Refusals {
       )
     },
     unavailable: (why) => unavailable(host, why),
-    failed: (cause) => broken(host, cause),
+    failed: (cause) => (isUnknownHost(cause, host) ? noSuchHost(host) : broken(host, cause)),
   }
 }
 
@@ -68,6 +68,24 @@ const unavailable = (host: string, why: string, cause?: unknown) =>
     cause,
     facts: { registry: host },
   })
+
+const noSuchHost = (host: string) =>
+  new Problem(
+    'image-not-found',
+    `There is no host ${host}: its name was not found (ENOTFOUND). Check the name of the image.`,
+    { facts: { registry: host } },
+  )
+
+/**
+ * Whether DNS says that a name does not exist, which a later try does not change. Nobody writes the
+ * host of Docker Hub, so there the gateway's own DNS is in doubt.
+ */
+function isUnknownHost(cause: unknown, host: string): boolean {
+  for (let at = cause; at instanceof Error; at = at.cause)
+    if (errorCode(at) === 'ENOTFOUND' && 'hostname' in at)
+      return `${host}:`.startsWith(`${String(at.hostname)}:`)
+  return false
+}
 
 /** What went wrong with a connection. A Problem of our own is the reason, such as a private address. */
 function broken(host: string, cause: unknown): Problem {

@@ -9,7 +9,7 @@ import {
   challengeOf,
   type Login,
   realmOf,
-  tokenOf,
+  tokenIn,
   tokenRequest,
 } from '../token-request.ts'
 import { redirectOf } from '../transport.ts'
@@ -210,12 +210,4 @@ async function readSmall({ body }: Answer): Promise<string> {
 export function saidIn(bytes: Uint8Array): string {
   const [, message = ''] = /"message"\s*:\s*"([^"\\]{0,300})/.exec(bytes.toString()) ?? []
   return message
-}
-
-function tokenIn(bytes: Buffer): string | null {
-  try {
-    return tokenOf({ status: 200, headers: {}, bytes }) || null
-  } catch {
-    return null
-  }
 }

@@ -6,6 +6,7 @@ import {
   type CopySettings,
   ImageCopier,
 } from '../../../../gateway/src/registry/copy/image-copier.ts'
+import { foreignRefusals } from '../../../../gateway/src/registry/copy/refusals.ts'
 import { Registry } from '../../../../gateway/src/registry/registry.ts'
 import { basic, ImageRegistry, types } from '../../../fakes/image-registry.ts'
 import { digestOf } from '../../../fakes/push-registry.ts'
@@ -130,7 +131,10 @@ test.each([
       message: expect.stringContaining(text),
       facts: { withLogin, registryStatus: 401 },
     })
-    await expect(refused).rejects.toThrow(`tarmac registries add ${theirs.host}`)
+    const next = given
+      ? 'tarmac registries rotate LOGIN'
+      : `tarmac registries add ${theirs.host} --username NAME`
+    await expect(refused).rejects.toThrow(next)
     await expect(refused).rejects.not.toThrow('old')
   },
 )
@@ -142,6 +146,25 @@ test('a name that the registry does not have is image-not-found', async () => {
     message: expect.stringContaining('manifest unknown. Check the name and the tag.'),
   })
   expect(pushes()).toBe(0)
+})
+
+test('a host that does not exist is the name’s fault, and is not tried again', () => {
+  const unknown = (hostname: string) =>
+    new Error('failed', {
+      cause: Object.assign(new Error('ENOTFOUND'), { code: 'ENOTFOUND', hostname }),
+    })
+  const failed = (host: string, cause: Error) =>
+    foreignRefusals({ host, repository: 'shop', user: null }).failed(cause)
+  for (const host of ['no-such.example', 'no-such.example:5000'])
+    expect(failed(host, unknown('no-such.example'))).toMatchObject({
+      code: 'image-not-found',
+      message: expect.stringContaining(`There is no host ${host}`),
+    })
+  // The sender wrote no host there: the gateway cannot look up names.
+  expect(failed('docker.io', unknown('registry-1.docker.io'))).toMatchObject({
+    code: 'registry-unavailable',
+  })
+  expect(failed('a.example', unknown('cdn.example')).code).toBe('registry-unavailable')
 })
 
 test('of an index the image for the machines is taken, and the digest of the index recorded', async () => {
