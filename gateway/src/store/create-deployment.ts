@@ -20,7 +20,7 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const previous = key && findByKey(deployments, key)
   if (link) tokens.assertFree(link, previous?.id ?? null)
   if (previous) return toDeployment(previous)
-  if (!preview) refuseAppOfPreview(previews, app)
+  refuseAppOfPreview(previews, preview?.app ?? app)
 
   const body = newBody(fresh, apps.settings(app))
   const { lane: policy, owner } = body.options
@@ -53,7 +53,7 @@ export function refuseBusyLane(
   { app, options, idempotencyKey: key, exempt = false, preview }: AnnouncedDeployment,
 ): void {
   if (key && knownKey(deployments, preview?.app ?? app, key)) return
-  if (!preview) refuseAppOfPreview(previews, app)
+  refuseAppOfPreview(previews, preview?.app ?? app)
   queue.assertHasRoom(app, 0)
   const lane = options.lane ?? apps.settings(app).lane ?? null
   lanes.assertMayJoin({ app, owner: options.owner ?? '' }, lane)
