@@ -1,8 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { request as httpRequest } from 'node:http'
-import { request as httpsRequest } from 'node:https'
-import { pipeline, type Readable } from 'node:stream'
-import { text } from 'node:stream/consumers'
+import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StreamMessage } from '#api/event-stream.ts'
 import { type DeploymentOptions, writeOptions } from '#api/options.ts'
@@ -19,10 +16,9 @@ import {
   unreachable,
 } from './answers.ts'
 import type { TokenSource } from './connection.ts'
-import { counter, responseOf } from './deploy/send-body.ts'
+import { sendBody } from './deploy/send-body.ts'
 import { uploadForm, type UploadForm } from './deploy/upload-form.ts'
 
-const continueMs = 1000
 const answerMs = 30_000
 const askMs = 600_000
 const silenceMs = 45_000 // three heartbeats
@@ -88,37 +84,17 @@ export class Gateway {
       'Idempotency-Key': key,
       Expect: '100-continue',
     }
-    const send = url.protocol === 'https:' ? httpsRequest : httpRequest
-    const request = send(url, { method: 'POST', headers, signal })
-
     // An error while packing is the cause of the connection error that follows.
     let packing: unknown
     body.once('error', (error) => (packing = error))
-
-    let begun = false
-    const begin = () => {
-      // Errors arrive on the request.
-      if (!begun) pipeline(body, counter(onSent), wrap, request, () => {})
-      begun = true
-    }
-
-    // A proxy may not forward the Expect header.
-    const impatience = setTimeout(begin, continueMs)
-    request.once('continue', begin).flushHeaders()
     try {
-      const response = await responseOf(request)
-      const answer = await text(response)
-      if (response.statusCode !== 202) throw this.#refusal(url, response.statusCode ?? 0, answer)
-      return read(url, answer)
+      const sent = await sendBody({ url, headers }, { body, wrap, onSent }, signal)
+      if (sent.status !== 202) throw this.#refusal(url, sent.status, sent.text)
+      return read(url, sent.text)
     } catch (error) {
       throw error instanceof Problem || signal.aborted
         ? error
         : (packing ?? unreachable(url, error))
-    } finally {
-      clearTimeout(impatience)
-      // The response is complete; the connection may break.
-      request.on('error', () => {})
-      body.destroy()
     }
   }
 

@@ -34,15 +34,16 @@ import { upkeep } from './upkeep/upkeep.ts'
 import { whoami } from './whoami/whoami.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 
+/** How to print. After `--` come the arguments of another program. */
+function printerFor(argv: string[]): Printer {
+  const own = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv
+  return own.includes('--json') ? jsonPrinter() : peoplePrinter(process.stderr.isTTY)
+}
+
 /** Runs `tarmac` with these arguments. Returns the exit code. */
 async function main(argv: string[]): Promise<number> {
   const interrupt = new AbortController()
-  // After -- come the arguments of another program.
-  const own = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv
-  const printer: Printer = own.includes('--json')
-    ? jsonPrinter()
-    : peoplePrinter(process.stderr.isTTY)
-
+  const printer = printerFor(argv)
   onSignals(interrupt, printer)
   let identity: JobIdentity | null = null
   try {
