@@ -39,6 +39,8 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const made = deployments.insert({ id, app, body, text })
 
   apps.add(app)
+  // Known from here on: no other team may make it, and with it get the previews.
+  if (preview) apps.add(preview.app)
   if (preview) previews.add(preview, { flyApp: app, deployment: id, ...body })
   if (link) tokens.use(link, id)
   for (const secret of fresh.secrets ?? []) secrets.put(`deployment:${id}`, secret, made.created_at)

@@ -43,6 +43,15 @@ test('a preview has no previews of its own, by which its owner would get more th
   expect(gateway.received).toEqual([])
 })
 
+test('an app that has previews is new to no team, which would get them with it', async () => {
+  await using gateway = await startMachines()
+  const { images, call, store } = gateway
+  const source = { image: images.put('shop', 'v1').name }
+  expect(store.teams.isNew('shop')).toBe(true)
+  await call('POST', '/v1/previews', { app: 'shop', owner: 'alice', source })
+  expect(store.teams.isNew('shop')).toBe(false)
+})
+
 test('the source of a preview is kept no longer than its deployment needs it', async () => {
   await using gateway = await startMachines()
   const { form, call, get, store } = gateway
@@ -54,7 +63,7 @@ test('the source of a preview is kept no longer than its deployment needs it', a
   await expect
     .poll(() => get<Preview>(`/v1/previews/${body.id}`))
     .toMatchObject({
-      state: 'failed',
+      state: 'destroyed',
     })
   expect((await store.sourcesInUse(keep)).size).toBe(0)
 })
