@@ -49,7 +49,11 @@ export class PreviewKeeper {
 
   #wake(): void {
     this.#again = true
-    this.#looking ??= this.#lookWhileNeeded().finally(() => (this.#looking = null))
+    this.#looking ??= this.#lookWhileNeeded().finally(() => {
+      this.#looking = null
+      // It may have been woken between its last look and here.
+      if (this.#again && !this.#stopping.signal.aborted) this.#wake()
+    })
   }
 
   async #lookWhileNeeded(): Promise<void> {

@@ -11,7 +11,7 @@ import { PreviewSweeps } from './sweeps.ts'
 type OpenDeps = Omit<RemoveDeps, 'cancel' | 'fly' | 'store'> &
   Pick<SweepDeps, 'org' | 'mark'> & {
     fly: RemoveDeps['fly'] & SweepDeps['fly']
-    store: RemoveDeps['store'] & Pick<DeploymentStore, 'previews'>
+    store: RemoveDeps['store'] & Pick<DeploymentStore, 'previews' | 'teams'>
     runner: { cancel: RemoveDeps['cancel'] }
     awake: Pick<Awake, 'count' | 'during'>
     log: Logger
@@ -26,7 +26,7 @@ export function openPreviewKeeper(
   { sweepMs }: { sweepMs: number },
 ): { status: () => Promise<PreviewsStatus> } & AsyncDisposable {
   const { store, log } = deps
-  const { previews } = store
+  const { previews, teams } = store
   awake.count('previews', () => previews.countLiving())
   const removing: RemoveDeps = { ...deps, cancel: (id, request) => runner.cancel(id, request) }
   const keeper = new PreviewKeeper({
@@ -34,7 +34,7 @@ export function openPreviewKeeper(
     remove: (preview, signal) => removePreview(preview, removing, signal),
     log,
   })
-  const sweeps = new PreviewSweeps({ ...deps, previews, awake }, sweepMs)
+  const sweeps = new PreviewSweeps({ ...deps, previews, teams, awake }, sweepMs)
   return {
     status: () => previewsStatus(store, sweeps.status),
     async [Symbol.asyncDispose]() {

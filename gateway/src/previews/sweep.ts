@@ -1,15 +1,25 @@
 import type { Preview } from '#api/previews/preview.ts'
 import type { OrgMachine } from '#fly/answers.ts'
 import { statusOf } from '#fly/fly-calls.ts'
+import { configOf, type Machine } from '#fly/machine.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
-import { previewEndMark } from '../deploy/config/merge-config.ts'
+import { previewEndMark, previewMark } from '../deploy/config/merge-config.ts'
 import { hasMark, previewIdIn } from '../deployments/previews/preview-names.ts'
 import type { PreviewStore } from '../deployments/previews/preview-store.ts'
+import type { TeamStore } from '../deployments/teams/team-store.ts'
 import type { Logger } from '../log.ts'
 
-type FlyCalls = 'orgApps' | 'orgMachines' | 'app' | 'machines' | 'deleteApp' | 'withoutLease'
+type FlyCalls =
+  | 'orgApps'
+  | 'orgMachines'
+  | 'app'
+  | 'machine'
+  | 'machines'
+  | 'deleteApp'
+  | 'withoutLease'
 export type SweepDeps = {
   previews: PreviewStore
+  teams: Pick<TeamStore, 'isNew'>
   fly: Pick<MachinesApi, FlyCalls>
   org: string
   /** See `markOf`. */
@@ -48,7 +58,7 @@ export async function sweepPreviews(deps: SweepDeps, signal: AbortSignal): Promi
   }
   for (const app of apps)
     await attempt(`the removal of ${app}`, async () => {
-      if (!(await isOrphan(app, machines, deps))) return
+      if (!(await isOrphan(app, machines, deps, signal))) return
       log.warn({ app }, 'app of a preview that nobody knows: deleted')
       await fly.deleteApp(app, signal)
       swept.orphans.push(app)
@@ -68,18 +78,27 @@ async function appsOf(org: string, fly: SweepDeps['fly'], signal: AbortSignal): 
   })
 }
 
-/** Whether an app on Fly was a preview's, and no living preview has it. */
+/**
+ * Whether an app on Fly was a preview's, and no living preview has it. A caller may give any app such a
+ * name: one that the gateway knows as an app, or that has another machine, is none.
+ */
 async function isOrphan(
   app: string,
   machines: readonly OrgMachine[],
-  { previews, mark }: SweepDeps,
+  { previews, teams, fly, mark }: SweepDeps,
+  signal: AbortSignal,
 ): Promise<boolean> {
   const id = previewIdIn(app)
   if (id === null) return false
   const known = await previews.ofFlyApp(app)
-  if (known || hasMark(id, mark)) return known?.endedAt !== null
+  if (known) return known.endedAt !== null
+  if (!teams.isNew(app)) return false
+  if (hasMark(id, mark)) {
+    const own = await fly.machines(app, signal) // the list may lack a region
+    return own.every((machine) => configOf(machine).metadata?.[previewMark] === id)
+  }
   return machines.some(({ app_name: of, config }) => {
-    const { tarmac_preview: named, [previewEndMark]: end = '' } = config?.metadata ?? {}
+    const { [previewMark]: named, [previewEndMark]: end = '' } = config?.metadata ?? {}
     return of === app && named === id && Date.parse(end) + abandonedMs < Date.now()
   })
 }
@@ -97,15 +116,28 @@ async function follow(
     if (!(await isGone(flyApp, fly, signal))) return false
     return (await previews.move(id, settled, 'destroying', { ending: goneFromFly })) !== null
   }
-  const now = machine.state === 'started' ? 'ready' : machine.state
-  if (now !== state && (now === 'ready' || now === 'stopped' || now === 'suspended'))
-    await previews.move(id, [state], now)
+  const ref = { app: flyApp, id: machine.id }
+  if (state !== (machine.state === 'started' ? 'ready' : machine.state)) {
+    const now = stateOf(await fly.machine(ref, signal))
+    if (now !== null && now !== state) await previews.move(id, [state], now)
+  }
   const end = machine.config?.metadata?.[previewEndMark]
   if (end !== undefined && end !== expiresAt) {
-    const ref = { app: flyApp, id: machine.id }
     await fly.withoutLease(ref).setMetadata(previewEndMark, expiresAt, signal)
   }
   return false
+}
+
+/**
+ * What a machine makes of its preview. One that Fly's proxy has stopped because it was idle starts with
+ * the next request, so it is ready: unless it is cordoned. Null: it is between two states.
+ */
+function stateOf(machine: Machine | null): (typeof settled)[number] | null {
+  if (!machine) return null
+  const { state, cordoned = false } = machine
+  const wakes = !cordoned && (configOf(machine).services ?? []).some(({ autostart }) => autostart)
+  if (state === 'stopped' || state === 'suspended') return wakes ? 'ready' : state
+  return state === 'started' && !cordoned ? 'ready' : null
 }
 
 /** Fly's list may lack a region that does not answer: only the app itself proves it. */

@@ -42,7 +42,7 @@ export const previews = {
       count,
       2048,
       'CONTAINER_MEMORY_LIMIT',
-    ).describe('Most memory in MiB that the machine of a preview may have.'),
+    ).describe('Most memory in MiB that the machines of a preview may have together.'),
     cpus: setting('TARMAC_PREVIEW_CPUS', count, 1, 'CONTAINER_CPU_COUNT').describe(
       'CPUs of a preview’s machine, unless its template or its source says otherwise.',
     ),

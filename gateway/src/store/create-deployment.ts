@@ -20,7 +20,7 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const previous = key && findByKey(deployments, key)
   if (link) tokens.assertFree(link, previous?.id ?? null)
   if (previous) return toDeployment(previous)
-  if (!preview) refuseAppOfPreview(previews, app)
+  refuseAppOfPreview(previews, preview?.app ?? app)
 
   const body = newBody(fresh, apps.settings(app))
   const { lane: policy, owner } = body.options
@@ -39,6 +39,8 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const made = deployments.insert({ id, app, body, text })
 
   apps.add(app)
+  // Known from here on: no other team may make it, and with it get the previews.
+  if (preview) apps.add(preview.app)
   if (preview) previews.add(preview, { flyApp: app, deployment: id, ...body })
   if (link) tokens.use(link, id)
   for (const secret of fresh.secrets ?? []) secrets.put(`deployment:${id}`, secret, made.created_at)
@@ -53,7 +55,7 @@ export function refuseBusyLane(
   { app, options, idempotencyKey: key, exempt = false, preview }: AnnouncedDeployment,
 ): void {
   if (key && knownKey(deployments, preview?.app ?? app, key)) return
-  if (!preview) refuseAppOfPreview(previews, app)
+  refuseAppOfPreview(previews, preview?.app ?? app)
   queue.assertHasRoom(app, 0)
   const lane = options.lane ?? apps.settings(app).lane ?? null
   lanes.assertMayJoin({ app, owner: options.owner ?? '' }, lane)

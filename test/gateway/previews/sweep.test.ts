@@ -62,9 +62,9 @@ test('a preview follows what others do with its machine, and is gone when Fly ha
   })
   const read = () => get<Preview>(`/v1/previews/${body.id}`)
   const machine = fly.machines(body.flyApp)[0]!
-  machine.state = 'stopped'
+  Object.assign(machine, { state: 'stopped', cordoned: true })
   await expect.poll(read, slow).toMatchObject({ state: 'stopped' })
-  machine.state = 'started'
+  Object.assign(machine, { state: 'started', cordoned: false })
   await expect.poll(read, slow).toMatchObject({ state: 'ready', readyAt: body.readyAt })
 
   const later = await call<Preview>('POST', `/v1/previews/${body.id}/extend`, { ttlSeconds: 3000 })
@@ -80,6 +80,36 @@ test('a preview follows what others do with its machine, and is gone when Fly ha
     body: { code: 'preview-over' },
   })
 })
+
+test('a preview stays ready while the proxy has stopped its machine, which the next request starts', async () => {
+  await using gateway = await startMachines({ sweepMs })
+  const { fly, images, get, call } = gateway
+  const source = { image: images.put('shop', 'v1').name }
+  const asked = { app: 'shop', owner: 'alice', source }
+  const { body } = await call<Preview>('POST', '/v1/previews?wait=true', asked)
+  fly.machines(body.flyApp)[0]!.state = 'stopped'
+  await sweepsAfter(gateway, 2)
+  expect(await get<Preview>(`/v1/previews/${body.id}`)).toMatchObject({ state: 'ready' })
+})
+
+test('an app that a caller gave the name of a preview is never swept, nor one with a machine of others', async () => {
+  await using gateway = await startMachines({ sweepMs })
+  const { fly, images, deploy } = gateway
+  const [mine, others] = ['shop-pv-test00000009', 'shop-pv-test00000008']
+  const { state } = await deploy(mine, { image: images.put(mine, 'v1').name })
+  expect(state).toBe('live')
+  const app = fly.apps.get(mine)!
+  fly.apps.set(others, { ...app, name: others, machines: new Map(app.machines) })
+  await sweepsAfter(gateway, 2)
+  expect([...fly.apps.keys()]).toEqual([mine, others])
+})
+
+/** Waits until so many more sweeps have ended. */
+async function sweepsAfter({ fly }: Awaited<ReturnType<typeof startMachines>>, more: number) {
+  const count = () => fly.calls.filter((call) => call === 'GET /orgs/personal/machines').length
+  const from = count()
+  await expect.poll(count, slow).toBeGreaterThan(from + more)
+}
 
 test('a removal that Fly refuses is tried again, and the record says why', async () => {
   await using gateway = await startMachines()

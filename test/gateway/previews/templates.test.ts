@@ -87,3 +87,20 @@ test('a template that a preview names must exist', async () => {
   expect(await ask('none@2')).toMatchObject({ body: { code: 'template-not-found' } })
   expect(await ask('@')).toMatchObject({ body: { code: 'template-invalid' } })
 })
+
+test.each([
+  ['its groups together', `[processes]\na = "a"\nb = "b"\n[[vm]]\nmemory = "1536mb"`, '3072 MiB'],
+  [
+    'its release command',
+    `[deploy]\nrelease_command = "x"\nrelease_command_vm = { memory = "64gb" }`,
+    '65536 MiB',
+  ],
+  ['a GPU', `[[vm]]\nsize = "a10"\nmemory = "2gb"`, 'GPU'],
+])('a template is refused for what %s may not have', async (_what, config, why) => {
+  await using gateway = await startMachines()
+  const answer = await gateway.call('PUT', '/v1/apps/shop/templates/small', { config })
+  expect(answer).toMatchObject({
+    status: 422,
+    body: { code: 'fly-config-invalid', detail: expect.stringContaining(why) },
+  })
+})

@@ -9,7 +9,8 @@ import type { Lookups, TableOf } from './row.ts'
 const byRequest = {
   targets: async ([{ app, owner, source }]: [NewPreview, ...unknown[]], find: Lookups) => [
     { app, owner },
-    ...(source ? await readsOf(source, find) : []),
+    // A release is one of the whole app, also for a caller that is limited to its owner.
+    ...(source ? await readsOf('release' in source ? { app, ...source } : source, find) : []),
   ],
   missing: ([{ app }]: [NewPreview, ...unknown[]]) => noApp(app),
 }

@@ -27,12 +27,14 @@ export const releaseMarks = ({ id, version }: Pick<FlyRelease, 'id' | 'version'>
 })
 const releaseMarkNames = ['fly_release_id', 'fly_release_version']
 
+/** The preview that a machine is. */
+export const previewMark = 'tarmac_preview'
 /** When the preview ends, as its machine says. */
 export const previewEndMark = 'tarmac_preview_ends'
 
 /** The marks by which the machine of a preview is found on Fly. */
 export const previewMarks = ({ id, app, owner, expiresAt }: PreviewOf) => ({
-  tarmac_preview: id,
+  [previewMark]: id,
   tarmac_preview_app: app,
   tarmac_preview_owner: owner,
   [previewEndMark]: expiresAt,

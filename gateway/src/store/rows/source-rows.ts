@@ -10,7 +10,10 @@ export class SourceRows {
   readonly #size
 
   constructor(db: DatabaseSync) {
-    this.#apps = db.prepare('SELECT app, settings FROM apps')
+    // A preview is never made again from its source: it has one deployment.
+    this.#apps = db.prepare(
+      'SELECT app, settings FROM apps WHERE app NOT IN (SELECT fly_app FROM previews)',
+    )
     this.#unfinished = db.prepare(
       'SELECT source_digest AS digest FROM deployments WHERE ended_at IS NULL AND source_digest IS NOT NULL',
     )
