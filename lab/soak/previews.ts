@@ -41,9 +41,9 @@ async function run(args: string[]): Promise<boolean> {
 export const soakPreviews = { about, run }
 
 const askers = 3
-const thinkMs = 1600
+const thinkMs = 3000
 const lookMs = 500
-const killMeanMs = 12_000
+const killMeanMs = 30_000
 
 /** Returns what was wrong. Fly allows one new app per second, so several gateways share the work. */
 export async function previewAtRandom(plan: Plan): Promise<string[]> {

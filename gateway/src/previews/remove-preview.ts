@@ -13,6 +13,8 @@ export type RemoveDeps = {
   deployer: Pick<Deployer, 'forget'>
 }
 
+/** How long the deployment may take to end before its app is deleted under it. */
+const graceMs = 3000
 /** How long Fly may show an app that it has deleted. */
 const goneMs = 30_000
 
@@ -27,13 +29,23 @@ export async function removePreview(
 ): Promise<void> {
   const why = `The preview ${id} ends: ${ending?.why ?? 'destroyed'}`
   await cancel(deployment, { by: ending?.by ?? 'gateway', why, abort: true })
-  await untilEnd(store, deployment, signal)
+  const ended = untilEnd(store, deployment, signal)
+  // After a crash it waits until others have ended, and its machine runs meanwhile.
+  if (!(await within(ended, graceMs))) await fly.deleteApp(flyApp, signal)
+  await ended
   signal.throwIfAborted()
 
-  await fly.deleteApp(flyApp, signal)
+  await fly.deleteApp(flyApp, signal) // it may have made its app again
   const isGone = async () => ((await fly.app(flyApp, signal)) === null ? true : null)
   if (!(await poll(isGone, { everyMs: 1000, forMs: goneMs }, signal)))
     throw new Problem('fly-unavailable', `Fly still has the app ${flyApp} after its deletion.`)
   deployer.forget(flyApp)
   await store.releases.forget(flyApp)
+}
+
+/** Whether it resolves within this time. */
+async function within(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<boolean>()
+  const timer = setTimeout(resolve, ms, false)
+  return Promise.race([promise.then(() => true), late]).finally(() => clearTimeout(timer))
 }

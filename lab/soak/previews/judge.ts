@@ -9,7 +9,7 @@ import { limits, sweepMs, teamOf, type World } from './world.ts'
  * How much longer than one sweep interval something may last: retries under faults, the start of a
  * gateway, and what Fly does late.
  */
-export const slackMs = 10_000
+export const slackMs = 20_000
 
 const Page = z.object({ previews: z.array(Preview), next: z.string().nullable() })
 type Kind = 'alive after its end' | 'unknown' | 'over a limit' | 'ready without a machine' | 'wrong'

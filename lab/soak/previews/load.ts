@@ -93,7 +93,7 @@ export class Load {
       app: random.oneOf(Object.keys(teamOf)),
       owner,
       source: { image: `${this.#world.registry}/${image}:latest` },
-      ttlSeconds: random.fraction() < 0.1 ? null : 1 + random.upTo(20),
+      ttlSeconds: random.fraction() < 0.1 ? null : 2 + random.upTo(mostSeconds - 2),
       env: { OWNER: owner },
       ...(evictors.includes(owner) && random.fraction() < 0.6 && { evict: 'oldest' }),
     })
@@ -226,8 +226,8 @@ export async function killAtRandom(
 /** Faults of Fly's API and of machines. They change every few seconds, and some times are calm. */
 export function randomFaults(random: Random): Hostility {
   const seed = random.upTo(1e6)
-  if (random.fraction() < 0.3) return { seed, faults: [] }
-  const rate = random.oneOf([0.01, 0.02, 0.04])
+  if (random.fraction() < 0.4) return { seed, faults: [] }
+  const rate = random.oneOf([0.005, 0.01, 0.03])
   const atCall = [
     { fault: 'rate-limit', ms: 1000 },
     { fault: 'error-before' },
