@@ -114,6 +114,12 @@ export class NoContainers implements Containers {
     return { exit_code: 0, exit_signal: 0, stdout: `${JSON.stringify(said)}\n`, stderr: '' }
   }
 
+  ports({ id }: Container): number[] | null {
+    const running = this.#running.get(id)
+    if (!running || running.root !== null) return null
+    return running.server ? [portOf(running.spec)] : []
+  }
+
   async status({ id }: Container): Promise<string> {
     return this.#running.has(id) ? 'running' : 'gone'
   }
