@@ -157,7 +157,7 @@ export class Flyd {
 
   async processes(machine: Machine): ReturnType<typeof processesOf> {
     const container = containerOf('list processes of', machine)
-    const ports = this.#podman.ports(container)
+    const ports = this.#podman.ports?.(container)
     const { pid, command } = container
     if (ports) {
       const listen_sockets = ports.map((port) => ({ proto: 'tcp', address: `0.0.0.0:${port}` }))
