@@ -85,7 +85,7 @@ export async function previewAtRandom(plan: Plan): Promise<string[]> {
   const kills = world.gateways.reduce((sum, gateway) => sum + gateway.kills, 0)
   const { owner, team, all } = judge.most
   say(
-    `soak: seed ${seed}, ${minutes} min: ${facts.known.size} previews of ${plan.gateways} gateways, ${kills} kills, ${judge.looks} looks; most machines at once: ${owner} of an owner (limit ${limits.owner}, ${2 * limits.owner} with evict), ${team} of a team (${limits.team}), ${all} of a gateway (${limits.all}); slack ${slackMs / 1000} s beside a sweep of ${sweepMs / 1000} s; ${facts.faults.size} faults`,
+    `soak: seed ${seed}, ${minutes} min: ${facts.known.size} previews of ${plan.gateways} gateways, ${kills} kills, ${judge.looks} looks; most with a machine at once: ${owner} of an owner (limit ${limits.owner}, ${2 * limits.owner} with evict), ${team} of a team (${limits.team}), ${all} of a gateway (${limits.all}); slack ${slackMs / 1000} s beside a sweep of ${sweepMs / 1000} s; ${facts.faults.size} faults`,
   )
   return [...facts.faults]
 }

@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import { Preview } from '#api/previews/preview.ts'
-import { previewIdIn } from '../../../gateway/src/deployments/previews/preview-names.ts'
 import type { GatewayProcess } from './gateway-process.ts'
 import { evictors, type Facts, markIn } from './load.ts'
 import { limits, sweepMs, teamOf, type World } from './world.ts'
@@ -13,6 +12,9 @@ export const slackMs = 20_000
 
 const Page = z.object({ previews: z.array(Preview), next: z.string().nullable() })
 type Kind = 'alive after its end' | 'unknown' | 'over a limit' | 'ready without a machine' | 'wrong'
+
+/** Null: it is no preview's app. */
+const previewIdIn = (app: string): string | null => /-(pv-\w{12})$/.exec(app)?.[1] ?? null
 
 /** Compares what Fly has with the records, and both with what was done. */
 export class Judge {
@@ -28,7 +30,7 @@ export class Judge {
   }
 
   async look(): Promise<void> {
-    this.#countLimits()
+    await this.#countLimits()
     const { apps } = this.#world.fly.state
     const shown = [...apps.values()].flatMap(({ name, created_at }) => {
       const id = previewIdIn(name)
@@ -83,26 +85,40 @@ export class Judge {
     if (late(Math.max(Date.parse(ends), madeAt))) this.#fault('alive after its end', whole)
   }
 
-  /** By what Fly has: living machines of previews. */
-  #countLimits(): void {
-    const counts = new Map<string, number>()
-    const add = (key: string) => counts.set(key, (counts.get(key) ?? 0) + 1)
+  /** By what Fly has: apps with a machine. A failed one may be there beside the next one. */
+  async #countLimits(): Promise<void> {
+    const found = new Map<string, Set<string>>()
     for (const { state, config, own } of this.#world.fly.state.machines.values()) {
       const id = previewIdIn(own.app)
       if (id === null || state === 'destroyed' || state === 'destroying') continue
       const { tarmac_preview_app: app = '', tarmac_preview_owner: owner = '' } =
         config.metadata ?? {}
       const gateway = markIn(id)
-      add(`all ${gateway}`)
-      add(`team ${gateway} ${teamOf[app]}`)
-      add(`owner ${gateway} ${app} ${owner}`)
+      for (const key of [
+        `all ${gateway}`,
+        `team ${gateway} ${teamOf[app]}`,
+        `owner ${gateway} ${app} ${owner}`,
+      ])
+        found.set(key, (found.get(key) ?? new Set()).add(id))
     }
-    for (const [key, n] of counts) {
-      const [kind, , , owner = ''] = key.split(' ') as [keyof typeof limits, ...string[]]
-      this.most[kind] = Math.max(this.most[kind], n)
+    for (const [key, ids] of found) {
+      const [kind, mark = '', , owner = ''] = key.split(' ') as [keyof typeof limits, ...string[]]
+      this.most[kind] = Math.max(this.most[kind], ids.size)
       const most = limits[kind] * (kind === 'owner' && evictors.includes(owner) ? 2 : 1)
-      if (n > most) this.#fault('over a limit', `${key}: ${n} machines on Fly, at most ${most}`)
+      if (ids.size <= most) continue
+      const states = await this.#states(mark, ids)
+      this.#fault('over a limit', `${key}: Fly has ${ids.size}, at most ${most}: ${states}`)
     }
+  }
+
+  async #states(mark: string, ids: Iterable<string>): Promise<string> {
+    const gateway = this.#facts.marks.get(mark)
+    const read = async (id: string) => {
+      const answer = await gateway?.call('GET', `/v1/previews/${id}`)
+      const { state, stateSince, ending } = Preview.safeParse(answer?.body).data ?? {}
+      return `${id} ${state} ${ending?.why ?? ''} ${stateSince}`
+    }
+    return (await Promise.all([...ids].map(read))).join(', ')
   }
 
   async #lookAtReady(gateway: GatewayProcess): Promise<void> {
