@@ -74,6 +74,15 @@ const Process = z.object({
 export const Processes = z.array(Process).nullable()
 export type Process = z.infer<typeof Process>
 
+/** What a command in a machine did. Fly may leave out what is 0 or empty. */
+export const ExecResult = z.object({
+  exit_code: z.number().nullish(),
+  exit_signal: z.number().nullish(),
+  stdout: z.string().nullish(),
+  stderr: z.string().nullish(),
+})
+export type ExecResult = z.infer<typeof ExecResult>
+
 /** A line of a machine's log. `at`: milliseconds since 1970; null if Fly does not say. */
 export type LogLine = { at: number | null; text: string }
 const logEntry = z.object({ message: z.string().nullish(), timestamp: z.string().nullish() })

@@ -34,7 +34,7 @@ import { createVolume, listVolumes, type NewVolume } from './volumes.ts'
 
 const windowSeconds = 60 // Fly's limit for one wait
 
-type WaitState = 'settled' | 'started' | 'stopped' | 'failed' | 'destroyed'
+type WaitState = 'settled' | 'started' | 'stopped' | 'suspended' | 'failed' | 'destroyed'
 
 /**
  * Fly's Machines API as typed calls. Throws `fly-unavailable` if Fly is unavailable or its answer

@@ -1,6 +1,7 @@
 /**
  * `npm run demo`: the main use on real input, from a bare shell and with the client. It ends with
  * `demo: live`. With `--appliance`: the same through the shipped image, which runs as a machine.
+ * With `--previews`: short-lived machines.
  */
 import { spawn } from 'node:child_process'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -12,6 +13,7 @@ import type { DeploymentEvent } from '#api/event.ts'
 import { exitCodeOf } from '#api/problem/exit-codes.ts'
 import { fill, routes } from '#api/routes.ts'
 import { applianceStory } from './demo-appliance.ts'
+import { previewStory } from './demo-previews.ts'
 import { startLab, type Lab } from './start-lab.ts'
 import { errorMessage } from '#api/error-code.ts'
 
@@ -21,6 +23,7 @@ const { values } = parseArgs({
     appliance: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
     port: { type: 'string', default: '8411' },
+    previews: { type: 'boolean', default: false },
   },
 })
 
@@ -39,6 +42,7 @@ try {
   const work = await mkdtemp(join(tmpdir(), 'tarmac-demo-'))
   try {
     if (values.appliance) await applianceStory(lab, work)
+    else if (values.previews) await previewStory(lab)
     else console.log(table(await story(lab, work)))
   } finally {
     await rm(work, { recursive: true })

@@ -11,7 +11,7 @@ const floors = [
   ['main'],
   ['privileged'],
   ['gateway'],
-  ['status', 'builder'],
+  ['status', 'builder', 'outside'],
   ['housekeeping', 'kept-images', 'readiness', 'sizes', 'volume', 'volume-growth'],
   ['http'],
   ['previews', 'pipeline'],

@@ -3,10 +3,10 @@ import { z } from 'zod'
 /**
  * What a caller may do. `read`: read everything of its apps. `deploy`: deploy, cancel, retry, roll
  * back, and change settings and env. `secrets`: list and change secrets. `preview`: make and remove
- * previews. `admin`: everything, also for the gateway as a whole if the caller is not limited to some
- * apps.
+ * previews. `exec`: with `preview`, run commands in them. `admin`: everything, also for the gateway as a
+ * whole if the caller is not limited to some apps.
  */
-export const Scope = z.enum(['read', 'deploy', 'secrets', 'preview', 'admin'])
+export const Scope = z.enum(['read', 'deploy', 'secrets', 'preview', 'exec', 'admin'])
 export type Scope = z.infer<typeof Scope>
 
 /** The scopes that each scope includes, beside itself. Who deploys must see how it went. */
@@ -15,6 +15,7 @@ const includes: Record<Scope, readonly Scope[]> = {
   deploy: ['read'],
   secrets: [],
   preview: ['read'],
+  exec: [],
   admin: Scope.options,
 }
 

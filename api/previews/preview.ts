@@ -86,14 +86,29 @@ export type PreviewPage = z.infer<typeof PreviewPage>
 export const PreviewFilter = z.object({
   app: AppName.optional(),
   owner: OwnerName.optional(),
-  state: PreviewState.optional(),
+  /** `living`: all that have not ended. */
+  state: z.enum([...PreviewState.options, 'living']).optional(),
 })
 export type PreviewFilter = z.infer<typeof PreviewFilter>
 
 /** Null: the gateway's lifetime. */
 const ttlSeconds = z.number().int().positive().nullable().default(null)
 
-/** The body of `POST /v1/previews`. Without `source` the archive of a source follows. */
+/** Options of deployments that a preview takes, beside `region` and `env`. */
+export const previewOptions = DeploymentOptions.pick({
+  region: true,
+  build: true,
+  config: true,
+  dockerfile: true,
+  plan: true,
+  target: true,
+  commit: true,
+  branch: true,
+  message: true,
+  author: true,
+})
+
+/** What a preview is made of. Without `source` it is an archive, or the gateway's default image. */
 export const NewPreview = z.strictObject({
   app: AppName,
   owner: OwnerName,
@@ -101,12 +116,17 @@ export const NewPreview = z.strictObject({
   /** `name`, or `name@version`; without a version the newest one. */
   template: z.string().max(100).nullable().default(null),
   ttlSeconds,
-  region: DeploymentOptions.shape.region,
   env: variables.default({}),
+  ...previewOptions.shape,
   /** What to do at the owner's limit. `oldest`: its oldest preview is destroyed. Null: refuse. */
   evict: z.enum(['oldest']).nullable().default(null),
 })
 export type NewPreview = z.infer<typeof NewPreview>
+
+/** The body of `POST /v1/previews`. `secrets`: variables of its machine that the record never has. */
+export const NewPreviewBody = NewPreview.extend({
+  secrets: z.record(z.string(), z.string()).default({}),
+})
 
 /** The body of `POST /v1/previews/{id}/extend`: the new end, from now on. */
 export const Extension = z.strictObject({ ttlSeconds })

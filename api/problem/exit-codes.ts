@@ -138,6 +138,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'cancel-too-late': 1,
   'preview-limit': 23,
   'preview-not-found': 1,
+  'preview-not-ready': 1,
   'template-not-found': 1,
   'template-invalid': 2,
   'preview-over': 1,

@@ -13,6 +13,7 @@ import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { type ImageCommand, readImage } from './image/read-image.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
+import { type PreviewRequest, readPreviewArgs } from './preview/read-preview.ts'
 import {
   readRegistries,
   type RegistriesCommand,
@@ -20,6 +21,7 @@ import {
 } from './registries/read-registries.ts'
 import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
 import { readTeamArgs, type TeamRequest, teamUsage } from './teams/read-teams.ts'
+import { readTemplateArgs, type TemplateRequest, templateUsage } from './template/template.ts'
 import { readUpkeep, type UpkeepCommand } from './upkeep/read-upkeep.ts'
 import { readTokenArgs, type TokenCommand } from './token/read-token.ts'
 import { readRuntime, type RuntimeCommand } from './runtime/read-runtime.ts'
@@ -48,7 +50,9 @@ export type Command =
   | (Connection & DriftRequest & { name: 'drift' })
   | (Connection & { name: 'whoami' })
   | (Connection & MachinesRequest & { name: 'machines' })
+  | (Connection & { name: 'template'; request: TemplateRequest })
   | (Connection & OverviewRequest & { name: 'overview' })
+  | (Connection & { name: 'preview'; request: PreviewRequest })
   | DeployCommand
   | ImageCommand
   | FollowCommand
@@ -102,20 +106,14 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (look) return { ...look, ...connection }
   const overviewRequest = readOverviewArgs(name, args, values)
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
+  const previewRequest = name === 'preview' ? readPreviewArgs(args, values, env) : null
+  if (previewRequest) return { name: 'preview', request: previewRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
   const tokenRequest = name === 'token' ? readTokenArgs(args, values) : null
   if (tokenRequest) return { name: 'token', request: tokenRequest, ...connection }
-  if (name === 'rollback' && args.length === 1) {
-    const { release = '', owner = '' } = values
-    asOptions(() => readOptions([['owner', owner]]))
-    return {
-      name,
-      app: appName(args[0]!),
-      query: new URLSearchParams({ ...(release && { release }), owner }),
-      ...connection,
-    }
-  }
+  if (name === 'rollback' && args.length === 1)
+    return { name, ...readRollback(args[0]!, values), ...connection }
   const request =
     name === 'rule' ? readRuleArgs(args, values, audOf(connection.gateway, env)) : null
   if (request) return { name: 'rule', request, ...connection }
@@ -129,11 +127,19 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   throw misused(name)
 }
 
+function readRollback(app: string, { release = '', owner = '' }: Values) {
+  asOptions(() => readOptions([['owner', owner]]))
+  const query = new URLSearchParams({ ...(release && { release }), owner })
+  return { app: appName(app), query }
+}
+
 /** Commands about what an app has, and who asks. */
 function readLook(name: string, args: string[], values: Values) {
   if (name === 'whoami' && args.length === 0) return { name } as const
   const drift = name === 'drift' ? readDriftArgs(args, values, appName) : null
   if (drift) return { name: 'drift', ...drift } as const
+  const request = name === 'template' ? readTemplateArgs(args, appName) : null
+  if (request) return { name: 'template', request } as const
   const machines = name === 'machines' ? readMachinesArgs(args, appName) : null
   return machines && ({ name: 'machines', ...machines } as const)
 }
@@ -158,6 +164,7 @@ const usages: Record<string, string> = {
   promote: 'APP --to APP',
   apps: '[APP]',
   deployments: '[APP]',
+  template: templateUsage,
   cache: '[rm APP]',
   rule: ruleUsage,
   registries: registriesUsage,
@@ -168,6 +175,7 @@ const usages: Record<string, string> = {
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',
+  preview: 'APP [FOLDER], or ls|show|extend|destroy|stop|start|suspend|logs|exec|watch|stats',
   machines: '[list|start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',

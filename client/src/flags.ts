@@ -9,6 +9,7 @@ import { wrongUse } from './option.ts'
 import { registryFlags } from './registries/flags.ts'
 import { ruleFlags } from './rule/flags.ts'
 import { runtimeFlags } from './runtime/flags.ts'
+import { previewFlags } from './preview/flags.ts'
 import { overviewFlags } from './overview/flags.ts'
 import { upFlags } from './up/flags.ts'
 import { tokenFlags } from './token/flags.ts'
@@ -47,6 +48,7 @@ export const flags = {
   ...imageFlags,
   ...runtimeFlags,
   ...overviewFlags,
+  ...previewFlags,
   ...driftFlags,
   ...builderFlags,
   ...upkeepFlags,

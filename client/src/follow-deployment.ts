@@ -20,7 +20,7 @@ export async function followToEnd(
   deployment: DeploymentRecord,
   gateway: Gateway,
   printer: Printer,
-  { signal, onInterrupt = goesOn, show = {}, ...hints }: FollowOptions,
+  { signal, onInterrupt = goesOn, onEnd, show = {}, ...hints }: FollowOptions,
 ): Promise<number> {
   const { id } = deployment
   const isShown = show.step ? ofSteps(show.step) : () => true
@@ -28,7 +28,7 @@ export async function followToEnd(
     const events = followDeployment(id, gateway, printer.note, { signal, only: show.only })
     for (;;) {
       const next = await events.next()
-      if (next.done) return end(next.value, printer, hints)
+      if (next.done) return await (onEnd?.(next.value) ?? end(next.value, printer, hints))
       if (isShown(next.value)) printer.event(next.value, deployment)
     }
   } catch (error) {
@@ -41,6 +41,8 @@ type FollowOptions = {
   signal: AbortSignal
   /** Called after an interrupt. Returns what to print. */
   onInterrupt?: (id: string) => Promise<Interrupted>
+  /** Called at the end, instead of the verdict. Returns the exit code. */
+  onEnd?: (deployment: DeploymentRecord) => Promise<number>
   show?: Show
   /** What a user should know about a failed build with these last words. */
   hint?: (words: string) => string | null

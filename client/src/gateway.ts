@@ -1,11 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
-import { request as httpsRequest } from 'node:https'
-import { pipeline, type Readable, Transform } from 'node:stream'
-import { text } from 'node:stream/consumers'
+import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StreamMessage } from '#api/event-stream.ts'
-import type { DeploymentOptions } from '#api/options.ts'
+import { type DeploymentOptions, writeOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import {
@@ -19,21 +16,28 @@ import {
   unreachable,
 } from './answers.ts'
 import type { TokenSource } from './connection.ts'
-import { uploadForm } from './deploy/upload-form.ts'
+import { sendBody } from './deploy/send-body.ts'
+import { uploadForm, type UploadForm } from './deploy/upload-form.ts'
 
-const continueMs = 1000
 const answerMs = 30_000
 const askMs = 600_000
 const silenceMs = 45_000 // three heartbeats
 const againMs = 1000
 
-type Method = 'GET' | 'DELETE' | 'PATCH' | 'POST'
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 type NewDeployment = {
   app: string
   options: Partial<DeploymentOptions>
   secrets: Map<string, string>
+  key: string
+}
+type Upload<T> = {
+  path: string
+  form: UploadForm
   /** Identifies this request: see `findByKey`. */
   key: string
+  /** Reads the answer. */
+  read: (url: URL, answer: string) => T
 }
 
 /** The gateway's API as methods. Refusals and connection failures are Problems. */
@@ -51,55 +55,46 @@ export class Gateway {
     return this.#base + fill(routes.deployment, { id })
   }
 
-  /**
-   * Sends a source. Waits for `100 Continue` first, so that a refusal costs no upload. Resolves
-   * when the gateway has accepted the deployment.
-   */
-  async upload(
+  /** Sends a source to deploy. */
+  upload(
     { app, options, secrets, key }: NewDeployment,
     body: Readable,
     onSent: (bytes: number) => void,
     signal: AbortSignal,
   ): Promise<DeploymentRecord> {
-    const { query, type, wrap } = uploadForm(options, secrets)
-    const url = this.#url(fill(routes.deployments, { app }), query)
+    const path = fill(routes.deployments, { app })
+    const form = uploadForm(writeOptions(options), secrets)
+    return this.send({ path, form, key, read: readRecord }, body, onSent, signal)
+  }
+
+  /**
+   * Sends a source. Waits for `100 Continue` first, so that a refusal costs no upload. Resolves
+   * when the gateway has accepted it.
+   */
+  async send<T>(
+    { path, form: { query, type, wrap }, key, read }: Upload<T>,
+    body: Readable,
+    onSent: (bytes: number) => void,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const url = this.#url(path, query)
     const headers = {
       ...(await this.#authorization()),
       'Content-Type': type,
       'Idempotency-Key': key,
       Expect: '100-continue',
     }
-    const send = url.protocol === 'https:' ? httpsRequest : httpRequest
-    const request = send(url, { method: 'POST', headers, signal })
-
     // An error while packing is the cause of the connection error that follows.
     let packing: unknown
     body.once('error', (error) => (packing = error))
-
-    let begun = false
-    const begin = () => {
-      // Errors arrive on the request.
-      if (!begun) pipeline(body, counter(onSent), wrap, request, () => {})
-      begun = true
-    }
-
-    // A proxy may not forward the Expect header.
-    const impatience = setTimeout(begin, continueMs)
-    request.once('continue', begin).flushHeaders()
     try {
-      const response = await responseOf(request)
-      const answer = await text(response)
-      if (response.statusCode !== 202) throw this.#refusal(url, response.statusCode ?? 0, answer)
-      return readRecord(url, answer)
+      const sent = await sendBody({ url, headers }, { body, wrap, onSent }, signal)
+      if (sent.status !== 202) throw this.#refusal(url, sent.status, sent.text)
+      return read(url, sent.text)
     } catch (error) {
       throw error instanceof Problem || signal.aborted
         ? error
         : (packing ?? unreachable(url, error))
-    } finally {
-      clearTimeout(impatience)
-      // The response is complete; the connection may break.
-      request.on('error', () => {})
-      body.destroy()
     }
   }
 
@@ -147,7 +142,8 @@ export class Gateway {
   async ask(method: Method, path: string, signal: AbortSignal, body?: object): Promise<unknown> {
     const url = this.#url(path, new URLSearchParams())
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(askMs)])
-    const sent = body && { body: JSON.stringify(body) }
+    const headers = { 'Content-Type': 'application/json' }
+    const sent = body && { headers, body: JSON.stringify(body) }
     return (await this.#fetch(url, { method, signal: deadline, ...sent })).json()
   }
 
@@ -236,15 +232,3 @@ export class Gateway {
     return response
   }
 }
-
-function responseOf(request: ClientRequest): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => request.once('response', resolve).once('error', reject))
-}
-
-const counter = (onBytes: (bytes: number) => void) =>
-  new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      onBytes(chunk.length)
-      done(null, chunk)
-    },
-  })

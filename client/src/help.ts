@@ -5,6 +5,7 @@ import { driftHelp } from './drift/drift.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
 import { tokenHelp } from './token/flags.ts'
 import { runtimeHelp } from './runtime/flags.ts'
+import { previewHelp } from './preview/flags.ts'
 import { overviewHelp } from './overview/flags.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
 import { registriesHelp } from './registries/flags.ts'
@@ -45,8 +46,22 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac deployments [app]        list the deployments of all apps, or of these, newest first
        tarmac machines <app>           list the machines of an app
        tarmac machines stop <app> [machine]...   stop them, or start or restart them; without a name all
+       tarmac preview <app> [folder]   a short-lived machine of a folder (default: this one), and its address
+       tarmac preview ls [app]         list previews that have not ended; --state: others
+       tarmac preview show <id>        all facts of a preview; when it failed, why; --log: the log of its build
+       tarmac preview extend <id>      give it more time; --ttl 30m: from now
+       tarmac preview destroy <id>…    destroy previews, and wait until nothing is left of them
+       tarmac preview stop <id>…       stop previews; also suspend, which keeps their memory, and start
+       tarmac preview logs <id>        what its programs printed last; --follow: and print from now on
+       tarmac preview exec <id> -- <command>…   run a command in it; exits with its exit code
+       tarmac preview watch [app]      how many there are, and what changes, until Ctrl-C
+       tarmac preview stats            how many there are by state, owner and team; cost; stuck ones
        tarmac drift [app]              how an app differs at Fly from what is expected; without an app: which apps do
        tarmac whoami                   who you are for the gateway, what you may do, and until when
+       tarmac template list <app>      the templates that say what the machines of previews are like
+       tarmac template set <app> <name> <file>  add a version of one: a fly.toml, fly.json or fly.yaml
+       tarmac template show <app> <name>        print it; name@version: an older one
+       tarmac template remove <app> <name>      remove it; previews that use it go on
        tarmac limits                   what you may use and have used, and what the gateway accepts
        tarmac team list                the teams of the gateway
        tarmac team create <team>       make a team; also show <team>, delete <team>
@@ -111,6 +126,8 @@ ${auditHelp}
 ${runtimeHelp}
 
 ${overviewHelp}
+
+${previewHelp}
 
 ${driftHelp}
 

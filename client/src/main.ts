@@ -21,7 +21,9 @@ import { audOf, type JobIdentity, jobIdentity } from './identity/job-identity.ts
 import { registries } from './registries/registries.ts'
 import { identifyBuilder } from './identity/identify-builder.ts'
 import { rules } from './rule/rule.ts'
+import { templates } from './template/template.ts'
 import { machines } from './machines/machines.ts'
+import { previews } from './preview/previews.ts'
 import { overview } from './overview/overview.ts'
 import { help, helpOf } from './help.ts'
 import { deployImage } from './image/image.ts'
@@ -32,13 +34,16 @@ import { upkeep } from './upkeep/upkeep.ts'
 import { whoami } from './whoami/whoami.ts'
 import { jsonPrinter, peoplePrinter, type Printer } from './print.ts'
 
+/** How to print. After `--` come the arguments of another program. */
+function printerFor(argv: string[]): Printer {
+  const own = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv
+  return own.includes('--json') ? jsonPrinter() : peoplePrinter(process.stderr.isTTY)
+}
+
 /** Runs `tarmac` with these arguments. Returns the exit code. */
 async function main(argv: string[]): Promise<number> {
   const interrupt = new AbortController()
-  const printer: Printer = argv.includes('--json')
-    ? jsonPrinter()
-    : peoplePrinter(process.stderr.isTTY)
-
+  const printer = printerFor(argv)
   onSignals(interrupt, printer)
   let identity: JobIdentity | null = null
   try {
@@ -77,7 +82,10 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'cache') return await cache(command, gateway, printer, signal)
     if (command.name === 'whoami') return await whoami(command.gateway, gateway, printer, signal)
     if (command.name === 'drift') return await drift(command, gateway, printer, signal)
+    if (command.name === 'template')
+      return await templates(command.request, gateway, printer, signal)
     if (command.name === 'machines') return await machines(command, gateway, printer, signal)
+    if (command.name === 'preview') return await previews(command, { gateway, printer, signal })
     if (command.name === 'overview') return await overview(command, gateway, printer, signal)
     const options = { signal, ...(command.name === 'follow' && { show: command.show }) }
     return await followToEnd(await start(command, gateway, signal), gateway, printer, options)

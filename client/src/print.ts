@@ -16,12 +16,21 @@ export type Printer = {
   accepted: (deployment: DeploymentRecord, address: string) => void
   event: (event: DeploymentEvent, deployment: DeploymentRecord) => void
   detached: (deployment: DeploymentRecord, address: string) => ExitCode
-  /** `hint`: what a user should know about this failure. */
-  verdict: (deployment: DeploymentRecord, hint?: string | null) => ExitCode
+  /** `hint`: what a user should know about this failure. `retry`: how to try again. */
+  verdict: (deployment: DeploymentRecord, hint?: string | null, retry?: string) => ExitCode
   /** `did`: whether the command has cancelled the deployment. */
   cancelled: (deployment: DeploymentRecord, did: boolean) => ExitCode
+  /** A step on the way: `facts` for programs, `text` for people. */
+  progress: (facts: object, text: string) => void
+  /**
+   * What a program has printed, as it is, but a terminal or a CI job executes nothing in it. `lines`: the
+   * same for programs.
+   */
+  output: (printed: { stdout: string; stderr: string }, lines?: object[]) => void
+  /** Shows these lines in place of those shown before. Null: only a terminal can. */
+  screen: ((lines: string[]) => void) | null
   /** `facts` for programs, `lines` of standard output for people. */
-  result: (facts: object, lines: string[], exitCode?: ExitCode) => ExitCode
+  result: (facts: object, lines: string[], exitCode?: number) => number
   /** `reader`: to the operator, the message itself says whose fault it is. */
   failed: (problem: Problem, reader?: 'sender' | 'operator') => ExitCode
   interrupted: (ended: Interrupted) => ExitCode
@@ -59,8 +68,9 @@ export function peoplePrinter(isTerminal: boolean): Printer {
       process.stdout.write(`${visible(address)}\n`)
       return 0
     },
-    verdict(deployment, hint) {
-      say(renderVerdict({ ...deployment, url: null }, clientCommands))
+    verdict(deployment, hint, retry) {
+      const commands = retry ? { ...clientCommands, retry: () => retry } : clientCommands
+      say(renderVerdict({ ...deployment, url: null }, commands))
       if (hint) note(hint)
       if (deployment.state === 'live' && deployment.url)
         process.stdout.write(`${visible(deployment.url)}\n`)
@@ -70,6 +80,12 @@ export function peoplePrinter(isTerminal: boolean): Printer {
       note(cancelText(deployment, did))
       return cancelCode(deployment, did)
     },
+    progress: (_facts, text) => note(text),
+    output({ stdout, stderr }) {
+      process.stdout.write(shown(stdout, process.stdout.isTTY))
+      process.stderr.write(shown(stderr, isTerminal))
+    },
+    screen: process.stdout.isTTY ? (lines) => void process.stdout.write(screenOf(lines)) : null,
     result(_facts, lines, exitCode = 0) {
       process.stdout.write(lines.map((each) => `${visible(each)}\n`).join(''))
       return exitCode
@@ -87,6 +103,13 @@ export function peoplePrinter(isTerminal: boolean): Printer {
     },
   }
 }
+
+const shown = (text: string, isTerminal: boolean): string =>
+  isTerminal || process.env['CI'] ? text.split('\n').map(visible).join('\n') : text
+
+/** From the top left corner, each line to its end, and nothing below. */
+const screenOf = (lines: string[]): string =>
+  `\x1b[H${lines.map((each) => `${visible(each)}\x1b[K\n`).join('')}\x1b[J`
 
 /** Says how far an upload is. */
 function uploadForPeople(files: number, entries: Entry[], isTerminal: boolean): UploadProgress {
@@ -143,8 +166,8 @@ const facts = ({ state, id, app, url, image }: DeploymentRecord): Result => ({
  */
 export function jsonPrinter(): Printer {
   let last: Result = {}
-  const result = (
-    exitCode: ExitCode,
+  const result = <Code extends number>(
+    exitCode: Code,
     more: Result & { problem?: object | null; text?: string; answer?: object } = {},
   ) => {
     line({ type: 'result', t: now(), exitCode, ...last, problem: null, ...more })
@@ -183,6 +206,11 @@ export function jsonPrinter(): Printer {
         problem: deployment.problem,
         text: cancelText(deployment, did),
       }),
+    progress: (more, text) => line({ type: 'progress', t: now(), text, ...more }),
+    output(_printed, lines = []) {
+      for (const each of lines) line({ type: 'output', ...each })
+    },
+    screen: null,
     result: (more, _lines, exitCode = 0) => result(exitCode, more),
     failed: (problem) => result(exitCodeOf[problem.code], { problem: problem.body() }),
     interrupted: ({ text, deployment }) =>

@@ -14,14 +14,9 @@ import { Submissions } from './commands/submissions.ts'
 import type { Config } from './config.ts'
 import { openDoctor } from './doctor/open-doctor.ts'
 import { obeyCrashOrders } from '#api/flow/crash-point.ts'
-import { Deployer } from './deploy/deployer.ts'
 import { templateChecker } from './deploy/config/check-template.ts'
 import { ReleaseWatch } from './deploy/release-health/watch-releases.ts'
 import { openDrift } from './drift/open-drift.ts'
-import { FlyAccess } from '#fly/fly-access.ts'
-import { MachinesApi } from '#fly/machines-api.ts'
-import { ReleasesApi } from '#fly/releases-api.ts'
-import { overUndici } from '#fly/undici-transport.ts'
 import { ownMachine } from './host/own-machine.ts'
 import { startHousekeeping } from './housekeeping.ts'
 import { listen } from './http/listen.ts'
@@ -33,13 +28,11 @@ import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
 import { markOf } from './deployments/previews/preview-names.ts'
 import { openPreviewKeeper } from './previews/open-keeper.ts'
+import { openOutside } from './outside.ts'
 import { readiness } from './readiness.ts'
-import { speaksPlainHttp } from './registry/plain-http.ts'
 import { openImageCopier } from './registry/copy/open-image-copier.ts'
 import { Logins } from './registries/logins.ts'
 import { openSealed } from './registries/open-sealed.ts'
-import { namedHosts } from './registry/public-agent.ts'
-import { Registry } from './registry/registry.ts'
 import { redactedLog } from './secrets/redaction/redacted-log.ts'
 import { gatewayLimits } from './status/gateway-limits.ts'
 import { openStatus } from './status/open-status.ts'
@@ -62,7 +55,7 @@ export async function startGateway(config: Config, log: Logger = redactedLog(con
   const start = { config, log, opening, awake }
 
   const volume = await openVolume({ ...config, log, opening })
-  const outside = openFly(start)
+  const outside = openOutside(start)
   const logins = new Logins(config)
   const builder = await openBuilder({ ...start, ...volume, ...outside, logins })
   const records = await openRecords({ ...config, log, opening }, { ...volume, ...builder })
@@ -96,23 +89,8 @@ export async function startGateway(config: Config, log: Logger = redactedLog(con
   }
 }
 
-function openFly({ config, log, opening }: Opening) {
-  const { registry: host, secrets } = config
-  const fly = opening.use(new MachinesApi(overUndici(config.fly.api, secrets.fly)))
-  const releases = opening.use(new ReleasesApi(overUndici(config.fly.webApi, secrets.fly)))
-  const warnLater = (text: string) => log.warn(text)
-  const deployer = opening.use(
-    new Deployer({ fly, releases, warnLater, registry: host, ...config.deployer }),
-  )
-  const login = { username: 'x', password: secrets.fly }
-  const insecure = speaksPlainHttp(host, config.plainHttp)
-  const registry = opening.use(new Registry({ host, login, insecure }))
-  const registries = { registry, registryHost: host, namedRegistries: namedHosts(config) }
-  return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, ...registries }
-}
-
 type Parts = { logins: Logins } & Awaited<ReturnType<typeof openVolume>> &
-  ReturnType<typeof openFly> &
+  ReturnType<typeof openOutside> &
   Awaited<ReturnType<typeof openBuilder>> &
   Awaited<ReturnType<typeof openRecords>> &
   Awaited<ReturnType<typeof openSealed>>
@@ -198,6 +176,7 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   const limits = {
     gatewayLimits: gatewayLimits(config),
     previewLimits: config.previews,
+    prices: config.prices,
     previewMark,
     checkTemplate: templateChecker(config.previews),
   }
@@ -240,6 +219,7 @@ async function openServer(
         appWarnings: async (app) => [...images.warningsOf(app), ...(await drift.warningsOf(app))],
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
         authenticate,
+        currency: config.prices?.currency ?? null,
         log,
         stopping,
         maxUploadBytes: config.source.uploadBytes,

@@ -70,6 +70,8 @@ export class FakeFly {
   printed: ((machine: Machine) => { message: string; timestamp?: string }[]) | null = ({
     name,
   }) => [{ message: `said by ${name}` }]
+  /** What a command in a machine does. */
+  exec: (command: string[]) => object = (command) => ({ exit_code: 0, stdout: command.join(' ') })
   /** Leases expire sooner by this factor. */
   leaseSpeed = 1
   /** Each call meets a fault with this probability. */
@@ -258,7 +260,17 @@ export class FakeFly {
       return (
         this.#event(machine, 'stop', 'stopping'), (machine.state = 'stopped'), [200, { ok: true }]
       )
-    if (verb === 'start' && !['stopped', 'failed'].includes(machine.state))
+    if (verb === 'exec')
+      return machine.state === 'started'
+        ? [200, this.exec(body['command'] as string[])]
+        : [412, { error: 'failed_precondition: machine not started' }]
+    if (verb === 'suspend')
+      return (
+        this.#event(machine, 'suspend', 'suspended'),
+        (machine.state = 'suspended'),
+        [200, { ok: true }]
+      )
+    if (verb === 'start' && !['stopped', 'suspended', 'failed'].includes(machine.state))
       return [412, { error: 'failed_precondition: unable to start' }]
     if (verb === 'start') machine.state = 'starting'
     if (verb === 'start') return (this.#boot(machine), [200, {}])

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { isFinal, type Deployment, type ImageFacts } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
+import type { PriceTable } from '#api/status/prices.ts'
 import type { Rollout } from '#api/rollout.ts'
 import { Drift } from '../../gateway/src/drift/drift.ts'
 import { ExposureApi } from '#fly/exposure/exposure-api.ts'
@@ -57,6 +58,7 @@ type Settings = {
   registers?: boolean
   /** The machine of the gateway. */
   builder?: string | null
+  prices?: PriceTable | null
   /** How often previews are compared with Fly. */
   sweepMs?: number
 }
@@ -71,6 +73,7 @@ export async function startMachines({
   flyToml = '',
   registers = false,
   builder = null,
+  prices = null,
   sweepMs = 3_600_000,
 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
@@ -104,7 +107,7 @@ export async function startMachines({
   const entries = [{ type: 'file', path: 'fly.toml' }] as unknown as SourceTree['entries']
   const sources = { tree: async (): Promise<SourceTree> => ({ ...source, root, entries }) }
   // Nothing is built here: the modules that build are absent.
-  const vault = new Vault(store, new SealingKeys(null))
+  const vault = new Vault(store, new SealingKeys(new Uint8Array(32)))
   const deps = { vault, sources, registry, store, fly, deployer } as unknown as Parameters<
     typeof makeSteps
   >[0]
@@ -131,7 +134,7 @@ export async function startMachines({
     deaths: 3,
   }
   const admission = new Admission(store)
-  const previewLimits = { perOwner: 3, all: 100, ttlMs: 3_600_000, image: '' }
+  const previewLimits = { perOwner: 3, all: 100, ttlMs: 3_600_000, readyMs: 3000, image: '' }
   const start = async () => {
     const runner = await Runner.start({
       store,
@@ -189,6 +192,7 @@ export async function startMachines({
       registries,
       loginTester,
       previewLimits,
+      prices,
       previewMark: 'test',
       checkTemplate: templateChecker(previewSettings),
     }
@@ -221,7 +225,9 @@ export async function startMachines({
     await parts.runner[Symbol.asyncDispose]()
   }
   opening.defer(stop)
-  const server = opening.use(await startHttp({ store, ...commandsOf(() => parts) }))
+  const server = opening.use(
+    await startHttp({ store, currency: prices?.currency ?? null, ...commandsOf(() => parts) }),
+  )
   const open = opening.move()
 
   const call = async <T>(
@@ -260,6 +266,8 @@ export async function startMachines({
     url: server.url,
     store,
     source,
+    /** The archives that have arrived. */
+    received: server.received,
     fly: fake,
     images,
     call,

@@ -5,6 +5,8 @@ import { NewToken, tokenIdIn, tokenPattern } from '../../api/callers/token.ts'
 import { patchSettings } from '../../api/options/app-settings.ts'
 import type { Deployment } from '../../api/deployment.ts'
 import { DeploymentOptions, parseOptions, readOptions } from '../../api/options.ts'
+import { ExecRequest } from '../../api/previews/preview-calls.ts'
+import { readPreviewQuery } from '../../api/previews/preview-query.ts'
 import { unknownOption } from '../../api/options/unknown-option.ts'
 import { variableName } from '../../api/options/variables.ts'
 import { renderEvent } from '../../api/text/render-event.ts'
@@ -92,6 +94,24 @@ export const api: Record<string, Shapes> = {
     'many tags': (size) => {
       const query = listed(size, 10, (at) => `t${at}`).map((tag): [string, string] => ['tag', tag])
       return () => readOptions(query)
+    },
+  },
+  'api/previews/preview-query.ts › readPreviewQuery': {
+    ...hostileTexts((text) => readPreviewQuery([[text, text]])),
+    ...hostileTexts((text) => readPreviewQuery([['ttlSeconds', text]])),
+    'many variables': (size) => {
+      const query = listed(size, 10, (at): string => `env.A${at}`).map((name): [string, string] => [
+        name,
+        'a',
+      ])
+      return () => readPreviewQuery(query)
+    },
+  },
+  'api/previews/preview-calls.ts › ExecRequest': {
+    ...hostileTexts((text) => ExecRequest.safeParse({ command: [text] })),
+    'many arguments': (size) => {
+      const command = listed(size, 4, (at) => `a${at}`)
+      return () => ExecRequest.safeParse({ command })
     },
   },
   'api/options.ts › parseOptions': {

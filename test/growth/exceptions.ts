@@ -151,6 +151,10 @@ export const exceptions: Record<string, string> = {
     'looks for the paths of the volumes in the program’s last lines, 16 KiB at most',
   'gateway/src/deploy/machines/failures.ts › assertNotCrashed':
     'reads by startError, which has its row',
+  'gateway/src/deploy/machines/program-output.ts › logOfVersion':
+    'linesOfVersion, which has its row, calls it',
+  'gateway/src/http/routes/previews/previews.ts › addPreviewRoutes':
+    'reads by knownQuery, wholeNumber, readRequest and ExecRequest, which have their rows',
   'gateway/src/deploy/machines/program-output.ts › outputOf':
     'reads by linesOfVersion, which has its row',
   'gateway/src/deploy/machines/program-output.ts › ProgramOutput':

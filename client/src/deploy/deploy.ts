@@ -1,19 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import { realpath, stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import { AppName, appNameRule } from '#api/app.ts'
 import { Problem } from '#api/problem.ts'
 import type { DeploymentRecord } from '../answers.ts'
-import { type AppConfig, readAppConfig } from './app-config.ts'
+import type { AppConfig } from './app-config.ts'
+import { openFolder, packFolder } from './pack-folder.ts'
 import type { DeployCommand } from './read-deploy.ts'
 import { followToEnd } from '../follow-deployment.ts'
 import type { Gateway } from '../gateway.ts'
-import { gitFacts } from './git-facts.ts'
-import { ignoreRules } from '../ignore/ignore-rules.ts'
 import { findUploaded, leaveOrCancel } from '../interrupt.ts'
-import { leftOutHint, leftOutLines } from '../ignore/left-out.ts'
-import { listSource } from './list-source.ts'
-import { packSource } from './pack-source.ts'
+import { leftOutHint } from '../ignore/left-out.ts'
 import type { Printer } from '../print.ts'
 
 /** Packs a folder, sends it, and follows the deployment to its end. Returns the exit code. */
@@ -23,17 +18,9 @@ export async function deploy(
   printer: Printer,
   signal: AbortSignal,
 ): Promise<number> {
-  const folder = await folderOf(command)
-  const config = await readAppConfig(folder, command.options.config)
-  const app = command.app ?? appOf(config, folder)
-
-  const [{ entries, leftOut }, facts] = await Promise.all([
-    list(folder, command, config, printer),
-    gitFacts(folder, process.env),
-  ])
-  const files = entries.filter(({ type }) => type !== 'folder')
-  const progress = printer.upload(files.length, entries)
-  const body = packSource(folder, entries, progress.packed)
+  const folder = await openFolder(command, 'deploy')
+  const app = command.app ?? appOf(folder.config, folder.path)
+  const { body, progress, facts, leftOut } = await packFolder(folder, command, printer)
   const key = randomUUID()
   const asked = { app, options: { ...command.options, ...facts }, secrets: command.secrets, key }
   const onInterrupt = (id: string) => leaveOrCancel(id, gateway, printer, signal)
@@ -70,17 +57,6 @@ const endedWithout = {
     'Stopped. The gateway does not say whether it has accepted the deployment: see the list of the app’s deployments.',
 }
 
-async function folderOf({ folder, app }: DeployCommand): Promise<string> {
-  const found = await realpath(folder).catch((cause: unknown) => {
-    throw new Problem('option-invalid', `There is no folder ${folder}.`, { cause })
-  })
-  if ((await stat(found)).isDirectory()) return found
-  throw new Problem(
-    'option-invalid',
-    `${folder} is a file; tarmac deploy sends a folder. To send an archive: curl -sSNT ${folder} -H "Authorization: Bearer $TARMAC_TOKEN" $TARMAC_GATEWAY/deploy/${app ?? 'APP'}`,
-  )
-}
-
 /** The app that the config file of a folder names. */
 function appOf({ file, app, error }: AppConfig, folder: string): string {
   if (app !== null && AppName.safeParse(app).success) return app
@@ -94,40 +70,3 @@ function appOf({ file, app, error }: AppConfig, folder: string): string {
           : `${file} names “${app}”. ${appNameRule}`
   throw new Problem('option-invalid', `Name the app: tarmac deploy APP [folder]. ${reason}`)
 }
-
-/** Lists the source, and prints what a user should know about it. */
-async function list(
-  folder: string,
-  { options: { dockerfile, plan }, include, noIgnore }: DeployCommand,
-  config: AppConfig,
-  printer: Printer,
-): Promise<Awaited<ReturnType<typeof listSource>>> {
-  for (const path of include)
-    await stat(join(folder, path)).catch((cause: unknown) => {
-      throw new Problem('option-invalid', `--include: there is no ${path} in ${folder}.`, { cause })
-    })
-
-  const { file, ignorefile, files } = config
-  const named = [file, dockerfile, plan, config.dockerfile, ignorefile, ...files]
-  const chosen = dockerfile ?? config.dockerfile ?? 'Dockerfile'
-  const rules = await ignoreRules(
-    folder,
-    {
-      ignoreFiles: [...present([ignorefile]), `${chosen}.dockerignore`, '.dockerignore'],
-      included: [...present(named), ...include].map((path) => path.replace(/^\.\//, '')),
-      noIgnore,
-    },
-    printer.note,
-  )
-
-  const listed = await listSource(folder, rules)
-  for (const line of leftOutLines(listed.leftOut)) printer.note(line)
-  if (listed.entries.every(({ type }) => type === 'folder'))
-    throw new Problem(
-      'archive-empty',
-      `There is nothing to send in ${folder}: no files, or all of them ignored.`,
-    )
-  return listed
-}
-
-const present = (paths: (string | null)[]) => paths.filter((path) => path !== null)

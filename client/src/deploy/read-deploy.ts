@@ -68,14 +68,14 @@ function appAndFolder([first, folder]: string[]): { app: string | null; folder: 
 }
 
 /** A path inside the folder, as the entries of a source have it. */
-function pathInside(path: string): string {
+export function pathInside(path: string): string {
   const cleaned = cleanPath(path)
   if (cleaned !== '.' && !isOutside(cleaned)) return cleaned
   throw wrongUse(`--include is given a path inside the folder, like dist, not ${path}.`)
 }
 
 /** `--env A=b` → `['env.A', 'b']`. */
-function assignment(map: string, pair: string): [string, string] {
+export function assignment(map: string, pair: string): [string, string] {
   const at = pair.indexOf('=')
   if (at < 1) throw wrongUse(`--${map} is given as NAME=VALUE, not as ${pair}.`)
   return [`${map}.${pair.slice(0, at)}`, pair.slice(at + 1)]

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { type DeploymentOptions, writeOptions } from '#api/options.ts'
 
 /** From this length on, variables travel in the body: servers and proxies limit an address. */
 const longQueryChars = 4000
 const isVariable = (name: string) => /^(?:env|build)\./.test(name)
 
+export type UploadForm = Body & { query: URLSearchParams }
 type Body = { type: string; wrap: (body: AsyncIterable<Buffer>) => AsyncIterable<Buffer> }
 
 /**
@@ -12,10 +12,9 @@ type Body = { type: string; wrap: (body: AsyncIterable<Buffer>) => AsyncIterable
  * would make the query long, are fields of a form around the source.
  */
 export function uploadForm(
-  options: Partial<DeploymentOptions>,
+  query: URLSearchParams,
   secrets: ReadonlyMap<string, string>,
-): Body & { query: URLSearchParams } {
-  const query = writeOptions(options)
+): UploadForm {
   const fields = Array.from(secrets, ([name, value]): [string, string] => [`secret.${name}`, value])
   if (query.toString().length > longQueryChars)
     for (const [name, value] of [...query].filter(([name]) => isVariable(name))) {

@@ -26,7 +26,7 @@ export const ruleHelp = `Options of rule add:
   --pull-requests       only jobs of pull or merge requests, instead of those of branches
   --app LIST            the apps that it may use, as shop,pr-*
   --all-apps            all apps of the gateway
-  --scope LIST          what it may do: read, deploy, secrets, preview, admin; default deploy
+  --scope LIST          what it may do: read, deploy, secrets, preview, exec, admin; default deploy
   --owner LIST          only these owners' machines in the apps
   --team NAME           only apps of this team
   --issuer URL          another OIDC issuer, or a GitLab or GitHub server of your own

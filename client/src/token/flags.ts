@@ -9,7 +9,7 @@ export const tokenFlags = {
 } as const
 
 export const tokenHelp = `Options of token:
-  --scope LIST          with create: what it may do: read, deploy (the default), secrets, preview, admin
+  --scope LIST          with create: what it may do: read, deploy (the default), secrets, preview, exec, admin
   --app LIST            with create: only these apps, by name, or by a beginning of names, as web,pr-*
   --owner LIST          with create: only these owners in the apps
   --team NAME           with create: only the apps of this team

@@ -43,7 +43,7 @@ import { assertLinkOpen, type Submissions } from './submissions.ts'
 
 export type CommandDeps = {
   store: DeploymentStore
-  vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove'>
+  vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove' | 'fingerprintOf'>
   fly: MachinesApi
   deployer: Deployer
   drift: Parameters<typeof driftCommands>[0]
@@ -63,6 +63,7 @@ export type CommandDeps = {
   log: Logger
   admission: Admission
   previewLimits: PreviewDeps['previewLimits']
+  prices: PreviewDeps['prices']
   previewMark: string
   checkTemplate: TemplateDeps['checkTemplate']
   /** See `LimitDeps`. */

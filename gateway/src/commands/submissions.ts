@@ -23,9 +23,8 @@ type Submission = Omit<NewDeployment, 'id' | 'secrets' | 'triggeredBy'> & {
   id?: string
   secrets?: ReadonlyMap<string, Uint8Array>
 }
-type RequestKey = Pick<NewDeployment, 'requestBody' | 'idempotencyKey' | 'rollback' | 'preview'> & {
-  id?: string
-}
+type RequestKey = Pick<NewDeployment, 'requestBody' | 'idempotencyKey' | 'rollback' | 'preview'> &
+  Pick<Submission, 'id' | 'secrets'>
 
 /** `withoutEnv`: variables of a release that its new deployment leaves out. */
 type More = { withoutEnv?: string[]; inPlace?: boolean }
@@ -69,7 +68,9 @@ export class Submissions {
     const made = await this.#deps.store.findByIdempotencyKey(key.preview?.app ?? app, key)
     if (caller.link) assertLinkFree(caller.link.deployment, made?.id ?? null)
     if (made) return made
-    const more = { ...(withoutEnv && { withoutEnv }), ...(inPlace && { inPlace }) }
+    // A preview runs its app's image from where it is: a copy for each would be slow.
+    const stays = inPlace ?? key.preview !== undefined
+    const more = { ...(withoutEnv && { withoutEnv }), inPlace: stays }
     const found = await this.look(source, { app, options, ...more })
     return this.submit(caller, { app, ...found, ...key })
   }

@@ -21,24 +21,27 @@ export class AppSetup {
   /**
    * Creates the app if it does not exist, without public addresses but with a Flycast one. It looks
    * at once, unless it did so within `seenMs`, because Fly limits such calls. It creates nothing
-   * before `wanted` resolves. Returns the app if it created it, else null. `ownNetwork`: the private
-   * network of an app that it creates, instead of the gateway's.
+   * before `wanted` resolves. Returns the app if it created it, else null. `own`: private networks of
+   * an app that it creates, and of its Flycast address, instead of the gateway's.
    */
   async ensure(
     app: string,
     wanted: Promise<unknown>,
     signal: AbortSignal,
-    ownNetwork: string | null = null,
+    own: { app: string | null; flycast: string | null } = { app: null, flycast: null },
   ): Promise<App | null> {
     const { fly } = this.#settings
-    const network = ownNetwork ?? this.#settings.network
+    const gateways = this.#settings.network
     if (performance.now() - (this.#seen.get(app) ?? -Infinity) < seenMs) return null
     const found = await this.#app(app, signal)
     await wanted
-    const made = found === null ? await this.#createApp(app, network, signal) : null
+    const made = found === null ? await this.#createApp(app, own.app ?? gateways, signal) : null
     // An app with machines is set up. One without may be left over from an interrupted setup.
-    if ((found?.machine_count ?? 0) === 0 && (await fly.ipAssignments(app, signal)).length === 0)
+    const isBare = (found?.machine_count ?? 0) === 0
+    if (isBare && (await fly.ipAssignments(app, signal)).length === 0) {
+      const network = own.flycast ?? gateways
       await fly.assignIp(app, { type: 'private_v6', ...(network && { network }) }, signal)
+    }
     this.#seen.set(app, performance.now())
     return made
   }

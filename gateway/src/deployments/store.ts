@@ -69,7 +69,7 @@ type Facts =
   | 'warnings'
   | 'buildUsage'
 /** What is known of a deployment before its source arrives. */
-type KnownEarly = 'app' | 'options' | 'idempotencyKey' | 'exempt'
+type KnownEarly = 'app' | 'options' | 'idempotencyKey' | 'exempt' | 'preview'
 export type AnnouncedDeployment = Pick<NewDeployment, KnownEarly>
 
 /** What a move or a step may write in addition to the state. */

@@ -3,13 +3,18 @@ import { pause } from '#api/flow/retry.ts'
 import { asProblem, Problem } from '#api/problem.ts'
 import { isUnavailable, statusOf } from '#fly/fly-calls.ts'
 import type { DriftStore } from '../deployments/drift/drift-store.ts'
+import type { PreviewStore } from '../deployments/previews/preview-store.ts'
 import type { ReleaseStore } from '../deployments/release-store.ts'
 import type { Logger } from '../log.ts'
 import type { Drift } from './drift.ts'
 
 export type DailyDeps = {
   drift: Pick<Drift, 'lookDaily' | 'failed' | 'list'>
-  store: { drift: DriftStore; releases: Pick<ReleaseStore, 'apps'> }
+  store: {
+    drift: DriftStore
+    releases: Pick<ReleaseStore, 'apps'>
+    previews: Pick<PreviewStore, 'ofFlyApp'>
+  }
   log: Pick<Logger, 'info' | 'warn'>
   now?: () => number
   /** Between two apps. Default: 1 s. */
@@ -120,6 +125,8 @@ export class DailyLook {
     const silent: Silent[] = []
     for (const app of await store.releases.apps()) {
       signal.throwIfAborted()
+      // A preview is gone within hours, and is compared with Fly every few minutes.
+      if (await store.previews.ofFlyApp(app)) continue
       const before = await store.drift.find(app)
       if (before && before.lookedAt >= beganAt) continue
       const seen = await this.#lookAt(app)

@@ -30,6 +30,8 @@ export type ServerDeps = {
   readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
   /** Null: every caller is the operator. */
   authenticate: Authenticator | null
+  /** Of the prices that the gateway knows. Null: it knows none. */
+  currency: string | null
   log: Logger
   /** Fires when the gateway begins to stop: it refuses uploads and disconnects log readers. */
   stopping: AbortSignal

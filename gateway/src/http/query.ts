@@ -10,14 +10,19 @@ export function knownQuery(
   request: Pick<IncomingMessage, 'url' | 'headers'>,
   ...known: string[]
 ): URLSearchParams {
-  const query = queryOf(request)
+  const query = knownNames(queryOf(request), ...known)
+  refuseBody(request)
+  return query
+}
+
+/** The same query. Throws if it has other names. */
+export function knownNames(query: URLSearchParams, ...known: string[]): URLSearchParams {
   const unknown = [...query.keys()].find((name) => !known.includes(name))
   const knows = known.length > 0 ? `knows ${known.join(', ')}` : 'has no options'
   if (unknown !== undefined)
     throw new Problem('option-unknown', `This call ${knows}, not ${unknown.slice(0, 100)}.`, {
       facts: { known },
     })
-  refuseBody(request)
   return query
 }
 

@@ -57,7 +57,7 @@ export async function analyze(
   // after the plan, so that a source that cannot be built makes no app.
   const [plan, ensured] = await Promise.allSettled([
     planned,
-    ensureApp({ app, options, emit, signal }, planned, deps),
+    ensureApp({ app, options, preview: deployment.preview, emit, signal }, planned, deps),
   ])
   if (plan.status === 'rejected') throw plan.reason
   if (ensured.status === 'rejected') throw ensured.reason

@@ -7,12 +7,15 @@ import type { DeployJob } from '../deploy/job.ts'
 import { changedSecrets } from './keys/changed-secrets.ts'
 import { deployedSecrets } from './keys/deployed-secrets.ts'
 import { secretsNow, type SecretsNow } from './keys/secrets-now.ts'
+import type { Vault } from '../secrets/vault.ts'
+import { setPreviewSecrets } from './keys/preview-secrets.ts'
 import type { AnalyzeDeps } from './analyze.ts'
 import { ensureApp, type EnsureAppDeps } from './ensure-app.ts'
 import { recordKnows } from './record-knows.ts'
 import type { DeployInput, Steps } from './steps.ts'
 
 type DeployDeps = EnsureAppDeps & {
+  vault: Pick<Vault, 'open'>
   fly: MachinesApi
   store: Pick<DeploymentStore, 'find' | 'list' | 'releases' | 'templates' | 'runtimeSecrets'>
   /** The source of a deployment. */
@@ -32,6 +35,7 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
       const { deployment, emit, signal } = input
       // In the record as it was claimed, a plan means that an earlier attempt has ensured the app.
       if (!deployment.plan) await ensureApp(job, Promise.resolve(), deps)
+      if (deployment.preview) await setPreviewSecrets(deployment, deps, signal)
 
       const secrets = await secretsNow(job.app, deps, signal)
       const rollback = await changedSecrets(deployment, store.releases, secrets.digests)

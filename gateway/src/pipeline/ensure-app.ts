@@ -1,4 +1,5 @@
 import type { DeploymentOptions } from '#api/options.ts'
+import type { PreviewOf } from '#api/previews/preview.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
@@ -8,17 +9,20 @@ export type EnsureAppDeps = { deployer: Deployer; store: Pick<DeploymentStore, '
 type AppJob = {
   app: string
   options: Pick<DeploymentOptions, 'network'>
+  preview?: PreviewOf | null
   emit: EventSink
   signal: AbortSignal
 }
 
 /** Creates the app, and records that, unless it exists. Creates nothing before `wanted` resolves. */
 export async function ensureApp(
-  { app, options, emit, signal }: AppJob,
+  { app, options: { network }, preview, emit, signal }: AppJob,
   wanted: Promise<unknown>,
   { deployer, store }: EnsureAppDeps,
 ): Promise<void> {
-  const made = await deployer.ensureApp(app, wanted, signal, options.network)
+  // A preview is reached from the gateway's network, and itself reaches nothing there.
+  const own = { app: network, flycast: preview ? null : network }
+  const made = await deployer.ensureApp(app, wanted, signal, own)
   if (!made) return
   await store.releases.recordCreatedApp(app, made.id ?? null)
   emit({ type: 'note', text: `Created the app ${app}, without public addresses.` })

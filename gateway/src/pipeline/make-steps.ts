@@ -15,7 +15,7 @@ import type { Vault } from '../secrets/vault.ts'
 import type { Sources } from '../sources/sources.ts'
 import { analyze, type AnalyzeDeps } from './analyze.ts'
 import { deploySteps } from './deploy-steps.ts'
-import type { Steps } from './steps.ts'
+import type { SourceInput, Steps } from './steps.ts'
 import { takeRequested } from './images/take-requested.ts'
 
 type StepDeps = {
@@ -52,7 +52,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
   return {
     secrets: (deployment) => vault.open(deployment),
     fetch,
-    analyze: (input) => analyze(input, { ...deps, ...settings }),
+    analyze: (input) => analyze(forBuild(input), { ...deps, ...settings }),
 
     async build({ plan, ...input }) {
       const { desired, signal } = input
@@ -64,7 +64,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
         if (await disk.wasShort()) await disk.settled(signal)
         throw error
       })
-      return buildImage(deps, settings, { ...input, plan, flyBuild: desired.build })
+      return buildImage(deps, settings, { ...forBuild(input), plan, flyBuild: desired.build })
     },
 
     take: (input) => takeRequested(input, { ...deps, ...taking }),
@@ -72,3 +72,7 @@ export function makeSteps(deps: StepDeps, settings: Settings): Steps<PlannedSour
     ...deploySteps({ ...deps, ...settings, fetch }),
   }
 }
+
+/** The secrets of a preview are its machine's: its build, which runs a stranger's code, gets none. */
+const forBuild = <Input extends SourceInput>(input: Input): Input =>
+  input.deployment.preview ? { ...input, secrets: new Map() } : input

@@ -4,7 +4,7 @@ import { crashPoint } from '#api/flow/crash-point.ts'
 import { readProgress } from '../deploy/read-progress.ts'
 import { aboutMachines } from '../deployments/gateway-died.ts'
 import { failureIn, mayMove, touchesMachines } from '../deployments/states.ts'
-import type { Claim, DeploymentStore } from '../deployments/store.ts'
+import type { Claim, DeploymentPatch, DeploymentStore } from '../deployments/store.ts'
 import type { Secrets } from '../secrets/vault.ts'
 import { ClaimLost, DeploymentRecord } from './deployment-record.ts'
 import { LogWriter } from './log-writer.ts'
@@ -77,16 +77,25 @@ function readyToDeploy(run: Run): Promise<Deployable> {
 
 /** Takes the image that was asked for by name. Leaves the record in `deploying`. */
 async function take(run: Run): Promise<Deployable> {
-  const { steps, record, log } = run
+  const { steps, log } = run
   await openSecrets(run)
   const effects = effectsOn(run)
   const { desired, ...taken } = await stage(run, 'Copying the image', 'build', (signal) =>
     steps.take({ deployment: run.deployment, emit: log.emit, ...effects, signal }),
   )
 
-  crashPoint('image-known')
-  await record.transition('deploying', taken)
+  await keepImage(run, 'deploying', taken)
   return { image: taken.image, desired, rollout: null }
+}
+
+/** From now on a restart deploys this image. */
+async function keepImage(
+  { record }: Run,
+  to: 'deploying' | 'built',
+  patch: DeploymentPatch,
+): Promise<void> {
+  crashPoint('image-known')
+  await record.transition(to, patch)
 }
 
 /** What a step may do to the record. The digest counts for later tries of this run too. */
@@ -130,11 +139,8 @@ async function build(run: Run): Promise<Deployable> {
   )
   await record.settled() // the move to `pushing`
 
-  crashPoint('image-known')
-  await record.transition(deployment.options.deploy ? 'deploying' : 'built', {
-    ...built,
-    ...run.usage.patch,
-  })
+  const to = deployment.options.deploy ? 'deploying' : 'built'
+  await keepImage(run, to, { ...built, ...run.usage.patch })
   return { image: built.image, desired: analysis.desired, rollout: null }
 }
 

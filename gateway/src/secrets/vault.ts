@@ -95,6 +95,12 @@ export class Vault {
     }
   }
 
+  /** Shows whether two sets of secrets are the same, and nothing else. Null: there are none. */
+  fingerprintOf(secrets: ReadonlyMap<string, Uint8Array>): string | null {
+    if (secrets.size === 0) return null
+    return this.#keys.hashes((key) => secretsHash(secrets, key))[0] ?? null
+  }
+
   /** Opens the app's secrets and those of the deployment. The deployment's win. */
   async open({ id, app }: { id: string; app: string }): Promise<Secrets> {
     const opened = new Map<string, Buffer>()

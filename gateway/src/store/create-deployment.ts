@@ -50,14 +50,16 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
 /** See `DeploymentStore.refuseBusyLane`. */
 export function refuseBusyLane(
   { deployments, lanes, queue, apps, quotas, previews }: Tables,
-  { app, options, idempotencyKey: key, exempt = false }: AnnouncedDeployment,
+  { app, options, idempotencyKey: key, exempt = false, preview }: AnnouncedDeployment,
 ): void {
-  if (key && knownKey(deployments, app, key)) return
-  refuseAppOfPreview(previews, app)
+  if (key && knownKey(deployments, preview?.app ?? app, key)) return
+  if (!preview) refuseAppOfPreview(previews, app)
   queue.assertHasRoom(app, 0)
   const lane = options.lane ?? apps.settings(app).lane ?? null
   lanes.assertMayJoin({ app, owner: options.owner ?? '' }, lane)
   if (!exempt) quotas.assertRoom(needOf(app, { ...options, lane }, true))
+  if (preview && !exempt) quotas.assertPreviewRoom(preview.app)
+  if (preview) previews.assertRoom(preview)
 }
 
 /** A second deployment would make the app again after the preview's end, and nothing would remove it. */

@@ -53,7 +53,10 @@ test('an app is created only for a valid plan, and quick deploys do not wait for
   expect(made.map((app) => app?.name)).toEqual(['web', ...Array(5).fill(undefined)])
   expect(performance.now() - startedAt).toBeLessThan(1000)
 
-  await deployer.ensureApp('guest', Promise.resolve(), signal, 'guests')
+  await deployer.ensureApp('guest', Promise.resolve(), signal, {
+    app: 'guests',
+    flycast: 'guests',
+  })
   expect(fly.apps.get('guest')).toMatchObject({ network: 'guests', ips: [{ network: 'guests' }] })
 })
 

@@ -127,6 +127,7 @@ export async function startHttp(
     readiness: () =>
       Promise.resolve({ ready: true, parts: { buildkit: { ok: true, detail: 'answers' } } }),
     authenticate: callers.authenticate,
+    currency: null,
     log: openLog('info', { write: (line: string) => void logged.push(line) }),
     stopping: stop.signal,
     maxUploadBytes: 100 * 2 ** 20,

@@ -51,6 +51,7 @@ test.each<[string, Partial<DeployInput>, string, number]>([
     },
     region: 'source',
     publicIps: 'report',
+    vault: null as never,
     previews: {} as never,
   })
   const signal = new AbortController().signal

@@ -56,7 +56,9 @@ test('a template decides what the machine of a preview is like, and a version of
   expect(await get<Template>('/v1/apps/shop/templates/small?version=1')).toMatchObject({
     config: toml('256mb'),
   })
-  expect((await call('DELETE', '/v1/apps/shop/templates/small')).status).toBe(204)
+  const remove = () => call('DELETE', '/v1/apps/shop/templates/small')
+  expect(await remove()).toMatchObject({ status: 200, body: { version: 2 } })
+  expect((await remove()).status).toBe(404)
   expect(await ask('small')).toMatchObject({ status: 404, body: { code: 'template-not-found' } })
   expect((await put(toml('256mb'))).body.version).toBe(3)
 })

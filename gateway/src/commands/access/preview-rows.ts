@@ -1,38 +1,64 @@
+import type { NewPreview } from '#api/previews/preview.ts'
 import type { PreviewCommands } from '../previews/preview-commands.ts'
 import type { TemplateCommands } from '../templates/template-commands.ts'
 import { readsOf } from './reads-of.ts'
-import { administer, byApp, byPreview, noApp, preview, read } from './row-kinds.ts'
-import type { TableOf } from './row.ts'
+import { administer, byApp, byPreview, exec, noApp, preview, read } from './row-kinds.ts'
+import type { Lookups, TableOf } from './row.ts'
+
+/** For commands whose first argument is the request of a preview. */
+const byRequest = {
+  targets: async ([{ app, owner, source }]: [NewPreview, ...unknown[]], find: Lookups) => [
+    { app, owner },
+    ...(source ? await readsOf(source, find) : []),
+  ],
+  missing: ([{ app }]: [NewPreview, ...unknown[]]) => noApp(app),
+}
 
 /** What each command about previews needs of its caller. */
 export const previewRows: TableOf<PreviewCommands> = {
   create: {
     ...preview,
-    targets: async ([{ app, owner, source }], find) => [
-      { app, owner },
-      ...(source ? await readsOf(source, find) : []),
-    ],
-    missing: ([{ app }]) => noApp(app),
+    ...byRequest,
     recorded: {
-      asked: ([{ source, template, ttlSeconds, evict }]) => ({
-        source,
+      asked: ([{ source, template, ttlSeconds, evict }, { upload, secrets }]) => ({
+        source: source ?? upload?.digest,
         template,
         ttlSeconds,
         evict,
+        ...(secrets?.size && { secrets: [...secrets.keys()] }),
       }),
     },
   },
+  assertRoom: { ...preview, ...byRequest, changes: false, early: 'previews.create' },
   find: { ...read, ...byPreview },
   list: {
     ...read,
     shown: ({ previews, next }, isSeen) => ({ previews: previews.filter(isSeen), next }),
   },
+  living: { ...read, shown: (previews, isSeen) => previews.filter(isSeen) },
   extend: {
     ...preview,
     ...byPreview,
     recorded: { asked: ([_id, ttlSeconds]) => ({ ttlSeconds }), made: () => null },
   },
   destroy: { ...preview, ...byPreview, recorded: { made: () => null } },
+  change: {
+    ...preview,
+    ...byPreview,
+    recorded: { asked: ([_id, action]) => ({ action }), made: () => null },
+  },
+  logs: { ...read, ...byPreview },
+  exec: {
+    ...exec,
+    ...byPreview,
+    targets: async (args, find) =>
+      ((await byPreview.targets(args, find)) ?? []).flatMap((target) => [
+        target,
+        { ...target, scope: 'preview' as const },
+      ]),
+    // Its arguments may hold a secret.
+    recorded: { asked: ([_id, { command }]) => ({ program: command[0]?.slice(0, 200) }) },
+  },
 }
 
 /** The same of templates. They say what a machine may be like, so a caller of previews cannot set them. */

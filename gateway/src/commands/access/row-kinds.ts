@@ -15,6 +15,7 @@ export const noApp = (app: string) =>
 
 export const read = { scope: 'read', changes: false } as const
 export const preview = { scope: 'preview', changes: true } as const
+export const exec = { scope: 'exec', changes: true } as const
 export const deploy = { scope: 'deploy', changes: true } as const
 export const secrets = { scope: 'secrets', changes: false } as const
 export const changeSecrets = { scope: 'secrets', changes: true } as const

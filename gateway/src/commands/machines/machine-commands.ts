@@ -1,10 +1,9 @@
 import type { MachineAction, MachineView } from '#api/machines/machine-facts.ts'
 import { Problem } from '#api/problem.ts'
-import type { Machine, MachineRef } from '#fly/machine.ts'
-import type { MachineLease } from '#fly/machine-lease.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Principal } from '../../callers/principal.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
+import { found, start, stop } from './machine-power.ts'
 import { machineView } from './machine-view.ts'
 
 /** The machines of an app. Nothing of them changes but whether they run. */
@@ -22,7 +21,6 @@ type Deps = { fly: MachinesApi; store: Pick<DeploymentStore, 'unfinished'> }
 
 /** For the calls to Fly of one command. */
 const callMs = 150_000
-const waitMs = 60_000
 
 export function machineCommands({ fly, store }: Deps): MachineCommands {
   return {
@@ -53,41 +51,12 @@ export function machineCommands({ fly, store }: Deps): MachineCommands {
   }
 }
 
-type WithLease = { fly: MachinesApi; lease: MachineLease; signal: AbortSignal }
-
-async function stop({ fly, lease, signal }: WithLease): Promise<void> {
-  const { state } = await found(fly, lease.ref, signal)
-  if (state === 'stopped' || state === 'created') return
-  await lease.stop(signal)
-  if (await fly.wait(lease.ref, { state: 'stopped', withinMs: waitMs }, signal)) return
-  throw late(lease.ref, 'has not stopped', (await found(fly, lease.ref, signal)).state)
-}
-
-async function start({ fly, lease, signal }: WithLease): Promise<void> {
-  if ((await found(fly, lease.ref, signal)).state === 'started') return
-  await lease.start(signal)
-  if (await fly.wait(lease.ref, { state: 'started', withinMs: waitMs }, signal)) return
-  throw late(lease.ref, 'does not run', (await found(fly, lease.ref, signal)).state)
-}
-
-async function found(fly: MachinesApi, ref: MachineRef, signal: AbortSignal): Promise<Machine> {
-  const machine = await fly.machine(ref, signal)
-  if (machine && machine.state !== 'destroyed') return machine
-  const detail = `The app ${ref.app} has no machine ${ref.id.slice(0, 50)}. To list them: tarmac machines ${ref.app}`
-  throw new Problem('machine-not-found', detail)
-}
-
 /** A deployment that only waits or builds touches no machine yet. */
 async function refuseBusy(store: Deps['store'], app: string): Promise<void> {
   const busy = await store.unfinished(app)
   if (busy?.state !== 'deploying' && busy?.state !== 'verifying') return
   const detail = `Deployment ${busy.id} of ${app} changes machines now. Wait for its end, or cancel it.`
   throw new Problem('app-busy', detail, { facts: { deployment: busy.id } })
-}
-
-function late({ app, id }: MachineRef, what: string, state: string): Problem {
-  const detail = `Machine ${id} of ${app} ${what} after ${waitMs / 1000} s: Fly says ${state}. Look at its log: fly logs --app ${app} --machine ${id}`
-  return new Problem('time-limit', detail, { facts: { machine: id, state } })
 }
 
 const order = ({ group, name, id }: MachineView) => `${group} ${name} ${id}`

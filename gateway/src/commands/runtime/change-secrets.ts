@@ -15,13 +15,13 @@ import { readDesired } from '../../deploy/config/read-desired.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import type { StoredRelease } from '../../deployments/release-store.ts'
 import { secretDigests } from '../releases.ts'
-import { digestsOf, readNewest, readSecrets } from './read-secrets.ts'
+import { applySecrets } from './apply-secrets.ts'
+import { readNewest, readSecrets } from './read-secrets.ts'
 import { foreignChanges } from './foreign-changes.ts'
 import { releaseAgain, type ReleaseAgainDeps } from './release-again.ts'
 import type { RuntimeChange } from './runtime-commands.ts'
 import { changesSince, changesText, secretStates } from './secret-states.ts'
 import { targetsOf } from './targets.ts'
-import { withoutValues } from './without-values.ts'
 
 /** `signal`: ends the calls to Fly while a caller waits. */
 export type RuntimeDeps = Omit<ReleaseAgainDeps, 'releases'> & {
@@ -60,19 +60,7 @@ export async function changeSecrets(
 ): Promise<SecretsAnswer> {
   checkRuntimeSecrets(values)
   const flyId = await appOnFly(app, deps)
-  const { runtimeSecrets } = deps.store
-  const { secrets: before } = await readSecrets(app, deps, deps.signal)
-
-  // If the gateway dies now, the next look finds out what came of the change.
-  const open = Object.fromEntries(Array.from(values.keys(), (name) => [name, '']))
-  await runtimeSecrets.note(app, { flyId, version: 0, own: open })
-  const answer = await withoutValues(values, () => deps.fly.changeSecrets(app, values, deps.signal))
-  const now = [
-    ...before.filter(({ name }) => !values.has(name)),
-    ...(answer.secrets ?? []).filter(({ name }) => values.has(name)),
-  ]
-  const own = digestsOf(values.keys(), now)
-  await runtimeSecrets.note(app, { flyId, version: answer.version, own })
+  const { before, now } = await applySecrets({ app, flyId, values }, deps, deps.signal)
 
   const changed = namesOf(values, secretDigests(before), secretDigests(now))
   const again = deploy ? await releaseStaged(caller, app, now, deps) : staged(app)

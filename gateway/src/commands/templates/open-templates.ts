@@ -21,7 +21,9 @@ export function openTemplates({ store, ...deps }: TemplateDeps): TemplateCommand
       return store.templates.add({ app, name, createdBy, ...template })
     },
     async remove(_caller, app, name) {
-      if (!(await store.templates.remove(app, name))) throw noTemplate({ app, name, version: null })
+      const template = await findTemplate(store, { app, name, version: null })
+      await store.templates.remove(app, name)
+      return template
     },
   }
 }

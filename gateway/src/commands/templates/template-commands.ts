@@ -9,6 +9,6 @@ export type TemplateCommands = {
   find(caller: Principal, app: string, name: string, version: number | null): Promise<Template>
   /** Adds a version, unless the newest one is the same. Throws `template-invalid` or `fly-config-invalid`. */
   set(caller: Principal, app: string, name: string, template: NewTemplate): Promise<Template>
-  /** Previews that use it go on. Throws `template-not-found`. */
-  remove(caller: Principal, app: string, name: string): Promise<void>
+  /** Returns its newest version. Previews that use it go on. Throws `template-not-found`. */
+  remove(caller: Principal, app: string, name: string): Promise<Template>
 }

@@ -3,6 +3,7 @@ import { Problem } from '#api/problem.ts'
 import type { LogLine } from '#fly/answers.ts'
 import { bornAt, type Machine } from '#fly/machine.ts'
 import { pause } from '#api/flow/retry.ts'
+import { newLines } from '#api/text/new-lines.ts'
 import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
 
@@ -29,14 +30,18 @@ const flysOwn =
  * The lines of the machine's current version. Leaves out those of an earlier version, also what it
  * printed while it stopped, and Fly's own.
  */
-export function linesOfVersion(log: LogLine[], machine: Machine): string[] {
+export const linesOfVersion = (log: LogLine[], machine: Machine): string[] =>
+  logOfVersion(log, machine).map(({ text }) => text)
+
+/** The same lines with their times. */
+export function logOfVersion(log: LogLine[], machine: Machine): LogLine[] {
   const born = bornAt(machine)
   const since = log.filter(({ at }) => at === null || born === null || at >= born)
   const boot = since.findIndex(({ text }) => bootLine.test(text))
   return since
     .slice(boot + 1)
     .filter(({ text }) => !bootLine.test(text) && !flysOwn.test(text))
-    .map(({ text }) => text.slice(0, maxLineLetters))
+    .map(({ at, text }) => ({ at, text: text.slice(0, maxLineLetters) }))
 }
 
 /** In JSON, with a comma. */
@@ -48,16 +53,6 @@ export function lastOf(lines: string[]): string[] {
   let sizeBytes = last.reduce((sum, line) => sum + sizeOf(line), 0)
   while (sizeBytes > maxLastBytes) sizeBytes -= sizeOf(last.shift() ?? '')
   return last
-}
-
-/** The lines of `now` that `shown`, an earlier look at the same output, lacks. */
-export function newLines(shown: string[], now: string[]): string[] {
-  // Both are the end of one output, so this one begins with the end of the earlier one.
-  for (let size = Math.min(shown.length, now.length); size > 0; size--) {
-    const end = shown.slice(-size)
-    if (end.every((line, index) => line === now[index])) return now.slice(size)
-  }
-  return now
 }
 
 /** The step under which the log has the output. */

@@ -10,6 +10,6 @@ export interface TemplateStore {
   find(app: string, name: string, version: number | null): Promise<Template | null>
   /** The newest version of each template that was not removed, by name. */
   list(app: string): Promise<TemplateList['templates']>
-  /** Its versions stay for the previews that use them. False: there is none. */
-  remove(app: string, name: string): Promise<boolean>
+  /** Its versions stay for the previews that use them. */
+  remove(app: string, name: string): Promise<void>
 }

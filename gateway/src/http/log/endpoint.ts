@@ -12,10 +12,13 @@ import { type LogType, logTypes } from './formats.ts'
 import type { LogDeps } from './session.ts'
 import { sendLog } from './stream.ts'
 
-const address = new RegExp(`^${routes.events.replace(':id', '([^/]+)')}$`)
+const addressOf = (route: string) => new RegExp(`^${route.replace(':id', '([^/]+)')}$`)
+const ofDeployment = addressOf(routes.events)
+const ofPreview = addressOf(routes.previewEvents)
 
 /**
- * `GET /v1/deployments/{id}/events`: the log from `after` on, in the format that `Accept` names.
+ * `GET /v1/deployments/{id}/events`: the log from `after` on, in the format that `Accept` names. The same
+ * at `/v1/previews/{id}/events`, for the deployment that starts the preview.
  * Does not use Express, which would keep its request data for as long as the reader stays.
  */
 export function eventsReader(
@@ -38,11 +41,18 @@ export type OpenReader = (request: IncomingMessage) => Promise<{
   rightEnds: AbortSignal | null
 }>
 
-export function readerGate({ logOf }: Pick<Commands, 'logOf'>, authorize: Authorize): OpenReader {
+export function readerGate(
+  { logOf, previews }: Pick<Commands, 'logOf' | 'previews'>,
+  authorize: Authorize,
+): OpenReader {
   return async (request) => {
     refuseTokenInAddress(request) // a handshake comes here first
     await authorize(request)
-    const id = address.exec(pathOf(request))?.[1]
+    const preview = ofPreview.exec(pathOf(request))?.[1]
+    const id =
+      preview === undefined
+        ? ofDeployment.exec(pathOf(request))?.[1]
+        : (await previews.find(callerOf(request), preview)).deployment
     if (id === undefined) throw new Problem('route-not-found', 'There is no log at this address.')
     const deployment = await logOf(callerOf(request), id)
     const after = afterOf(request)
@@ -53,7 +63,8 @@ export function readerGate({ logOf }: Pick<Commands, 'logOf'>, authorize: Author
 }
 
 export const isForEvents = (request: IncomingMessage): boolean =>
-  request.method === 'GET' && address.test(pathOf(request))
+  request.method === 'GET' &&
+  (ofDeployment.test(pathOf(request)) || ofPreview.test(pathOf(request)))
 
 /** Throws `websocket-invalid` for a handshake that RFC 6455 does not allow. */
 function assertHandshake({ headers }: IncomingMessage): void {

@@ -1,15 +1,13 @@
-import type { RequestHandler, Response } from 'express'
-import { type Deployment, isFinal } from '#api/deployment.ts'
+import type { RequestHandler } from 'express'
+import type { Deployment } from '#api/deployment.ts'
 import { readOptions } from '#api/options.ts'
 import { problems } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
-import { followPages } from '../../deployments/follow.ts'
 import { appParam, receiveSource } from '../body/upload.ts'
 import { everything } from '../log/filter.ts'
-import { defaultHeartbeatMs } from '../log/session.ts'
-import { InterimProgress } from '../log/interim-progress.ts'
 import { sendLog } from '../log/stream.ts'
+import { untilVerdict } from '../log/until-verdict.ts'
 import type { Commands } from '../../commands/commands.ts'
 import { callerOf, rightEndsOf } from '../auth.ts'
 import type { ServerDeps } from '../deps.ts'
@@ -42,7 +40,9 @@ export function deployAndFollow(
     if (answer.follow === false) return respondAccepted(response, deployment)
     response.location(fill(routes.deployment, { id: deployment.id }))
     const rightEnds = rightEndsOf(request)
-    const status = answer.wait ? await verdictStatus(deployment, response, server, rightEnds) : 200
+    const status = answer.wait
+      ? statusOf(await untilVerdict(deployment, response, server, rightEnds))
+      : 200
     sendLog(response.status(status), server, deployment, {
       after: 0,
       type: 'text/plain',
@@ -62,53 +62,8 @@ function readQuery(fields: [string, string][]) {
   return query
 }
 
-/**
- * The HTTP status of the end. While waiting, sends 102 Processing with each step of the deployment,
- * and as a heartbeat.
- */
-async function verdictStatus(
-  { id, createdAt }: Deployment,
-  response: Response,
-  { store, stopping, heartbeatMs = defaultHeartbeatMs }: ServerDeps,
-  rightEnds: AbortSignal | null,
-): Promise<number> {
-  const progress = new InterimProgress(response, createdAt)
-  const heartbeat = setInterval(() => progress.keepAlive(), heartbeatMs)
-  const signal = AbortSignal.any([
-    untilClosed(response),
-    stopping,
-    ...(rightEnds ? [rightEnds] : []),
-  ])
-  try {
-    for await (const page of followPages(store, id, 0, signal)) progress.send(page)
-  } finally {
-    clearInterval(heartbeat)
-  }
-  const deployment = await store.find(id)
-  if (deployment && isFinal(deployment.state)) return statusOf(deployment)
-  if (rightEnds?.aborted)
-    throw new Problem(
-      'token-revoked',
-      `The token was revoked, was replaced, or has expired. Deployment ${id} continues; read its record with a valid token.`,
-      { facts: { deployment: id } },
-    )
-  throw new Problem(
-    'stopping',
-    `The gateway is stopping. Deployment ${id} continues after the restart; read its record.`,
-    { facts: { deployment: id } },
-  )
-}
-
 function statusOf({ state, problem }: Deployment): number {
   if (state === 'live' || state === 'built') return 200
   if (state === 'cancelled' || state === 'superseded') return problems[state].status
   return problem?.status ?? problems.internal.status
-}
-
-/** A signal that fires when either side closes the connection. */
-function untilClosed(response: Response): AbortSignal {
-  const gone = new AbortController()
-  if (response.destroyed) gone.abort()
-  response.once('close', () => gone.abort())
-  return gone.signal
 }

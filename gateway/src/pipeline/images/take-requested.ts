@@ -23,7 +23,7 @@ export async function takeRequested(input: TakeInput, deps: TakeDeps): ReturnTyp
   const desired = await resolve(deployment)
   const warnings = await deployer.preflight({ id, number, app, options, desired, signal })
   for (const text of [...desired.warnings, ...warnings]) emit({ type: 'warning', text })
-  await ensureApp({ app, options, emit, signal }, Promise.resolve(), deps)
+  await ensureApp({ ...deployment, emit, signal }, Promise.resolve(), deps)
 
   const { reference } = requestedImage
   const taken = await takeImage(input, { reference, isOfSource: false }, deps)

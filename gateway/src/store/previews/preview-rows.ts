@@ -71,7 +71,7 @@ export class PreviewRows implements PreviewStore {
   async list({ app, owner, state }: PreviewFilter, { limit, before, isSeen }: PageRequest) {
     const rows = this.#prepare(
       `SELECT * FROM previews WHERE seq < ? AND (?2 IS NULL OR app = ?2) AND (?3 IS NULL OR owner = ?3)
-         AND (?4 IS NULL OR state = ?4) ORDER BY seq DESC`,
+         AND (?4 IS NULL OR state = ?4 OR (?4 = 'living' AND ended_at IS NULL)) ORDER BY seq DESC`,
     ).iterate(
       before === null ? Number.MAX_SAFE_INTEGER : Number(before),
       app ?? null,
@@ -139,19 +139,22 @@ export class PreviewRows implements PreviewStore {
     return rows.map(({ app, n }) => ({ app: String(app), n: Number(n) }))
   }
 
-  /**
-   * Throws `preview-limit` if there may be no further one. Else destroys those whose place it takes.
-   * For use within a transaction of the store.
-   */
-  makeRoom({ app, owner, evict, limits }: NewStoredPreview): void {
+  /** Throws `preview-limit` if there may be no further one. Returns the owner's others. */
+  assertRoom({ app, owner, evict, limits }: NewStoredPreview): Row[] {
     const own = this.#living('app = ? AND owner = ?', app, owner)
     // The evicted ones take a moment to go. Their number is limited too.
     const most = evict ? 2 * limits.perOwner : limits.perOwner
     if (own.length >= most) throw ownerLimit({ app, owner }, limits, own.map(toPreview))
-    const kept = own.filter(({ state }) => state !== 'destroying')
-    for (const row of kept.slice(0, Math.max(0, kept.length + 1 - limits.perOwner)))
-      this.#move(row, 'destroying', { ending: { why: 'evicted', by: null } })
     if (this.countLiving() >= limits.all) throw wholeLimit(limits.all)
+    return own
+  }
+
+  /** Also destroys those whose place it takes. For use within a transaction of the store. */
+  makeRoom(fresh: NewStoredPreview): void {
+    const own = this.assertRoom(fresh)
+    const kept = own.filter(({ state }) => state !== 'destroying')
+    for (const row of kept.slice(0, Math.max(0, kept.length + 1 - fresh.limits.perOwner)))
+      this.#move(row, 'destroying', { ending: { why: 'evicted', by: null } })
   }
 
   /** For use within a transaction of the store. */

@@ -61,7 +61,7 @@ export class TemplateRows implements TemplateStore {
     const remove = this.#db.prepare(
       'UPDATE preview_templates SET removed = 1 WHERE app = ? AND name = ? AND NOT removed',
     )
-    return this.#tools.transaction(() => remove.run(app, name).changes > 0)
+    this.#tools.transaction(() => void remove.run(app, name))
   }
 
   #newest(app: string, name: string): Template | null {

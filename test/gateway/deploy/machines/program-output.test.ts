@@ -1,9 +1,6 @@
+import { newLines } from '../../../../api/text/new-lines.ts'
 import { expect, test } from 'vitest'
-import {
-  lastOf,
-  linesOfVersion,
-  newLines,
-} from '../../../../gateway/src/deploy/machines/program-output.ts'
+import { lastOf, linesOfVersion } from '../../../../gateway/src/deploy/machines/program-output.ts'
 import type { Machine } from '#fly/machine.ts'
 
 const machine = (born: number | null): Machine => ({

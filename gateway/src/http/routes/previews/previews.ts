@@ -1,15 +1,18 @@
-import type { Express, Request, RequestHandler, Response } from 'express'
+import type { Express, Request } from 'express'
 import { readFilter } from '#api/overview/overview.ts'
-import { Extension, NewPreview, type Preview, PreviewFilter } from '#api/previews/preview.ts'
-import { fill, routes } from '#api/routes.ts'
+import { Extension, PreviewFilter } from '#api/previews/preview.ts'
+import { StatsFilter } from '#api/previews/preview-stats.ts'
+import { ExecRequest, PreviewAction } from '#api/previews/preview-calls.ts'
+import { Problem } from '#api/problem.ts'
+import { routes } from '#api/routes.ts'
 import type { Commands } from '../../../commands/commands.ts'
-import { untilEnd } from '../../../deployments/follow.ts'
+import { statsOf } from '../../../commands/previews/count-previews.ts'
 import { callerOf } from '../../auth.ts'
 import { readRequest } from '../../body/read-request.ts'
 import { jsonObject } from '../../body/small-body.ts'
 import type { ServerDeps } from '../../deps.ts'
-import { booleanQuery, knownQuery, pageQuery, queryOf } from '../../query.ts'
-import { idempotencyKeyOf } from '../create-deployment.ts'
+import { knownQuery, pageQuery, wholeNumber } from '../../query.ts'
+import { createPreview } from './create-preview.ts'
 
 type Previews = Pick<Commands, 'previews'>
 
@@ -20,6 +23,11 @@ export function addPreviewRoutes(app: Express, commands: Previews, server: Serve
     const query = knownQuery(request, 'limit', 'cursor', ...PreviewFilter.keyof().options)
     const filter = readFilter(PreviewFilter, query)
     response.json(await previews.list(callerOf(request), filter, pageQuery(query)))
+  })
+  app.get(routes.previewStats, async (request, response) => {
+    const query = knownQuery(request, ...StatsFilter.keyof().options)
+    const living = await previews.living(callerOf(request), readFilter(StatsFilter, query))
+    response.json(statsOf(living, { now: Date.now(), currency: server.currency }))
   })
   app.get(routes.preview, async (request, response) => {
     knownQuery(request)
@@ -34,31 +42,36 @@ export function addPreviewRoutes(app: Express, commands: Previews, server: Serve
     const { ttlSeconds } = readRequest(Extension, body)
     response.json(await previews.extend(callerOf(request), idOf(request), ttlSeconds))
   })
+  app.get(routes.previewLogs, async (request, response) => {
+    const count = linesOf(knownQuery(request, 'lines'))
+    response.json(await previews.logs(callerOf(request), idOf(request), count))
+  })
+  app.post(routes.execPreview, async (request, response) => {
+    const body = readRequest(ExecRequest, await jsonObject(request, response, server.bodyMs))
+    response.json(await previews.exec(callerOf(request), idOf(request), body))
+  })
+  app.post(routes.previewAction, async (request, response) => {
+    knownQuery(request)
+    response.json(await previews.change(callerOf(request), idOf(request), actionOf(request)))
+  })
+}
+
+const maxLines = 1000
+
+function linesOf(query: URLSearchParams): number {
+  const count = wholeNumber('lines', query.get('lines') ?? '100')
+  if (count >= 1 && count <= maxLines) return count
+  throw new Problem(
+    'option-invalid',
+    `The option lines is invalid: expected a number from 1 to ${maxLines}.`,
+  )
+}
+
+function actionOf({ params }: Request): PreviewAction {
+  const { data } = PreviewAction.safeParse(params['action'])
+  if (data) return data
+  const known = PreviewAction.options.join(', ')
+  throw new Problem('route-not-found', `A preview can do ${known}; see docs/http.md.`)
 }
 
 const idOf = ({ params }: Request) => String(params['id'])
-
-/**
- * `POST /v1/previews`: 202 at once. With `wait=true` 201 once it is ready, or the problem of its
- * deployment.
- */
-function createPreview({ previews }: Previews, server: ServerDeps): RequestHandler {
-  return async (request, response) => {
-    const caller = callerOf(request)
-    const wait = booleanQuery(queryOf(request), 'wait')
-    const body = await jsonObject(request, response, server.bodyMs)
-    const idempotencyKey = idempotencyKeyOf(request)
-    const preview = await previews.create(caller, readRequest(NewPreview, body), { idempotencyKey })
-    if (!wait) return answer(response, 202, preview)
-    await untilEnd(server.store, preview.deployment, server.stopping)
-    const ended = await previews.find(caller, preview.id)
-    answer(response, ended.state === 'ready' ? 201 : (ended.problem?.status ?? 202), ended)
-  }
-}
-
-function answer(response: Response, status: number, preview: Preview): void {
-  response
-    .status(status)
-    .location(fill(routes.preview, { id: preview.id }))
-    .json(preview)
-}

@@ -32,8 +32,7 @@ export function addTemplateRoutes(
   })
   app.delete(routes.template, async (request, response) => {
     knownQuery(request)
-    await templates.remove(callerOf(request), appParam(request), nameOf(request))
-    response.status(204).end()
+    response.json(await templates.remove(callerOf(request), appParam(request), nameOf(request)))
   })
 }
 

@@ -1,0 +1,58 @@
+import type { Deployment } from '#api/deployment.ts'
+import type { Preview } from '#api/previews/preview.ts'
+import type { LivingPreview, StatsFilter } from '#api/previews/preview-stats.ts'
+import { guestSize } from '#api/status/machine.ts'
+import { type PriceTable, rateOf } from '#api/status/prices.ts'
+import { readDesired } from '../../deploy/config/read-desired.ts'
+import { stuckOf } from '../../deployments/previews/stuck.ts'
+import type { DeploymentStore } from '../../deployments/store.ts'
+
+export type LivingDeps = {
+  store: Pick<DeploymentStore, 'previews' | 'find' | 'releases' | 'teams'>
+  prices: PriceTable | null
+}
+
+/** The previews that have not ended, with what they cost, and why they are stuck. Oldest first. */
+export async function livingPreviews(
+  { app, owner }: StatsFilter,
+  { store, prices }: LivingDeps,
+): Promise<LivingPreview[]> {
+  const living = (await store.previews.living()).filter(
+    (preview) =>
+      (app === undefined || preview.app === app) &&
+      (owner === undefined || preview.owner === owner),
+  )
+  const look = async (preview: Preview): Promise<LivingPreview> => {
+    const deployment = await store.find(preview.deployment)
+    return {
+      ...preview,
+      team: store.teams.teamOf(preview.app),
+      perHour: prices && (await perHour(preview, { store, prices, deployment })),
+      stuck: stuckOf(preview, deployment, Date.now()),
+    }
+  }
+  return Promise.all(living.map(look))
+}
+
+/** What the machines of its release cost. Null: it has none yet, or a size without a price. */
+async function perHour(
+  { flyApp }: Preview,
+  {
+    store,
+    prices,
+    deployment,
+  }: Pick<LivingDeps, 'store'> & { prices: PriceTable; deployment: Deployment | null },
+): Promise<number | null> {
+  const release = await store.releases.find(flyApp, null)
+  if (!release) return null
+  const desired = readDesired(release.desired)
+  const region = deployment?.machines?.[0]?.region ?? desired.region
+  const rates = desired.groups.map(({ config }) => {
+    const size = guestSize(config.guest ?? desired.guest)
+    return size && rateOf(prices, size, region)
+  })
+  return rates.reduce<number | null>(
+    (sum, rate) => (sum === null || !rate ? null : sum + rate.perSecond * 3600),
+    0,
+  )
+}
