@@ -15,8 +15,9 @@ export type RemoveDeps = {
 
 /** How long the deployment may take to end before its app is deleted under it. */
 const graceMs = 3000
-/** How long Fly may show an app that it has deleted. */
-const goneMs = 30_000
+/** How long Fly may show an app that it has deleted. Then it is deleted again, so many times in all. */
+const goneMs = 5000
+const deletions = 6
 
 /**
  * Ends the deployment of a preview, so that nothing makes its app again, and deletes that app with
@@ -35,10 +36,14 @@ export async function removePreview(
   await ended
   signal.throwIfAborted()
 
-  await fly.deleteApp(flyApp, signal) // it may have made its app again
+  // It may have made its app again. Fly may also not know yet an app that it has just made.
   const isGone = async () => ((await fly.app(flyApp, signal)) === null ? true : null)
-  if (!(await poll(isGone, { everyMs: 1000, forMs: goneMs }, signal)))
-    throw new Problem('fly-unavailable', `Fly still has the app ${flyApp} after its deletion.`)
+  for (let left = deletions; ; left--) {
+    await fly.deleteApp(flyApp, signal)
+    if (await poll(isGone, { everyMs: 1000, forMs: goneMs }, signal)) break
+    if (left === 1)
+      throw new Problem('fly-unavailable', `Fly still has the app ${flyApp} after its deletion.`)
+  }
   deployer.forget(flyApp)
   await store.releases.forget(flyApp)
 }

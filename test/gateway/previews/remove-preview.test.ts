@@ -8,7 +8,7 @@ afterEach(() => void vi.useRealTimers())
 const preview = { id: 'pv-1', flyApp: 'shop-pv-1', deployment: 'd1', ending: null } as Preview
 
 /** Its deployment is at work until `end` is called. */
-function startRemoval() {
+function startRemoval({ shown = 0 } = {}) {
   const calls: string[] = []
   const over = Promise.withResolvers<void>()
   let state = 'verifying'
@@ -21,7 +21,8 @@ function startRemoval() {
     cancel: async () => void calls.push('cancel'),
     fly: {
       deleteApp: async (app: string) => void calls.push(`delete ${app}`),
-      app: async () => null,
+      app: async () =>
+        calls.filter((call) => call.startsWith('delete')).length > shown ? null : {},
     },
     deployer: { forget: () => {} },
   } as unknown as RemoveDeps
@@ -50,4 +51,12 @@ test('a deployment that ends at once costs no second deletion', async () => {
   const { calls, end } = startRemoval()
   await end()
   expect(calls).toEqual(['cancel', 'delete shop-pv-1', 'forget'])
+})
+
+test('an app that Fly still shows a while after its deletion is deleted again', async () => {
+  const { calls, end } = startRemoval({ shown: 1 })
+  const removal = end()
+  await vi.advanceTimersByTimeAsync(7000)
+  await removal
+  expect(calls).toEqual(['cancel', 'delete shop-pv-1', 'delete shop-pv-1', 'forget'])
 })
