@@ -7,6 +7,7 @@ import { soakCallers } from './soak/callers.ts'
 import { soakDeploys } from './soak/deploys.ts'
 import { soakHostile } from './soak/hostile.ts'
 import { soakKill } from './soak/kill.ts'
+import { soakPreviews } from './soak/previews.ts'
 import { soakUp } from './soak/up.ts'
 
 const soaks: Record<string, { about: string; run: (args: string[]) => Promise<boolean> }> = {
@@ -15,6 +16,7 @@ const soaks: Record<string, { about: string; run: (args: string[]) => Promise<bo
   deploys: soakDeploys,
   hostile: soakHostile,
   kill: soakKill,
+  previews: soakPreviews,
   up: soakUp,
 }
 

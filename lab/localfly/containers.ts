@@ -16,6 +16,8 @@ export interface Containers {
   exited(container: Container, signal: AbortSignal): Promise<Exit>
   /** Runs a command beside the container's program. Returns null when it takes too long. */
   exec(container: Container, command: string[], timeoutMs: number): Promise<Said | null>
+  /** The ports that its programs listen on. Absent or null: the kernel knows, by `pid`. */
+  ports?(container: Container): readonly number[] | null
   /** `running`, `paused`, `exited` and so on, or `gone`. */
   status(container: Container): Promise<string>
   /** Returns true when the signal was sent, false when the program had already ended. */

@@ -156,7 +156,13 @@ export class Flyd {
   }
 
   async processes(machine: Machine): ReturnType<typeof processesOf> {
-    const { pid } = containerOf('list processes of', machine)
+    const container = containerOf('list processes of', machine)
+    const ports = this.#podman.ports?.(container)
+    const { pid, command } = container
+    if (ports) {
+      const listen_sockets = ports.map((port) => ({ proto: 'tcp', address: `0.0.0.0:${port}` }))
+      return [{ pid, command, directory: '/', stime: 0, rtime: 0, cpu: 0, rss: 0, listen_sockets }]
+    }
     // It may end at this moment.
     return await processesOf(pid).catch((error: unknown) => {
       if (errorCode(error) === 'ENOENT') return []

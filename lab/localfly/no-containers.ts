@@ -23,7 +23,8 @@ const mostRead = 4000
 
 /**
  * Runs the machines of localfly without containers: each is an HTTP server on a loopback address of
- * its own, that answers `/healthz` and `/readyz` as a gateway does.
+ * its own, that answers `/healthz` and `/readyz` as a gateway does, and `/whoami` with its app and
+ * its variable `OWNER`.
  */
 export class NoContainers implements Containers {
   /** What images do, by repository. All others are good. */
@@ -113,6 +114,12 @@ export class NoContainers implements Containers {
     return { exit_code: 0, exit_signal: 0, stdout: `${JSON.stringify(said)}\n`, stderr: '' }
   }
 
+  ports({ id }: Container): number[] | null {
+    const running = this.#running.get(id)
+    if (!running || running.root !== null) return null
+    return running.server ? [portOf(running.spec)] : []
+  }
+
   async status({ id }: Container): Promise<string> {
     return this.#running.has(id) ? 'running' : 'gone'
   }
@@ -147,6 +154,8 @@ function serve(spec: RunSpec, program: Program, drained: Set<string>): Server {
   const server = createServer((request, response) => {
     const isKnown = request.headers.authorization === `Bearer ${env['TARMAC_TOKENS']}`
     const isReady = program === 'good' && isKnown && Boolean(env['TARMAC_SECRETS_KEY'])
+    if (request.url === '/whoami')
+      return void response.end(JSON.stringify({ app: env['FLY_APP_NAME'], owner: env['OWNER'] }))
     const reads = ['/readyz', '/v1/rollouts', '/v1/status']
     if (request.url === '/v1/drain' && isReady) {
       if (request.method === 'POST') drained.add(address)

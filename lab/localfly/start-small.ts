@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { FlySchema } from './fly-schema.ts'
@@ -9,6 +9,8 @@ import { Hostile, Hostility } from './hostile.ts'
 import { RequestLimits } from './limits.ts'
 import { machinesApi } from './machines-api.ts'
 import { NoContainers } from './no-containers.ts'
+import { createProxy } from './proxy/proxy.ts'
+import { Traffic } from './proxy/traffic.ts'
 import { FlyState } from './state.ts'
 
 /**
@@ -39,12 +41,16 @@ export async function startSmallFly(
   const schema = new FlySchema()
   const api = machinesApi({ state, flyd, token, limits, schema, registry })
   const flyApi = await listen(opening, around(hostileApi({ api, state, hostile })))
+  const proxy = createProxy(state, new Traffic({ state, flyd, hostile }))
+  const apps = await listenAt(opening, proxy)
 
   const open = opening.move()
   return {
     state,
     containers,
     flyApi,
+    /** Fly's proxy: `<app>.localhost` in the header `Host` names the app. */
+    apps,
     /** Answers that did not have Fly's shape. */
     breaches: schema.breaches,
     /** Replaces the faults. */
@@ -53,8 +59,11 @@ export async function startSmallFly(
   }
 }
 
-async function listen(opening: AsyncDisposableStack, handler: RequestListener): Promise<string> {
-  const server = createServer(handler).listen(0, '127.0.0.1')
+const listen = (opening: AsyncDisposableStack, handler: RequestListener): Promise<string> =>
+  listenAt(opening, createServer(handler))
+
+async function listenAt(opening: AsyncDisposableStack, server: Server): Promise<string> {
+  server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   opening.defer(() => {
     server.closeAllConnections()

@@ -13,8 +13,11 @@ export type RemoveDeps = {
   deployer: Pick<Deployer, 'forget'>
 }
 
-/** How long Fly may show an app that it has deleted. */
-const goneMs = 30_000
+/** How long the deployment may take to end before its app is deleted under it. */
+const graceMs = 3000
+/** How long Fly may show an app that it has deleted. Then it is deleted again, so many times in all. */
+const goneMs = 5000
+const deletions = 6
 
 /**
  * Ends the deployment of a preview, so that nothing makes its app again, and deletes that app with
@@ -27,13 +30,27 @@ export async function removePreview(
 ): Promise<void> {
   const why = `The preview ${id} ends: ${ending?.why ?? 'destroyed'}`
   await cancel(deployment, { by: ending?.by ?? 'gateway', why, abort: true })
-  await untilEnd(store, deployment, signal)
+  const ended = untilEnd(store, deployment, signal)
+  // After a crash it waits until others have ended, and its machine runs meanwhile.
+  if (!(await within(ended, graceMs))) await fly.deleteApp(flyApp, signal)
+  await ended
   signal.throwIfAborted()
 
-  await fly.deleteApp(flyApp, signal)
+  // It may have made its app again. Fly may also not know yet an app that it has just made.
   const isGone = async () => ((await fly.app(flyApp, signal)) === null ? true : null)
-  if (!(await poll(isGone, { everyMs: 1000, forMs: goneMs }, signal)))
-    throw new Problem('fly-unavailable', `Fly still has the app ${flyApp} after its deletion.`)
+  for (let left = deletions; ; left--) {
+    await fly.deleteApp(flyApp, signal)
+    if (await poll(isGone, { everyMs: 1000, forMs: goneMs }, signal)) break
+    if (left === 1)
+      throw new Problem('fly-unavailable', `Fly still has the app ${flyApp} after its deletion.`)
+  }
   deployer.forget(flyApp)
   await store.releases.forget(flyApp)
+}
+
+/** Whether it resolves within this time. */
+async function within(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<boolean>()
+  const timer = setTimeout(resolve, ms, false)
+  return Promise.race([promise.then(() => true), late]).finally(() => clearTimeout(timer))
 }

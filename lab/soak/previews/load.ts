@@ -1,0 +1,255 @@
+import { request } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Preview } from '#api/previews/preview.ts'
+import type { Hostility } from '../../localfly/hostile.ts'
+import type { Random } from '../random.ts'
+import type { GatewayProcess } from './gateway-process.ts'
+import { flyToken, mostSeconds, teamOf, type World } from './world.ts'
+
+/** What the soak knows of a preview: what was done to it, by whom. */
+export type Known = {
+  preview: Preview
+  gateway: GatewayProcess
+  wasAsked: boolean
+  wasCancelled: boolean
+  /** When another program last changed its machine or app. Null: never. */
+  touchedAt: number | null
+}
+export type Facts = {
+  /** By id: those that were answered. */
+  known: Map<string, Known>
+  /** By the beginning of their ids: whose previews they are. */
+  marks: Map<string, GatewayProcess>
+  /** Apps of previews that another program made, and when. */
+  planted: Map<string, number>
+  counts: Map<string, number>
+  faults: Set<string>
+}
+
+type Act = (gateway: GatewayProcess, random: Random) => Promise<unknown>
+
+const hex = '0123456789abcdef'.split('')
+const owners = ['alice', 'bob', 'carol', 'dave']
+/** Only these replace their own previews: the others never have more than the limit. */
+export const evictors = ['carol', 'dave']
+const points = [
+  'record-made',
+  'promised',
+  'image-known',
+  'create-sent',
+  'machine-done',
+  'verified',
+  'cancel-requested',
+]
+
+const usualRefusals = ['preview-limit', 'quota-reached']
+const refusals: Record<string, string[]> = { missing: [...usualRefusals, 'image-gone'] }
+
+/** What callers, other programs and crashes do to the previews of some gateways. */
+export class Load {
+  readonly #world: World
+  readonly #facts: Facts
+  readonly #acts: readonly (readonly [number, Act])[]
+
+  constructor(world: World, facts: Facts) {
+    this.#world = world
+    this.#facts = facts
+    this.#acts = [
+      [50, (gateway, random) => this.#create(gateway, random)],
+      [10, (gateway, random) => this.#extend(gateway, random)],
+      [10, (gateway, random) => this.#destroy(gateway, random)],
+      [4, (gateway, random) => this.#cancel(gateway, random)],
+      [14, (gateway, random) => this.#visit(gateway, random)],
+      [10, (gateway, random) => this.#meddle(gateway, random)],
+      [2, (gateway, random) => this.#plant(gateway, random)],
+    ]
+  }
+
+  act(gateway: GatewayProcess, random: Random): Promise<unknown> {
+    const sum = this.#acts.reduce((total, [weight]) => total + weight, 0)
+    let left = random.upTo(sum - 1)
+    const [, act] = this.#acts.find(([weight]) => (left -= weight) < 0)!
+    return act(gateway, random)
+  }
+
+  count(what: string): void {
+    const { counts } = this.#facts
+    counts.set(what, (counts.get(what) ?? 0) + 1)
+  }
+
+  learn(gateway: GatewayProcess, body: unknown): Preview {
+    const preview = Preview.parse(body)
+    const { known, marks } = this.#facts
+    marks.set(markIn(preview.id), gateway)
+    const fresh = { gateway, wasAsked: false, wasCancelled: false, touchedAt: null }
+    known.set(preview.id, { ...(known.get(preview.id) ?? fresh), preview })
+    return preview
+  }
+
+  async #create(gateway: GatewayProcess, random: Random): Promise<void> {
+    const owner = random.oneOf(owners)
+    const image = random.fraction() < 0.06 ? 'missing' : 'library/alpine'
+    const { status, body } = await gateway.call('POST', '/v1/previews', {
+      app: random.oneOf(Object.keys(teamOf)),
+      owner,
+      source: { image: `${this.#world.registry}/${image}:latest` },
+      ttlSeconds: random.fraction() < 0.1 ? null : 2 + random.upTo(mostSeconds - 2),
+      env: { OWNER: owner },
+      ...(evictors.includes(owner) && random.fraction() < 0.6 && { evict: 'oldest' }),
+    })
+    if (status === 202) this.learn(gateway, body)
+    const { code = '' } = Object(body) as { code?: string }
+    this.count(status === 202 ? 'made' : status === 0 ? 'create cut' : `create ${status} ${code}`)
+    if (status >= 400 && !(refusals[image] ?? usualRefusals).includes(code))
+      this.#facts.faults.add(`WRONG: a create of ${image} was answered with ${status} ${code}`)
+  }
+
+  async #extend(gateway: GatewayProcess, random: Random): Promise<void> {
+    const known = this.#some(gateway, random)
+    if (!known) return
+    const path = `/v1/previews/${known.preview.id}/extend`
+    const ttlSeconds = 1 + random.upTo(mostSeconds - 1)
+    const { status } = await gateway.call('POST', path, { ttlSeconds })
+    this.count(`extend ${status}`)
+  }
+
+  async #destroy(gateway: GatewayProcess, random: Random): Promise<void> {
+    const known = this.#some(gateway, random)
+    if (!known) return
+    known.wasAsked = true
+    const { status } = await gateway.call('DELETE', `/v1/previews/${known.preview.id}`)
+    this.count(`destroy ${status}`)
+  }
+
+  async #cancel(gateway: GatewayProcess, random: Random): Promise<void> {
+    const known = this.#some(gateway, random)
+    if (!known) return
+    known.wasCancelled = true
+    const path = `/v1/deployments/${known.preview.deployment}/cancel`
+    const { status } = await gateway.call('POST', path)
+    this.count(`cancel ${status}`)
+  }
+
+  /** Sends a request through Fly's proxy to the address of a preview. */
+  async #visit(gateway: GatewayProcess, random: Random): Promise<void> {
+    const known = this.#some(gateway, random)
+    if (!known) return
+    const { body } = await gateway.call('GET', `/v1/previews/${known.preview.id}`)
+    const read = Preview.safeParse(body).data
+    if (!read?.url) return this.count('visit without an address')
+    const app = new URL(read.url).hostname.replace(/\.flycast$/, '')
+    const { status, text } = await throughProxy(this.#world.fly.apps, `${app}.localhost`)
+    if (status !== 200) return this.count('visit unanswered')
+    this.count('visit answered')
+    const who = JSON.parse(text) as { app: string; owner: string }
+    if (who.app !== read.flyApp || who.owner !== read.owner)
+      this.#facts.faults.add(`OTHER OWNER: ${read.id} of ${read.owner} was answered by ${text}`)
+  }
+
+  /** Does what another program with the same token may do. */
+  async #meddle(gateway: GatewayProcess, random: Random): Promise<void> {
+    const known = this.#some(gateway, random)
+    if (!known) return
+    const { flyApp } = known.preview
+    const { state } = this.#world.fly
+    const [machine] = state.machinesOf(flyApp)
+    const path = `/v1/apps/${flyApp}`
+    const [what, method, to] = random.oneOf([
+      ['stop', 'POST', `${path}/machines/${machine?.id}/stop`],
+      ['start', 'POST', `${path}/machines/${machine?.id}/start`],
+      ['suspend', 'POST', `${path}/machines/${machine?.id}/suspend`],
+      ['destroy machine', 'DELETE', `${path}/machines/${machine?.id}?force=true`],
+      ['destroy app', 'DELETE', `${path}?force=true`],
+    ] as const)
+    if (!machine && what !== 'destroy app') return
+    known.touchedAt = Date.now()
+    const headers = { authorization: `Bearer ${flyToken}` }
+    const url = this.#world.fly.flyApi + to
+    const answer = await fetch(url, { method, headers }).catch(() => null)
+    known.touchedAt = Date.now()
+    this.count(`other program: ${what} ${answer?.status ?? 'cut'}`)
+  }
+
+  /** Makes an app that seems a preview of the gateway, of which it has no record. */
+  async #plant(gateway: GatewayProcess, random: Random): Promise<void> {
+    const known = this.#some(gateway, random)
+    if (!known) return
+    const letters = Array.from({ length: 8 }, () => random.oneOf(hex)).join('')
+    const app_name = `shop-${markIn(known.preview.id)}${letters}`
+    const headers = { authorization: `Bearer ${flyToken}` }
+    const body = JSON.stringify({ app_name, org_slug: 'personal', network: app_name })
+    const url = `${this.#world.fly.flyApi}/v1/apps`
+    this.#facts.planted.set(app_name, Date.now())
+    await fetch(url, { method: 'POST', headers, body }).catch(() => null)
+    this.count('orphan planted')
+  }
+
+  /** Mostly one that has an app on Fly now. */
+  #some(gateway: GatewayProcess, random: Random): Known | undefined {
+    const own = [...this.#facts.known.values()].filter((known) => known.gateway === gateway)
+    const present = own.filter(({ preview }) => this.#world.fly.state.apps.has(preview.flyApp))
+    const recent = random.fraction() < 0.9 && present.length > 0 ? present : own.slice(-20)
+    return recent.length > 0 ? random.oneOf(recent) : undefined
+  }
+}
+
+export const markIn = (id: string): string => id.slice(0, 'pv-xxxx'.length)
+
+async function throughProxy(apps: string, host: string) {
+  const { promise, resolve } = Promise.withResolvers<{ status: number; text: string }>()
+  const signal = AbortSignal.timeout(5000)
+  request(`${apps}/whoami`, { headers: { host }, signal, agent: false }, (response) => {
+    let text = ''
+    response.setEncoding('utf8').on('data', (part) => (text += String(part)))
+    response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
+    response.on('error', () => resolve({ status: 0, text }))
+  })
+    .on('error', () => resolve({ status: 0, text: '' }))
+    .end()
+  return promise
+}
+
+/** Kills each gateway now and then, at any moment or at a crash point. */
+export async function killAtRandom(
+  gateway: GatewayProcess,
+  { random, signal, meanMs }: { random: Random; signal: AbortSignal; meanMs: number },
+): Promise<void> {
+  while (!signal.aborted) {
+    await sleep(meanMs / 2 + random.upTo(meanMs), undefined, { signal }).catch(() => {})
+    if (signal.aborted) return
+    await gateway.up
+    if (random.fraction() < 0.5) gateway.kill()
+    else gateway.killAt(random.oneOf(points), 1 + random.upTo(2))
+  }
+}
+
+/** Faults of Fly's API and of machines. They change every few seconds, and some times are calm. */
+export function randomFaults(random: Random): Hostility {
+  const seed = random.upTo(1e6)
+  if (random.fraction() < 0.4) return { seed, faults: [] }
+  const rate = random.oneOf([0.005, 0.01, 0.03])
+  const atCall = [
+    { fault: 'rate-limit', ms: 1000 },
+    { fault: 'error-before' },
+    { fault: 'error-after' },
+    { fault: 'timeout-after' },
+    { fault: 'late', ms: 1500 },
+    { fault: 'edge' },
+    { fault: 'cut' },
+    { fault: 'cut-before' },
+    { fault: 'cut-midway' },
+    { fault: 'unseen' },
+    { fault: 'slow', ms: 800 },
+    { fault: 'refused' },
+    { fault: 'host-gone', ms: 2000 },
+    { fault: 'lease-stolen', ms: 2000 },
+  ] as const
+  const atMachine = [
+    { fault: 'pull-fails' },
+    { fault: 'never-starts' },
+    { fault: 'crashes', ms: 300 },
+    { fault: 'slow-start', ms: 1000 },
+    { fault: 'slow-stop', ms: 1000 },
+  ] as const
+  return { seed, faults: [...atCall, ...atMachine].map((fault) => ({ ...fault, rate })) }
+}
