@@ -92,7 +92,7 @@ test('a wrong request for a token says which part is wrong', async () => {
   expect(await answer({ name: 'ci', scopes: ['depoly'] })).toMatchObject({
     code: 'scope-unknown',
     detail:
-      'There is no scope depoly. Did you mean deploy? The scopes are read, deploy, secrets, preview, admin.',
+      'There is no scope depoly. Did you mean deploy? The scopes are read, deploy, secrets, preview, exec, admin.',
   })
   for (const [body, code, word] of [
     [{}, 'option-invalid', 'name'],
