@@ -143,18 +143,6 @@ test('for a source that railpack plans, release command and process groups run a
   expect(await commands()).toEqual(both)
 })
 
-test('a fly.toml that names an image is refused before the build, whatever else could be built', async () => {
-  const files = { ...pageApp('not this'), 'fly.toml': '[build]\nimage = "nginx:1"' }
-  const { record } = await lab.end(await lab.submit('by-image', files))
-  const problem = {
-    code: 'fly-config-invalid',
-    key: 'build.image',
-    detail: expect.stringContaining('"source"'),
-  }
-  expect(record).toMatchObject({ state: 'build_failed', problem })
-  expect(await lab.machines('by-image')).toEqual([])
-})
-
 test('a failed step of a plan is named, with its exit code and its last lines', async () => {
   const scripts = { build: 'echo one; echo two >&2; exit 3', start: 'node x.js' }
   const { status, record } = await lab.held('broken', {
