@@ -3,6 +3,7 @@ import type { App } from '#fly/answers.ts'
 import { isUnavailable, statusOf } from '#fly/fly-calls.ts'
 import { poll } from '#api/flow/retry.ts'
 import type { Settings } from './execution.ts'
+import { retryUntilKnown } from './machines/retry.ts'
 
 const appVisibleMs = 60_000
 /** How long the gateway assumes that an app still exists after it has seen it. */
@@ -38,10 +39,13 @@ export class AppSetup {
     const made = found === null ? await this.#createApp(app, own.app ?? gateways, signal) : null
     // An app with machines is set up. One without may be left over from an interrupted setup.
     const isBare = (found?.machine_count ?? 0) === 0
-    if (isBare && (await fly.ipAssignments(app, signal)).length === 0) {
-      const network = own.flycast ?? gateways
-      await fly.assignIp(app, { type: 'private_v6', ...(network && { network }) }, signal)
+    const network = own.flycast ?? gateways
+    const address = { type: 'private_v6', ...(network && { network }) }
+    const assign = async () => {
+      if ((await fly.ipAssignments(app, signal)).length === 0)
+        await fly.assignIp(app, address, signal)
     }
+    if (isBare) await retryUntilKnown(assign, signal)
     this.#seen.set(app, performance.now())
     return made
   }

@@ -15,6 +15,7 @@ import { Registrations } from './fly-release/registrations.ts'
 import type { DeployJob } from './job.ts'
 import { isManaged, ownerOf } from './managed.ts'
 import { appliedSteps, planRollout } from './plan.ts'
+import { retryUntilKnown } from './machines/retry.ts'
 import { refuseForeignImages } from './preflight/foreign-images.ts'
 import { assertRegion, Regions } from './preflight/regions.ts'
 import { chooseVolumes, replacementNotes, replacementsOf } from './preflight/replacements.ts'
@@ -193,7 +194,8 @@ export class Deployer {
   ) {
     const { app, signal } = job
     const { fly } = this.#settings
-    const machines = await fly.machines(app, signal).catch(without)
+    const list = () => fly.machines(app, signal).catch(without)
+    const machines = await retryUntilKnown(list, signal)
     const progress = planRollout(job, machines)
     refuseLargeRollout(progress)
 

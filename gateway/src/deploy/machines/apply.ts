@@ -13,7 +13,7 @@ import { findListed } from './destroy.ts'
 import { reverted } from './failures.ts'
 import { waitForVersion, readMachine, untilHealthy, type ExpectedVersion } from './health.ts'
 import { waitingReporter } from './report-waiting.ts'
-import { isUnavailableOrBusy, retryTransient } from './retry.ts'
+import { isUnavailableOrBusy, retryTransient, retryUntilKnown } from './retry.ts'
 import { withVolumes } from './volumes.ts'
 
 const updateAttempts = 5
@@ -124,7 +124,7 @@ export async function create(execution: Execution, step: MachineStep): Promise<M
   return await retryTransient(
     execution.waitMs,
     stopping,
-    () => settings.fly.createMachine(job.app, body, stopping),
+    () => retryUntilKnown(() => settings.fly.createMachine(job.app, body, stopping), stopping),
     (error) => job.secrets?.version !== undefined && statusOf(error) === 412,
   )
 }
