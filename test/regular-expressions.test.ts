@@ -17,6 +17,7 @@ const bounded: Record<string, string> = {
  * Expressions that code composes, by file. Their parts are our constants, never a stranger's text.
  */
 const composed: Record<string, string> = {
+  'api/image/reference.ts': 'the host of an image, for 500 characters at most (maxReferenceChars)',
   'gateway/src/http/log/endpoint.ts':
     'an address of `routes` with one `[^/]+` in it, anchored: linear',
   'gateway/src/llb/image-name.ts':

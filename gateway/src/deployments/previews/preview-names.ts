@@ -1,4 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto'
+import { trimEnd } from '#api/text/trim-end.ts'
 
 /** Digits and letters that cannot be mistaken for each other: 32, so that each byte counts the same. */
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
@@ -23,7 +24,7 @@ const textOf = (bytes: Uint8Array): string =>
 
 /** The name of a preview's own app on Fly: people see whose it is, and no other app has it. */
 export const flyAppOf = ({ id, app }: { id: string; app: string }): string =>
-  `${app.slice(0, appChars - id.length - 1).replace(/-+$/, '')}-${id}`
+  `${trimEnd(app.slice(0, appChars - id.length - 1), '-')}-${id}`
 
 /** The id of the preview whose app on Fly has this name. Null: it is no preview's. */
 export const previewIdIn = (flyApp: string): string | null =>
