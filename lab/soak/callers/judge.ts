@@ -79,8 +79,10 @@ export class Judge {
 
   /** No answer names an app that its caller may not see, except those that it asked for or is limited to. */
   #lookFor({ who, call, models }: Asked, { text: whole }: Answer, line: string): void {
-    // A record says where its image is from. Who deployed it there could see both apps.
-    const text = whole.replaceAll(/"(?:from|reference|image|source)":(?:"[^"]*"|\{[^{}]*\})/g, '')
+    // A record and its log say where the image is from. Who deployed it there could see both apps.
+    const text = whole
+      .replaceAll(/"(?:from|reference|image|source)":(?:"[^"]*"|\{[^{}]*\})/g, '')
+      .replaceAll(/[\w.-]+:\d+\/[\w-]+(?=[@: ])/g, '')
     const { apps } = this.now.people.get(who) ?? {}
     const asked = JSON.stringify([call.path, call.need.targets, call.body, apps])
     const named = new Set(text.match(appName))

@@ -91,14 +91,16 @@ export function rightAnswers(
   const hidden = need.hidden ? [`404 ${need.hidden}`] : ['403 forbidden']
   const isIn = teams === null || (need.teams ?? []).every((team) => teams.includes(team))
   if (!isIn) return hidden
-  for (const target of need.targets ?? []) {
-    if (sees(model, person, teams, target)) continue
+  const unseen = (need.targets ?? []).filter((target) => !sees(model, person, teams, target))
+  for (const target of unseen.filter(({ scope }) => scope === undefined)) {
     const making = need.creates && mayMake(model, person, teams, { target, need })
     if (making === 'unclear') return ['409 team-unclear']
     if (!making) return hidden
   }
   const needed = [need.scope, ...(need.targets ?? []).flatMap(({ scope }) => scope ?? [])]
   if (!needed.every((scope) => has(person, scope))) return ['403 forbidden']
+  // What is only read is looked at by those who may do the rest.
+  if (unseen.some(({ scope }) => scope !== undefined)) return hidden
   if (person.kind === 'link') return ofLink(person, need, hidden)
 
   const isLimited = person.apps !== null || person.owners !== null || teams !== null
