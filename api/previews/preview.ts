@@ -22,8 +22,11 @@ export const PreviewState = z.enum([
 ])
 export type PreviewState = z.infer<typeof PreviewState>
 
-/** States in which a preview counts against its limits: it has, or may have, a machine on Fly. */
-export const livingStates = ['starting', 'ready', 'stopped', 'suspended', 'destroying'] as const
+/** States of a preview whose deployment went well, and which nothing deletes. */
+export const settledStates = ['ready', 'stopped', 'suspended'] as const
+
+/** States of a preview that has, or may soon have, a machine on Fly, and which nothing deletes. */
+export const aliveStates = ['starting', ...settledStates] as const
 
 /**
  * Why a preview ended. `asked`: somebody destroyed it. `expired`: its time was over. `evicted`: a

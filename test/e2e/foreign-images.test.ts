@@ -92,7 +92,7 @@ test('a private image of another registry becomes a live app, and its record say
   expect(JSON.stringify([record, log])).not.toContain(password)
 }, 60_000)
 
-test('an app without a login for the registry is told what to do', async () => {
+test('an app without a login for the registry gets an error that says what to do', async () => {
   const { id } = await post('stranger', { source: { image: imageRef() } })
   const { record } = await lab.end(id)
   expect(record).toMatchObject({

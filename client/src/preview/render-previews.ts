@@ -30,7 +30,7 @@ export function previewLines({ previews, next }: PreviewPage, now: number): stri
   return [...table([head, ...rows], []), ...more]
 }
 
-/** `alice's preview of shop is ready until 2026-11-30 12:15 (UTC)` */
+/** `pv-… is ready, until 2026-11-30 12:15 UTC: 14 min from now` */
 export function untilText({ id, state, expiresAt }: Preview, now: number): string {
   const left = durationText(Math.max(0, (Date.parse(expiresAt) - now) / 1000))
   return `${id} is ${state}, until ${minuteOf(expiresAt)} UTC: ${left} from now`

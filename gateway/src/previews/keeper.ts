@@ -1,6 +1,6 @@
 import { retry } from '#api/flow/retry.ts'
 import { asProblem } from '#api/problem.ts'
-import type { Preview } from '#api/previews/preview.ts'
+import { aliveStates, type Preview } from '#api/previews/preview.ts'
 import type { PreviewStore } from '../deployments/previews/preview-store.ts'
 import type { Logger } from '../log.ts'
 
@@ -11,7 +11,6 @@ export type KeeperDeps = {
   log: Pick<Logger, 'info' | 'error'>
 }
 
-const alive = ['starting', 'ready', 'stopped', 'suspended'] as const
 /** A timer may fire a little early. */
 const slackMs = 20
 /** Some other reason to look may have been lost. */
@@ -73,7 +72,7 @@ export class PreviewKeeper {
       const leftMs = Date.parse(preview.expiresAt) - Date.now()
       if (preview.state === 'destroying') this.#remove(preview)
       else if (leftMs > 0) nextMs = Math.min(nextMs, leftMs)
-      else await previews.move(preview.id, alive, 'destroying', { ending: expired }) // comes back here
+      else await previews.move(preview.id, aliveStates, 'destroying', { ending: expired }) // comes back here
     }
     this.#wakeIn(nextMs + slackMs)
   }

@@ -1,4 +1,4 @@
-import type { Preview } from '#api/previews/preview.ts'
+import { type Preview, settledStates } from '#api/previews/preview.ts'
 import type { OrgMachine } from '#fly/answers.ts'
 import { statusOf } from '#fly/fly-calls.ts'
 import { configOf, type Machine } from '#fly/machine.ts'
@@ -32,8 +32,6 @@ export type Swept = { orphans: string[]; gone: string[]; failures: string[] }
 
 /** A gateway that is gone cannot end its previews. Others wait so long after their end, and do it. */
 const abandonedMs = 3_600_000
-
-const settled = ['ready', 'stopped', 'suspended'] as const
 
 /**
  * Compares the previews with what Fly has, both ways. Apps of this gateway's previews that no living
@@ -110,11 +108,11 @@ async function follow(
   { previews, fly }: SweepDeps,
   signal: AbortSignal,
 ): Promise<boolean> {
-  if (!settled.some((each) => each === state)) return false
+  if (!settledStates.some((each) => each === state)) return false
   const machine = machines.find(({ app_name: app }) => app === flyApp)
   if (!machine) {
     if (!(await isGone(flyApp, fly, signal))) return false
-    return (await previews.move(id, settled, 'destroying', { ending: goneFromFly })) !== null
+    return (await previews.move(id, settledStates, 'destroying', { ending: goneFromFly })) !== null
   }
   const ref = { app: flyApp, id: machine.id }
   if (state !== (machine.state === 'started' ? 'ready' : machine.state)) {
@@ -132,7 +130,7 @@ async function follow(
  * What a machine makes of its preview. One that Fly's proxy has stopped because it was idle starts with
  * the next request, so it is ready: unless it is cordoned. Null: it is between two states.
  */
-function stateOf(machine: Machine | null): (typeof settled)[number] | null {
+function stateOf(machine: Machine | null): (typeof settledStates)[number] | null {
   if (!machine) return null
   const { state, cordoned = false } = machine
   const wakes = !cordoned && (configOf(machine).services ?? []).some(({ autostart }) => autostart)

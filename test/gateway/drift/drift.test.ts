@@ -216,7 +216,7 @@ test('what Fly does not answer is unknown, and ends no finding', async () => {
   ])
 })
 
-test('an app that was deleted and made again at Fly begins anew', async () => {
+test('an app that was deleted and made again at Fly starts without findings', async () => {
   await using gateway = await startDrift()
   const { app, address, certificate, found, drift, signal, fly, store } = gateway
   await app('web')

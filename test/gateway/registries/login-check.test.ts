@@ -42,7 +42,7 @@ test.each(['bearer', 'basic'] as const)(
 )
 
 test.each(['bearer', 'basic'] as const)(
-  'an image by %s: a right, none, and no such image are told apart',
+  'an image by %s: a right, none, and no such image have different answers',
   async (auth) => {
     await using registry = await startRegistry({ auth })
     const tester = testerOf(registry.host)
@@ -69,7 +69,7 @@ test('what a registry repeats of the password is redacted', async () => {
   expect(detail).not.toContain('correct-horse')
 })
 
-test('a host that does not exist, that is silent, and that is no registry are told apart', async () => {
+test('a host that does not exist, that is silent, and that is no registry have different answers', async () => {
   const verdictAt = async (host: string, named = host) =>
     (await testerOf(named).test(loginAt(host))).verdict
   expect(await verdictAt('no-such-host.invalid')).toBe('no-such-host')

@@ -2,7 +2,7 @@ import { isLimited, type Principal, sees, type Target } from '../../callers/prin
 
 /**
  * Whether a caller sees a target, for the pages of a list. Absent: it sees all. What it does not see
- * must not count for a page, or the cursor would tell of it.
+ * must not count for a page, or the cursor would reveal it.
  */
 export const seenBy = (
   caller: Principal,

@@ -1,7 +1,7 @@
 import type { ImageSource } from '#api/image-source.ts'
 import { parseOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
-import type { NewPreview } from '#api/previews/preview.ts'
+import { aliveStates, type NewPreview } from '#api/previews/preview.ts'
 import { checkRuntimeSecrets } from '#api/runtime/secrets.ts'
 import type { Admission } from '../../callers/admission.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
@@ -64,8 +64,10 @@ export function openPreviews(deps: PreviewDeps): PreviewCommands {
     },
     async destroy({ name }, id) {
       const ending = { why: 'asked', by: name } as const
-      const alive = ['starting', 'ready', 'stopped', 'suspended'] as const
-      return (await previews.move(id, alive, 'destroying', { ending })) ?? findPreview(previews, id)
+      return (
+        (await previews.move(id, aliveStates, 'destroying', { ending })) ??
+        findPreview(previews, id)
+      )
     },
     change: ({ name }, id, action) => changePower(name, id, action, { fly, store }),
     logs: (_caller, id, count) => readLogs(id, count, { fly, store }),

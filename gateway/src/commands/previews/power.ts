@@ -1,4 +1,4 @@
-import type { Preview } from '#api/previews/preview.ts'
+import { type Preview, settledStates } from '#api/previews/preview.ts'
 import type { PreviewAction } from '#api/previews/preview-calls.ts'
 import { poll } from '#api/flow/retry.ts'
 import { Problem } from '#api/problem.ts'
@@ -18,7 +18,6 @@ const callMs = 240_000
 /** How long a started preview may take to answer. */
 const answerMs = 60_000
 const states = { stop: 'stopped', suspend: 'suspended', start: 'ready' } as const
-const resting = ['ready', 'stopped', 'suspended'] as const
 
 /** What each action does to a machine that the gateway holds the lease of. */
 const actions: Record<PreviewAction, (machine: WithLease) => Promise<void>> = {
@@ -61,7 +60,7 @@ export async function changePower(
     await using lease = await fly.lease(ref, { description }, signal)
     await actions[action]({ fly, lease, signal: AbortSignal.any([signal, lease.lost]) })
   }
-  const moved = await previews.move(id, resting, states[action])
+  const moved = await previews.move(id, settledStates, states[action])
   if (!moved) throw over(await findPreview(previews, id)) // its time ended meanwhile
   return moved
 }
@@ -74,7 +73,7 @@ export async function findResting(
 ): Promise<Preview> {
   const preview = await findPreview(previews, id)
   const { state, deployment } = preview
-  if (resting.some((each) => each === state)) return preview
+  if (settledStates.some((each) => each === state)) return preview
   if (state !== 'starting') throw over(preview)
   const detail = `Preview ${id} is starting, so ${what} has to wait. GET /v1/previews/${id}/events follows deployment ${deployment}, which starts it.`
   throw notReady(preview, detail)

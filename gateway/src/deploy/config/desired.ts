@@ -10,6 +10,7 @@ import { definitionOf, withEnv } from './definition.ts'
 import type { DesiredApp, DesiredGroup } from './desired-app.ts'
 import { refuseLargeConfigs } from './desired-size.ts'
 import { portWarnings, signalWarnings } from './contradictions.ts'
+import { serviceToml } from './service-toml.ts'
 
 /** Fly's limit, in characters. */
 const maxVolumeName = 30
@@ -18,16 +19,8 @@ const maxVolumeName = 30
 const defaultMaxUnavailable = 0.33
 
 /** Without fly.toml: one HTTP service that stops when idle, and a check that it listens. */
-const defaultToml = (port = 8080) => `
-[[services]]
-protocol = "tcp"
-internal_port = ${port}
-auto_stop_machines = "stop"
-auto_start_machines = true
-min_machines_running = 0
-ports = [{ port = 80, handlers = ["http"] }, { port = 443, handlers = ["http", "tls"] }]
-tcp_checks = [{ interval = "5s", timeout = "2s", grace_period = "1s" }]
-`
+const defaultToml = (port = 8080) =>
+  `${serviceToml(port)}tcp_checks = [{ interval = "5s", timeout = "2s", grace_period = "1s" }]\n`
 
 /** For what nothing else says. `port`: where the app listens. */
 type Defaults = { region: string; guest?: Guest; port?: number | undefined }

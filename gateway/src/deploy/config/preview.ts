@@ -1,6 +1,7 @@
 import { Problem } from '#api/problem.ts'
 import type { Guest, MachineConfig } from '#fly/machine.ts'
 import type { DesiredApp } from './desired-app.ts'
+import { serviceToml } from './service-toml.ts'
 
 /** What the machines of previews have, unless a template or the source says otherwise. */
 export type PreviewSettings = {
@@ -20,15 +21,7 @@ export const previewGuest = ({ cpuKind, cpus, memoryMb }: PreviewSettings): Gues
 })
 
 /** The config of a preview without template and fly.toml. It stops when idle; a request starts it. */
-export const previewToml = ({ port }: PreviewSettings): string => `
-[[services]]
-protocol = "tcp"
-internal_port = ${port}
-auto_stop_machines = "stop"
-auto_start_machines = true
-min_machines_running = 0
-ports = [{ port = 80, handlers = ["http"] }, { port = 443, handlers = ["http", "tls"] }]
-`
+export const previewToml = ({ port }: PreviewSettings): string => serviceToml(port)
 
 /** Adapts the desired state to a preview: one machine for each group, within the limits. */
 export function forPreview(desired: DesiredApp, settings: PreviewSettings): DesiredApp {

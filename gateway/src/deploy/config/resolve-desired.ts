@@ -17,7 +17,7 @@ type ResolveDeps = {
   releases: Pick<ReleaseStore, 'find' | 'list'>
   /** The region of new machines, unless an option or fly.toml names one. */
   region: string
-  /** Absent: a preview is resolved as any other deployment. */
+  /** Absent: only `[build]` of the source's config is wanted. */
   previews?: PreviewSettings
   templates?: Pick<TemplateStore, 'find'>
 }

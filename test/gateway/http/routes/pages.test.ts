@@ -54,7 +54,7 @@ async function start() {
   }
 }
 
-test('the cursor of a list tells a limited caller nothing about what it does not see', async () => {
+test('the cursor of a list reveals nothing that a limited caller does not see', async () => {
   await using gateway = await start()
   const { ofShop, ofAlice, get, walk } = gateway
   for (const path of ['/v1/deployments', '/v1/apps', '/v1/audit'])
