@@ -213,6 +213,7 @@ async function openServer(
         appDefaults: {
           region: config.fly.region,
           builds: config.limits.appBuilds,
+          owners: config.owners,
           ...config.keep,
           ...config.appTimes,
         },

@@ -5,6 +5,7 @@ import { TeamRows } from './callers/team-rows.ts'
 import { TokenRows } from './callers/token-rows.ts'
 import { Notices } from './notices.ts'
 import { RegistryRows } from './registries/registry-rows.ts'
+import { OwnerAppRows } from './owners/owner-app-rows.ts'
 import { TemplateRows } from './previews/template-rows.ts'
 import { PreviewRows } from './previews/preview-rows.ts'
 import { AppRows } from './rows/app-rows.ts'
@@ -33,7 +34,7 @@ export type Tables = ReturnType<typeof openTables>
 export function openTables(
   db: DatabaseSync,
   tools: StoreTools,
-  settings: Pick<StoreSettings, 'quotas'>,
+  settings: Pick<StoreSettings, 'quotas' | 'owners'>,
 ) {
   const notices = new Notices()
   const previews = new PreviewRows(db, tools, notices)
@@ -58,6 +59,7 @@ export function openTables(
     quotas,
     previews,
     templates: new TemplateRows(db, tools),
+    ownerApps: new OwnerAppRows(db, tools, settings.owners),
     apps,
     costs,
     secrets,

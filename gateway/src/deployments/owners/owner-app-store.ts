@@ -1,3 +1,5 @@
+import type { OwnersSetting } from '#api/options/owners-setting.ts'
+
 /** An app and one of its owners. Owner null: the app's own machines. */
 export type OwnerTarget = { app: string; owner: string | null }
 
@@ -27,4 +29,10 @@ export interface OwnerAppStore {
    * owner null, those of all owners of the app.
    */
   forget(target: OwnerTarget): void
+}
+
+/** How the gateway keeps owners apart. `nameOf`: the own app of a target, always the same. */
+export type OwnersPolicy = {
+  setting: OwnersSetting
+  nameOf: (target: { app: string; owner: string }) => string
 }

@@ -2,6 +2,7 @@ import type { CacheStore } from '../app/cache-store.ts'
 import type { RuleStore } from '../callers/rule-store.ts'
 import type { TokenStore } from '../callers/token-store.ts'
 import type { DriftStore } from '../drift/drift-store.ts'
+import type { OwnerAppStore } from '../owners/owner-app-store.ts'
 import type { OverviewStore } from '../overview/overview-store.ts'
 import type { RegistryStore } from '../registries/registry-store.ts'
 import type { TemplateStore } from '../previews/template-store.ts'
@@ -30,4 +31,5 @@ export interface StoreParts {
   readonly sealed: SealedStore
   readonly previews: PreviewStore
   readonly templates: TemplateStore
+  readonly ownerApps: OwnerAppStore
 }
