@@ -18,6 +18,7 @@ import type { RolloutRequest } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Copy, Incoming } from '../store/copies/copies.ts'
 import type { Principal } from '../callers/principal.ts'
+import type { DeleteRequest } from './delete-app.ts'
 import type { DriftCommands } from './drift/drift-commands.ts'
 import type { LimitCommands } from './limits/open-limits.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
@@ -98,8 +99,8 @@ export type Commands = {
   machines: MachineCommands
   overview: OverviewCommands
   drift: DriftCommands
-  /** `foreign`: also an app that the gateway did not create. */
-  deleteApp(caller: Principal, app: string, foreign: boolean): Promise<void>
+  /** Deletes an app, and the apps of its owners. */
+  deleteApp(caller: Principal, app: string, request: DeleteRequest): Promise<void>
   /** The build cache by app, at most a minute old. */
   cacheUsage(caller: Principal): Promise<CacheStatus>
   /**

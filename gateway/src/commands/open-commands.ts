@@ -164,7 +164,7 @@ function appCommands(deps: CommandDeps) {
 
     machines: machineCommands({ fly, store }),
     drift: driftCommands(deps.drift),
-    deleteApp: (_caller, app, foreign) => deleteAppAndCache(app, foreign, deps, deadline()),
+    deleteApp: (_caller, app, request) => deleteAppAndCache(app, request, deps, deadline()),
     removeCache: (_caller, app) => removeCacheOf(app, deps, deadline()),
     settings: (_caller, app) => appSettings(app, { store, vault, fly }, deadline()),
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),

@@ -47,6 +47,8 @@ const noneYet = (error: unknown): never[] => {
  */
 type Verified = { url: string | null; desired: DesiredApp; secrets: SecretVersion[] | null }
 
+type PlannedJob = Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>
+
 /** Each strategy applies all machines. They share the health checks and the rollback. */
 const strategies: Record<Strategy, (execution: Execution) => Promise<void>> = {
   rolling,
@@ -105,13 +107,11 @@ export class Deployer {
    * Throws before the build if the config does not fit what Fly has: regions, machines and volumes.
    * Returns warnings about a config that cannot work.
    */
-  async preflight(
-    job: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>,
-  ): Promise<string[]> {
+  async preflight(job: PlannedJob & Pick<DeployJob, 'recordedApp'>): Promise<string[]> {
     const { desired } = job
     const { strategy, groups, region } = desired
     const { registry } = this.#settings
-    if (registry) refuseForeignImages(desired, job.app, registry)
+    if (registry) refuseForeignImages(desired, job.recordedApp, registry)
     const regions = await this.#regions.codes(job.signal)
     const fits = regions === null || regions.includes(region)
     const looks = strategy === 'canary' || strategy === 'bluegreen'
@@ -158,10 +158,11 @@ export class Deployer {
     return { url: this.#url(job), desired: withLastApplied(desired, appliedConfig), secrets }
   }
 
-  #url({ app, desired, options: { owner } }: DeployJob): string | null {
+  #url({ app, recordedApp, desired, options: { owner } }: DeployJob): string | null {
     if (desired.internalPort === null) return null
     const { urlTemplate, ownerUrlTemplate = urlTemplate } = this.#settings
-    const template = owner ? ownerUrlTemplate.replaceAll('{owner}', owner) : urlTemplate
+    const isShared = owner !== null && app === recordedApp
+    const template = isShared ? ownerUrlTemplate.replaceAll('{owner}', owner) : urlTemplate
     return template.replaceAll('{app}', app).replaceAll('{port}', `${desired.internalPort}`)
   }
 
@@ -188,10 +189,7 @@ export class Deployer {
   }
 
   /** `without` handles the error of an app that does not exist. */
-  async #plan(
-    job: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>,
-    without: (error: unknown) => never[] = rethrow,
-  ) {
+  async #plan(job: PlannedJob, without: (error: unknown) => never[] = rethrow) {
     const { app, signal } = job
     const { fly } = this.#settings
     const list = () => fly.machines(app, signal).catch(without)

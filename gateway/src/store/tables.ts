@@ -44,7 +44,8 @@ export function openTables(
   const queue = new QueueRows(db, { teams, quotas })
   const events = new EventRows(db, notices)
   const crashes = new CrashRows(db, tools, events)
-  const releases = new ReleaseRows(db, tools, { notices, crashes })
+  const ownerApps = new OwnerAppRows(db, tools, settings.owners)
+  const releases = new ReleaseRows(db, tools, { notices, crashes, ownerApps })
   const costs = new CostRows(db, tools)
   const others = { events, secrets, releases, notices, costs, quotas, previews }
   const deployments = new DeploymentRows(db, others, tools.time)
@@ -59,7 +60,7 @@ export function openTables(
     quotas,
     previews,
     templates: new TemplateRows(db, tools),
-    ownerApps: new OwnerAppRows(db, tools, settings.owners),
+    ownerApps,
     apps,
     costs,
     secrets,
@@ -79,6 +80,6 @@ export function openTables(
     registries: new RegistryRows(db, tools, secrets),
     sealed: new SealedRows(db, tools),
     runtimeSecrets: new RuntimeSecretRows(db, tools),
-    drift: new DriftRows(db, tools, { events, crashes }),
+    drift: new DriftRows(db, tools, { events, crashes, ownerApps }),
   }
 }

@@ -64,16 +64,19 @@ const rows: Record<
   'drift.report': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'drift.list': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   'drift.accept': { args: ['shop'], scopes: ['deploy', 'admin'] },
-  deleteApp: { args: ['shop', false], scopes: ['admin'] },
+  deleteApp: { args: ['shop', { confirm: 'shop', foreign: false }], scopes: ['admin'] },
   cacheUsage: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   removeCache: { args: ['shop'], scopes: ['deploy', 'admin'] },
   settings: { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   changeSettings: { args: ['shop', {}], scopes: ['deploy', 'admin'] },
   secrets: { args: ['shop'], scopes: ['secrets', 'admin'] },
   changeBuildSecrets: { args: ['shop', new Map()], scopes: ['secrets', 'admin'] },
-  'runtime.secrets': { args: ['shop'], scopes: ['secrets', 'admin'] },
-  'runtime.changeSecrets': { args: ['shop', { deploy: false }], scopes: ['secrets', 'admin'] },
-  'runtime.deploySecrets': { args: ['shop'], scopes: ['admin'] },
+  'runtime.secrets': { args: [{ app: 'shop', owner: null }], scopes: ['secrets', 'admin'] },
+  'runtime.changeSecrets': {
+    args: [{ app: 'shop', owner: null }, { deploy: false }],
+    scopes: ['secrets', 'admin'],
+  },
+  'runtime.deploySecrets': { args: [{ app: 'shop', owner: null }], scopes: ['admin'] },
   'runtime.env': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'runtime.changeEnv': { args: ['shop', { deploy: true }], scopes: ['deploy', 'admin'] },
   putSecret: { args: ['shop', 'KEY'], scopes: ['secrets', 'admin'] },
@@ -174,7 +177,10 @@ const gate: Gate = {
   inTeams: (caller) => caller,
   mayCreate: async () => false,
   teamOf: (name) => (name === 'shop' ? 'acme' : 'default'),
-  previewedBy: (name) => (name === 'shop-pv-1' ? 'shop' : null),
+  partOf: ({ app: name, ...target }) =>
+    name === 'shop-ada-ow-1'
+      ? { app: 'shop', owner: 'ada' }
+      : { ...target, app: name === 'shop-pv-1' ? 'shop' : name },
   around: (_call, run) => run(),
   refused: async () => {},
 }

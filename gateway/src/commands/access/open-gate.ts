@@ -10,7 +10,7 @@ import { type Lookups, targetOf } from './row.ts'
 export type GateDeps = {
   store: Pick<
     DeploymentStore,
-    'find' | 'rollouts' | 'previews' | 'teams' | 'status' | 'appSettings' | 'rules'
+    'find' | 'rollouts' | 'previews' | 'ownerApps' | 'teams' | 'status' | 'appSettings' | 'rules'
   >
   admission: Pick<Admission, 'inTeams'>
   /** Whether Fly has an app of this name. */
@@ -42,7 +42,11 @@ export function openGate({ store, admission, isOnFly, ...deps }: GateDeps): Gate
   return {
     find,
     teamOf: (app) => teams.teamOf(app),
-    previewedBy: (app) => store.previews.appOf(app),
+    partOf: (target) =>
+      store.ownerApps.targetOf(target.app) ?? {
+        ...target,
+        app: store.previews.appOf(target.app) ?? target.app,
+      },
     inTeams: (caller) => admission.inTeams(caller),
     async mayCreate(caller, target) {
       if (!isNewFor(caller, target) || (await isOnFly(target.app))) return false

@@ -138,17 +138,17 @@ export const access: TableOf<Commands> = {
 
   tokens: tokenRows,
   runtime: {
-    secrets: { ...secrets, ...byApp },
+    secrets: { ...secrets, ...byTarget },
     changeSecrets: {
       ...changeSecrets,
-      ...byApp,
-      targets: ([app, change]) => withDeploy(app, change),
+      ...byTarget,
+      targets: ([target, change]) => withDeploy(target, change),
       recorded: ofChange,
     },
     deploySecrets: {
       ...changeSecrets,
-      ...byApp,
-      targets: ([app]) => withDeploy(app, { deploy: true }),
+      ...byTarget,
+      targets: ([target]) => withDeploy(target, { deploy: true }),
     },
     // Variables are not secret: records, releases and settings show them.
     env: { ...read, ...byApp },
@@ -226,7 +226,7 @@ function cacheOf({ apps, ...usage }: CacheStatus, isSeen: IsSeen): CacheStatus {
 }
 
 /** A change that also makes releases needs the right to deploy. */
-const withDeploy = (app: string, { deploy }: { deploy: boolean }): Reached[] => [
-  { app, owner: null },
-  ...(deploy ? [{ app, owner: null, scope: 'deploy' as const }] : []),
+const withDeploy = (target: Reached, { deploy }: { deploy: boolean }): Reached[] => [
+  target,
+  ...(deploy ? [{ ...target, scope: 'deploy' as const }] : []),
 ]

@@ -20,7 +20,10 @@ export type OwnerApp = {
 export interface OwnerAppStore {
   /** The app on Fly that has a target's machines: the owner's own, or else `app` itself. */
   flyAppOf(target: OwnerTarget): string
-  /** The target whose own app on Fly has this name. Null: it is no owner's. */
+  /**
+   * The target whose own app on Fly has this name, also if that is gone: nobody else may deploy to it.
+   * Null: it is no owner's.
+   */
   targetOf(flyApp: string): { app: string; owner: string } | null
   /** The owners of an app that have an app of their own, oldest first. */
   list(app: string): OwnerApp[]

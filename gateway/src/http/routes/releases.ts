@@ -53,17 +53,14 @@ export function removeApp({ deleteApp }: Pick<Commands, 'deleteApp'>): RequestHa
   return async (request, response) => {
     const app = appParam(request)
     const query = knownQuery(request, 'confirm', 'foreign')
-    if (query.get('confirm') !== app)
-      throw new Problem(
-        'option-invalid',
-        `To delete the app with all its machines and volumes, send confirm=${app}.`,
-      )
-    await deleteApp(callerOf(request), app, booleanQuery(query, 'foreign'))
+    const asked = { confirm: query.get('confirm'), foreign: booleanQuery(query, 'foreign') }
+    await deleteApp(callerOf(request), app, asked)
     response.status(204).end()
   }
 }
 
-const targetOf = (request: Request) => ({
+/** The app of the path, and the owner of the query if it names one. */
+export const targetOf = (request: Request) => ({
   app: appParam(request),
   owner: ownerOf(knownQuery(request, 'owner')),
 })

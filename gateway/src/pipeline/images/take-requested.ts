@@ -13,7 +13,7 @@ type TakeDeps = AnalyzeDeps & Parameters<typeof takeImage>[2]
  */
 export async function takeRequested(input: TakeInput, deps: TakeDeps): ReturnType<Steps['take']> {
   const { deployment, emit, signal } = input
-  const { id, number, app, options, requestedImage } = deployment
+  const { id, number, app, flyApp, options, requestedImage } = deployment
   const { deployer, store } = deps
   const { releases, templates } = store
   if (!requestedImage) throw new Problem('internal', 'This deployment names no image.')
@@ -21,7 +21,8 @@ export async function takeRequested(input: TakeInput, deps: TakeDeps): ReturnTyp
   const resolve = (of: typeof deployment) =>
     resolveDesired(of, null, { ...deps, releases, templates })
   const desired = await resolve(deployment)
-  const warnings = await deployer.preflight({ id, number, app, options, desired, signal })
+  const preflight = { id, number, app: flyApp, recordedApp: app, options, desired, signal }
+  const warnings = await deployer.preflight(preflight)
   for (const text of [...desired.warnings, ...warnings]) emit({ type: 'warning', text })
   await ensureApp({ ...deployment, emit, signal }, Promise.resolve(), deps)
 

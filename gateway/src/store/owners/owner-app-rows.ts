@@ -16,6 +16,8 @@ const Row = z.object({
   created_at: z.string(),
 })
 
+const own = 'fly_app <> app AND NOT forgotten'
+
 /** The table of where owners' machines are. */
 export class OwnerAppRows implements OwnerAppStore {
   readonly #tools: StoreTools
@@ -23,22 +25,27 @@ export class OwnerAppRows implements OwnerAppStore {
   readonly #find
   readonly #ofFlyApp
   readonly #list
+  readonly #names
   readonly #add
   readonly #forget
 
   constructor(db: DatabaseSync, tools: StoreTools, policy: OwnersPolicy) {
     this.#tools = tools
     this.#policy = policy
-    this.#find = db.prepare('SELECT fly_app FROM owner_apps WHERE app = ? AND owner = ?')
+    this.#find = db.prepare(
+      'SELECT fly_app FROM owner_apps WHERE app = ? AND owner = ? AND NOT forgotten',
+    )
     this.#ofFlyApp = db.prepare('SELECT * FROM owner_apps WHERE fly_app = ? AND fly_app <> app')
     this.#list = db.prepare(
-      'SELECT * FROM owner_apps WHERE app = ? AND fly_app <> app ORDER BY created_at, owner',
+      `SELECT * FROM owner_apps WHERE app = ? AND ${own} ORDER BY created_at, owner`,
     )
+    this.#names = db.prepare(`SELECT fly_app FROM owner_apps WHERE app = ? AND ${own}`)
     this.#add = db.prepare(
-      'INSERT INTO owner_apps (app, owner, fly_app, created_at) VALUES (?, ?, ?, ?)',
+      `INSERT INTO owner_apps (app, owner, fly_app, created_at) VALUES (?1, ?2, ?3, ?4)
+       ON CONFLICT (app, owner) DO UPDATE SET fly_app = ?3, created_at = ?4, forgotten = 0`,
     )
     this.#forget = db.prepare(
-      'DELETE FROM owner_apps WHERE app = ?1 AND (?2 IS NULL OR owner = ?2)',
+      'UPDATE owner_apps SET forgotten = 1 WHERE app = ?1 AND (?2 IS NULL OR owner = ?2)',
     )
   }
 
@@ -62,8 +69,13 @@ export class OwnerAppRows implements OwnerAppStore {
     }))
   }
 
+  /** Their names alone. */
+  flyAppsOf(app: string): string[] {
+    return this.#names.all(app).map((row) => String(row['fly_app']))
+  }
+
   forget({ app, owner }: OwnerTarget): void {
-    this.#forget.run(app, owner)
+    this.#tools.transaction(() => this.#forget.run(app, owner))
   }
 
   /**
