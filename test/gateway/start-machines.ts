@@ -32,6 +32,8 @@ import { Submissions } from '../../gateway/src/commands/submissions.ts'
 import { SealingKeys } from '../../gateway/src/secrets/sealing.ts'
 import { Vault } from '../../gateway/src/secrets/vault.ts'
 import { Registry } from '../../gateway/src/registry/registry.ts'
+import type { OwnersSetting } from '#api/options/owners-setting.ts'
+import { ownerAppName } from '../../gateway/src/deployments/owners/owner-names.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
 import { FakeFly } from '../fakes/machines-api.ts'
 import { FakeRegistry } from '../fakes/registry.ts'
@@ -63,6 +65,8 @@ type Settings = {
   hasKey?: boolean
   /** How often previews are compared with Fly. */
   sweepMs?: number
+  /** Where owners' machines are. */
+  owners?: OwnersSetting
 }
 
 /**
@@ -78,6 +82,7 @@ export async function startMachines({
   prices = null,
   hasKey = false,
   sweepMs = 3_600_000,
+  owners = 'shared-app',
 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
@@ -102,7 +107,11 @@ export async function startMachines({
     listenMs: 0,
   })
   const log = openLog('silent')
-  const store: Store = opening.use(openSqliteStore(':memory:'))
+  const store: Store = opening.use(
+    openSqliteStore(':memory:', {
+      owners: { setting: owners, nameOf: (target) => ownerAppName(new Uint8Array(32), target) },
+    }),
+  )
   const source = { digest: 'sha256:aa', files: 1, sizeBytes: 0 }
   const root = await mkdtemp(join(tmpdir(), 'tarmac-source-'))
   opening.defer(() => rm(root, { recursive: true }))

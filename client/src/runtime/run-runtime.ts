@@ -63,7 +63,7 @@ async function valuesOf(
   return readValues({ args, file, mayAsk: name === 'secrets' }, inputs)
 }
 
-const secretsPath = ({ app, owner }: Of, route = routes.runtimeSecrets) =>
+const secretsPath = ({ app, owner }: Of, route: string = routes.runtimeSecrets) =>
   fill(route, { app }) + (owner === null ? '' : `?${new URLSearchParams({ owner }).toString()}`)
 
 async function deploySecrets(of: Of, { gateway, signal }: Tools): Promise<Answer> {

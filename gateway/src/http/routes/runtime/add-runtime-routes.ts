@@ -5,8 +5,8 @@ import { callerOf } from '../../auth.ts'
 import { jsonObject } from '../../body/small-body.ts'
 import { appParam } from '../../body/upload.ts'
 import type { ServerDeps } from '../../deps.ts'
-import { knownQuery, refuseBody } from '../../query.ts'
-import { targetOf } from '../releases.ts'
+import { knownQuery } from '../../query.ts'
+import { targetInQuery, targetOf } from '../releases.ts'
 import { readChange } from './read-change.ts'
 
 type RuntimeCalls = Pick<Commands, 'runtime' | 'changeBuildSecrets'>
@@ -25,7 +25,7 @@ export function addRuntimeRoutes(app: Express, commands: RuntimeCalls, server: S
   app.patch(routes.runtimeSecrets, async (request, response) => {
     const { values, deploy } = await changeOf(request, response, server)
     const change = { values, deploy: deploy ?? true }
-    response.json(await runtime.changeSecrets(callerOf(request), targetOf(request), change))
+    response.json(await runtime.changeSecrets(callerOf(request), targetInQuery(request), change))
   })
   app.patch(routes.env, async (request, response) => {
     const { values, deploy } = await changeOf(request, response, server)
@@ -33,7 +33,6 @@ export function addRuntimeRoutes(app: Express, commands: RuntimeCalls, server: S
     response.json(await runtime.changeEnv(callerOf(request), appParam(request), change))
   })
   app.post(routes.deploySecrets, async (request, response) => {
-    refuseBody(request)
     response.json(await runtime.deploySecrets(callerOf(request), targetOf(request)))
   })
   app.patch(routes.secrets, async (request, response) => {
