@@ -448,3 +448,19 @@ test('the app of a preview is seen by the callers of the app that it belongs to,
   for (const apps of [['shop-*'], ['shop-pv-1'], ['other']])
     expect(await settings(apps)).toBe('app-not-found')
 })
+
+test('an owner’s own app is seen by the callers of that owner, and its secrets are theirs', async () => {
+  const answer = (name: string, args: unknown[], rights: Partial<Principal>) =>
+    answerOf(commands, { name, args, caller: { ...operator, kind: 'token', ...rights } })
+  const ada = { apps: ['shop'], owners: ['ada'] }
+  expect(await answer('settings', ['shop-ada-ow-1'], ada)).toBe('ran')
+  for (const rights of [{ ...ada, owners: ['bob'] }, { apps: ['shop-*'] }])
+    expect(await answer('settings', ['shop-ada-ow-1'], rights)).toBe('app-not-found')
+
+  const scopes = ['secrets'] as const
+  const change = { deploy: false, values: new Map() }
+  const set = (owner: string | null, rights: Partial<Principal>) =>
+    answer('runtime.changeSecrets', [{ app: 'shop', owner }, change], { scopes, ...rights })
+  expect(await set('ada', ada)).toBe('ran')
+  expect([await set('bob', ada), await set(null, ada)]).toEqual(['app-not-found', 'app-not-found'])
+})

@@ -154,3 +154,12 @@ test('deleting the app deletes its owners’ apps, and the confirmation says how
   })
   expect(asked.body.code).toBe('request-invalid')
 })
+
+test('Fly’s own tools know the releases of an owner’s app', async () => {
+  await using gateway = await started({ registers: true })
+  const { flyApp } = await gateway.of('ada', { env: { FOR: 'ada' } })
+  expect(gateway.fly.releases.of(flyApp)).toMatchObject([
+    { version: 1, status: 'complete', definition: { app: flyApp, env: { FOR: 'ada' } } },
+  ])
+  expect(gateway.fly.releases.of('shop')).toEqual([])
+})
