@@ -133,8 +133,8 @@ export interface DeploymentStore extends StoreParts {
     app: string,
     request: Pick<NewDeployment, 'requestBody' | 'idempotencyKey'>,
   ): Promise<Deployment | null>
-  /** One unfinished deployment of the app, if any. */
-  unfinished(app: string): Promise<Deployment | null>
+  /** One unfinished deployment of the app, or of this owner of it, if any. */
+  unfinished(app: string, owner?: string): Promise<Deployment | null>
   /** How many deployments have not ended. */
   countUnfinished(): Promise<number>
   /** Throws as `create` would, before the source arrives. A key that created a deployment never throws. */

@@ -83,8 +83,8 @@ class SqliteStore extends SqliteParts implements DeploymentStore, SecretStore {
     return toFound(key ? findByKey(this.#rows, { app, key, requestBody }) : null)
   }
 
-  async unfinished(app: string) {
-    return toFound(this.#rows.unfinished(app))
+  async unfinished(app: string, owner?: string) {
+    return toFound(this.#rows.unfinished(app, owner))
   }
 
   async countUnfinished() {

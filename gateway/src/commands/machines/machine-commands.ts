@@ -40,13 +40,13 @@ export function machineCommands({ fly, store }: Deps): MachineCommands {
       const signal = AbortSignal.timeout(callMs)
       const ref = { app: await flyAppWith(id, app, { fly, store }, signal), id }
       await found(fly, ref, signal)
-      await refuseBusy(store, app)
+      await refuseBusy(store, ref.app)
       await using lease = await fly.lease(
         ref,
         { description: `tarmac: ${action} by ${name}` },
         signal,
       )
-      await refuseBusy(store, app) // it may have begun while another program held the lease
+      await refuseBusy(store, ref.app) // it may have begun while another program held the lease
       const withLease = { fly, lease, signal: AbortSignal.any([signal, lease.lost]) }
       if (action !== 'start') await stop(withLease)
       if (action !== 'stop') await start(withLease)
@@ -96,8 +96,9 @@ function noneIfGone(error: unknown): never[] {
 }
 
 /** A deployment that only waits or builds touches no machine yet. */
-async function refuseBusy(store: Deps['store'], app: string): Promise<void> {
-  const busy = await store.unfinished(app)
+async function refuseBusy(store: Deps['store'], flyApp: string): Promise<void> {
+  const { app, owner } = store.ownerApps.targetOf(flyApp) ?? { app: flyApp }
+  const busy = await store.unfinished(app, owner)
   if (busy?.state !== 'deploying' && busy?.state !== 'verifying') return
   const detail = `Deployment ${busy.id} of ${app} changes machines now. Wait for its end, or cancel it.`
   throw new Problem('app-busy', detail, { facts: { deployment: busy.id } })
