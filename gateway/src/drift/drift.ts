@@ -45,7 +45,10 @@ export class Drift {
       const found = await look(flyApp, 0).catch(noneIfGone)
       if (found) others.push(found.report)
     })
-    return withOwnersApps(report, others)
+    return withOwnersApps(
+      report,
+      others.toSorted((a, b) => a.app.localeCompare(b.app, 'en')),
+    )
   }
 
   /** From now on the addresses and hostnames that the app has are those that it should have. */
