@@ -15,6 +15,7 @@ import { Registrations } from './fly-release/registrations.ts'
 import type { DeployJob } from './job.ts'
 import { isManaged, ownerOf } from './managed.ts'
 import { appliedSteps, planRollout } from './plan.ts'
+import { type EgressJob, limitEgress } from './machines/limit-egress.ts'
 import { retryUntilKnown } from './machines/retry.ts'
 import { refuseForeignImages } from './preflight/foreign-images.ts'
 import { assertRegion, Regions } from './preflight/regions.ts'
@@ -94,6 +95,11 @@ export class Deployer {
       owner: ownerOf(machine),
       isMounted: (configOf(machine).mounts ?? []).length > 0,
     }))
+  }
+
+  /** See `limitEgress`. */
+  limitEgress(job: EgressJob): Promise<void> {
+    return limitEgress(job, this.#settings.fly)
   }
 
   /** Forgets that the app exists, because it may be gone. */
