@@ -1,9 +1,8 @@
 import { Problem } from '#api/problem.ts'
 import type { App } from '#fly/answers.ts'
-import { isUnavailable, statusOf } from '#fly/fly-calls.ts'
+import { isUnavailable, retryUntilKnown, statusOf } from '#fly/fly-calls.ts'
 import { poll } from '#api/flow/retry.ts'
 import type { Settings } from './execution.ts'
-import { retryUntilKnown } from './machines/retry.ts'
 
 const appVisibleMs = 60_000
 /** How long the gateway assumes that an app still exists after it has seen it. */

@@ -1,10 +1,11 @@
 import { crashPoint } from '#api/flow/crash-point.ts'
 import { egressText } from '#api/previews/template.ts'
 import { Problem } from '#api/problem.ts'
+import { retryUntilKnown } from '#fly/fly-calls.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { NetworkPolicy, PolicyPort } from '#fly/network/network-policies.ts'
 import type { DeployJob } from '../job.ts'
-import { retryUntilKnown, retryUntilVisible } from './retry.ts'
+import { retryUntilVisible } from './retry.ts'
 
 /** `egress`: as `443/tcp`. */
 export type EgressJob = Pick<DeployJob, 'app' | 'emit' | 'signal'> & { egress: string[] }
@@ -34,15 +35,16 @@ export async function limitEgress(
 
 /** Whether a policy closes all machines, and no policy allows more than these ports. */
 function allowsOnly(policies: readonly NetworkPolicy[], egress: readonly string[]): boolean {
-  const rulesOf = ({ rules }: NetworkPolicy) =>
-    (rules ?? []).filter(({ direction }) => direction === 'egress')
-  const allowed = policies.flatMap(rulesOf).flatMap(({ ports }) => (ports ?? []).map(textOf))
+  const allowed = policies.flatMap(egressOf).flatMap(({ ports }) => (ports ?? []).map(textOf))
   return (
-    policies.some((policy) => selectsAll(policy) && rulesOf(policy).length > 0) &&
+    policies.some((policy) => selectsAll(policy) && egressOf(policy).length > 0) &&
     allowed.every((port) => egress.includes(port)) &&
     egress.every((port) => allowed.includes(port))
   )
 }
+
+const egressOf = ({ rules }: NetworkPolicy) =>
+  (rules ?? []).filter(({ direction }) => direction === 'egress')
 
 /** Fly combines the given ways of selection: a policy with others may leave a machine out. */
 const selectsAll = ({ selector: { all, machines, metadata } }: NetworkPolicy): boolean =>
