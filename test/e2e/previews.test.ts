@@ -1,11 +1,15 @@
+import { spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { networkInterfaces } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { ExecAnswer } from '#api/previews/preview-calls.ts'
 import type { Preview, PreviewPage } from '#api/previews/preview.ts'
 import { portOf } from '../../gateway/src/host/port-of.ts'
+import { askFly } from '../../lab/use-lab.ts'
 import { type CrashLab, startCrashLab } from './crash-lab.ts'
 import { pageApp } from './start.ts'
 
@@ -126,3 +130,38 @@ test('a preview whose gateway was killed after the policy has no machine without
   expect(arrived.size).toBe(0)
   expect(await lab.page(preview!.flyApp)).toBe('a page')
 }, 120_000)
+
+/** Runs `tarmac doctor --live --preview`. `onNote` gets what it says on the way. */
+async function doctor(onNote = (_said: string, _kill: () => void) => {}) {
+  const main = join(import.meta.dirname, '../../client/src/main.ts')
+  const env = { PATH: process.env['PATH'], TARMAC_GATEWAY: lab.gateway, TARMAC_TOKEN: lab.token }
+  const child = spawn(process.execPath, [main, 'doctor', '--live', '--preview'], { env })
+  let said = ''
+  child.stderr.on('data', (part) => onNote((said += String(part)), () => child.kill('SIGINT')))
+  const [out, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')])
+  return { out, code: code as number, said }
+}
+const leftOfDoctor = async () => {
+  const { apps } = await askFly<{ apps: { name: string }[] }>(lab, 'GET', '/apps?org_slug=personal')
+  return apps.filter(({ name }) => name.startsWith('tarmac-doctor'))
+}
+
+test('tarmac doctor --live --preview makes a preview, uses it, and leaves nothing', async () => {
+  const { out, said } = await doctor()
+  const steps = ['create', 'ready', 'request', 'log', 'extend', 'destroy', 'gone']
+  const lines = out.split('\n')
+  const of = lines.slice(lines.indexOf('live test of a preview') + 1).slice(0, steps.length)
+  expect(of).toEqual(
+    steps.map((name) => expect.stringMatching(`^  ok +${name}: .* \\(\\d+\\.\\d\\d s\\)$`)),
+  )
+  expect(said).toMatch(/the preview is pv-\w{12}/)
+  expect(await leftOfDoctor()).toEqual([])
+}, 90_000)
+
+test('after Ctrl-C tarmac doctor --live --preview leaves nothing either', async () => {
+  const { code } = await doctor((said, interrupt) => {
+    if (said.includes('the preview is pv-')) interrupt()
+  })
+  expect(code).not.toBe(0)
+  expect(await leftOfDoctor()).toEqual([])
+}, 90_000)
