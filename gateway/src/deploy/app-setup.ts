@@ -57,7 +57,7 @@ export class AppSetup {
   async #createApp(app: string, network: string | null, signal: AbortSignal): Promise<App> {
     const { fly, org } = this.#settings
     try {
-      await fly.createApp({ name: app, org, network }, signal)
+      await retryUntilKnown(() => fly.createApp({ name: app, org, network }, signal), signal)
     } catch (error) {
       // The app may be ours after all: an answer was lost, or two deployments ran at once.
       if (!isUnavailable(error) && statusOf(error) !== 422 && statusOf(error) !== 409) throw error

@@ -98,7 +98,8 @@ export class Judge {
     const [machine] = state.machinesOf(name)
     const policies = state.apps.get(name)?.policies ?? []
     const ports = policies.flatMap(({ rules }) => rules).flatMap(({ ports }) => ports)
-    const allowed = ports.map(({ protocol, port }) => `${protocol} ${port}`).join()
+    // A policy may be there twice: its answer was lost.
+    const allowed = [...new Set(ports.map(({ protocol, port }) => `${protocol} ${port}`))].join()
     if (machine && allowed !== closed.policy)
       this.#fault('open', `${name} has machine ${machine.id}, and may reach “${allowed}”`)
   }

@@ -117,6 +117,7 @@ test('the app of a preview gets no second deployment, by whatever way', async ()
 })
 
 test.each([
+  'POST /apps$',
   'GET /apps/shop-pv-\\w+/machines$',
   'POST /apps/shop-pv-\\w+/(?:ip|machines$)',
   'GET /apps/shop-pv-\\w+/secrets$',
