@@ -75,15 +75,13 @@ class PreviewTest {
   async create(): Promise<Found> {
     const query = writePreviewQuery(NewPreview.parse({ app, owner: this.#owner, ttlSeconds }))
     const form = uploadForm(query, new Map())
-    const read = (_url: URL, answer: string) => readAnswer(Preview, JSON.parse(answer))
     const upload = { path: routes.previews, form, key: randomUUID(), read }
     this.#made = await this.#gateway.send(upload, liveSource(), () => {}, this.#signal)
     return ok(`${this.id} is accepted: its source arrived`)
   }
 
   async untilReady(): Promise<Found> {
-    const isOver = ({ state }: Preview) => state !== 'starting'
-    const preview = await this.#until(isOver, readyMs, this.#signal)
+    const preview = await this.#until(hasStarted, readyMs, this.#signal)
     if (preview.state === 'ready') return ok('its machine runs, and its port answers')
     const why = preview.problem?.detail ?? `it is ${preview.state}`
     return failed(`it is not ready: ${why}`, `tarmac preview show ${this.id} --log`)
@@ -137,8 +135,7 @@ class PreviewTest {
 
   async untilGone(): Promise<Found> {
     if (!this.#made) return ok('there was none')
-    const isGone = ({ endedAt }: Preview) => endedAt !== null
-    const preview = await this.#until(isGone, goneMs, AbortSignal.timeout(goneMs + lookMs))
+    const preview = await this.#until(hasEnded, goneMs, AbortSignal.timeout(goneMs + lookMs))
     if (preview.endedAt !== null) return ok('nothing of it is left on Fly')
     const why = preview.problem?.detail ?? 'Fly has not deleted its app yet'
     return failed(`${this.id} is still there: ${why}`, `tarmac preview destroy ${this.id}`)
@@ -163,6 +160,10 @@ class PreviewTest {
     return readAnswer(Preview, await this.#gateway.ask('GET', path, signal))
   }
 }
+
+const read = (_url: URL, answer: string) => readAnswer(Preview, JSON.parse(answer))
+const hasStarted = ({ state }: Preview) => state !== 'starting'
+const hasEnded = ({ endedAt }: Preview) => endedAt !== null
 
 /** A token of Fly for deploys may not read logs. */
 function unreadable(error: unknown): Problem {

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { Preview } from '#api/previews/preview.ts'
 import type { GatewayProcess } from './gateway-process.ts'
 import { evictors, type Facts, markIn } from './load.ts'
+import type { Machine } from '../../localfly/state.ts'
 import { closed, limits, sweepMs, teamOf, type World } from './world.ts'
 
 /**
@@ -152,7 +153,7 @@ export class Judge {
     if (upSince === 0 || upSince !== gateway.upSince) return
     for (const { id, flyApp, stateSince } of ready) {
       const [machine] = this.#world.fly.state.machinesOf(flyApp)
-      if (machine?.state === 'started') continue
+      if (machine?.state === 'started' || (machine && wakes(machine))) continue
       const changedAt = machine?.events[0]?.timestamp ?? this.#facts.known.get(id)?.touchedAt ?? 0
       const since = Math.max(changedAt, Date.parse(stateSince), upSince)
       if (Date.now() - since < sweepMs + slackMs) continue
@@ -206,3 +207,7 @@ export class Judge {
     this.#facts.faults.add(`${kind.toUpperCase()}: ${what}`)
   }
 }
+
+/** The next request starts such a machine, so its preview is ready. */
+const wakes = ({ cordoned, config }: Machine): boolean =>
+  !cordoned && (config.services ?? []).some(({ autostart }) => autostart === true)

@@ -246,15 +246,14 @@ test('a preview of an image is made once where the connection breaks before the 
   await using gateway = await startMachines()
   const image = gateway.images.put('shop', 'v1').name
   await using proxy = await startProxy(Number(new URL(gateway.url).port))
-  const { create } = gateway.store
-  gateway.store.create = async (fresh) => {
-    const made = await create.call(gateway.store, fresh)
-    gateway.store.create = create
-    proxy.cut()
-    return made
-  }
+  let times = 0
+  // Cut when the record is made, before the answer.
+  using _cut = gateway.store.previews.onChange(() => {
+    if (gateway.store.previews.countLiving() === 1 && times++ === 0) proxy.cut()
+  })
   const behind = { ...gateway, url: proxy.url }
   const made = await done(preview(behind, 'shop', '--image', image, '--detach'))
   expect(made.code).toBe(0)
+  expect(times).toBeGreaterThan(0)
   expect(await gateway.store.previews.living()).toMatchObject([{ id: made.out.trim() }])
 })

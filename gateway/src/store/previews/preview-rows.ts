@@ -157,8 +157,7 @@ export class PreviewRows implements PreviewStore {
   /** Also destroys those whose place it takes, at least `fewest`. Call it within a transaction. */
   makeRoom(fresh: NewStoredPreview, fewest: 0 | 1): void {
     const kept = this.assertRoom(fresh).filter(stays)
-    const most = Math.max(fewest, kept.length + 1 - fresh.limits.perOwner)
-    for (const row of kept.slice(0, most))
+    for (const row of kept.slice(0, Math.max(fewest, kept.length + 1 - fresh.limits.perOwner)))
       this.#move(row, 'destroying', { ending: { why: 'evicted', by: null } })
   }
 
@@ -233,7 +232,6 @@ export class PreviewRows implements PreviewStore {
 }
 
 const bodyOf = ({ body }: Row): Body => readAs(Body, parsedObject(body))
-
 const stays = ({ state }: Row): boolean => state !== 'destroying'
 const toFound = (row: Row | null): Preview | null => row && toPreview(row)
 
