@@ -138,7 +138,7 @@ function readLook(name: string, args: string[], values: Values) {
   if (name === 'whoami' && args.length === 0) return { name } as const
   const drift = name === 'drift' ? readDriftArgs(args, values, appName) : null
   if (drift) return { name: 'drift', ...drift } as const
-  const request = name === 'template' ? readTemplateArgs(args, appName) : null
+  const request = name === 'template' ? readTemplateArgs(args, values, appName) : null
   if (request) return { name: 'template', request } as const
   const machines = name === 'machines' ? readMachinesArgs(args, appName) : null
   return machines && ({ name: 'machines', ...machines } as const)

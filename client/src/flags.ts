@@ -12,6 +12,7 @@ import { runtimeFlags } from './runtime/flags.ts'
 import { previewFlags } from './preview/flags.ts'
 import { overviewFlags } from './overview/flags.ts'
 import { upFlags } from './up/flags.ts'
+import { templateFlags } from './template/template.ts'
 import { tokenFlags } from './token/flags.ts'
 import { upkeepFlags } from './upkeep/flags.ts'
 
@@ -49,6 +50,7 @@ export const flags = {
   ...runtimeFlags,
   ...overviewFlags,
   ...previewFlags,
+  ...templateFlags,
   ...driftFlags,
   ...builderFlags,
   ...upkeepFlags,

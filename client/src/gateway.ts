@@ -138,13 +138,23 @@ export class Gateway {
     return this.#post(fill(routes.rollback, { app }), query)
   }
 
-  /** The JSON that the gateway answers. It may take long: a removal waits for the disk. */
-  async ask(method: Method, path: string, signal: AbortSignal, body?: object): Promise<unknown> {
+  /**
+   * The JSON that the gateway answers. It may take long: a removal waits for the disk. `key`: of a
+   * request that makes something, which is sent again if the connection breaks.
+   */
+  async ask(
+    method: Method,
+    path: string,
+    signal: AbortSignal,
+    body?: object,
+    key?: string,
+  ): Promise<unknown> {
     const url = this.#url(path, new URLSearchParams())
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(askMs)])
-    const headers = { 'Content-Type': 'application/json' }
-    const sent = body && { headers, body: JSON.stringify(body) }
-    return (await this.#fetch(url, { method, signal: deadline, ...sent })).json()
+    const headers = { ...(body && json), ...(key && { 'Idempotency-Key': key }) }
+    const sent = { method, headers, ...(body && { body: JSON.stringify(body) }) }
+    const send = () => this.#fetch(url, { ...sent, signal: deadline })
+    return (await (key ? twice(send, deadline) : send())).json()
   }
 
   /**
@@ -193,15 +203,10 @@ export class Gateway {
     { body, key = randomUUID() }: { body?: object; key?: string } = {},
   ): Promise<DeploymentRecord> {
     const url = this.#url(path, query)
-    const headers = { 'Idempotency-Key': key, ...(body && { 'Content-Type': 'application/json' }) }
+    const headers = { 'Idempotency-Key': key, ...(body && json) }
     const sent = { method: 'POST', headers, ...(body && { body: JSON.stringify(body) }) }
     const send = () => this.#fetch(url, { ...sent, signal: AbortSignal.timeout(answerMs) })
-    const response = await send().catch(async (error: unknown) => {
-      // A connection that broke. With the same key nothing is made twice.
-      if (!(error instanceof Problem) || error.cause === undefined) throw error
-      await sleep(againMs)
-      return send()
-    })
+    const response = await twice(send)
     return readRecord(url, await response.text())
   }
 
@@ -231,4 +236,15 @@ export class Gateway {
     if (!response.ok) throw this.#refusal(url, response.status, await response.text())
     return response
   }
+}
+
+const json = { 'Content-Type': 'application/json' }
+
+/** Sends a request again if the connection broke. With the same key nothing is made twice. */
+async function twice(send: () => Promise<Response>, signal?: AbortSignal): Promise<Response> {
+  return send().catch(async (error: unknown) => {
+    if (!(error instanceof Problem) || error.cause === undefined) throw error
+    await sleep(againMs, undefined, { signal })
+    return send()
+  })
 }

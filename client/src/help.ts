@@ -3,6 +3,7 @@ import { builderHelp } from './builder/flags.ts'
 import { imageHelp } from './image/flags.ts'
 import { driftHelp } from './drift/drift.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
+import { templateHelp } from './template/template.ts'
 import { tokenHelp } from './token/flags.ts'
 import { runtimeHelp } from './runtime/flags.ts'
 import { previewHelp } from './preview/flags.ts'
@@ -128,6 +129,8 @@ ${runtimeHelp}
 ${overviewHelp}
 
 ${previewHelp}
+
+${templateHelp}
 
 ${driftHelp}
 

@@ -56,6 +56,11 @@ const injected = {
     'the image is known, `deploying` is not written',
     'the same image from cache, no step runs',
   ),
+  'egress-set': row(
+    'G',
+    'the network policy of a preview was sent, and there is no machine yet',
+    'Fly is asked for the policy before the machine is made: never a machine without it',
+  ),
   'create-sent': row(
     'G V',
     'the creation of a machine was sent, Fly has not answered',

@@ -1,6 +1,6 @@
 import type { Strategy } from '#api/options/strategy.ts'
 import type { SecretVersion } from '#api/release.ts'
-import { statusOf } from '#fly/fly-calls.ts'
+import { retryUntilKnown, statusOf } from '#fly/fly-calls.ts'
 import type { App } from '#fly/answers.ts'
 import { configOf } from '#fly/machine.ts'
 import { AppSetup } from './app-setup.ts'
@@ -15,7 +15,7 @@ import { Registrations } from './fly-release/registrations.ts'
 import type { DeployJob } from './job.ts'
 import { isManaged, ownerOf } from './managed.ts'
 import { appliedSteps, planRollout } from './plan.ts'
-import { retryUntilKnown } from './machines/retry.ts'
+import { type EgressJob, limitEgress } from './machines/limit-egress.ts'
 import { refuseForeignImages } from './preflight/foreign-images.ts'
 import { assertRegion, Regions } from './preflight/regions.ts'
 import { chooseVolumes, replacementNotes, replacementsOf } from './preflight/replacements.ts'
@@ -96,6 +96,11 @@ export class Deployer {
       owner: ownerOf(machine),
       isMounted: (configOf(machine).mounts ?? []).length > 0,
     }))
+  }
+
+  /** See `limitEgress`. */
+  limitEgress(job: EgressJob): Promise<void> {
+    return limitEgress(job, this.#settings.fly)
   }
 
   /** Forgets that the app exists, because it may be gone. */

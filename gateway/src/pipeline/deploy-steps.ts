@@ -1,5 +1,6 @@
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
 import { checkPublicIps } from '../deploy/public-ips.ts'
+import { templateOf } from '../deployments/previews/template-of.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import { keyWarnings } from '../commands/runtime/key-warnings.ts'
@@ -37,7 +38,11 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
       // In the record as it was claimed, a plan means that an earlier attempt has ensured the app.
       if (job.app !== job.recordedApp) await ensureOwnApp({ ...deployment, emit, signal }, deps)
       else if (!deployment.plan) await ensureApp(job, Promise.resolve(), deps)
-      if (deployment.preview) await setPreviewSecrets(deployment, deps, signal)
+      if (deployment.preview) {
+        const template = await templateOf(deployment.preview, store.templates)
+        if (template?.egress) await deployer.limitEgress({ ...job, egress: template.egress })
+        await setPreviewSecrets(deployment, deps, signal)
+      }
 
       const secrets = await secretsNow(job.app, deps, signal)
       const rollback = await changedSecrets(deployment, store.releases, secrets.digests)

@@ -35,8 +35,10 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const builds = body.image === null && body.requestedImage === null
   // A rollback ends an outage. It builds nothing, and adds no machines.
   if (!exempt && !body.rollback) quotas.assertRoom(needOf(app, body.options, builds))
-  if (preview && !exempt) quotas.assertPreviewRoom(preview.app)
-  if (preview) previews.makeRoom(preview)
+  if (preview) {
+    const isFull = !exempt && quotas.assertPreviewRoom(preview.app, previews.mayReplace(preview))
+    previews.makeRoom(preview, isFull ? 1 : 0)
+  }
   if (builds) quotas.countBuild(app)
   const made = deployments.insert({ id, app, body, text })
 
@@ -63,7 +65,7 @@ export function refuseBusyLane(
   const lane = options.lane ?? apps.settings(app).lane ?? null
   lanes.assertMayJoin({ app, owner: options.owner ?? '' }, lane)
   if (!exempt) quotas.assertRoom(needOf(app, { ...options, lane }, true))
-  if (preview && !exempt) quotas.assertPreviewRoom(preview.app)
+  if (preview && !exempt) quotas.assertPreviewRoom(preview.app, previews.mayReplace(preview))
   if (preview) previews.assertRoom(preview)
 }
 

@@ -4,7 +4,7 @@ import { Preview } from '#api/previews/preview.ts'
 import type { Hostility } from '../../localfly/hostile.ts'
 import type { Random } from '../random.ts'
 import type { GatewayProcess } from './gateway-process.ts'
-import { flyToken, mostSeconds, teamOf, type World } from './world.ts'
+import { closed, flyToken, mostSeconds, teamOf, type World } from './world.ts'
 
 /** What the soak knows of a preview: what was done to it, by whom. */
 export type Known = {
@@ -36,6 +36,7 @@ const points = [
   'record-made',
   'promised',
   'image-known',
+  'egress-set',
   'create-sent',
   'machine-done',
   'verified',
@@ -95,6 +96,7 @@ export class Load {
       source: { image: `${this.#world.registry}/${image}:latest` },
       ttlSeconds: random.fraction() < 0.1 ? null : 2 + random.upTo(mostSeconds - 2),
       env: { OWNER: owner },
+      ...(random.fraction() < 0.3 && { template: closed.name }),
       ...(evictors.includes(owner) && random.fraction() < 0.6 && { evict: 'oldest' }),
     })
     if (status === 202) this.learn(gateway, body)

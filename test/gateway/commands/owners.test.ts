@@ -79,9 +79,9 @@ test('machines, drift and crashes of an app include those of its owners’ apps'
   const { flyApp, id } = await gateway.of('ada', { env: { FOR: 'ada' } })
   const { fly, get } = gateway
   const { machines } = await get<{ machines: MachineView[] }>('/v1/apps/shop/machines')
-  expect(machines.map((each) => [each.flyApp, each.owner]).toSorted()).toEqual([
-    ['shop', null],
-    [flyApp, 'ada'],
+  expect(machines.map(({ flyApp: on, owner }) => `${on} ${owner}`).toSorted()).toEqual([
+    'shop null',
+    `${flyApp} ada`,
   ])
   const [machine] = fly.machines(flyApp)
   const stop = `/v1/apps/shop/machines/${machine!.id}/stop`

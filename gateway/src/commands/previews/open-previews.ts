@@ -14,6 +14,7 @@ import { seenBy } from '../access/seen-by.ts'
 import { findTemplate, readTemplateName } from '../templates/open-templates.ts'
 import { findPreview, over } from './find-preview.ts'
 import { type LivingDeps, livingPreviews } from './living.ts'
+import { markEnd } from './mark-end.ts'
 import { readLogs, runInside } from './look-inside.ts'
 import { changePower, type PowerDeps } from './power.ts'
 import type { PreviewCommands } from './preview-commands.ts'
@@ -60,7 +61,9 @@ export function openPreviews(deps: PreviewDeps): PreviewCommands {
     living: (_caller, filter) => livingPreviews(filter, deps),
     async extend(_caller, id, ttlSeconds) {
       const end = endOf(ttlSeconds, deps.previewLimits.ttlMs)
-      return (await previews.setEnd(id, end)) ?? orOver(id)
+      const extended = (await previews.setEnd(id, end)) ?? (await orOver(id))
+      await markEnd(extended, fly)
+      return extended
     },
     async destroy({ name }, id) {
       const ending = { why: 'asked', by: name } as const

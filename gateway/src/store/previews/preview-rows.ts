@@ -149,11 +149,15 @@ export class PreviewRows implements PreviewStore {
     return own
   }
 
-  /** Also destroys those whose place it takes. For use within a transaction of the store. */
-  makeRoom(fresh: NewStoredPreview): void {
-    const own = this.assertRoom(fresh)
-    const kept = own.filter(({ state }) => state !== 'destroying')
-    for (const row of kept.slice(0, Math.max(0, kept.length + 1 - fresh.limits.perOwner)))
+  /** Whether it may take the place of another one of its owner. */
+  mayReplace({ app, owner, evict }: NewStoredPreview) {
+    return evict && this.#living('app = ? AND owner = ?', app, owner).some(stays)
+  }
+
+  /** Also destroys those whose place it takes, at least `fewest`. Call it within a transaction. */
+  makeRoom(fresh: NewStoredPreview, fewest: 0 | 1): void {
+    const kept = this.assertRoom(fresh).filter(stays)
+    for (const row of kept.slice(0, Math.max(fewest, kept.length + 1 - fresh.limits.perOwner)))
       this.#move(row, 'destroying', { ending: { why: 'evicted', by: null } })
   }
 
@@ -228,7 +232,7 @@ export class PreviewRows implements PreviewStore {
 }
 
 const bodyOf = ({ body }: Row): Body => readAs(Body, parsedObject(body))
-
+const stays = ({ state }: Row): boolean => state !== 'destroying'
 const toFound = (row: Row | null): Preview | null => row && toPreview(row)
 
 const toPreview = (row: Row): Preview => ({
