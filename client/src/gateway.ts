@@ -138,23 +138,21 @@ export class Gateway {
     return this.#post(fill(routes.rollback, { app }), query)
   }
 
-  /**
-   * The JSON that the gateway answers. It may take long: a removal waits for the disk. `key`: of a
-   * request that makes something, which is sent again if the connection breaks.
-   */
-  async ask(
-    method: Method,
-    path: string,
-    signal: AbortSignal,
-    body?: object,
-    key?: string,
-  ): Promise<unknown> {
+  /** The JSON that the gateway answers. It may take long: a removal waits for the disk. */
+  async ask(method: Method, path: string, signal: AbortSignal, body?: object): Promise<unknown> {
     const url = this.#url(path, new URLSearchParams())
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(askMs)])
-    const headers = { ...(body && json), ...(key && { 'Idempotency-Key': key }) }
-    const sent = { method, headers, ...(body && { body: JSON.stringify(body) }) }
-    const send = () => this.#fetch(url, { ...sent, signal: deadline })
-    return (await (key ? twice(send, deadline) : send())).json()
+    const sent = body && { headers: json, body: JSON.stringify(body) }
+    return (await this.#fetch(url, { method, signal: deadline, ...sent })).json()
+  }
+
+  /** As `ask`, for a request that makes something: it makes one, also where an answer is lost. */
+  async create(path: string, signal: AbortSignal, body: object): Promise<unknown> {
+    const url = this.#url(path, new URLSearchParams())
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(askMs)])
+    const headers = { ...json, 'Idempotency-Key': randomUUID() }
+    const sent = { method: 'POST', headers, body: JSON.stringify(body), signal: deadline }
+    return (await twice(() => this.#fetch(url, sent), deadline)).json()
   }
 
   /**

@@ -84,7 +84,7 @@ async function makeOf(
   { gateway, signal }: Calling,
 ): Promise<Made> {
   const body = { ...asked, ...(secrets.size > 0 && { secrets: Object.fromEntries(secrets) }) }
-  const answer = await gateway.ask('POST', routes.previews, signal, body, randomUUID())
+  const answer = await gateway.create(routes.previews, signal, body)
   return { preview: readAnswer(Preview, answer), leftOut: null }
 }
 
