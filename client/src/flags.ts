@@ -10,6 +10,7 @@ import { registryFlags } from './registries/flags.ts'
 import { ruleFlags } from './rule/flags.ts'
 import { runtimeFlags } from './runtime/flags.ts'
 import { previewFlags } from './preview/flags.ts'
+import { poolFlags } from './preview/pool.ts'
 import { overviewFlags } from './overview/flags.ts'
 import { upFlags } from './up/flags.ts'
 import { templateFlags } from './template/template.ts'
@@ -51,6 +52,7 @@ export const flags = {
   ...overviewFlags,
   ...previewFlags,
   ...templateFlags,
+  ...poolFlags,
   ...driftFlags,
   ...builderFlags,
   ...upkeepFlags,

@@ -101,6 +101,21 @@ const injected = {
     'log lines wait to be written',
     'they may be missing; a `gap` event says so',
   ),
+  'entry-rested': row(
+    'G',
+    'the machines of a pool’s entry are suspended, the record does not say it',
+    'the next gateway finds them suspended, and the entry waits in its pool',
+  ),
+  'claim-started': row(
+    'G',
+    'a request has taken an entry, and its machine is started',
+    'the next gateway goes on: the same idempotency key returns the same preview',
+  ),
+  'claim-answers': row(
+    'G',
+    'the machine of a taken entry answers, `ready` is not written',
+    'as `claim-started`: nobody else gets it',
+  ),
 } satisfies Record<string, Row>
 
 /** Failures that come from outside. */

@@ -22,6 +22,7 @@ import { overUndici } from '#fly/undici-transport.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import type { AuditTrail } from '../../gateway/src/deployments/audit/audit-trail.ts'
 import type { Commands } from '../../gateway/src/commands/commands.ts'
+import { Claims } from '../../gateway/src/commands/previews/claims.ts'
 import { Drain } from '../../gateway/src/commands/drain.ts'
 import { type CommandDeps, openCommands } from '../../gateway/src/commands/open-commands.ts'
 import { Copies } from '../../gateway/src/store/copies/copies.ts'
@@ -146,7 +147,15 @@ export async function startMachines({
     deaths: 3,
   }
   const admission = new Admission(store)
-  const previewLimits = { perOwner: 3, all: 100, ttlMs: 3_600_000, readyMs: 3000, image: '' }
+  const claims = new Claims({ fly, store, log })
+  const previewLimits = {
+    perOwner: 3,
+    all: 100,
+    pooled: 4,
+    ttlMs: 3_600_000,
+    readyMs: 3000,
+    image: '',
+  }
   const start = async () => {
     const runner = await Runner.start({
       store,
@@ -205,6 +214,7 @@ export async function startMachines({
       loginTester,
       previewLimits,
       prices,
+      claims,
       previewMark: 'test',
       checkTemplate: templateChecker(previewSettings),
     }
@@ -228,9 +238,14 @@ export async function startMachines({
     deployer,
     org: 'personal',
     mark: 'test',
+    claims,
+    submissions: parts.submissions,
     runner: { cancel: (...of: Parameters<Runner['cancel']>) => parts.runner.cancel(...of) },
   }
-  const keeper = openPreviewKeeper({ ...keeping, awake: new Awake(), log }, { sweepMs })
+  const keeper = openPreviewKeeper(
+    { ...keeping, awake: new Awake(), log },
+    { sweepMs, pooled: previewLimits.pooled },
+  )
   const stop = async () => {
     await keeper[Symbol.asyncDispose]()
     await parts.rollouts[Symbol.asyncDispose]()

@@ -25,6 +25,7 @@ import type { MachineCommands } from './machines/machine-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
 import type { RegistryCommands } from './registries/registry-commands.ts'
 import type { Rollback } from './rollback.ts'
+import type { PoolCommands } from './pools/pool-commands.ts'
 import type { PreviewCommands } from './previews/preview-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import type { TeamCommands } from './teams/team-commands.ts'
@@ -147,6 +148,7 @@ export type Commands = {
   whoami(caller: Principal): Promise<Whoami>
   previews: PreviewCommands
   templates: TemplateCommands
+  pools: PoolCommands
   rules: RuleCommands
   registries: RegistryCommands
   teams: TeamCommands

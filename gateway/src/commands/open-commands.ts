@@ -36,6 +36,7 @@ import { openLimits } from './limits/open-limits.ts'
 import { openTemplates, type TemplateDeps } from './templates/open-templates.ts'
 import { openTeams } from './teams/open-teams.ts'
 import { rulesInTeams, tokensInTeams } from './teams/seen-by-new-callers.ts'
+import { openPools, type PoolDeps } from './pools/open-pools.ts'
 import { openPreviews, type PreviewDeps } from './previews/open-previews.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
 import { whoami } from './whoami/whoami.ts'
@@ -62,8 +63,9 @@ export type CommandDeps = {
   doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
   log: Logger
   admission: Admission
-  previewLimits: PreviewDeps['previewLimits']
+  previewLimits: PreviewDeps['previewLimits'] & PoolDeps['previewLimits']
   prices: PreviewDeps['prices']
+  claims: PreviewDeps['claims']
   previewMark: string
   checkTemplate: TemplateDeps['checkTemplate']
   /** See `LimitDeps`. */
@@ -109,6 +111,7 @@ export function openCommands(deps: CommandDeps): Commands {
     runtime: openRuntime(deps),
     previews: openPreviews(deps),
     templates: openTemplates(deps),
+    pools: openPools(deps),
   }
 }
 

@@ -4,6 +4,7 @@ import { earlierRequestsOf, requestOf } from '../deployments/idempotency.ts'
 import { maySupersede } from '../deployments/lanes.ts'
 import type { AnnouncedDeployment, NewDeployment } from '../deployments/store.ts'
 import type { Need } from './callers/quota-rows.ts'
+import { claimEntry, fitsOfNew, makeRoomFor } from './previews/claim-entry.ts'
 import { bodyText, newBody, toDeployment } from './record.ts'
 import { knownKey, findByKey, recordKey } from './rows/request-keys.ts'
 import type { Tables } from './tables.ts'
@@ -21,6 +22,9 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   if (link) tokens.assertFree(link, previous?.id ?? null)
   if (previous) return toDeployment(previous)
   refuseOwnApps(tables, preview?.app ?? app)
+  const claimed = claimEntry(tables, fresh)
+  if (claimed && key) recordKey(deployments, key, claimed.id)
+  if (claimed) return claimed
 
   const settings = apps.settings(app)
   const body = newBody(fresh, settings)
@@ -35,17 +39,16 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const builds = body.image === null && body.requestedImage === null
   // A rollback ends an outage. It builds nothing, and adds no machines.
   if (!exempt && !body.rollback) quotas.assertRoom(needOf(app, body.options, builds))
-  if (preview) {
-    const isFull = !exempt && quotas.assertPreviewRoom(preview.app, previews.mayReplace(preview))
-    previews.makeRoom(preview, isFull ? 1 : 0)
-  }
+  // Entries of pools have a limit of their own.
+  if (preview && preview.pool !== 'entry') makeRoomFor(tables, preview, exempt)
   if (builds) quotas.countBuild(app)
   const made = deployments.insert({ id, app, body, text })
 
   apps.add(app)
   // Known from here on: no other team may make it, and with it get the previews.
   if (preview) apps.add(preview.app)
-  if (preview) previews.add(preview, { ...body, flyApp: app, deployment: id })
+  const fits = preview?.pool === 'entry' ? fitsOfNew(fresh) : null
+  if (preview) previews.add(preview, { ...body, flyApp: app, deployment: id, fits })
   if (link) tokens.use(link, id)
   for (const secret of fresh.secrets ?? []) secrets.put(`deployment:${id}`, secret, made.created_at)
   if (key) recordKey(deployments, key, id)

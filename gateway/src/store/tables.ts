@@ -7,6 +7,7 @@ import { Notices } from './notices.ts'
 import { RegistryRows } from './registries/registry-rows.ts'
 import { OwnerAppRows } from './owners/owner-app-rows.ts'
 import { TemplateRows } from './previews/template-rows.ts'
+import { PoolRows } from './previews/pool-rows.ts'
 import { PreviewRows } from './previews/preview-rows.ts'
 import { AppRows } from './rows/app-rows.ts'
 import { CacheRows } from './rows/cache-rows.ts'
@@ -59,6 +60,7 @@ export function openTables(
     teams,
     quotas,
     previews,
+    pools: new PoolRows(db, tools, { notices, previews }),
     templates: new TemplateRows(db, tools),
     ownerApps,
     apps,

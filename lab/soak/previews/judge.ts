@@ -3,6 +3,7 @@ import { Preview } from '#api/previews/preview.ts'
 import type { GatewayProcess } from './gateway-process.ts'
 import { evictors, type Facts, markIn } from './load.ts'
 import type { Machine } from '../../localfly/state.ts'
+import { PoolOracle } from './pool-oracle.ts'
 import { closed, limits, sweepMs, teamOf, type World } from './world.ts'
 
 /**
@@ -27,6 +28,7 @@ const previewIdIn = (app: string): string | null => /-(pv-\w{12})$/.exec(app)?.[
 export class Judge {
   readonly #world: World
   readonly #facts: Facts
+  readonly #pools: PoolOracle
   looks = 0
   /** The most that Fly had of each limit. */
   readonly most = { owner: 0, team: 0, all: 0 }
@@ -34,9 +36,11 @@ export class Judge {
   constructor(world: World, facts: Facts) {
     this.#world = world
     this.#facts = facts
+    this.#pools = new PoolOracle(world, facts)
   }
 
   async look(): Promise<void> {
+    this.#pools.look()
     await this.#countLimits()
     const { apps } = this.#world.fly.state
     const shown = [...apps.values()].flatMap(({ name, created_at }) => {
@@ -79,7 +83,11 @@ export class Judge {
     const late = (since: number) => Date.now() - Math.max(since, upSince) > sweepMs + slackMs
     const plantedAt = this.#facts.planted.get(name)
     if (status === 404) {
-      if (plantedAt === undefined) this.#fault('unknown', `${name}: no record knows it`)
+      const isEntry = plantedAt === undefined && (await this.#pools.isEntry(gateway, name))
+      if (isEntry && this.#facts.known.has(id))
+        this.#fault('wrong', `${name} waits in a pool, and a request had taken it`)
+      else if (isEntry) return
+      else if (plantedAt === undefined) this.#fault('unknown', `${name}: no record knows it`)
       else if (late(Math.max(plantedAt, madeAt)))
         this.#fault('unknown', `${name}, which another program made, is still there`)
       return
@@ -111,9 +119,10 @@ export class Judge {
     for (const { state, config, own } of this.#world.fly.state.machines.values()) {
       const id = previewIdIn(own.app)
       if (id === null || state === 'destroyed' || state === 'destroying') continue
-      const { tarmac_preview_app: app = '', tarmac_preview_owner: owner = '' } =
-        config.metadata ?? {}
+      const { tarmac_preview_app: app = '', tarmac_preview_owner: named } = config.metadata ?? {}
       const gateway = markIn(id)
+      const owner = this.#pools.ownerOf(id, named)
+      if (owner === null) continue
       for (const key of [
         `all ${gateway}`,
         `team ${gateway} ${teamOf[app]}`,

@@ -123,6 +123,13 @@ const rows: Record<
   'templates.find': { args: ['shop', 'a', null], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'templates.set': { args: ['shop', 'a', {}], scopes: ['admin'] },
   'templates.remove': { args: ['shop', 'a'], scopes: ['admin'] },
+  'pools.list': {
+    args: [{}],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+    filtered: true,
+  },
+  'pools.set': { args: ['shop', 'a', { image: 'registry.test/shop:v1' }], scopes: ['admin'] },
+  'pools.remove': { args: ['shop', 'a'], scopes: ['admin'] },
   'rules.list': { args: [], scopes: ['admin'], wide: true },
   'rules.add': { args: [{}], scopes: ['admin'], wide: true },
   'rules.remove': { args: ['ci'], scopes: ['admin'], wide: true },

@@ -2,6 +2,7 @@ import { defaultTeam } from '#api/callers/teams.ts'
 import type { Admission } from '../../callers/admission.ts'
 import { type Principal, sees, type Target } from '../../callers/principal.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
+import { isPooled } from '../../deployments/previews/pool-store.ts'
 import { appOfImage } from '../existing-image.ts'
 import type { Call, Gate } from './guarded.ts'
 import { NewApps, teamFor } from './new-apps.ts'
@@ -84,7 +85,7 @@ const lookupsIn = (store: GateDeps['store'], registryHost: string): Lookups => (
   },
   async preview(id) {
     const found = await store.previews.find(id)
-    return found && { app: found.app, owner: found.owner }
+    return found && !isPooled(found) ? { app: found.app, owner: found.owner } : null
   },
   async rollout(id) {
     const found = await store.rollouts.find(id)

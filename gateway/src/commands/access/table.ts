@@ -29,7 +29,7 @@ import {
   reads,
   secrets,
 } from './row-kinds.ts'
-import { previewRows, templateRows } from './preview-rows.ts'
+import { poolRows, previewRows, templateRows } from './preview-rows.ts'
 import { registryRows } from './registry-rows.ts'
 import { readsOf } from './reads-of.ts'
 import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
@@ -213,6 +213,7 @@ export const access: TableOf<Commands> = {
 
   previews: previewRows,
   templates: templateRows,
+  pools: poolRows,
   teams: teamRows,
   registries: registryRows,
   // The command shows the caller's own part alone.

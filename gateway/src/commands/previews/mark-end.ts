@@ -1,6 +1,6 @@
 import type { Preview } from '#api/previews/preview.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
-import { previewEndMark } from '../../deploy/config/merge-config.ts'
+import { previewEndMark } from '../../deployments/previews/preview-names.ts'
 
 const withinMs = 5000
 

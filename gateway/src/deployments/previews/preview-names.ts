@@ -24,3 +24,10 @@ export const previewIdIn = (flyApp: string): string | null =>
   /-(pv-[0-9a-hjkmnp-tv-z]{12})$/.exec(flyApp)?.[1] ?? null
 
 export const hasMark = (id: string, mark: string): boolean => id.startsWith(`pv-${mark}`)
+
+/** Metadata of a machine: the preview that it is. */
+export const previewMark = 'tarmac_preview'
+/** Whose preview it is. A machine that waits in a pool has no such mark. */
+export const previewOwnerMark = 'tarmac_preview_owner'
+/** When the preview ends, as its machine says. */
+export const previewEndMark = 'tarmac_preview_ends'

@@ -21,6 +21,7 @@ export class SqliteParts {
   readonly previews
   readonly templates
   readonly ownerApps
+  readonly pools
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -39,6 +40,7 @@ export class SqliteParts {
     this.previews = tables.previews
     this.templates = tables.templates
     this.ownerApps = tables.ownerApps
+    this.pools = tables.pools
     this.overview = openOverviewStore(tables.deployments)
   }
 }
