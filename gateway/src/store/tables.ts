@@ -8,6 +8,7 @@ import { RegistryRows } from './registries/registry-rows.ts'
 import { OwnerAppRows } from './owners/owner-app-rows.ts'
 import { TemplateRows } from './previews/template-rows.ts'
 import { PreviewRows } from './previews/preview-rows.ts'
+import { OwnerRows } from './owners/owner-rows.ts'
 import { AppRows } from './rows/app-rows.ts'
 import { CacheRows } from './rows/cache-rows.ts'
 import { CostRows } from './rows/cost-rows.ts'
@@ -53,6 +54,7 @@ export function openTables(
   const suspects = new SuspectRows(db, deployments)
   const rollouts = new RolloutRows(db, tools, { suspects, notices })
   const sources = new SourceRows(db)
+  const ownerApps = new OwnerAppRows(db, tools, settings.owners)
   return {
     tools,
     notices,
@@ -68,6 +70,7 @@ export function openTables(
     events,
     releases,
     deployments,
+    owners: new OwnerRows(db, tools, { crashes, deployments, ownerApps }),
     lanes,
     suspects,
     rollouts,

@@ -5,6 +5,7 @@ import type { DriftStore } from '../drift/drift-store.ts'
 import type { OwnerAppStore } from '../owners/owner-app-store.ts'
 import type { OverviewStore } from '../overview/overview-store.ts'
 import type { RegistryStore } from '../registries/registry-store.ts'
+import type { OwnerStore } from '../owners/owner-store.ts'
 import type { TemplateStore } from '../previews/template-store.ts'
 import type { PreviewStore } from '../previews/preview-store.ts'
 import type { ReleaseStore } from '../release-store.ts'
@@ -32,4 +33,5 @@ export interface StoreParts {
   readonly previews: PreviewStore
   readonly templates: TemplateStore
   readonly ownerApps: OwnerAppStore
+  readonly owners: OwnerStore
 }

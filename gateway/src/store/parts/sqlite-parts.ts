@@ -21,6 +21,7 @@ export class SqliteParts {
   readonly previews
   readonly templates
   readonly ownerApps
+  readonly owners
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -39,6 +40,7 @@ export class SqliteParts {
     this.previews = tables.previews
     this.templates = tables.templates
     this.ownerApps = tables.ownerApps
+    this.owners = tables.owners
     this.overview = openOverviewStore(tables.deployments)
   }
 }
