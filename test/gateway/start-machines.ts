@@ -206,6 +206,7 @@ export async function startMachines({
       previewLimits,
       prices,
       previewMark: 'test',
+      org: 'personal',
       checkTemplate: templateChecker(previewSettings),
     }
     const drift = new Drift({ fly, exposure, store, log })

@@ -29,6 +29,7 @@ import {
   reads,
   secrets,
 } from './row-kinds.ts'
+import { ownerRows } from './owner-rows.ts'
 import { previewRows, templateRows } from './preview-rows.ts'
 import { registryRows } from './registry-rows.ts'
 import { readsOf } from './reads-of.ts'
@@ -101,6 +102,7 @@ export const access: TableOf<Commands> = {
       recorded: { asked: ([_app, machine, action]) => ({ machine, action }), made: () => null },
     },
   },
+  owners: ownerRows,
   overview: {
     deployments: {
       ...read,
