@@ -54,7 +54,6 @@ export function openTables(
   const suspects = new SuspectRows(db, deployments)
   const rollouts = new RolloutRows(db, tools, { suspects, notices })
   const sources = new SourceRows(db)
-  const ownerApps = new OwnerAppRows(db, tools, settings.owners)
   return {
     tools,
     notices,

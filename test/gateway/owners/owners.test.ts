@@ -293,3 +293,52 @@ test(
     })
   },
 )
+
+test(
+  'with an app per owner, its machines are changed there, and a destroyed owner has no app',
+  slow,
+  async () => {
+    await using gateway = await startOwners({ owners: 'app-per-owner' })
+    const { fly, list, show, change, destroy, deployOwner, machineOf, watch, store } = gateway
+    await deployOwner('ada')
+    await deployOwner('bob')
+    const { flyApp } = (await show('ada')).body
+    expect(flyApp).toMatch(/^shop-ada-ow-/)
+    const [volume] = (await show('ada')).body.volumes
+    expect(volume).toMatchObject({ machine: machineOf('ada', flyApp)!.id })
+    expect((await change('ada', 'stop')).body).toMatchObject({ state: 'stopped', flyApp })
+    expect(machineOf('ada', flyApp)).toMatchObject({ state: 'stopped', cordoned: true })
+    const before = fly.calls.length
+    expect((await list()).owners).toMatchObject([
+      { owner: 'ada', state: 'stopped', flyApp, machineCount: 1 },
+      { owner: 'bob', state: 'running' },
+    ])
+    expect(fly.calls.slice(before)).toEqual(['GET /orgs/personal/machines'])
+
+    expect((await destroy('ada', 'volumes=keep')).body).toMatchObject({
+      flyApp: null,
+      machines: [expect.any(String)],
+      volumes: { kept: [volume!.id] },
+    })
+    expect(fly.machines(flyApp)).toEqual([])
+    expect((await list('?state=kept')).owners).toMatchObject([{ owner: 'ada', flyApp }])
+    await watch().look()
+    expect(await deployOwner('ada')).toMatchObject({ state: 'live', release: 2 })
+    expect(machineOf('ada', flyApp)!.config.mounts![0]!.volume).toBe(volume!.id)
+
+    const { id } = machineOf('ada', flyApp)!
+    expect((await destroy('ada', 'volumes=delete')).body).toEqual({
+      app: 'shop',
+      owner: 'ada',
+      flyApp,
+      machines: [id],
+      volumes: { deleted: [volume!.id], kept: [] },
+    })
+    expect(fly.apps.has(flyApp)).toBe(false)
+    expect((await list()).owners.map(({ owner }) => owner)).toEqual(['bob'])
+    expect(store.ownerApps.list('shop')).toMatchObject([{ owner: 'bob' }])
+    expect((await destroy('ada', 'volumes=delete')).body.code).toBe('owner-not-found')
+    expect(await deployOwner('ada')).toMatchObject({ state: 'live', release: 1 })
+    expect((await show('ada')).body.flyApp).toBe(flyApp)
+  },
+)

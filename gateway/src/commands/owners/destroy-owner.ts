@@ -16,7 +16,10 @@ import { machinesToDestroy, type Place, volumesOf } from './on-fly.ts'
 
 export type DestroyDeps = {
   fly: MachinesApi
-  store: Pick<DeploymentStore, 'owners' | 'ownerApps' | 'find' | 'eventsAfter' | 'changed'>
+  store: Pick<
+    DeploymentStore,
+    'owners' | 'ownerApps' | 'releases' | 'find' | 'eventsAfter' | 'changed'
+  >
   deployer: Pick<Deployer, 'forget'>
   runner: { cancel: (...request: Parameters<DeploymentStore['requestCancel']>) => Promise<unknown> }
 }
@@ -53,6 +56,7 @@ export async function destroyOwner(
   if (isAppGone) {
     await deleteUntilGone(flyApp, fly, signal)
     deployer.forget(flyApp)
+    await store.releases.forget(flyApp)
   } else {
     for (const machine of machines) await destroy(by, known, machine, fly, signal)
     crashPoint('owner-machines-gone')

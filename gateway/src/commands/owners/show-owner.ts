@@ -44,7 +44,7 @@ export async function showOwner(
   return {
     ...summary,
     currency: prices?.currency ?? null,
-    machines: machines.map(machineView),
+    machines: machines.map((machine) => machineView(machine, known.flyApp)),
     volumes: volumes.map(({ id, name, region, size_gb: sizeGb, attached_machine_id: machine }) => ({
       id,
       name,

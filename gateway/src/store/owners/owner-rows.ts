@@ -72,7 +72,7 @@ export class OwnerRows implements OwnerStore {
       this.#wake({ app, owner })
       // A deployment that waits already has its app on Fly.
       if (this.#unfinished({ app, owner }).length === 0)
-        this.#others.ownerApps.forget({ app, owner })
+        this.#others.ownerApps.forgetNow({ app, owner })
     })
   }
 
