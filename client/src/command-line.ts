@@ -13,6 +13,7 @@ import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { type ImageCommand, readImage } from './image/read-image.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
+import { type OwnerRequest, ownerUsage, readOwnerArgs } from './owners/read-owners.ts'
 import { type PreviewRequest, readPreviewArgs } from './preview/read-preview.ts'
 import {
   readRegistries,
@@ -52,6 +53,7 @@ export type Command =
   | (Connection & MachinesRequest & { name: 'machines' })
   | (Connection & { name: 'template'; request: TemplateRequest })
   | (Connection & OverviewRequest & { name: 'overview' })
+  | (Connection & { name: 'owner'; request: OwnerRequest })
   | (Connection & { name: 'preview'; request: PreviewRequest })
   | DeployCommand
   | ImageCommand
@@ -108,6 +110,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const previewRequest = name === 'preview' ? readPreviewArgs(args, values, env) : null
   if (previewRequest) return { name: 'preview', request: previewRequest, ...connection }
+  const ownerRequest = readOwnerArgs(name, args, values, env)
+  if (ownerRequest) return { name: 'owner', request: ownerRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
   const tokenRequest = name === 'token' ? readTokenArgs(args, values) : null
@@ -175,6 +179,8 @@ const usages: Record<string, string> = {
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',
+  owners: 'APP',
+  owner: ownerUsage,
   preview: 'APP [FOLDER], or ls|show|extend|destroy|stop|start|suspend|logs|exec|watch|stats',
   machines: '[list|start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',

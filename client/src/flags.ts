@@ -9,6 +9,7 @@ import { wrongUse } from './option.ts'
 import { registryFlags } from './registries/flags.ts'
 import { ruleFlags } from './rule/flags.ts'
 import { runtimeFlags } from './runtime/flags.ts'
+import { ownerFlags } from './owners/flags.ts'
 import { previewFlags } from './preview/flags.ts'
 import { overviewFlags } from './overview/flags.ts'
 import { upFlags } from './up/flags.ts'
@@ -49,6 +50,7 @@ export const flags = {
   ...runtimeFlags,
   ...overviewFlags,
   ...previewFlags,
+  ...ownerFlags,
   ...driftFlags,
   ...builderFlags,
   ...upkeepFlags,

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test as each } from 'vitest'
 import type { Deployment } from '../../../api/deployment.ts'
 import type { DriftReport } from '../../../api/drift/report.ts'
 import { DeploymentOptions } from '../../../api/options.ts'
@@ -7,6 +7,9 @@ import { MachinesApi } from '../../../fly/machines-api.ts'
 import { overUndici } from '../../../fly/undici-transport.ts'
 import { listOwners } from '../../../gateway/src/commands/owners/owner-list.ts'
 import { startOwners } from './start-owners.ts'
+
+// Most of the time they wait for Fly's limits.
+const test = each.concurrent
 
 const prices = {
   currency: 'EUR',
@@ -57,10 +60,16 @@ test(
 
     // A page of a caller that is limited to some owners.
     await using api = new MachinesApi(overUndici(fly.url, 'secret'))
-    const deps = { store: gateway.store, fly: api, org: 'personal', prices: null }
+    const deps = {
+      store: gateway.store,
+      fly: api,
+      org: 'personal',
+      prices: null,
+      signal: AbortSignal.timeout(5000),
+    }
     const isSeen = ({ owner }: { owner: string }) => owner !== 'bob'
     const page = { limit: 1, before: null, isSeen }
-    const seen = await listOwners('shop', {}, page, deps, AbortSignal.timeout(5000))
+    const seen = await listOwners('shop', {}, page, deps)
     expect([seen.owners.map(({ owner }) => owner), seen.next]).toEqual([['ada'], 'ada'])
     expect(seen.owners[0]!.perHour).toBe(null)
   },
@@ -242,7 +251,7 @@ test('a destroy that Fly interrupts goes on where it was when it is sent again',
   const { fly, destroy, deployOwner, machineOf, show } = gateway
   await deployOwner('ada')
   const volume = machineOf('ada')!.config.mounts![0]!.volume!
-  fly.faults.push(...Array(8).fill({ on: /DELETE .*volumes/, fault: 'before' }))
+  for (let left = 8; left > 0; left--) fly.faults.push({ on: /DELETE .*volumes/, fault: 'before' })
   expect(await destroy('ada', 'volumes=delete')).toMatchObject({
     status: 503,
     body: { code: 'fly-unavailable' },

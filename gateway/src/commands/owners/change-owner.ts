@@ -18,11 +18,10 @@ const rests = {
 
 /** Stops, suspends or starts the machines of an owner. See `OwnerCommands.change`. */
 export async function changeOwner(
-  by: string,
   target: Owned,
   action: PowerAction,
+  { by, signal }: { by: string; signal: AbortSignal },
   { fly, store: { owners, ownerApps } }: ChangeDeps,
-  signal: AbortSignal,
 ): Promise<void> {
   const known = await findOwner(target, { owners, ownerApps })
   const { app, owner, flyApp } = known

@@ -24,6 +24,8 @@ export type DestroyDeps = {
   runner: { cancel: (...request: Parameters<DeploymentStore['requestCancel']>) => Promise<unknown> }
 }
 
+type Call = { by: string; signal: AbortSignal }
+
 /** How long a cancelled deployment may take to end, and a destroyed machine to be gone. */
 const [cancelMs, goneMs] = [60_000, 60_000]
 /** Fly may count a volume as attached for a moment after its machine is gone. */
@@ -34,15 +36,15 @@ const detachMs = 30_000
  * after a crash goes on where this one was.
  */
 export async function destroyOwner(
-  by: string,
   target: Owned,
   end: VolumesEnd,
+  call: Call,
   deps: DestroyDeps,
-  signal: AbortSignal,
 ): Promise<DestroyedOwner> {
   const { store, fly, deployer } = deps
+  const { by, signal } = call
   const known = await lookUpOwner(target, store)
-  await emptyLane(by, known, deps, signal)
+  await emptyLane(known, call, deps)
   const { app, owner, flyApp, release, rest } = known
   const [machines, volumes] = await Promise.all([
     machinesToDestroy(known, fly, signal),
@@ -58,9 +60,9 @@ export async function destroyOwner(
     deployer.forget(flyApp)
     await store.releases.forget(flyApp)
   } else {
-    for (const machine of machines) await destroy(by, known, machine, fly, signal)
+    for (const machine of machines) await destroy(known, machine, call, fly)
     crashPoint('owner-machines-gone')
-    if (end === 'delete') for (const volume of volumes) await remove(known, volume, fly, signal)
+    if (end === 'delete') for (const volume of volumes) await remove(known, volume, call, fly)
   }
   if (end === 'delete') await store.owners.forget(target, release?.number ?? 0)
   else await store.owners.setRest(target, { state: 'destroyed', by })
@@ -76,10 +78,9 @@ export async function destroyOwner(
 
 /** Cancels what has changed no machine. Throws `app-busy` for what has. */
 async function emptyLane(
-  by: string,
   { unfinished, ...target }: KnownOwner,
+  { by, signal }: Call,
   { runner, store }: DestroyDeps,
-  signal: AbortSignal,
 ): Promise<void> {
   const busy = unfinished.find(isChanging)
   if (busy) throw ownerBusy(target, busy)
@@ -98,11 +99,10 @@ async function emptyLane(
 }
 
 async function destroy(
-  by: string,
   { app, owner, flyApp }: Place,
   { id }: Machine,
+  { by, signal }: Call,
   fly: MachinesApi,
-  signal: AbortSignal,
 ): Promise<void> {
   const ref = { app: flyApp, id }
   const description = `tarmac: destroys ${owner} in ${app} for ${by}`
@@ -116,10 +116,11 @@ async function destroy(
 async function remove(
   { flyApp }: Place,
   { id }: Volume,
+  { signal }: Call,
   fly: MachinesApi,
-  signal: AbortSignal,
 ): Promise<void> {
-  const isRetryable = (error: unknown) => statusOf(error) === 412
-  const policy = { isRetryable, pauseMs: () => 1000, forMs: detachMs }
+  const policy = { isRetryable: isAttached, pauseMs: () => 1000, forMs: detachMs }
   await retry(() => fly.deleteVolume(flyApp, id, signal), policy, signal)
 }
+
+const isAttached = (error: unknown): boolean => statusOf(error) === 412

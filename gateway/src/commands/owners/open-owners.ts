@@ -22,14 +22,14 @@ export const openOwners = (deps: OwnerDeps): OwnerCommands => ({
       app,
       filter,
       { ...page, isSeen: seenBy(caller, deps.store.teams) },
-      deps,
-      deadline(),
+      { ...deps, signal: deadline() },
     ),
   show: (_caller, target) => showOwner(target, deps, deadline()),
   async change({ name }, target, action) {
     const signal = deadline()
-    await changeOwner(name, target, action, deps, signal)
+    await changeOwner(target, action, { by: name, signal }, deps)
     return showOwner(target, deps, signal)
   },
-  destroy: ({ name }, target, volumes) => destroyOwner(name, target, volumes, deps, deadline()),
+  destroy: ({ name }, target, volumes) =>
+    destroyOwner(target, volumes, { by: name, signal: deadline() }, deps),
 })

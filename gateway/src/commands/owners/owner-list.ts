@@ -34,11 +34,10 @@ export async function listOwners(
   app: string,
   { state: wanted }: OwnerFilter,
   page: OwnerPageRequest & { isSeen?: ((target: Owned) => boolean) | undefined },
-  deps: ListDeps,
-  signal: AbortSignal,
+  deps: ListDeps & { signal: AbortSignal },
 ): Promise<OwnerPage> {
   const after = page.before ?? ''
-  const all = (await ownersOf(app, deps, signal)).filter(
+  const all = (await ownersOf(app, deps)).filter(
     (each) =>
       each.owner > after &&
       (page.isSeen?.(each) ?? true) &&
@@ -53,10 +52,9 @@ export async function listOwners(
 }
 
 /** All owners of an app, by name: those of the records. Asks Fly once. */
-export async function ownersOf(
+async function ownersOf(
   app: string,
-  { store, fly, org }: ListDeps,
-  signal: AbortSignal,
+  { store, fly, org, signal }: ListDeps & { signal: AbortSignal },
 ): Promise<Seen[]> {
   const [releases, rests, unfinished, machines] = await Promise.all([
     store.owners.releases(app),
