@@ -61,9 +61,10 @@ export async function destroyOwner(
     await store.releases.forget(flyApp)
   } else {
     for (const machine of machines) await destroy(known, machine, call, fly)
-    crashPoint('owner-machines-gone')
-    if (end === 'delete') for (const volume of volumes) await remove(known, volume, call, fly)
   }
+  crashPoint('owner-machines-gone')
+  if (end === 'delete' && !isAppGone)
+    for (const volume of volumes) await remove(known, volume, call, fly)
   if (end === 'delete') await store.owners.forget(target, release?.number ?? 0)
   else await store.owners.setRest(target, { state: 'destroyed', by })
   const ids = volumes.map(({ id }) => id)
