@@ -351,3 +351,24 @@ test(
     expect((await show('ada')).body.flyApp).toBe(flyApp)
   },
 )
+
+test(
+  'a move takes the variables of the release, and those that are given for the owner',
+  slow,
+  async () => {
+    await using gateway = await startOwners()
+    const { deploy, deployOwner, machineOf, images } = gateway
+    await deploy('shop', { image: images.put('shop', 'v2').name }, { env: { COLOR: 'red' } })
+    await deployOwner('ada', { env: { WHO: 'ada' } })
+    const release = { app: 'shop', release: 1 }
+    const envOf = () => machineOf('ada')!.config.env
+    const moved = await deploy('shop', release, { owner: 'ada', env: { WHO: 'ada' } })
+    expect(moved).toMatchObject({ state: 'live', release: 2 })
+    expect(envOf()).toMatchObject({ COLOR: 'red', WHO: 'ada' })
+
+    const without = await deploy('shop', release, { owner: 'ada' })
+    expect(envOf()).toMatchObject({ COLOR: 'red' })
+    expect(envOf()).not.toHaveProperty('WHO')
+    expect(without.warnings.join()).toContain('WHO')
+  },
+)
