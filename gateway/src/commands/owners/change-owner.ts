@@ -1,5 +1,5 @@
 import type { PowerAction } from '#api/machines/machine-facts.ts'
-import { configOf, type Machine } from '#fly/machine.ts'
+import { configOf, hasFinished, isScheduled, type Machine } from '#fly/machine.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Owned } from '../../deployments/owners/owner-store.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
@@ -37,15 +37,18 @@ export async function changeOwner(
     const logs = `fly logs --app ${flyApp} --machine ${machine.id}`
     const of = { code: 'owner-not-ready', logs } as const
     const powered = { fly, lease, of, signal: AbortSignal.any([signal, lease.lost]) }
-    if (action === 'start' && isStandby(machine)) await lease.uncordon(powered.signal)
+    if (action === 'start' && restsByItself(machine)) await lease.uncordon(powered.signal)
     else await powerActions[action](powered)
   }
   const rest = rests[action]
   await owners.setRest(target, rest && { ...rest, by })
 }
 
-/** Fly starts it when the machine that it stands by for fails. */
-const isStandby = (machine: Machine) => (configOf(machine).standbys ?? []).length > 0
+/** A job that has ended, one that Fly starts at its times, or a standby for a machine that fails. */
+function restsByItself(machine: Machine): boolean {
+  const config = configOf(machine)
+  return hasFinished(machine) || isScheduled(config) || (config.standbys ?? []).length > 0
+}
 
 function noMachines({ app, owner }: Owned): Problem {
   const detail = `${owner} has no machines in ${app}. To make one, deploy: tarmac owner move ${app} ${owner}`
