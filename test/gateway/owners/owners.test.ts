@@ -1,4 +1,4 @@
-import { expect, test as each } from 'vitest'
+import { expect, test as each, vi } from 'vitest'
 import type { Deployment } from '../../../api/deployment.ts'
 import type { DriftReport } from '../../../api/drift/report.ts'
 import { DeploymentOptions } from '../../../api/options.ts'
@@ -280,7 +280,8 @@ test(
         ...more,
       })
     const [{ body: runs }, { body: waits }] = [await post('ada'), await post('ada')]
-    await expect.poll(async () => (await store.find(runs.id))!.state).toBe('verifying')
+    const verifies = async () => expect((await store.find(runs.id))!.state).toBe('verifying')
+    await vi.waitFor(verifies, { timeout: 10_000 })
     for (const answer of [await change('ada', 'stop'), await destroy('ada', 'volumes=delete')])
       expect(answer).toMatchObject({ status: 409, body: { code: 'app-busy', deployment: runs.id } })
     expect((await list()).owners).toMatchObject([{ state: 'deploying' }])
