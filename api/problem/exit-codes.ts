@@ -127,6 +127,8 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'app-not-managed': 1,
   'app-busy': 1,
   'release-not-found': 1,
+  'owner-not-found': 1,
+  'owner-not-ready': 1,
   'rollout-not-found': 1,
   'rollout-stopped': 20,
   'image-gone': 4,

@@ -14,6 +14,7 @@ import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { type ImageCommand, readImage } from './image/read-image.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { type PoolRequest, poolUsage, readPoolArgs } from './preview/pool.ts'
+import { type OwnerRequest, ownerUsage, readOwnerArgs } from './owners/read-owners.ts'
 import { type PreviewRequest, readPreviewArgs } from './preview/read-preview.ts'
 import {
   readRegistries,
@@ -53,6 +54,7 @@ export type Command =
   | (Connection & MachinesRequest & { name: 'machines' })
   | (Connection & { name: 'template'; request: TemplateRequest })
   | (Connection & OverviewRequest & { name: 'overview' })
+  | (Connection & { name: 'owner'; request: OwnerRequest })
   | (Connection & { name: 'preview'; request: PreviewRequest })
   | (Connection & { name: 'pool'; request: PoolRequest })
   | DeployCommand
@@ -110,6 +112,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const previewRequest = name === 'preview' ? readPreviewArgs(args, values, env) : null
   if (previewRequest) return { name: 'preview', request: previewRequest, ...connection }
+  const ownerRequest = readOwnerArgs(name, args, values, env)
+  if (ownerRequest) return { name: 'owner', request: ownerRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
   const tokenRequest = name === 'token' ? readTokenArgs(args, values) : null
@@ -180,6 +184,8 @@ const usages: Record<string, string> = {
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',
+  owners: 'APP',
+  owner: ownerUsage,
   preview: 'APP [FOLDER], or ls|show|extend|destroy|stop|start|suspend|logs|exec|watch|stats',
   machines: '[list|start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',

@@ -9,6 +9,7 @@ import { wrongUse } from './option.ts'
 import { registryFlags } from './registries/flags.ts'
 import { ruleFlags } from './rule/flags.ts'
 import { runtimeFlags } from './runtime/flags.ts'
+import { ownerFlags } from './owners/flags.ts'
 import { previewFlags } from './preview/flags.ts'
 import { poolFlags } from './preview/pool.ts'
 import { overviewFlags } from './overview/flags.ts'
@@ -53,6 +54,7 @@ export const flags = {
   ...previewFlags,
   ...templateFlags,
   ...poolFlags,
+  ...ownerFlags,
   ...driftFlags,
   ...builderFlags,
   ...upkeepFlags,

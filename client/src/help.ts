@@ -6,6 +6,7 @@ import { exitCodes } from '#api/problem/exit-codes.ts'
 import { templateHelp } from './template/template.ts'
 import { tokenHelp } from './token/flags.ts'
 import { runtimeHelp } from './runtime/flags.ts'
+import { ownerHelp } from './owners/flags.ts'
 import { previewHelp } from './preview/flags.ts'
 import { poolHelp } from './preview/pool.ts'
 import { overviewHelp } from './overview/flags.ts'
@@ -48,6 +49,11 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac deployments [app]        list the deployments of all apps, or of these, newest first
        tarmac machines <app>           list the machines of an app
        tarmac machines stop <app> [machine]...   stop them, or start or restart them; without a name all
+       tarmac owners <app>             list the owners of machines of an app: machines per user
+       tarmac owner show <app> <owner>    all facts of one: machines, volumes, release, last deployment
+       tarmac owner stop <app> <owner>    stop its machines; also suspend, which keeps their memory, and start
+       tarmac owner move <app> <owner>    deploy a release of the app to its machines
+       tarmac owner destroy <app> <owner>  destroy its machines and volumes
        tarmac preview <app> [folder]   a short-lived machine of a folder (default: this one), and its address
        tarmac preview ls [app]         list previews that have not ended; --state: others
        tarmac preview show <id>        all facts of a preview; when it failed, why; --log: the log of its build
@@ -131,6 +137,8 @@ ${auditHelp}
 ${runtimeHelp}
 
 ${overviewHelp}
+
+${ownerHelp}
 
 ${previewHelp}
 

@@ -181,6 +181,7 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
     previewLimits: config.previews,
     prices: config.prices,
     previewMark,
+    org: config.deployer.org,
     checkTemplate: templateChecker(config.previews),
   }
   const opened = { submissions, rollouts, status, doctor, cache, log, ...limits }

@@ -216,6 +216,7 @@ export async function startMachines({
       prices,
       claims,
       previewMark: 'test',
+      org: 'personal',
       checkTemplate: templateChecker(previewSettings),
     }
     const drift = new Drift({ fly, exposure, store, log })

@@ -22,6 +22,7 @@ import type { DeleteRequest } from './delete-app.ts'
 import type { DriftCommands } from './drift/drift-commands.ts'
 import type { LimitCommands } from './limits/open-limits.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
+import type { OwnerCommands } from './owners/owner-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
 import type { RegistryCommands } from './registries/registry-commands.ts'
 import type { Rollback } from './rollback.ts'
@@ -98,6 +99,7 @@ export type Commands = {
   /** Tries what only the machine and Fly can settle, and makes the files of a support bundle. */
   doctor(caller: Principal, request: DoctorRequest): Promise<DoctorAnswer>
   machines: MachineCommands
+  owners: OwnerCommands
   overview: OverviewCommands
   drift: DriftCommands
   /** Deletes an app, and the apps of its owners. */

@@ -24,6 +24,7 @@ import { findDeployment, findLog } from './deployments.ts'
 import type { Drain } from './drain.ts'
 import { driftCommands } from './drift/drift-commands.ts'
 import { machineCommands } from './machines/machine-commands.ts'
+import { openOwners } from './owners/open-owners.ts'
 import { overviewCommands } from './overview/overview-commands.ts'
 import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
@@ -67,6 +68,8 @@ export type CommandDeps = {
   prices: PreviewDeps['prices']
   claims: PreviewDeps['claims']
   previewMark: string
+  /** The organisation on Fly. */
+  org: string
   checkTemplate: TemplateDeps['checkTemplate']
   /** See `LimitDeps`. */
   gatewayLimits: readonly GatewayLimit[]
@@ -166,6 +169,7 @@ function appCommands(deps: CommandDeps) {
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
     machines: machineCommands({ fly, store }),
+    owners: openOwners(deps),
     drift: driftCommands(deps.drift),
     deleteApp: (_caller, app, request) => deleteAppAndCache(app, request, deps, deadline()),
     removeCache: (_caller, app) => removeCacheOf(app, deps, deadline()),

@@ -21,6 +21,7 @@ import { endDrain, readDrain, startDrain } from './routes/drain.ts'
 import { readReadiness } from './routes/health.ts'
 import { readProblem } from './routes/problems.ts'
 import { addMachineRoutes } from './routes/machines/machines.ts'
+import { addOwnerRoutes } from './routes/owners/owners.ts'
 import { addOverviewRoutes } from './routes/overview/overview.ts'
 import { addPoolRoutes } from './routes/previews/pools.ts'
 import { addTemplateRoutes } from './routes/previews/templates.ts'
@@ -92,6 +93,7 @@ function appRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   app.delete(routes.app, removeApp(commands))
   addCacheRoutes(app, commands)
   addMachineRoutes(app, commands)
+  addOwnerRoutes(app, commands)
   addDriftRoutes(app, commands)
   app.get(routes.releases, listReleases(commands))
   app.get(routes.release, readRelease(commands))

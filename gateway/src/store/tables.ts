@@ -9,6 +9,7 @@ import { OwnerAppRows } from './owners/owner-app-rows.ts'
 import { TemplateRows } from './previews/template-rows.ts'
 import { PoolRows } from './previews/pool-rows.ts'
 import { PreviewRows } from './previews/preview-rows.ts'
+import { OwnerRows } from './owners/owner-rows.ts'
 import { AppRows } from './rows/app-rows.ts'
 import { CacheRows } from './rows/cache-rows.ts'
 import { CostRows } from './rows/cost-rows.ts'
@@ -70,6 +71,7 @@ export function openTables(
     events,
     releases,
     deployments,
+    owners: new OwnerRows(db, tools, { crashes, deployments, ownerApps }),
     lanes,
     suspects,
     rollouts,

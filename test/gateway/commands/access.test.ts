@@ -51,6 +51,13 @@ const rows: Record<
   doctor: { args: [{}], scopes: ['admin'], wide: true },
   'machines.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'machines.change': { args: ['shop', 'm1', 'stop'], scopes: ['deploy', 'admin'] },
+  'owners.list': { args: ['shop', {}, {}], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'owners.show': {
+    args: [{ app: 'shop', owner: 'ada' }],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+  },
+  'owners.change': { args: [{ app: 'shop', owner: 'ada' }, 'stop'], scopes: ['deploy', 'admin'] },
+  'owners.destroy': { args: [{ app: 'shop', owner: 'ada' }, 'keep'], scopes: ['deploy', 'admin'] },
   'overview.deployments': {
     args: [{}, {}],
     scopes: ['read', 'deploy', 'preview', 'admin'],
@@ -264,7 +271,7 @@ test.each(names)('%s is closed to callers of other apps, teams and owners', asyn
     expect(await answer(name, { scopes, ...limit })).toMatch(closed)
   const ofOwner = await answer(name, { scopes, owners: ['alice'] })
   expect(ofOwner).toMatch(
-    ['deployments', 'machines.list'].includes(name) || ofTeam ? 'ran' : closed,
+    ['deployments', 'machines.list', 'owners.list'].includes(name) || ofTeam ? 'ran' : closed,
   )
 })
 

@@ -30,6 +30,7 @@ import {
   secrets,
 } from './row-kinds.ts'
 import { poolRows, previewRows, templateRows } from './preview-rows.ts'
+import { ownerRows } from './owner-rows.ts'
 import { registryRows } from './registry-rows.ts'
 import { readsOf } from './reads-of.ts'
 import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
@@ -101,6 +102,7 @@ export const access: TableOf<Commands> = {
       recorded: { asked: ([_app, machine, action]) => ({ machine, action }), made: () => null },
     },
   },
+  owners: ownerRows,
   overview: {
     deployments: {
       ...read,

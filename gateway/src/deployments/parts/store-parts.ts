@@ -5,6 +5,7 @@ import type { DriftStore } from '../drift/drift-store.ts'
 import type { OwnerAppStore } from '../owners/owner-app-store.ts'
 import type { OverviewStore } from '../overview/overview-store.ts'
 import type { RegistryStore } from '../registries/registry-store.ts'
+import type { OwnerStore } from '../owners/owner-store.ts'
 import type { TemplateStore } from '../previews/template-store.ts'
 import type { PoolStore } from '../previews/pool-store.ts'
 import type { PreviewStore } from '../previews/preview-store.ts'
@@ -34,4 +35,5 @@ export interface StoreParts {
   readonly templates: TemplateStore
   readonly ownerApps: OwnerAppStore
   readonly pools: PoolStore
+  readonly owners: OwnerStore
 }

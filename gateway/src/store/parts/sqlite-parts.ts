@@ -22,6 +22,7 @@ export class SqliteParts {
   readonly templates
   readonly ownerApps
   readonly pools
+  readonly owners
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -41,6 +42,7 @@ export class SqliteParts {
     this.templates = tables.templates
     this.ownerApps = tables.ownerApps
     this.pools = tables.pools
+    this.owners = tables.owners
     this.overview = openOverviewStore(tables.deployments)
   }
 }
