@@ -42,6 +42,8 @@ export const calls: readonly Call[] = [
   call('GET', 'driftList', 'the apps with drift at the last daily look'),
   call('GET', 'machines', 'list the machines of an app'),
   call('POST', 'machineAction', 'start, stop or restart a machine'),
+  call('POST', 'router', 'deploy the router of an app whose owners share it'),
+  call('DELETE', 'router', 'delete the router of an app'),
   call('GET', 'secrets', 'list the names of build secrets'),
   call('PATCH', 'secrets', 'set and remove several build secrets at once'),
   call('PUT', 'secret', 'store a build secret'),

@@ -10,6 +10,7 @@ export const routes = {
   driftList: '/v1/drift',
   machines: '/v1/apps/:app/machines',
   machineAction: '/v1/apps/:app/machines/:id/:action',
+  router: '/v1/apps/:app/router',
   releases: '/v1/apps/:app/releases',
   release: '/v1/apps/:app/releases/:number',
   releaseDiff: '/v1/apps/:app/releases/:from/diff/:to',

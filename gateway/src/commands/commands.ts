@@ -25,6 +25,7 @@ import type { OverviewCommands } from './overview/overview-commands.ts'
 import type { RegistryCommands } from './registries/registry-commands.ts'
 import type { Rollback } from './rollback.ts'
 import type { PreviewCommands } from './previews/preview-commands.ts'
+import type { RouterCommands } from './router/router-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import type { TeamCommands } from './teams/team-commands.ts'
 import type { TokenCommands } from './tokens/token-commands.ts'
@@ -146,6 +147,7 @@ export type Commands = {
   whoami(caller: Principal): Promise<Whoami>
   previews: PreviewCommands
   templates: TemplateCommands
+  router: RouterCommands
   rules: RuleCommands
   registries: RegistryCommands
   teams: TeamCommands

@@ -36,6 +36,7 @@ import { openLimits } from './limits/open-limits.ts'
 import { openTemplates, type TemplateDeps } from './templates/open-templates.ts'
 import { openTeams } from './teams/open-teams.ts'
 import { rulesInTeams, tokensInTeams } from './teams/seen-by-new-callers.ts'
+import { openRouter, type RouterDeps } from './router/open-router.ts'
 import { openPreviews, type PreviewDeps } from './previews/open-previews.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
 import { whoami } from './whoami/whoami.ts'
@@ -68,6 +69,8 @@ export type CommandDeps = {
   checkTemplate: TemplateDeps['checkTemplate']
   /** See `LimitDeps`. */
   gatewayLimits: readonly GatewayLimit[]
+  sources: RouterDeps['sources']
+  ownerRoutes: RouterDeps['ownerRoutes']
   runner: {
     cancel: (
       ...request: Parameters<DeploymentStore['requestCancel']>
@@ -109,6 +112,7 @@ export function openCommands(deps: CommandDeps): Commands {
     runtime: openRuntime(deps),
     previews: openPreviews(deps),
     templates: openTemplates(deps),
+    router: openRouter(deps, deleteAppAndCache),
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Deployment } from '#api/deployment.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
 import { checkPublicIps } from '../deploy/public-ips.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
@@ -23,6 +24,8 @@ type DeployDeps = EnsureAppDeps & {
   region: string
   previews: AnalyzeDeps['previews']
   publicIps: 'report' | 'release'
+  /** `{app}` and `{owner}`: the address of an owner's machines behind a router. */
+  routerUrl: string
 }
 
 /** The steps that touch machines. */
@@ -47,7 +50,7 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
 
     async verify(input) {
       const found = await jobOf(input, deps)
-      const { app, emit, signal } = found
+      const { app, emit, signal, route } = found
       const job = await withKnownVersion(found, deps)
 
       // The calls for addresses run during the watch, which takes longer.
@@ -64,7 +67,8 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
         warnings.push(changed)
       }
       const release = { desired: { ...desired, build: {}, warnings: [] }, secrets: have }
-      return { url, release, warnings }
+      const routed = url !== null && route ? routedUrl(deps.routerUrl, input.deployment) : url
+      return { url: routed, release, warnings }
     },
   }
 }
@@ -85,9 +89,12 @@ async function warningsOf(
   return keyWarnings(before, desired, { now: digests, own })
 }
 
+const routedUrl = (template: string, { app, owner }: Deployment): string =>
+  template.replaceAll('{app}', app).replaceAll('{owner}', owner ?? '')
+
 async function jobOf(
-  { deployment, desired, ...input }: DeployInput,
-  { store, fetch, ...deps }: DeployDeps,
+  { deployment, desired, isAlone = false, ...input }: DeployInput,
+  { store, fetch, ownerRoutes, ...deps }: DeployDeps,
 ) {
   const { id, number, app, options, source, preview } = deployment
   const { releases, templates } = store
@@ -95,8 +102,13 @@ async function jobOf(
     const tree = source && (await fetch(deployment, input.signal))
     return resolveDesired(deployment, tree, { ...deps, releases, templates })
   }
+  const { owner } = options
+  const { emit } = input
+  const route = (machines: string[], signal: AbortSignal) =>
+    ownerRoutes.route({ app, owner: owner!, machines }, { emit, signal, isAlone })
   return {
     ...input,
+    route: owner !== null && ownerRoutes.has(app) ? route : undefined,
     id,
     number,
     app,

@@ -27,6 +27,9 @@ export const fly = {
       'What to do with public addresses that an app has after a deploy: report them in a warning, or also release them.',
     ),
   }),
+  routerUrl: setting('TARMAC_ROUTER_URL', text, 'http://{app}-router.flycast/~{owner}/').describe(
+    'Template for the address of an owner’s machines in an app with a router (`tarmac router`).',
+  ),
   releaseLookMs: setting('TARMAC_RELEASE_LOOK', secondsAsMs, 30).describe(
     'Seconds between two looks at the newest releases, for crashes after their deployments went live.',
   ),

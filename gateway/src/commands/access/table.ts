@@ -33,6 +33,7 @@ import { previewRows, templateRows } from './preview-rows.ts'
 import { registryRows } from './registry-rows.ts'
 import { readsOf } from './reads-of.ts'
 import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
+import { routerRows } from './router-rows.ts'
 import { teamRows } from './team-rows.ts'
 
 /**
@@ -212,6 +213,7 @@ export const access: TableOf<Commands> = {
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
   previews: previewRows,
+  router: routerRows,
   templates: templateRows,
   teams: teamRows,
   registries: registryRows,

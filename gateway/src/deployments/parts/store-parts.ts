@@ -7,6 +7,7 @@ import type { RegistryStore } from '../registries/registry-store.ts'
 import type { TemplateStore } from '../previews/template-store.ts'
 import type { PreviewStore } from '../previews/preview-store.ts'
 import type { ReleaseStore } from '../release-store.ts'
+import type { RouterStore } from '../router/router-store.ts'
 import type { RolloutStore } from '../rollout-store.ts'
 import type { RuntimeSecretStore } from '../runtime/runtime-secret-store.ts'
 import type { SealedStore } from '../sealing/sealed-store.ts'
@@ -30,4 +31,5 @@ export interface StoreParts {
   readonly sealed: SealedStore
   readonly previews: PreviewStore
   readonly templates: TemplateStore
+  readonly routers: RouterStore
 }

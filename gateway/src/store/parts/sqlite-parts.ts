@@ -20,6 +20,7 @@ export class SqliteParts {
   readonly sealed
   readonly previews
   readonly templates
+  readonly routers
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -37,6 +38,7 @@ export class SqliteParts {
     this.sealed = tables.sealed
     this.previews = tables.previews
     this.templates = tables.templates
+    this.routers = tables.routers
     this.overview = openOverviewStore(tables.deployments)
   }
 }
