@@ -19,6 +19,7 @@ import {
   type RegistriesCommand,
   registriesUsage,
 } from './registries/read-registries.ts'
+import { readRouterArgs, type RouterRequest } from './router/read-router.ts'
 import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
 import { readTeamArgs, type TeamRequest, teamUsage } from './teams/read-teams.ts'
 import { readTemplateArgs, type TemplateRequest, templateUsage } from './template/template.ts'
@@ -50,6 +51,7 @@ export type Command =
   | (Connection & DriftRequest & { name: 'drift' })
   | (Connection & { name: 'whoami' })
   | (Connection & MachinesRequest & { name: 'machines' })
+  | (Connection & RouterRequest & { name: 'router' })
   | (Connection & { name: 'template'; request: TemplateRequest })
   | (Connection & OverviewRequest & { name: 'overview' })
   | (Connection & { name: 'preview'; request: PreviewRequest })
@@ -140,6 +142,8 @@ function readLook(name: string, args: string[], values: Values) {
   if (drift) return { name: 'drift', ...drift } as const
   const request = name === 'template' ? readTemplateArgs(args, appName) : null
   if (request) return { name: 'template', request } as const
+  const routerRequest = name === 'router' ? readRouterArgs(args, values, appName) : null
+  if (routerRequest) return { name: 'router', ...routerRequest } as const
   const machines = name === 'machines' ? readMachinesArgs(args, appName) : null
   return machines && ({ name: 'machines', ...machines } as const)
 }
@@ -176,6 +180,7 @@ const usages: Record<string, string> = {
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',
   preview: 'APP [FOLDER], or ls|show|extend|destroy|stop|start|suspend|logs|exec|watch|stats',
+  router: 'APP [--domain NAME], or APP --remove',
   machines: '[list|start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',

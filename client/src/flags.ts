@@ -7,6 +7,7 @@ import { helpOf } from './help.ts'
 import { imageFlags } from './image/flags.ts'
 import { wrongUse } from './option.ts'
 import { registryFlags } from './registries/flags.ts'
+import { routerFlags } from './router/flags.ts'
 import { ruleFlags } from './rule/flags.ts'
 import { runtimeFlags } from './runtime/flags.ts'
 import { previewFlags } from './preview/flags.ts'
@@ -50,6 +51,7 @@ export const flags = {
   ...overviewFlags,
   ...previewFlags,
   ...driftFlags,
+  ...routerFlags,
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,

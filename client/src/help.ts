@@ -8,6 +8,7 @@ import { runtimeHelp } from './runtime/flags.ts'
 import { previewHelp } from './preview/flags.ts'
 import { overviewHelp } from './overview/flags.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
+import { routerHelp } from './router/flags.ts'
 import { registriesHelp } from './registries/flags.ts'
 import { ruleHelp } from './rule/flags.ts'
 import { upHelp } from './up/flags.ts'
@@ -46,6 +47,7 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac deployments [app]        list the deployments of all apps, or of these, newest first
        tarmac machines <app>           list the machines of an app
        tarmac machines stop <app> [machine]...   stop them, or start or restart them; without a name all
+       tarmac router <app>             deploy the router that leads requests to the machine of each owner
        tarmac preview <app> [folder]   a short-lived machine of a folder (default: this one), and its address
        tarmac preview ls [app]         list previews that have not ended; --state: others
        tarmac preview show <id>        all facts of a preview; when it failed, why; --log: the log of its build
@@ -130,6 +132,8 @@ ${overviewHelp}
 ${previewHelp}
 
 ${driftHelp}
+
+${routerHelp}
 
 ${builderHelp}
 

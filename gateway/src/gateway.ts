@@ -126,10 +126,8 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   )
 
   const copier = opening.use(openImageCopier(config, registry, parts.logins.registryLogin))
-  const deps = {
-    ...{ vault, sources, buildkit, registry, copier, mirror, store, fly, deployer, disk },
-    ownerRoutes,
-  }
+  const known = { vault, sources, buildkit, registry, copier, mirror, store, fly, deployer, disk }
+  const deps = { ...known, ownerRoutes }
   const settings = {
     planner,
     assertIsolated: (signal: AbortSignal) => network.proven(signal),
@@ -157,7 +155,7 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   const drain = opening.use(new Drain({ store, runner, log }))
   const images = opening.use(await openKeptImages({ deps, settings }, config, log))
   awake.count('images', () => Number(images.status.running))
-  const drift = await openDrift({ config, log, opening, awake }, { fly, store })
+  const drift = await openDrift({ config, log, opening, awake }, { fly, store, ownerRoutes })
   return { network, runner, drain, images, ...drift }
 }
 

@@ -63,6 +63,12 @@ const rows: Record<
   },
   'drift.report': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'drift.list': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
+  'router.deploy': {
+    args: [{ app: 'shop', router: 'shop-router' }, null],
+    scopes: ['deploy', 'admin'],
+    creates: true,
+  },
+  'router.remove': { args: [{ app: 'shop', router: 'shop-router' }], scopes: ['admin'] },
   'drift.accept': { args: ['shop'], scopes: ['deploy', 'admin'] },
   deleteApp: { args: ['shop', false], scopes: ['admin'] },
   cacheUsage: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },

@@ -126,11 +126,12 @@ export class OwnerRoutes {
   /** Returns the deployment to wait for. Null: the router has the route. */
   async #advance(router: string, { app, owner, machines }: RouteOf, signal: AbortSignal) {
     const { live, next, ahead } = await this.known(router)
-    // A build has a newer image than the release, so nothing may be made of the release now.
-    if (!live || isBuild(ahead)) return ahead
     const before = routesIn(next)
-    if (sameMachines(before.get(owner), machines))
-      return sameMachines(routesIn(live).get(owner), machines) ? null : ahead
+    const isNext = sameMachines(before.get(owner), machines)
+    const isLive = sameMachines(live ? routesIn(live).get(owner) : [], machines)
+    if (isNext && isLive) return null
+    // A build has a newer image than the release, so nothing may be made of the release now.
+    if (isNext || !live || isBuild(ahead)) return ahead
 
     const routes = await this.now(app, before, signal)
     if (machines.length > 0) routes.set(owner, machines)

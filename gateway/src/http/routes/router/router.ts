@@ -7,7 +7,7 @@ import { readRequest } from '../../body/read-request.ts'
 import { jsonObject } from '../../body/small-body.ts'
 import { appParam } from '../../body/upload.ts'
 import type { ServerDeps } from '../../deps.ts'
-import { knownQuery } from '../../query.ts'
+import { knownNames, knownQuery, queryOf } from '../../query.ts'
 
 /** `POST` and `DELETE /v1/apps/{app}/router`. */
 export function addRouterRoutes(
@@ -16,7 +16,7 @@ export function addRouterRoutes(
   { bodyMs }: Pick<ServerDeps, 'bodyMs'>,
 ): void {
   app.post(routes.router, async (request: Request, response: Response) => {
-    knownQuery(request)
+    knownNames(queryOf(request))
     const target = targetOf(request)
     const body = await jsonObject(request, response, bodyMs)
     const answer = await router.deploy(
