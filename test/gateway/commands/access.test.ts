@@ -64,11 +64,11 @@ const rows: Record<
   'drift.report': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'drift.list': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   'router.deploy': {
-    args: [{ app: 'shop', router: 'shop-router' }, null],
+    args: [{ app: 'shop', router: 'shop' }, null],
     scopes: ['deploy', 'admin'],
     creates: true,
   },
-  'router.remove': { args: [{ app: 'shop', router: 'shop-router' }], scopes: ['admin'] },
+  'router.remove': { args: [{ app: 'shop', router: 'shop' }], scopes: ['admin'] },
   'drift.accept': { args: ['shop'], scopes: ['deploy', 'admin'] },
   deleteApp: { args: ['shop', false], scopes: ['admin'] },
   cacheUsage: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
@@ -447,4 +447,15 @@ test('the app of a preview is seen by the callers of the app that it belongs to,
   expect(await settings(['shop'])).toBe('ran')
   for (const apps of [['shop-*'], ['shop-pv-1'], ['other']])
     expect(await settings(apps)).toBe('app-not-found')
+})
+
+test('a router needs the rights to the app and to the app of the router', async () => {
+  const args = [{ app: 'shop', router: 'shop-router' }, null]
+  const asked = (apps: string[]) => {
+    const caller: Principal = { ...operator, kind: 'token', name: 'token:ci', apps }
+    return answerOf(commands, { name: 'router.deploy', args, caller })
+  }
+  expect(await asked(['shop', 'shop-router'])).toBe('ran')
+  expect(await asked(['shop'])).toBe('app-not-found')
+  expect(await asked(['shop-router'])).toBe('app-not-found')
 })

@@ -5,11 +5,11 @@ import { statusOf } from '#fly/fly-calls.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Principal } from '../../callers/principal.ts'
 import { readDesired } from '../../deploy/config/read-desired.ts'
+import { machinesOfOwners } from '../../deploy/machines/route.ts'
 import type { EventSink } from '../../deployments/event-sink.ts'
 import { type LogStore, untilEnd } from '../../deployments/follow.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import type { Submissions } from '../submissions.ts'
-import { machinesOfOwners } from './owner-machines.ts'
 import { routeNames, routesEnv, routesIn, type Routes, sameMachines, sameRoutes } from './routes.ts'
 
 export type RouteDeps = {

@@ -1,4 +1,6 @@
+import { configOf, type Machine } from '#fly/machine.ts'
 import type { Execution } from '../execution.ts'
+import { isManaged, isTemporary, ownerOf } from '../managed.ts'
 import type { MachineStep } from '../progress.ts'
 
 /** Sends an owner's requests to the machines that take them, without those that `leave` now. */
@@ -40,3 +42,25 @@ function takesRequests({ role, intent }: MachineStep): boolean {
   if (role === 'blue') return intent === null
   return role === 'update' || role === 'new'
 }
+
+/** The machines of each owner that take requests. One out of Fly's proxy counts if its owner has no other. */
+export function machinesOfOwners(machines: Machine[]): Map<string, string[]> {
+  const serving = machines.filter(
+    (machine) => isManaged(machine) && !isTemporary(machine) && isServing(machine),
+  )
+  const routes: Map<string, string[]> = new Map()
+  for (const [owner, own] of Map.groupBy(serving, ownerOf)) {
+    if (owner === null) continue
+    const open = own.filter(({ cordoned }) => !cordoned)
+    routes.set(
+      owner,
+      (open.length > 0 ? open : own).map(({ id }) => id),
+    )
+  }
+  return routes
+}
+
+const isServing = (machine: Machine): boolean =>
+  (configOf(machine).services ?? []).length > 0 &&
+  machine.state !== 'destroying' &&
+  machine.state !== 'destroyed'
