@@ -6,10 +6,8 @@ type Target = { app: string; router: string }
 
 /** The router is an app of its own: the caller needs the right to both. */
 const byBoth = {
-  targets: ([{ app, router }]: [Target, ...unknown[]]) => [
-    { app, owner: null },
-    { app: router, owner: null },
-  ],
+  targets: ([{ app, router }]: [Target, ...unknown[]]) =>
+    [...new Set([app, router])].map((each) => ({ app: each, owner: null })),
   missing: ([{ app }]: [Target, ...unknown[]]) => noApp(app),
 }
 
