@@ -65,7 +65,7 @@ export async function startGateway(config: Config, log: Logger = redactedLog(con
   const admission = new Admission(opened.store)
   const assertAccepting = () => opened.disk.assertRoom()
   const submissions = new Submissions({ ...opened, admission, assertAccepting })
-  const ownerRoutes = new OwnerRoutes({ ...opened, submissions })
+  const ownerRoutes = opening.use(new OwnerRoutes({ ...opened, submissions, log }))
   const running = await openRunner(start, { ...opened, submissions, ownerRoutes })
 
   const stopping = new AbortController()

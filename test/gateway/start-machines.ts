@@ -130,7 +130,7 @@ export async function startMachines({
     admission,
     assertAccepting: () => {},
   })
-  const ownerRoutes = new OwnerRoutes({ store, fly, submissions })
+  const ownerRoutes = opening.use(new OwnerRoutes({ store, fly, submissions, log }))
   const deps = {
     vault,
     sources,
@@ -350,8 +350,7 @@ export async function startMachines({
       await parts.runner.resume()
       return ended(id)
     },
-    /** Compares the routes of an app's router with its machines. */
-    syncRoutes: (app: string) => ownerRoutes.sync(app, AbortSignal.timeout(10_000)),
+    ownerRoutes,
     /** The fly.toml that the next deploys of a source find. */
     writeFlyToml: (text: string) => writeFile(join(root, 'fly.toml'), text),
     /** As a gateway watches releases from its start; the test says when to look. */

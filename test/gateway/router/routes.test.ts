@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { Deployment, ImageFacts } from '#api/deployment.ts'
+import type { NewEvent } from '#api/event.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { Rollout } from '#api/rollout.ts'
 import type { RouterAnswer } from '#api/router/router.ts'
@@ -138,15 +139,43 @@ test('a cancelled deployment stops waiting for the router', { timeout: 60_000 },
 })
 
 test(
+  'a deployment that runs alone does not wait for a build of the router, and its route follows',
+  { timeout: 60_000 },
+  async () => {
+    const gateway = await withRouter()
+    const { ownerRoutes, deployRouter, deploy, page, fly, machinesOf, routes, imageOf } = gateway
+    await deploy('shop', { image: page.name }, { owner: 'ada' })
+    const { body } = await deployRouter({ domain: 'users.example.com' })
+    const [machine] = [...fly.apps.get('shop')!.machines.values()]
+    const moved = { ...machine!, id: 'moved' }
+    fly.apps.set('shop', { ...fly.apps.get('shop')!, machines: new Map([['moved', moved]]) })
+
+    const said: NewEvent[] = []
+    const signal = AbortSignal.timeout(10_000)
+    const waiting = { emit: (event: NewEvent) => void said.push(event), signal, isAlone: true }
+    await ownerRoutes.route({ app: 'shop', owner: 'ada', machines: ['moved'] }, waiting)
+    const text = expect.stringContaining('shop-router gets the route of ada afterwards')
+    expect(said).toEqual([{ type: 'warning', text }])
+
+    const image = imageOf('shop-router', 'r2')
+    expect((await gateway.buildAndDeploy(body.deployment!, image)).state).toBe('live')
+    await expect
+      .poll(routes, { timeout: 20_000 })
+      .toEqual([new Map([['ada', machinesOf('ada')]]), new Map([['ada', ['moved']]])])
+  },
+)
+
+test(
   'the comparison with Fly removes an owner without machines, and changes nothing else',
   { timeout: 60_000 },
   async () => {
-    const { deploy, page, routes, machinesOf, fly, syncRoutes, ended } = await withRouter()
+    const { deploy, page, routes, machinesOf, fly, ownerRoutes, ended } = await withRouter()
     for (const owner of ['ada', 'bob']) await deploy('shop', { image: page.name }, { owner })
-    expect(await syncRoutes('shop')).toBe(null)
-    expect(await syncRoutes('other')).toBe(null)
+    const sync = (app: string) => ownerRoutes.sync(app, AbortSignal.timeout(10_000))
+    expect(await sync('shop')).toBe(null)
+    expect(await sync('other')).toBe(null)
     for (const id of machinesOf('ada')) fly.apps.get('shop')!.machines.delete(id)
-    const change = await syncRoutes('shop')
+    const change = await sync('shop')
     expect((await ended(change!.id)).state).toBe('live')
     expect(routes()[0]).toEqual(new Map([['bob', machinesOf('bob')]]))
   },

@@ -57,6 +57,7 @@ export function openRouter(
       })
       const about = { app: router, options, source, idempotencyKey: null }
       const { id } = await submissions.submit(caller, about)
+      ownerRoutes.syncAfter(app, id) // owners may come and go while it is built
       return { ...answer, deployment: id }
     }),
 

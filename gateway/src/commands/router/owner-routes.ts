@@ -3,6 +3,7 @@ import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { statusOf } from '#fly/fly-calls.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
+import type { Logger } from '../../log.ts'
 import type { Principal } from '../../callers/principal.ts'
 import { readDesired } from '../../deploy/config/read-desired.ts'
 import { machinesOfOwners } from '../../deploy/machines/route.ts'
@@ -16,6 +17,7 @@ export type RouteDeps = {
   store: LogStore & Pick<DeploymentStore, 'list' | 'releases' | 'routers' | 'status'>
   fly: Pick<MachinesApi, 'machines'>
   submissions: Pick<Submissions, 'deployExisting'>
+  log: Pick<Logger, 'warn'>
 }
 type Env = Record<string, string>
 /**
@@ -30,6 +32,9 @@ type Waiting = {
   /** No other deployment may start now, so this one must not wait for the router's. */
   isAlone: boolean
 }
+
+/** For the calls to Fly of one comparison. */
+const syncMs = 60_000
 
 /** Changes of routes need no caller, and no quota refuses them. */
 const gateway: Principal = {
@@ -52,6 +57,7 @@ export class OwnerRoutes {
   readonly #deps: RouteDeps
   /** By router: one change at a time is worked out. */
   readonly #last = new Map<string, Promise<unknown>>()
+  readonly #closing = new AbortController()
 
   constructor(deps: RouteDeps) {
     this.#deps = deps
@@ -68,10 +74,12 @@ export class OwnerRoutes {
   async route(target: RouteOf, { emit, signal, isAlone }: Waiting): Promise<void> {
     const { app, owner } = target
     const router = this.#deps.store.routers.find(app)?.router
-    for (let last = ''; router !== undefined;) {
+    if (router === undefined) return
+    for (let last = ''; ;) {
       const ahead = await this.#inTurn(router, () => this.#advance(router, target, signal))
       if (ahead === null) return
       if (isAlone) {
+        this.syncAfter(app, ahead.id)
         const text = `The gateway died while this ran, so it runs alone now. ${router} gets the route of ${owner} afterwards, by deployment ${ahead.id}.`
         return emit({ type: 'warning', text })
       }
@@ -104,6 +112,27 @@ export class OwnerRoutes {
       if (sameRoutes(before, now)) return null
       return this.#deploy(router, next, now, 'what runs on Fly')
     })
+  }
+
+  /**
+   * The same when a deployment of the router has ended. A restart of the gateway forgets that; the daily
+   * look does not.
+   */
+  syncAfter(app: string, deployment: string): void {
+    const { signal } = this.#closing
+    const sync = async () => {
+      await untilEnd(this.#deps.store, deployment, signal)
+      if (!signal.aborted)
+        await this.sync(app, AbortSignal.any([signal, AbortSignal.timeout(syncMs)]))
+    }
+    sync().catch((err: unknown) => {
+      if (!signal.aborted)
+        this.#deps.log.warn({ err, app }, 'routes could not be compared with Fly')
+    })
+  }
+
+  [Symbol.dispose](): void {
+    this.#closing.abort()
   }
 
   /** The routes by what is on Fly. While a deployment changes the machines of an owner, its route stays. */
