@@ -2,13 +2,14 @@ import { z } from 'zod'
 import { AppName } from '../app.ts'
 import { Problem } from '../problem.ts'
 
-const hostName = /^(?=.{3,200}$)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,10}$/
+const hostName = /^[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,10}$/
 
 /** The body of `POST /v1/apps/{app}/router`. */
 export const NewRouter = z.strictObject({
   /** `users.example.com`: the router finds the owner also in the first label of a host below it. */
   domain: z
     .string()
+    .max(200)
     .regex(hostName, 'a domain is written as users.example.com, in lower case')
     .nullable()
     .default(null),
