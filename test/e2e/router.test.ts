@@ -12,7 +12,9 @@ import { shareLab } from './shared-lab.ts'
 import { startTestLab, type Files, type TestLab } from './start.ts'
 
 let lab: TestLab
-shareLab(startTestLab, async (fresh) => {
+/** Two machines of the router and three of the owners start at almost the same time. */
+const start = () => startTestLab({ TARMAC_MACHINE_TIMEOUT: '60' })
+shareLab(start, async (fresh) => {
   lab = fresh
   await deployRouter()
   const ended = await Promise.all(owners.map((owner) => deploy(owner, '1')))
