@@ -13,6 +13,7 @@ export const routes = {
   owners: '/v1/apps/:app/owners',
   owner: '/v1/apps/:app/owners/:owner',
   ownerAction: '/v1/apps/:app/owners/:owner/:action',
+  router: '/v1/apps/:app/router',
   releases: '/v1/apps/:app/releases',
   release: '/v1/apps/:app/releases/:number',
   releaseDiff: '/v1/apps/:app/releases/:from/diff/:to',

@@ -160,6 +160,7 @@ export const problems = {
   'machine-not-found': row(404, 'source', false, 'There is no such machine'),
   'machine-leased': row(503, 'gateway', true, 'Another program holds the lease of a machine'),
   'deploy-failed': row(502, 'source', false, 'The new version did not become live'),
+  'router-failed': row(502, 'gateway', true, 'The router could not be changed'),
   'record-outdated': row(
     409,
     'gateway',

@@ -119,6 +119,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'machine-not-found': 1,
   'machine-leased': 69,
   'deploy-failed': 13,
+  'router-failed': 13,
   'record-outdated': 13,
   'rollback-failed': 14,
   'record-too-large': 4,

@@ -21,6 +21,7 @@ import {
   type RegistriesCommand,
   registriesUsage,
 } from './registries/read-registries.ts'
+import { readRouterArgs, type RouterRequest } from './router/read-router.ts'
 import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
 import { readTeamArgs, type TeamRequest, teamUsage } from './teams/read-teams.ts'
 import { readTemplateArgs, type TemplateRequest, templateUsage } from './template/template.ts'
@@ -52,6 +53,7 @@ export type Command =
   | (Connection & DriftRequest & { name: 'drift' })
   | (Connection & { name: 'whoami' })
   | (Connection & MachinesRequest & { name: 'machines' })
+  | (Connection & RouterRequest & { name: 'router' })
   | (Connection & { name: 'template'; request: TemplateRequest })
   | (Connection & OverviewRequest & { name: 'overview' })
   | (Connection & { name: 'owner'; request: OwnerRequest })
@@ -148,6 +150,8 @@ function readLook(name: string, args: string[], values: Values) {
   if (request) return { name: 'template', request } as const
   const pool = name === 'pool' ? readPoolArgs(args, values, appName) : null
   if (pool) return { name: 'pool', request: pool } as const
+  const routerRequest = name === 'router' ? readRouterArgs(args, values, appName) : null
+  if (routerRequest) return { name: 'router', ...routerRequest } as const
   const machines = name === 'machines' ? readMachinesArgs(args, appName) : null
   return machines && ({ name: 'machines', ...machines } as const)
 }
@@ -187,6 +191,7 @@ const usages: Record<string, string> = {
   owners: 'APP',
   owner: ownerUsage,
   preview: 'APP [FOLDER], or ls|show|extend|destroy|stop|start|suspend|logs|exec|watch|stats',
+  router: 'APP [--domain NAME], or APP --remove',
   machines: '[list|start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',

@@ -7,6 +7,7 @@ import { helpOf } from './help.ts'
 import { imageFlags } from './image/flags.ts'
 import { wrongUse } from './option.ts'
 import { registryFlags } from './registries/flags.ts'
+import { routerFlags } from './router/flags.ts'
 import { ruleFlags } from './rule/flags.ts'
 import { runtimeFlags } from './runtime/flags.ts'
 import { ownerFlags } from './owners/flags.ts'
@@ -56,6 +57,7 @@ export const flags = {
   ...poolFlags,
   ...ownerFlags,
   ...driftFlags,
+  ...routerFlags,
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,

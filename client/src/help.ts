@@ -11,6 +11,7 @@ import { previewHelp } from './preview/flags.ts'
 import { poolHelp } from './preview/pool.ts'
 import { overviewHelp } from './overview/flags.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
+import { routerHelp } from './router/flags.ts'
 import { registriesHelp } from './registries/flags.ts'
 import { ruleHelp } from './rule/flags.ts'
 import { upHelp } from './up/flags.ts'
@@ -54,6 +55,7 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac owner stop <app> <owner>    stop its machines; also suspend, which keeps their memory, and start
        tarmac owner move <app> <owner>    deploy a release of the app to its machines
        tarmac owner destroy <app> <owner>  destroy its machines and volumes
+       tarmac router <app>             deploy the router that leads requests to the machine of each owner
        tarmac preview <app> [folder]   a short-lived machine of a folder (default: this one), and its address
        tarmac preview ls [app]         list previews that have not ended; --state: others
        tarmac preview show <id>        all facts of a preview; when it failed, why; --log: the log of its build
@@ -147,6 +149,8 @@ ${templateHelp}
 ${poolHelp}
 
 ${driftHelp}
+
+${routerHelp}
 
 ${builderHelp}
 

@@ -28,6 +28,7 @@ import type { RegistryCommands } from './registries/registry-commands.ts'
 import type { Rollback } from './rollback.ts'
 import type { PoolCommands } from './pools/pool-commands.ts'
 import type { PreviewCommands } from './previews/preview-commands.ts'
+import type { RouterCommands } from './router/router-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import type { TeamCommands } from './teams/team-commands.ts'
 import type { TokenCommands } from './tokens/token-commands.ts'
@@ -151,6 +152,7 @@ export type Commands = {
   previews: PreviewCommands
   templates: TemplateCommands
   pools: PoolCommands
+  router: RouterCommands
   rules: RuleCommands
   registries: RegistryCommands
   teams: TeamCommands

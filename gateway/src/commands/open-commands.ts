@@ -38,6 +38,7 @@ import { openTemplates, type TemplateDeps } from './templates/open-templates.ts'
 import { openTeams } from './teams/open-teams.ts'
 import { rulesInTeams, tokensInTeams } from './teams/seen-by-new-callers.ts'
 import { openPools, type PoolDeps } from './pools/open-pools.ts'
+import { openRouter, type RouterDeps } from './router/open-router.ts'
 import { openPreviews, type PreviewDeps } from './previews/open-previews.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
 import { whoami } from './whoami/whoami.ts'
@@ -73,6 +74,8 @@ export type CommandDeps = {
   checkTemplate: TemplateDeps['checkTemplate']
   /** See `LimitDeps`. */
   gatewayLimits: readonly GatewayLimit[]
+  sources: RouterDeps['sources']
+  ownerRoutes: RouterDeps['ownerRoutes']
   runner: {
     cancel: (
       ...request: Parameters<DeploymentStore['requestCancel']>
@@ -115,6 +118,7 @@ export function openCommands(deps: CommandDeps): Commands {
     previews: openPreviews(deps),
     templates: openTemplates(deps),
     pools: openPools(deps),
+    router: openRouter(deps, deleteAppAndCache),
   }
 }
 

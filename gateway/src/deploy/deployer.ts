@@ -22,6 +22,7 @@ import { chooseVolumes, replacementNotes, replacementsOf } from './preflight/rep
 import { assertDataStays, keptVolumes, neededVolumes } from './preflight/volumes.ts'
 import { snapshotOf } from './progress.ts'
 import { machineChecks } from './one-off/machine-checks.ts'
+import { routeRequests } from './machines/route.ts'
 import { releaseCommand } from './one-off/release-command.ts'
 import { orRollBack, rollBack } from './rollback.ts'
 import { bluegreen } from './strategies/bluegreen.ts'
@@ -150,6 +151,7 @@ export class Deployer {
       await this.#guarded(execution, async () => {
         const machines = await watch(execution)
         await warnOfTheLive(execution, machines)
+        await routeRequests(execution)
         const steps = appliedSteps(execution.progress)
         for (const step of steps) step.outcome = 'verified'
         execution.progress.live = true

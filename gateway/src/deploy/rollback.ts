@@ -11,6 +11,7 @@ import { isHealthy } from './machines/checks.ts'
 import { explainFailure } from './machines/explain-failure.ts'
 import { failure, isReverted } from './machines/failures.ts'
 import { waitForVersion, getMachine, untilHealthy } from './machines/health.ts'
+import { routeBack } from './machines/route.ts'
 import { waitingReporter } from './machines/report-waiting.ts'
 import { isUnavailableOrBusy, retryTransient } from './machines/retry.ts'
 import { numberOf } from './managed.ts'
@@ -66,6 +67,7 @@ export async function rollBack(execution: Execution, reason: ProblemBody): Promi
     restore,
   )
 
+  await routeBack(execution)
   await forEachLimit(
     touchedWhere(({ previous }) => !previous),
     steps.length,

@@ -34,6 +34,7 @@ import { readLimits } from './routes/callers/limits.ts'
 import { addRegistryRoutes } from './routes/registries/registries.ts'
 import { addTeamRoutes } from './routes/callers/teams.ts'
 import { listAudit } from './routes/callers/audit.ts'
+import { addRouterRoutes } from './routes/router/router.ts'
 import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
 import { readWhoami } from './routes/callers/whoami.ts'
 import { readStatus } from './routes/status.ts'
@@ -95,6 +96,7 @@ function appRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   addMachineRoutes(app, commands)
   addOwnerRoutes(app, commands)
   addDriftRoutes(app, commands)
+  addRouterRoutes(app, commands, server)
   app.get(routes.releases, listReleases(commands))
   app.get(routes.release, readRelease(commands))
   app.get(routes.releaseDiff, diffReleases(commands))

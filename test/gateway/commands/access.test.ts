@@ -70,6 +70,12 @@ const rows: Record<
   },
   'drift.report': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'drift.list': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
+  'router.deploy': {
+    args: [{ app: 'shop', router: 'shop' }, null],
+    scopes: ['deploy', 'admin'],
+    creates: true,
+  },
+  'router.remove': { args: [{ app: 'shop', router: 'shop' }], scopes: ['admin'] },
   'drift.accept': { args: ['shop'], scopes: ['deploy', 'admin'] },
   deleteApp: { args: ['shop', { confirm: 'shop', foreign: false }], scopes: ['admin'] },
   cacheUsage: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
@@ -477,4 +483,15 @@ test('an owner’s own app is seen by the callers of that owner, and its secrets
     answer('runtime.changeSecrets', [{ app: 'shop', owner }, change], { scopes, ...rights })
   expect(await set('ada', ada)).toBe('ran')
   expect([await set('bob', ada), await set(null, ada)]).toEqual(['app-not-found', 'app-not-found'])
+})
+
+test('a router needs the rights to the app and to the app of the router', async () => {
+  const args = [{ app: 'shop', router: 'shop-router' }, null]
+  const asked = (apps: string[]) => {
+    const caller: Principal = { ...operator, kind: 'token', name: 'token:ci', apps }
+    return answerOf(commands, { name: 'router.deploy', args, caller })
+  }
+  expect(await asked(['shop', 'shop-router'])).toBe('ran')
+  expect(await asked(['shop'])).toBe('app-not-found')
+  expect(await asked(['shop-router'])).toBe('app-not-found')
 })

@@ -34,6 +34,7 @@ import { ownerRows } from './owner-rows.ts'
 import { registryRows } from './registry-rows.ts'
 import { readsOf } from './reads-of.ts'
 import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
+import { routerRows } from './router-rows.ts'
 import { teamRows } from './team-rows.ts'
 
 /**
@@ -214,6 +215,7 @@ export const access: TableOf<Commands> = {
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
   previews: previewRows,
+  router: routerRows,
   templates: templateRows,
   pools: poolRows,
   teams: teamRows,

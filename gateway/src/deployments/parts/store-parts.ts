@@ -10,6 +10,7 @@ import type { TemplateStore } from '../previews/template-store.ts'
 import type { PoolStore } from '../previews/pool-store.ts'
 import type { PreviewStore } from '../previews/preview-store.ts'
 import type { ReleaseStore } from '../release-store.ts'
+import type { RouterStore } from '../router/router-store.ts'
 import type { RolloutStore } from '../rollout-store.ts'
 import type { RuntimeSecretStore } from '../runtime/runtime-secret-store.ts'
 import type { SealedStore } from '../sealing/sealed-store.ts'
@@ -36,4 +37,5 @@ export interface StoreParts {
   readonly ownerApps: OwnerAppStore
   readonly pools: PoolStore
   readonly owners: OwnerStore
+  readonly routers: RouterStore
 }

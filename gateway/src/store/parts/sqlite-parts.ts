@@ -23,6 +23,7 @@ export class SqliteParts {
   readonly ownerApps
   readonly pools
   readonly owners
+  readonly routers
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -43,6 +44,7 @@ export class SqliteParts {
     this.ownerApps = tables.ownerApps
     this.pools = tables.pools
     this.owners = tables.owners
+    this.routers = tables.routers
     this.overview = openOverviewStore(tables.deployments)
   }
 }

@@ -167,6 +167,7 @@ export class ReleaseRows implements ReleaseStore {
         .prepare("UPDATE apps SET settings = '{}', made_at = NULL, fly_id = NULL WHERE app = ?")
         .run(app)
       this.#db.prepare('DELETE FROM releases WHERE app = ?').run(app)
+      this.#db.prepare('DELETE FROM routers WHERE router = ?').run(app)
       this.#others.crashes.forget(app)
       this.#db.prepare('DELETE FROM owner_rests WHERE app = ?').run(app)
       this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
