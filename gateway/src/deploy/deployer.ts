@@ -22,7 +22,7 @@ import { chooseVolumes, replacementNotes, replacementsOf } from './preflight/rep
 import { assertDataStays, keptVolumes, neededVolumes } from './preflight/volumes.ts'
 import { snapshotOf } from './progress.ts'
 import { machineChecks } from './one-off/machine-checks.ts'
-import { routeRequests } from './machines/route.ts'
+import { machinesOfOwners, routeRequests } from './routing/route.ts'
 import { releaseCommand } from './one-off/release-command.ts'
 import { orRollBack, rollBack } from './rollback.ts'
 import { bluegreen } from './strategies/bluegreen.ts'
@@ -102,6 +102,11 @@ export class Deployer {
   /** See `limitEgress`. */
   limitEgress(job: EgressJob): Promise<void> {
     return limitEgress(job, this.#settings.fly)
+  }
+
+  /** The machines of each owner that take requests. None, if the app is not in reach. */
+  async machinesOfOwners(app: string, signal: AbortSignal): Promise<Map<string, string[]>> {
+    return machinesOfOwners(await this.#settings.fly.machines(app, signal).catch(noneYet))
   }
 
   /** Forgets that the app exists, because it may be gone. */
