@@ -50,6 +50,6 @@ const isNothing = (value: unknown): boolean =>
 /** A digest is known by its beginning. */
 const valueText = (value: unknown): string =>
   (typeof value === 'string' ? value : (JSON.stringify(value) ?? 'none')).replaceAll(
-    /(?<=sha256:[\da-f]{12})[\da-f]{52}/g,
-    '…',
+    /sha256:[\da-f]{64}/g,
+    (digest) => `${digest.slice(0, 19)}…`,
   )
