@@ -70,7 +70,7 @@ async function partsOf(context: PageContext, target: Target) {
   const [newest, older, machines, drift, variables, names, settings, activity] = await Promise.all([
     partOf(releases, (page) => newestPart(page, owner, url)),
     partOf(releases, releasesPart),
-    partOf(commands.machines.list(caller, app), (all) => machinesPart(all, owner)),
+    partOf(commands.machines.list(caller, { app, owner }), (all) => machinesPart(all, owner)),
     partOf(commands.drift.list(caller), (list) => driftPart(app, list)),
     partOf(commands.runtime.env(caller, app), variablesPart),
     partOf(secrets, ([runtime, build]) => secretsPart(runtime, build)),
