@@ -64,13 +64,13 @@ async function partsOf(context: PageContext, target: Target) {
   const releases = commands.releases(caller, target, { limit: releasesShown, before: null })
   const audit = commands.audit.list(caller, { app }, { limit: entriesShown, before: null })
   const secrets = Promise.all([
-    commands.runtime.secrets(caller, app),
+    commands.runtime.secrets(caller, { app, owner }),
     commands.secrets(caller, app),
   ])
   const [newest, older, machines, drift, variables, names, settings, activity] = await Promise.all([
     partOf(releases, (page) => newestPart(page, owner, url)),
     partOf(releases, releasesPart),
-    partOf(commands.machines.list(caller, { app, owner }), (all) => machinesPart(all, owner)),
+    partOf(commands.machines.list(caller, app), (all) => machinesPart(all, owner)),
     partOf(commands.drift.list(caller), (list) => driftPart(app, list)),
     partOf(commands.runtime.env(caller, app), variablesPart),
     partOf(secrets, ([runtime, build]) => secretsPart(runtime, build)),
