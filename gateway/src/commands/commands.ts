@@ -30,6 +30,7 @@ import type { PoolCommands } from './pools/pool-commands.ts'
 import type { PreviewCommands } from './previews/preview-commands.ts'
 import type { RouterCommands } from './router/router-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
+import type { SessionCommands } from './sessions/session-commands.ts'
 import type { TeamCommands } from './teams/team-commands.ts'
 import type { TokenCommands } from './tokens/token-commands.ts'
 import type { TemplateCommands } from './templates/template-commands.ts'
@@ -122,6 +123,7 @@ export type Commands = {
   deleteSecret(caller: Principal, app: string, name: string): Promise<void>
 
   tokens: TokenCommands
+  sessions: SessionCommands
   /** Several build secrets at once: all of the change, or none of it. */
   changeBuildSecrets(
     caller: Principal,
