@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config'
 
-/** Three layers: `fast` needs nothing but Node; `services` starts real parts of the lab; `e2e` starts a whole lab. */
+/**
+ * Layers: `fast` needs nothing but Node; `services` starts real parts of the lab; `e2e` starts a whole
+ * lab; `browser` looks at the dashboard of a whole lab.
+ */
 export default defineConfig({
   test: {
     projects: [
@@ -28,10 +31,22 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          exclude: ['test/e2e/browser/**'],
           testTimeout: process.env['TARMAC_LONG'] ? 3_600_000 : 300_000,
           hookTimeout: 300_000,
           maxWorkers: 2, // most of the time they wait
           sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        test: {
+          name: 'browser',
+          include: ['test/e2e/browser/**/*.test.ts'],
+          globalSetup: 'test/e2e/browser/share-lab.ts', // one lab and one browser for all files
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2, // most of the time they wait
+          sequence: { groupOrder: 4 },
         },
       },
     ],

@@ -18,7 +18,7 @@ const bounded: Record<string, string> = {
  */
 const composed: Record<string, string> = {
   'api/image/reference.ts': 'the host of an image, for 500 characters at most (maxReferenceChars)',
-  'gateway/src/http/log/endpoint.ts':
+  'gateway/src/http/log/log-address.ts':
     'an address of `routes` with one `[^/]+` in it, anchored: linear',
   'gateway/src/llb/image-name.ts':
     'the grammar of image references, for 1,024 characters at most (maxChars)',

@@ -21,6 +21,8 @@ export const problems = {
   'token-damaged': row(401, 'source', false, 'The token is incomplete or mistyped'),
   'token-expired': row(401, 'source', false, 'The token has expired'),
   'token-revoked': row(401, 'source', false, 'The token was revoked or replaced'),
+  'session-ended': row(401, 'source', false, 'The session has ended'),
+  'form-stale': row(403, 'source', false, 'The form does not belong to this session'),
   'token-used': row(409, 'source', false, 'The deploy link was used'),
   'token-in-query': row(400, 'source', false, 'A token is in the address of the request'),
   'too-many-tries': row(429, 'source', true, 'Too many wrong tokens come from this address'),

@@ -29,6 +29,8 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'token-damaged': 3,
   'token-expired': 3,
   'token-revoked': 3,
+  'session-ended': 3,
+  'form-stale': 1,
   'token-used': 3,
   'token-in-query': 3,
   'too-many-tries': 69,

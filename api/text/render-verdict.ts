@@ -36,6 +36,12 @@ export const curlCommands: NextCommands = {
     `${curl} -X POST ${owner ? `"$GATEWAY/v1/apps/${app}/rollback?owner=${owner}"` : `$GATEWAY/v1/apps/${app}/rollback`}`,
 }
 
+export const clientCommands: NextCommands = {
+  log: (id) => `tarmac follow ${id}`,
+  retry: (id) => `tarmac retry ${id}`,
+  rollback: (app, owner) => `tarmac rollback ${app}${owner ? ` --owner ${owner}` : ''}`,
+}
+
 /**
  * Renders the last lines. Of a failure: what the program printed last, the verdict, its cause, who
  * can fix it, and what to do next. Of a live app: its release, the verdict, warnings of its machines,

@@ -58,6 +58,15 @@ export function visibleLines(text: string): string {
   return lines.map(visible).join('\n  ')
 }
 
+/**
+ * Shows the control characters of a text, for readers that obey no terminal's sequences, such as a
+ * browser. Lines stay lines.
+ */
+export const showControls = (text: string): string =>
+  text
+    .replaceAll('\r\n', '\n')
+    .replaceAll(acting, (character) => (character === '\n' ? '\n' : escaped(character)))
+
 /** What remains visible of a line with CRs. */
 function withoutOverwritten(line: string): string {
   let end = line.length

@@ -4,7 +4,7 @@ import { type ExitCode, exitCodeOf } from '#api/problem/exit-codes.ts'
 import type { Problem } from '#api/problem.ts'
 import { faultTexts } from '#api/problem/fault-texts.ts'
 import { renderEvent } from '#api/text/render-event.ts'
-import { type NextCommands, renderVerdict } from '#api/text/render-verdict.ts'
+import { clientCommands, renderVerdict } from '#api/text/render-verdict.ts'
 import { visible, visibleJson, visibleLines } from '#api/text/visible-text.ts'
 import type { DeploymentRecord } from './answers.ts'
 import type { Entry } from './deploy/list-source.ts'
@@ -45,12 +45,6 @@ type UploadProgress = {
 
 const paintMs = 200
 const lineMs = 5000
-
-const clientCommands: NextCommands = {
-  log: (id) => `tarmac follow ${id}`,
-  retry: (id) => `tarmac retry ${id}`,
-  rollback: (app, owner) => `tarmac rollback ${app}${owner ? ` --owner ${owner}` : ''}`,
-}
 
 const say = (text: string) => void process.stderr.write(text)
 const note = (text: string) => say(`tarmac: ${visibleLines(text)}\n`)

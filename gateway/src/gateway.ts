@@ -193,7 +193,7 @@ async function openServer(
   parts: Parts & Running & { commands: Commands },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
-  const { authenticate, commands, images, drift, stopping, admission } = parts
+  const { authenticate, sessions, commands, images, drift, stopping, admission } = parts
 
   return opening.use(
     await listen(
@@ -219,6 +219,7 @@ async function openServer(
         appWarnings: async (app) => [...images.warningsOf(app), ...(await drift.warningsOf(app))],
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
         authenticate,
+        sessionOf: (cookie) => sessions.find(cookie),
         currency: config.prices?.currency ?? null,
         log,
         stopping,

@@ -36,6 +36,9 @@ const needed: Record<string, string[]> = {
   'libc6-dev': ['/usr/include/stdio.h'],
   'pkg-config': ['pkg-config'],
   'libseccomp-dev': ['/usr/include/seccomp.h'],
+  // For the tests of the dashboard, with a font for their pictures.
+  chromium: ['chromium'],
+  'fonts-dejavu-core': ['/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf'],
   // For podman's --init: as on Fly, a machine's program is not process 1.
   catatonit: ['/usr/bin/catatonit', 'catatonit'],
 }

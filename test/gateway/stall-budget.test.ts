@@ -9,7 +9,7 @@ import { type TreeEntry } from '#api/tree.ts'
 import { ContextServer } from '../../gateway/src/buildkit/context/context-server.ts'
 import { writeManifest } from '../../gateway/src/host/tree-manifest.ts'
 import { findLog } from '../../gateway/src/commands/deployments.ts'
-import { authorizer } from '../../gateway/src/http/auth.ts'
+import { authorizer, prover } from '../../gateway/src/http/auth.ts'
 import { downloadLog } from '../../gateway/src/http/log/download.ts'
 import { Sources } from '../../gateway/src/sources/sources.ts'
 import { onPlan } from '../../gateway/src/railpack/plan-work.ts'
@@ -143,7 +143,7 @@ test('the download of a log of 16 MiB, by a reader that takes all at once', asyn
     socket: {},
     acceptsEncodings: () => 'identity',
   }
-  await authorizer(null)(request as never)
+  await authorizer(prover(null), null)(request as never)
   const hold = await longestHold(
     () =>
       downloadLog({ logOf: (_caller, id) => findLog(store, id) }, { store })(

@@ -175,7 +175,7 @@ export async function startMachines({
     remove: async () => ({ removedBytes: 0, keptBytes: 0 }),
   }
   const plans = { forget: async () => 0 }
-  const { rules, tokens } = await openTestCallers([], store)
+  const { rules, tokens, sessions } = await openTestCallers([], store)
   /** The commands of the gateway that runs now: it may be started again. */
   const commandsOf = (now: () => typeof parts): Commands => {
     const status = { version: 'test', startedAt: new Date(), readers: {} }
@@ -200,7 +200,7 @@ export async function startMachines({
       checkTemplate: templateChecker(previewSettings),
     }
     const drift = new Drift({ fly, exposure, store, log })
-    const own = { ...none, tokens, store, vault, fly, deployer, drift, log }
+    const own = { ...none, tokens, sessions, store, vault, fly, deployer, drift, log }
     const open = () => openCommands({ ...own, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it. The server has the

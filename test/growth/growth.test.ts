@@ -3,6 +3,7 @@ import { api } from './api.ts'
 import { bounded } from './bounded.ts'
 import { buildkit } from './buildkit.ts'
 import { callers } from './callers.ts'
+import { dashboard } from './dashboard.ts'
 import { exceptionOf, exceptions } from './exceptions.ts'
 import { flyToml } from './fly-toml.ts'
 import { faultOf, type Shapes } from './growth.ts'
@@ -28,6 +29,7 @@ const rows: Record<string, Shapes> = {
   ...http,
   ...machines,
   ...callers,
+  ...dashboard,
 }
 
 test(

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Request } from 'express'
 import { operatorTokens } from '../../gateway/src/callers/authenticate.ts'
-import { authorizer } from '../../gateway/src/http/auth.ts'
+import { authorizer, prover } from '../../gateway/src/http/auth.ts'
 import { readCancelRequest } from '../../gateway/src/http/routes/cancel-deployment.ts'
 import { idempotencyKeyOf } from '../../gateway/src/http/routes/create-deployment.ts'
 import { filterOf } from '../../gateway/src/http/log/filter.ts'
@@ -29,7 +29,7 @@ const refused = (run: () => unknown) => {
   }
 }
 const authorize = (headers: Record<string, string>) =>
-  void authorizer(operatorTokens(['a']))(withHeaders(headers)).catch(() => {})
+  void authorizer(prover(operatorTokens(['a'])), null)(withHeaders(headers)).catch(() => {})
 
 // Node accepts at most 16 KiB of request line and headers. Their parsers are linear without that
 // limit.

@@ -1,13 +1,18 @@
+import type { SessionStore } from '../deployments/callers/session-store.ts'
 import type { TokenStore } from '../deployments/callers/token-store.ts'
 import type { TeamStore } from '../deployments/teams/team-store.ts'
 import type { Logger } from '../log.ts'
 import { type Authenticator, firstOf, operatorTokens } from './authenticate.ts'
 import { openOutsideCallers, type OutsideParts, type OutsideSettings } from './outside-callers.ts'
+import { Sessions } from './sessions/sessions.ts'
 import { TokenTable } from './tokens/token-table.ts'
 import { Tokens } from './tokens/tokens.ts'
 
 type Settings = OutsideSettings & { secrets: { tokens: readonly string[] } }
-type Parts = OutsideParts & { store: { tokens: TokenStore; teams: TeamStore }; log: Logger }
+type Parts = OutsideParts & {
+  store: { tokens: TokenStore; sessions: SessionStore; teams: TeamStore }
+  log: Logger
+}
 
 /**
  * Everything that proves callers. If the settings know none, the gateway serves loopback alone, and
@@ -26,6 +31,7 @@ export async function openCallers(settings: Settings, parts: Parts) {
     authenticate,
     rules,
     tokens: new Tokens(table, store.teams),
+    sessions: new Sessions({ store: store.sessions }),
     async [Symbol.asyncDispose]() {
       await table[Symbol.asyncDispose]()
       await rules[Symbol.asyncDispose]()

@@ -26,6 +26,7 @@ import type { RegistryCommands } from './registries/registry-commands.ts'
 import type { Rollback } from './rollback.ts'
 import type { PreviewCommands } from './previews/preview-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
+import type { SessionCommands } from './sessions/session-commands.ts'
 import type { TeamCommands } from './teams/team-commands.ts'
 import type { TokenCommands } from './tokens/token-commands.ts'
 import type { TemplateCommands } from './templates/template-commands.ts'
@@ -117,6 +118,7 @@ export type Commands = {
   deleteSecret(caller: Principal, app: string, name: string): Promise<void>
 
   tokens: TokenCommands
+  sessions: SessionCommands
   /** Several build secrets at once: all of the change, or none of it. */
   changeBuildSecrets(
     caller: Principal,

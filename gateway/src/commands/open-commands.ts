@@ -52,6 +52,7 @@ export type CommandDeps = {
   submissions: Submissions
   rollouts: Rollouts
   tokens: Commands['tokens']
+  sessions: Commands['sessions']
   drain: Drain
   trail: AuditTrail
   copies: Copies
@@ -98,6 +99,7 @@ export function openCommands(deps: CommandDeps): Commands {
       },
     },
     tokens: tokensInTeams(deps.tokens, store.teams),
+    sessions: deps.sessions,
     drain,
     rules: rulesInTeams(deps.rules, store.teams),
     records: recordCommands(deps),

@@ -2,7 +2,8 @@ import express, { type ErrorRequestHandler, type Express } from 'express'
 import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
 import { visibleJson } from '#api/text/visible-text.ts'
-import type { Authorize } from './auth.ts'
+import type { Authorize, Prove } from './auth.ts'
+import { addDashboard } from './dashboard/dashboard.ts'
 import { downloadLog } from './log/download.ts'
 import type { Commands } from '../commands/commands.ts'
 import type { ServerDeps } from './deps.ts'
@@ -37,7 +38,11 @@ import { readWhoami } from './routes/callers/whoami.ts'
 import { readStatus } from './routes/status.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
-export function httpApp(commands: Commands, server: ServerDeps, authorize: Authorize): Express {
+export function httpApp(
+  commands: Commands,
+  server: ServerDeps,
+  { authorize, prove }: { authorize: Authorize; prove: Prove },
+): Express {
   const app = express().disable('x-powered-by').disable('etag').set('query parser', 'simple')
 
   app.use((_request, response, next) => {
@@ -49,6 +54,7 @@ export function httpApp(commands: Commands, server: ServerDeps, authorize: Autho
   app.get(routes.health, (_request, response) => void response.json({ ok: true }))
   app.get(routes.problem, readProblem)
   app.get(routes.ready, readReadiness(server, authorize))
+  addDashboard(app, { commands, server, authorize, prove })
   app.use(async (request, _response, next) => {
     await authorize(request)
     next()

@@ -3,12 +3,18 @@ import { Problem } from '#api/problem.ts'
 import type { Authenticator } from '../callers/authenticate.ts'
 import { operator, type Principal } from '../callers/principal.ts'
 import { isLoopbackHost } from './loopback-host.ts'
+import type { ServerDeps } from './deps.ts'
+import { sessionCookieOf } from './dashboard/session/cookie.ts'
 import { SlowGuesses } from './slow-guesses.ts'
 
 /** Rejects if a request is not authorized. After it, `callerOf` knows the caller. */
 export type Authorize = (request: IncomingMessage) => Promise<void>
 
 const callers = new WeakMap<IncomingMessage, Principal>()
+
+/** The caller of a request. Null: it was not authorized. */
+export const knownCallerOf = (request: IncomingMessage): Principal | null =>
+  callers.get(request) ?? null
 
 /** The caller of a request that was authorized. */
 export function callerOf(request: IncomingMessage): Principal {
@@ -29,19 +35,62 @@ export function cutWithRight(request: IncomingMessage, response: ServerResponse)
   response.once('close', () => ended?.removeEventListener('abort', cut))
 }
 
+/** Finds the caller that a request with this token has. Throws if it proves none. */
+export type Prove = (request: IncomingMessage, token: string | null) => Promise<Principal>
+
 /**
- * Rejects a request that proves no caller. A missing and a wrong token get the same answer. Null: the
- * gateway has no tokens, and serves loopback alone.
+ * Finds callers, and slows the refusals of wrong tokens. A missing and a wrong token get the same
+ * answer. `authenticate` null: the gateway has no tokens, and serves loopback alone.
  */
-export function authorizer(
+export function prover(
   authenticate: Authenticator | null,
-  guesses = new SlowGuesses(),
-): Authorize {
-  return async (request) => {
+  guesses: SlowGuesses = new SlowGuesses(),
+): Prove {
+  return async (request, token) => {
     assertOwnPage(request, authenticate === null)
-    callers.set(request, await callerOrProblem(request, authenticate, guesses))
+    const { headers, socket } = request
+    const address = socket.remoteAddress ?? ''
+    if (!authenticate) return { ...operator, isOpen: true, address }
+    const caller = await authenticate({ bearer: token, headers, address })
+    if (caller) return caller
+    if (token !== null) await guesses.delay(address)
+    throw new Problem('unauthorized', 'Send a token of the gateway: Authorization: Bearer <token>.')
   }
 }
+
+/**
+ * Rejects a request that proves no caller. Where the dashboard's session counts, it stands for the
+ * token that its caller logged in with.
+ */
+export function authorizer(prove: Prove, sessionOf: ServerDeps['sessionOf'] | null): Authorize {
+  return async (request) => {
+    const bearer = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? null
+    const cookie = bearer === null && sessionOf ? sessionCookieOf(request) : null
+    const session = cookie === null ? null : ((await sessionOf?.(cookie)) ?? null)
+    try {
+      const caller = await prove(request, bearer ?? session?.token ?? null)
+      callers.set(request, session ? bothHold(caller, session.proof) : caller)
+    } catch (error) {
+      const isUnknown = error instanceof Problem && error.code === 'unauthorized'
+      throw isUnknown && cookie !== null ? sessionEnded() : error
+    }
+  }
+}
+
+const sessionEnded = () => new Problem('session-ended', 'The session has ended. Log in again.')
+
+/** A caller whose session and whose token must both still be valid. */
+const bothHold = (caller: Principal, session: NonNullable<Principal['proof']>): Principal => ({
+  ...caller,
+  proof: {
+    assertHolds() {
+      session.assertHolds()
+      caller.proof?.assertHolds()
+    },
+    ended: () =>
+      AbortSignal.any([session.ended(), ...(caller.proof ? [caller.proof.ended()] : [])]),
+  },
+})
 
 function assertOwnPage({ headers, headersDistinct }: IncomingMessage, isOpen: boolean): void {
   const hosts = headersDistinct['host'] ?? []
@@ -57,20 +106,6 @@ function assertOwnPage({ headers, headersDistinct }: IncomingMessage, isOpen: bo
     URL.parse(headers.origin)?.host !== headers.host?.toLowerCase()
   )
     throw new Problem('unauthorized', 'The gateway accepts no calls from other web pages.')
-}
-
-async function callerOrProblem(
-  { headers, socket }: IncomingMessage,
-  authenticate: Authenticator | null,
-  guesses: SlowGuesses,
-): Promise<Principal> {
-  const address = socket.remoteAddress ?? ''
-  if (!authenticate) return { ...operator, isOpen: true, address }
-  const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? null
-  const caller = await authenticate({ bearer, headers, address })
-  if (caller) return caller
-  if (bearer !== null) await guesses.delay(address)
-  throw new Problem('unauthorized', 'Send a token of the gateway: Authorization: Bearer <token>.')
 }
 
 /** Refuses DNS rebinding: a page whose name resolves to loopback still sends that name as host. */

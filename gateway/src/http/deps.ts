@@ -3,6 +3,7 @@ import type { OwnSettings } from '#api/options/app-settings.ts'
 import type { SourceFacts } from '#api/deployment.ts'
 import type { Admission } from '../callers/admission.ts'
 import type { Authenticator } from '../callers/authenticate.ts'
+import type { Principal } from '../callers/principal.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Awake } from '../awake/awake.ts'
 import type { Logger } from '../log.ts'
@@ -30,6 +31,10 @@ export type ServerDeps = {
   readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
   /** Null: every caller is the operator. */
   authenticate: Authenticator | null
+  /** The session of a cookie. Null: there is none. */
+  sessionOf: (
+    cookie: string,
+  ) => Promise<{ token: string; proof: NonNullable<Principal['proof']> } | null>
   /** Of the prices that the gateway knows. Null: it knows none. */
   currency: string | null
   log: Logger

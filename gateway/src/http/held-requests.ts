@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { routes } from '#api/routes.ts'
 import type { ServerDeps } from './deps.ts'
-import { isForEvents } from './log/endpoint.ts'
+import { isForEvents } from './log/log-address.ts'
 
 /**
  * Monitors call these every few seconds, also with a token. They must not keep the gateway awake

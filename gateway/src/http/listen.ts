@@ -6,11 +6,12 @@ import { maxOpenFiles } from '../host/open-files.ts'
 import { accessLog } from './access-log.ts'
 import { HeldRequests } from './held-requests.ts'
 import { httpApp } from './app.ts'
-import { type Authorize, authorizer } from './auth.ts'
+import { type Authorize, authorizer, prover } from './auth.ts'
 import { requestAdmission } from './request-admission.ts'
 import { checkForm } from './body/request-form.ts'
 import { type ConnectionLimits, Connections, defaultConnectionLimits } from './connections.ts'
-import { eventsReader, isForEvents, readerGate } from './log/endpoint.ts'
+import { eventsReader, readerGate } from './log/endpoint.ts'
+import { isForEvents } from './log/log-address.ts'
 import { EventsSocket } from './log/websocket.ts'
 import type { Commands } from '../commands/commands.ts'
 import type { ServerDeps } from './deps.ts'
@@ -79,7 +80,8 @@ export async function listen(
  * authorization, access log and problems.
  */
 function handlers(commands: Commands, deps: ServerDeps, connections: Connections) {
-  const pass = authorizer(deps.authenticate)
+  const prove = prover(deps.authenticate)
+  const pass = authorizer(prove, deps.sessionOf)
   const held = new HeldRequests(deps.awake)
   const answers = new WeakMap<IncomingMessage, ServerResponse>()
   const admit = requestAdmission(deps.admission, answers)
@@ -90,7 +92,7 @@ function handlers(commands: Commands, deps: ServerDeps, connections: Connections
     admit(request)
   }
   const openReader = readerGate(commands, authorize)
-  const app = httpApp(commands, deps, authorize)
+  const app = httpApp(commands, deps, { authorize, prove })
   const readEvents = eventsReader(deps, openReader)
   const noteAccess = accessLog(deps.log, deps.stopping)
 

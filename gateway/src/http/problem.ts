@@ -82,7 +82,7 @@ const wantsText = ({ url = '', headers: { accept = '' } }: IncomingMessage): boo
   !accept.toLowerCase().includes('json')
 
 /** Turns a 400 from Express into `request-invalid`, and any other error into its Problem. */
-function foreseen(error: unknown): Problem {
+export function foreseen(error: unknown): Problem {
   const isOurs = error instanceof Problem || !(error instanceof Error)
   const unreadable = !isOurs && 'status' in error && error.status === 400
   return unreadable

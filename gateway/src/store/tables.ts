@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { RuleRows } from './callers/rule-rows.ts'
 import { QuotaRows } from './callers/quota-rows.ts'
 import { TeamRows } from './callers/team-rows.ts'
+import { SessionRows } from './callers/session-rows.ts'
 import { TokenRows } from './callers/token-rows.ts'
 import { Notices } from './notices.ts'
 import { RegistryRows } from './registries/registry-rows.ts'
@@ -74,6 +75,7 @@ export function openTables(
     openTrail: (volume: Parameters<typeof openTrail>[1]) =>
       openTrail({ rows: new AuditRows(db), tools }, volume),
     tokens: new TokenRows(db, tools),
+    sessions: new SessionRows(db, tools),
     registries: new RegistryRows(db, tools, secrets),
     sealed: new SealedRows(db, tools),
     runtimeSecrets: new RuntimeSecretRows(db, tools),

@@ -83,6 +83,7 @@ export async function startHttp(
       gatewayLimits: [],
       trail,
       tokens: callers.tokens,
+      sessions: callers.sessions,
       registries,
       loginTester,
       fly: { app: async () => null },
@@ -127,6 +128,7 @@ export async function startHttp(
     readiness: () =>
       Promise.resolve({ ready: true, parts: { buildkit: { ok: true, detail: 'answers' } } }),
     authenticate: callers.authenticate,
+    sessionOf: (cookie) => callers.sessions.find(cookie),
     currency: null,
     log: openLog('info', { write: (line: string) => void logged.push(line) }),
     stopping: stop.signal,

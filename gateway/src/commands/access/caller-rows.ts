@@ -1,4 +1,5 @@
 import type { RuleCommands } from '../rules/rule-commands.ts'
+import type { SessionCommands } from '../sessions/session-commands.ts'
 import type { TokenCommands } from '../tokens/token-commands.ts'
 import {
   ofNewLink,
@@ -29,4 +30,13 @@ export const ruleRows: TableOf<RuleCommands> = {
   list: { ...administer, changes: false },
   add: { ...administer, recorded: ofNewRule },
   remove: { ...administer, recorded: ofRemovedRule },
+}
+
+const forAnyCaller = { scope: null, ofLink: () => true, targets: () => [] } as const
+
+/** Whoever may call the gateway may log in. What a session may do, its token says. */
+export const sessionRows: TableOf<SessionCommands> = {
+  open: { ...forAnyCaller, changes: true, recorded: { made: () => null } },
+  end: { ...forAnyCaller, changes: true },
+  endAll: { ...forAnyCaller, changes: true },
 }

@@ -1,7 +1,7 @@
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { Commands } from '../commands.ts'
-import { ruleRows, tokenRows } from './caller-rows.ts'
+import { ruleRows, sessionRows, tokenRows } from './caller-rows.ts'
 import { driftRows } from './drift-rows.ts'
 import {
   ofCancel,
@@ -137,6 +137,7 @@ export const access: TableOf<Commands> = {
   deleteSecret: { ...changeSecrets, ...byApp, recorded: ofName },
 
   tokens: tokenRows,
+  sessions: sessionRows,
   runtime: {
     secrets: { ...secrets, ...byApp },
     changeSecrets: {

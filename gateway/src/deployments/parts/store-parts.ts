@@ -1,5 +1,6 @@
 import type { CacheStore } from '../app/cache-store.ts'
 import type { RuleStore } from '../callers/rule-store.ts'
+import type { SessionStore } from '../callers/session-store.ts'
 import type { TokenStore } from '../callers/token-store.ts'
 import type { DriftStore } from '../drift/drift-store.ts'
 import type { OverviewStore } from '../overview/overview-store.ts'
@@ -19,6 +20,7 @@ export interface StoreParts {
   readonly rollouts: RolloutStore
   readonly caches: CacheStore
   readonly tokens: TokenStore
+  readonly sessions: SessionStore
   readonly rules: RuleStore
   readonly runtimeSecrets: RuntimeSecretStore
   readonly drift: DriftStore

@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
-import { routes } from '#api/routes.ts'
 import type { Commands } from '../../commands/commands.ts'
 import { type Authorize, callerOf, rightEndsOf } from '../auth.ts'
 import { afterOf } from '../routes/read-deployments.ts'
@@ -9,12 +8,9 @@ import { refuseTokenInAddress } from '../token-in-address.ts'
 import { isWebSocket } from '../upgrades.ts'
 import { filterOf, type LogFilter } from './filter.ts'
 import { type LogType, logTypes } from './formats.ts'
+import { logIdsOf } from './log-address.ts'
 import type { LogDeps } from './session.ts'
 import { sendLog } from './stream.ts'
-
-const addressOf = (route: string) => new RegExp(`^${route.replace(':id', '([^/]+)')}$`)
-const ofDeployment = addressOf(routes.events)
-const ofPreview = addressOf(routes.previewEvents)
 
 /**
  * `GET /v1/deployments/{id}/events`: the log from `after` on, in the format that `Accept` names. The same
@@ -48,11 +44,9 @@ export function readerGate(
   return async (request) => {
     refuseTokenInAddress(request) // a handshake comes here first
     await authorize(request)
-    const preview = ofPreview.exec(pathOf(request))?.[1]
+    const { preview, deployment: named } = logIdsOf(request)
     const id =
-      preview === undefined
-        ? ofDeployment.exec(pathOf(request))?.[1]
-        : (await previews.find(callerOf(request), preview)).deployment
+      preview === undefined ? named : (await previews.find(callerOf(request), preview)).deployment
     if (id === undefined) throw new Problem('route-not-found', 'There is no log at this address.')
     const deployment = await logOf(callerOf(request), id)
     const after = afterOf(request)
@@ -61,10 +55,6 @@ export function readerGate(
     return { deployment, after, filter, rightEnds: rightEndsOf(request) }
   }
 }
-
-export const isForEvents = (request: IncomingMessage): boolean =>
-  request.method === 'GET' &&
-  (ofDeployment.test(pathOf(request)) || ofPreview.test(pathOf(request)))
 
 /** Throws `websocket-invalid` for a handshake that RFC 6455 does not allow. */
 function assertHandshake({ headers }: IncomingMessage): void {
@@ -76,8 +66,6 @@ function assertHandshake({ headers }: IncomingMessage): void {
   if (!/^[+/\dA-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? ''))
     throw new Problem('websocket-invalid', 'Sec-WebSocket-Key is 16 random bytes as base64.')
 }
-
-const pathOf = ({ url = '' }: IncomingMessage) => url.split('?', 1)[0]!
 
 /** The first format, in the order of `formats`, that the request accepts. */
 function typeOf({ headers: { accept = '*/*' } }: IncomingMessage): LogType {

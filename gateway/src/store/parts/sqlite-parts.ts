@@ -8,6 +8,7 @@ export class SqliteParts {
   readonly rollouts
   readonly caches
   readonly tokens
+  readonly sessions
   readonly openTrail
   readonly rules
   readonly runtimeSecrets
@@ -26,6 +27,7 @@ export class SqliteParts {
     this.rollouts = tables.rollouts
     this.caches = tables.caches
     this.tokens = tables.tokens
+    this.sessions = tables.sessions
     this.openTrail = tables.openTrail
     this.rules = tables.rules
     this.runtimeSecrets = tables.runtimeSecrets

@@ -1,0 +1,157 @@
+import type { Express, Request, RequestHandler, Response } from 'express'
+import { Problem } from '#api/problem.ts'
+import type { Commands } from '../../commands/commands.ts'
+import { type Authorize, callerOf, knownCallerOf, type Prove } from '../auth.ts'
+import type { ServerDeps } from '../deps.ts'
+import { foreseen } from '../problem.ts'
+import { queryOf } from '../query.ts'
+import { appPage } from './app/app-page.ts'
+import { deploymentPage } from './deployment/deployment-page.ts'
+import { homePage } from './home/home-page.ts'
+import { addresses } from './parts/addresses.ts'
+import { sendAsset } from './parts/assets.ts'
+import { formKeyField } from './parts/form.ts'
+import { setPageHeaders } from './parts/headers.ts'
+import { layout } from './parts/layout.ts'
+import type { Action, Page, PageContext, ShownPage } from './parts/page.ts'
+import { problemPage } from './parts/problem-page.ts'
+import { readForm } from './parts/read-form.ts'
+import { cameByTls, sessionCookieOf, setSession } from './session/cookie.ts'
+import { assertOwnForm, formKeyOf } from './session/form-key.ts'
+import { logIn, logOut, logOutEverywhere } from './session/log-in.ts'
+import { loginPage, ownPage, pageBefore } from './session/login-page.ts'
+
+/** Every page of the dashboard. */
+const pages: Page[] = [homePage, appPage, deploymentPage]
+/** What forms of the pages do. */
+const actions: Action[] = [logOut, logOutEverywhere]
+
+export type DashboardDeps = {
+  commands: Commands
+  server: ServerDeps
+  authorize: Authorize
+  prove: Prove
+}
+
+/** Adds the dashboard. Before `authorize` of the API: its pages send a stranger to the login. */
+export function addDashboard(app: Express, deps: DashboardDeps): void {
+  app.use(addresses.home, (_request, response, next) => {
+    setPageHeaders(response)
+    next()
+  })
+  app.get('/', (request, response, next) =>
+    request.accepts(['json', 'html']) === 'html' ? response.redirect(303, addresses.home) : next(),
+  )
+  app.get(addresses.asset, sendAsset)
+
+  app.get(addresses.login, (request, response) =>
+    sendPage(response, loginPage(ownPage(queryOf(request).get('next')), null), null, null),
+  )
+  app.post(addresses.login, async (request, response) => {
+    try {
+      await logIn(request, response, deps)
+    } catch (error) {
+      showProblem(deps, request, response, error)
+    }
+  })
+
+  for (const page of pages) app.get(page.path, serve(deps, page))
+  for (const action of actions) app.post(action.path, perform(deps, action))
+  app.get('/ui/*path', serve(deps, missingPage))
+}
+
+const missingPage: Page = {
+  path: '',
+  show: async () => {
+    throw new Problem('route-not-found', 'There is no such page.')
+  },
+}
+
+/** Shows a page, or the login to a stranger, who comes back after it. */
+function serve(deps: DashboardDeps, page: Page): RequestHandler {
+  return async (request, response) => {
+    try {
+      await deps.authorize(request)
+      const context = contextOf(request, deps)
+      sendPage(response, await page.show(context), page, context)
+    } catch (error) {
+      showProblem(deps, request, response, error)
+    }
+  }
+}
+
+/** Does what a form of this session asks for, and shows the next page. */
+function perform(deps: DashboardDeps, action: Action): RequestHandler {
+  return async (request, response) => {
+    try {
+      await deps.authorize(request)
+      const form = await readForm(request, response)
+      assertOwnForm(request, callerOf(request), form.get(formKeyField))
+      const done = await action.act(contextOf(request, deps), form)
+      if (typeof done !== 'string') response.setHeader('Set-Cookie', setSession(request, null))
+      response.redirect(303, typeof done === 'string' ? done : done.next)
+    } catch (error) {
+      showProblem(deps, request, response, error)
+    }
+  }
+}
+
+/** Shows why a call failed: as the login, if that is what it needs. */
+function showProblem(
+  { server }: DashboardDeps,
+  request: Request,
+  response: Response,
+  error: unknown,
+): void {
+  const problem = foreseen(error)
+  const requestId = String(response.getHeader('X-Request-Id'))
+  if (problem.code === 'internal')
+    server.log.error({ requestId, err: problem.cause ?? problem }, 'page failed')
+  if (response.headersSent) return void response.destroy()
+  const isNews = problem.code !== 'unauthorized' || request.path === addresses.login
+  const shown =
+    problem.status === 401 || request.path === addresses.login
+      ? loginPage(pageBefore(request), isNews ? problem : null)
+      : problemPage(problem, requestId)
+  sendPage(response, { status: problem.status, ...shown }, null, knownContext(request))
+}
+
+function sendPage(
+  response: Response,
+  shown: ShownPage,
+  page: Page | null,
+  context: Pick<PageContext, 'caller' | 'formKey'> | null,
+): void {
+  const { section = null, assets = [] } = page ?? {}
+  const text = layout({ shown, section, assets, context }).toString()
+  response
+    .status(shown.status ?? 200)
+    .type('html')
+    .send(text)
+}
+
+function contextOf(request: Request, { commands, server }: DashboardDeps): PageContext {
+  const { store, appDefaults } = server
+  const caller = callerOf(request)
+  return {
+    commands,
+    caller,
+    store,
+    appDefaults,
+    params: Object.fromEntries(
+      Object.entries(request.params).map(([name, value]) => [name, String(value)]),
+    ),
+    query: queryOf(request),
+    here: request.url,
+    gateway: `${cameByTls(request) ? 'https' : 'http'}://${request.headers.host ?? 'localhost'}`,
+    formKey: formKeyOf(request, caller),
+    session: sessionCookieOf(request),
+    isRefresh: request.headers['tarmac-refresh'] !== undefined,
+  }
+}
+
+/** What the frame of a page needs, if the caller is known. */
+function knownContext(request: Request) {
+  const caller = knownCallerOf(request)
+  return caller && { caller, formKey: formKeyOf(request, caller) }
+}

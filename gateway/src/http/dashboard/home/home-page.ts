@@ -1,0 +1,110 @@
+import type { AppSummary } from '#api/overview/overview.ts'
+import { type Deployment, DeploymentState, isFinal } from '#api/deployment.ts'
+import { addresses, addressOf } from '../parts/addresses.ts'
+import { html, type Html } from '../parts/html.ts'
+import { releaseMark, stateMark } from '../parts/mark.ts'
+import type { Page, PageContext } from '../parts/page.ts'
+import { section, table } from '../parts/tables.ts'
+import { runningSince, timeOf } from '../parts/time.ts'
+import { noApps } from './no-apps.ts'
+
+const appsShown = 50
+const runningShown = 20
+const failuresShown = 5
+/** No stream reports all apps, so the page asks again: often while something runs. */
+const seconds = { busy: 3, quiet: 30 }
+
+/** What runs where, what is on its way, and what failed last. */
+export const homePage: Page = {
+  path: addresses.home,
+  section: 'apps',
+  async show(context) {
+    const [{ apps, next }, running, failed] = await Promise.all([
+      context.commands.overview.apps(
+        context.caller,
+        {},
+        { limit: appsShown, before: context.query.get('cursor') },
+      ),
+      inStates(
+        context,
+        DeploymentState.options.filter((state) => !isFinal(state)),
+        runningShown,
+      ),
+      inStates(context, ['build_failed', 'deploy_failed'], failuresShown),
+    ])
+    const isEmpty = apps.length + running.length + failed.length === 0
+    return {
+      title: 'Apps',
+      live: { seconds: running.length > 0 ? seconds.busy : seconds.quiet },
+      body: html`<h1>Apps</h1>
+        ${running.length > 0 ? section('running', 'On the way', runningTable(running)) : html`<section id="running" data-part hidden></section>`}
+        ${isEmpty ? section('apps', 'Nothing is deployed yet', noApps(context.gateway)) : section('apps', 'What runs', appsTable(apps, next))}
+        ${failed.length > 0 && section('failed', 'Failed last', failedTable(failed))}`,
+    }
+  },
+}
+
+/** The newest deployments in these states, newest first. */
+async function inStates(
+  { commands, caller }: PageContext,
+  states: readonly DeploymentState[],
+  limit: number,
+): Promise<Deployment[]> {
+  const page = { limit, before: null }
+  const found = await Promise.all(
+    states.map((state) => commands.overview.deployments(caller, { state }, page)),
+  )
+  return found
+    .flatMap(({ deployments }) => deployments)
+    .toSorted((one, other) => other.createdAt.localeCompare(one.createdAt))
+    .slice(0, limit)
+}
+
+const runningTable = (running: Deployment[]): Html =>
+  table(
+    'Deployments on the way',
+    ['Deployment', 'State', 'For', 'By'],
+    running.map((each) => [
+      deploymentLink(each),
+      stateMark(each.state),
+      runningSince(each.stateSince ?? each.createdAt),
+      each.triggeredBy?.name ?? '',
+    ]),
+  )
+
+const failedTable = (failed: Deployment[]): Html =>
+  table(
+    'Deployments that failed last',
+    ['Deployment', 'State', 'Why', 'When'],
+    failed.map((each) => [
+      deploymentLink(each),
+      stateMark(each.state),
+      each.problem?.title ?? '',
+      timeOf(each.endedAt ?? each.updatedAt),
+    ]),
+  )
+
+const appsTable = (apps: AppSummary[], next: string | null): Html =>
+  html`${table(
+    'Apps',
+    ['App', 'Release', 'Newest deployment', 'When', 'Address'],
+    apps.map(({ app, deployment, release, owners }) => [
+      html`<a href="${addressOf('app', { app })}">${app}</a>`,
+      releaseCell(release, owners),
+      html`<a href="${addressOf('deployment', { id: deployment.id })}"
+          >${stateMark(deployment.state)}</a
+        >${deployment.owner && html` for ${deployment.owner}`}`,
+      timeOf(deployment.createdAt),
+      deployment.url ? html`<a href="${deployment.url}">${deployment.url}</a>` : '',
+    ]),
+  )}${next && html`<p><a href="${addressOf('home', {}, { cursor: next })}">More apps</a></p>`}`
+
+function releaseCell(release: AppSummary['release'], owners: number): Html {
+  const ofOwners = owners > 0 && `${owners} ${owners === 1 ? 'owner' : 'owners'}`
+  if (!release) return html`${ofOwners || 'none'}`
+  return html`${release.number} ${releaseMark(release.state)}${ofOwners && ` and ${ofOwners}`}`
+}
+
+const deploymentLink = ({ id, app, number, owner }: Deployment): Html =>
+  html`<a href="${addressOf('deployment', { id })}">${app} #${number}</a
+    >${owner && html` for ${owner}`}`

@@ -1,0 +1,60 @@
+import type { Commands } from '../../../commands/commands.ts'
+import type { Principal } from '../../../callers/principal.ts'
+import type { ServerDeps } from '../../deps.ts'
+import type { Html } from './html.ts'
+
+/** What a page or an action gets. */
+export type PageContext = {
+  /** Guarded: each checks the right of the caller. */
+  commands: Commands
+  caller: Principal
+  /** Events of a log, after `logOf` has allowed it. */
+  store: Pick<ServerDeps['store'], 'eventsAfter'>
+  appDefaults: ServerDeps['appDefaults']
+  /** The values of the path, decoded: `/ui/apps/:app` gives `app`. */
+  params: Record<string, string>
+  query: URLSearchParams
+  /** The address of this page: path and query. */
+  here: string
+  /** This gateway's address, as the browser has it: `https://builder.example.ts.net`. */
+  gateway: string
+  /** The secret of the session's forms. `postForm` puts it in. */
+  formKey: string
+  /** The cookie of the session. Null: the caller has none, or a proxy names it. */
+  session: string | null
+  /** The page's own script asks for what changed: it replaces the parts with `data-part` alone. */
+  isRefresh: boolean
+}
+
+/** The entries of the navigation. */
+export type Section = 'apps' | 'queue' | 'previews' | 'rollouts' | 'callers' | 'audit' | 'builder'
+
+export type ShownPage = {
+  title: string
+  body: Html
+  /** Why the page fails. Default: 200. */
+  status?: number
+  /**
+   * Asks for the page again when something has changed. `events`: the address of a log's events, with
+   * the number of the last one shown. `seconds`: for what no stream reports.
+   */
+  live?: { events: string } | { seconds: number }
+}
+
+/** A page. `show` throws Problems: they become a page too. */
+export type Page = {
+  path: string
+  section?: Section
+  /** Assets of this page alone, by their names in `assets/`: `log.ts`, `log.css`. */
+  assets?: readonly string[]
+  show(context: PageContext): Promise<ShownPage>
+}
+
+/** What a form does. Returns the address of the page to show next. */
+export type Action = {
+  path: string
+  act(
+    context: PageContext,
+    form: URLSearchParams,
+  ): Promise<string | { next: string; endsSession: true }>
+}
