@@ -88,7 +88,7 @@ const block = (indent: string, text: string): string[] =>
 const withoutCommand = (error: string): string =>
   error.replace(/^process ".*" did not complete successfully: /s, '')
 
-function waitsFor({ for: what, behind }: Waiting): string {
+export function waitsFor({ for: what, behind }: Waiting): string {
   if (what === 'lane') return `the earlier deployment ${visible(behind ?? '')}`
   if (what === 'ready') return 'the gateway to be ready'
   if (what === 'recovery')

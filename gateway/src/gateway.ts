@@ -178,6 +178,8 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
     previewLimits: config.previews,
     prices: config.prices,
     previewMark,
+    queueLimits: config.limits,
+    mayStart: () => parts.network.open,
     checkTemplate: templateChecker(config.previews),
   }
   const opened = { submissions, rollouts, status, doctor, cache, log, ...limits }

@@ -61,6 +61,7 @@ const rows: Record<
     scopes: ['read', 'deploy', 'preview', 'admin'],
     filtered: true,
   },
+  'overview.queue': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   'drift.report': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'drift.list': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   'drift.accept': { args: ['shop'], scopes: ['deploy', 'admin'] },
@@ -161,6 +162,7 @@ const done = Object.assign([], {
   rollouts: [],
   previews: [],
   teams: [],
+  slots: { builds: {}, deploys: {} },
   next: null,
 })
 const gate: Gate = {

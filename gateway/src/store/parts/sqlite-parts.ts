@@ -39,6 +39,6 @@ export class SqliteParts {
     this.sealed = tables.sealed
     this.previews = tables.previews
     this.templates = tables.templates
-    this.overview = openOverviewStore(tables.deployments)
+    this.overview = openOverviewStore(tables)
   }
 }
