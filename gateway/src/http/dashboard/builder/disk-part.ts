@@ -1,0 +1,31 @@
+import type { DiskStatus } from '#api/status/disk.ts'
+import { inMb } from '#api/text/in-mb.ts'
+import { html, type Html } from '../parts/html.ts'
+import { mark } from '../parts/mark.ts'
+import { facts } from '../parts/tables.ts'
+
+/** The file system of the build cache, as the kernel says it. */
+export function diskPart({ ok, detail, freeBytes, sizeBytes, growth }: DiskStatus): Html {
+  const used = sizeBytes - freeBytes
+  const percent = sizeBytes > 0 ? Math.round((100 * used) / sizeBytes) : 0
+  return html`<p>${mark(ok ? 'good' : 'bad', ok ? 'room' : 'full')} ${detail}</p>
+    ${facts([
+      [
+        'Used',
+        html`<meter min="0" max="100" value="${percent}" aria-label="Used part of the disk">
+            ${percent} %
+          </meter>
+          ${percent} %: ${inMb(used)} of ${inMb(sizeBytes)}`,
+      ],
+      ['Free', inMb(freeBytes)],
+      [
+        'Grows',
+        growth
+          ? growth.limitGb === null
+            ? 'no'
+            : `at ${growth.thresholdPercent} % used, up to ${growth.limitGb} GB, by ${growth.by}`
+          : null,
+      ],
+    ])}
+    ${growth?.warning && html`<p class="lines">${mark('warning', 'warning')} ${growth.warning}</p>`}`
+}
