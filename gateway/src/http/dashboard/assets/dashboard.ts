@@ -25,7 +25,7 @@ function countOn(): void {
     span.textContent = durationText(Date.now() - Date.parse(span.dataset['since']!))
 }
 
-/** As `parts/time.ts` on the server. */
+/** As `parts/time.ts` on the server, by the second. */
 function durationText(ms: number): string {
   const seconds = Math.max(0, ms) / 1000
   if (seconds < 60) return `${Math.floor(seconds)} s`

@@ -1,12 +1,54 @@
-import { addresses } from '../parts/addresses.ts'
-import { html } from '../parts/html.ts'
-import type { Page } from '../parts/page.ts'
+import { type Deployment, isFinal } from '#api/deployment.ts'
+import { fill, routes } from '#api/routes.ts'
+import { addresses, addressOf } from '../parts/addresses.ts'
+import { html, type Html } from '../parts/html.ts'
+import { stateMark } from '../parts/mark.ts'
+import type { Page, ShownPage } from '../parts/page.ts'
+import { section } from '../parts/tables.ts'
+import { actionsPart } from './actions.ts'
+import { factsPart } from './facts-part.ts'
+import { logPart, lookAtLog } from './log-part.ts'
+import { machinesPart } from './machines-part.ts'
+import { statusStrip } from './status-strip.ts'
+import { verdictPart } from './verdict-part.ts'
 
+/** The events that change more than the log. */
+const news = 'state,plan,machine,waiting,warning,release,drift'
+
+/** One deployment: where it is, why it failed, what it was made of and what it changed. */
 export const deploymentPage: Page = {
   path: addresses.deployment,
   section: 'apps',
-  async show({ params: { id = '' }, commands, caller }) {
-    const { app, number } = await commands.deployment(caller, id)
-    return { title: `${app} #${number}`, body: html`<h1>${app} #${number}</h1>` }
+  async show(context) {
+    const { commands, caller, params, isRefresh } = context
+    const deployment = await commands.deployment(caller, params['id'] ?? '')
+    const { id, app, number } = deployment
+    const log = await lookAtLog(context, deployment)
+    return {
+      title: `${app} #${number}`,
+      ...liveOf(deployment, log.lastSeq),
+      body: html`${titlePart(deployment)} ${statusStrip(deployment, log.waiting)}
+        ${verdictPart(deployment)} ${actionsPart(context, deployment)}
+        ${section('facts', 'Facts', factsPart(deployment))}
+        ${deployment.machines.length > 0 ? section('machines', 'Machines', machinesPart(deployment)) : html`<section id="machines" data-part hidden></section>`}
+        ${!isRefresh && logPart(deployment, log)}
+        <p class="quiet">Deployment <code>${id}</code></p>`,
+    }
   },
 }
+
+/** A log that is complete reports nothing more. */
+const liveOf = ({ id, state }: Deployment, lastSeq: number): Pick<ShownPage, 'live'> =>
+  isFinal(state)
+    ? {}
+    : { live: { events: `${fill(routes.events, { id })}?after=${lastSeq}&only=${news}` } }
+
+const titlePart = ({ app, number, owner, state, url }: Deployment): Html =>
+  html`<div id="title" data-part>
+    <p class="crumbs">
+      <a href="${addressOf('home')}">Apps</a> /
+      <a href="${addressOf('app', { app }, { owner })}">${app}</a>${owner && html` / ${owner}`}
+    </p>
+    <h1>Deployment #${number} ${stateMark(state)}</h1>
+    ${state === 'live' && url && html`<p><a href="${url}">${url}</a></p>`}
+  </div>`
