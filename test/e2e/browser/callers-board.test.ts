@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { pageApp } from '../lab-actions.ts'
 import { askLab, phone } from './ask-lab.ts'
-import { lab, logIn, openPage } from './open-page.ts'
+import { lab, openPage } from './open-page.ts'
 
 const [own, other] = ['board-own', 'board-other']
 
@@ -23,10 +23,9 @@ test('a token is made, shown once, and logs in with its own rights, which the bo
 
   await using reader = await openPage({
     ...phone,
-    loggedIn: false,
+    token: secret,
     expected: /403 \/ui\/builder\/doctor/,
   })
-  await logIn(reader.page, secret)
   const textOf = async (path: string) => {
     await reader.page.goto(path)
     return reader.page.getByRole('main').innerText()

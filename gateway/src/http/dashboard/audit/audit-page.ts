@@ -1,7 +1,7 @@
 import type { AuditPage } from '#api/callers/audit.ts'
 import { readAuditFilter } from '../../routes/callers/audit.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
-import { cursorOf } from '../parts/cursor.ts'
+import { cursorOf } from '../lists/cursor.ts'
 import { html, type Html } from '../parts/html.ts'
 import type { Page } from '../parts/page.ts'
 import { partOf } from '../parts/part-of.ts'

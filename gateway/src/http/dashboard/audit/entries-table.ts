@@ -1,6 +1,6 @@
 import type { AuditEntry } from '#api/callers/audit.ts'
 import { visibleJson } from '#api/text/visible-text.ts'
-import { appLink } from '../parts/deployment-link.ts'
+import { appLink } from '../lists/deployment-link.ts'
 import { html, type Html, joined } from '../parts/html.ts'
 import { mark, type Mood } from '../parts/mark.ts'
 import { table } from '../parts/tables.ts'

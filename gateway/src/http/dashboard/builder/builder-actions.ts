@@ -1,12 +1,12 @@
 import { summary } from '#api/doctor/render.ts'
 import { type Answer, DoctorRequest, type Finding } from '#api/doctor/report.ts'
-import { inMb } from '#api/text/in-mb.ts'
 import { readRequest } from '../../body/read-request.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
 import { button, field, postForm } from '../parts/form.ts'
 import { html, type Html } from '../parts/html.ts'
 import { mark, type Mood } from '../parts/mark.ts'
 import type { Action, PageContext } from '../parts/page.ts'
+import { sizeText } from '../parts/size.ts'
 import { section, table } from '../parts/tables.ts'
 
 export const doctorForm = (context: PageContext): Html =>
@@ -77,8 +77,9 @@ export const removeAppCache: Action = {
       body: html`<p class="crumbs"><a href="${addressOf('builder')}">Builder</a></p>
         <h1>The cache of ${app} is dropped</h1>
         <p>
-          ${inMb(removedBytes, 1)} and ${removedPlans} plans were removed. Its next build runs every
-          step again. ${keptBytes > 0 && `${inMb(keptBytes, 1)} are still in use by a build of it.`}
+          ${sizeText(removedBytes)} and ${removedPlans} plans were removed. Its next build runs
+          every step again.
+          ${keptBytes > 0 && `${sizeText(keptBytes)} are still in use by a build of it.`}
         </p>`,
     }
   },

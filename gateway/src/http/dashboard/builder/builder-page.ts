@@ -1,19 +1,18 @@
-import { durationText, flyText } from '#api/status/render.ts'
-import { sizeText } from '#api/status/machine.ts'
-import type { GatewayStatus } from '#api/status/status.ts'
-import { inMb } from '#api/text/in-mb.ts'
+import { flyText } from '#api/status/render.ts'
+import type { Unknown } from '#api/status/part.ts'
 import { addresses } from '../parts/addresses.ts'
 import { html, type Html } from '../parts/html.ts'
-import { mark } from '../parts/mark.ts'
 import type { Page } from '../parts/page.ts'
-import { facts, section } from '../parts/tables.ts'
+import { section } from '../parts/tables.ts'
 import { timeOf } from '../parts/time.ts'
 import { doctorForm } from './builder-actions.ts'
 import { cachePart } from './cache-part.ts'
 import { diskPart } from './disk-part.ts'
+import { gatewayPart } from './gateway-part.ts'
 import { known } from './known.ts'
+import { limitsPart } from './limits-part.ts'
 import { mirrorPart } from './mirror-part.ts'
-import { versionsTable } from './versions-table.ts'
+import { versionsPart } from './versions-part.ts'
 
 const seconds = 15
 
@@ -32,89 +31,21 @@ export const builderPage: Page = {
       body: html`<h1>Builder</h1>
         ${section('gateway', 'Gateway', gatewayPart(status))}
         ${!isWhole && html`<p class="quiet">Disk, limits, mirror and versions are for callers that are not limited to some apps or teams.</p>`}
-        ${status.disk && section('disk', 'Disk', known(status.disk, diskPart))}
-        ${
-          status.cache &&
-          section(
-            'cache',
-            'Build cache by app',
-            known(status.cache, (cache) => cachePart(context, cache)),
-          )
-        }
-        ${
-          status.fly &&
-          section(
-            'fly',
-            'Calls of Fly',
-            known(
-              status.fly,
-              (fly) => html`<p>${flyText(fly)}, since ${timeOf(status.startedAt)}.</p>`,
-            ),
-          )
-        }
-        ${status.mirror && section('mirror', 'Registry mirror', known(status.mirror, mirrorPart))}
-        ${status.sizes && section('limits', 'Limits', known(status.sizes, limitsPart))}
-        ${status.versions && section('versions', 'Versions', known(status.versions, versionsTable))}
-        ${section('doctor', 'Doctor', doctorForm(context))}`,
+        ${part('disk', 'Disk', status.disk, diskPart)}
+        ${part('cache', 'Build cache by app', status.cache, (cache) => cachePart(context, cache))}
+        ${section('doctor', 'Doctor', doctorForm(context))}
+        ${part('fly', 'Calls of Fly', status.fly, (fly) => html`<p>${flyText(fly)}, since ${timeOf(status.startedAt)}.</p>`)}
+        ${part('mirror', 'Registry mirror', status.mirror, mirrorPart)}
+        ${part('limits', 'Limits', status.sizes, limitsPart)}
+        ${part('versions', 'Versions', status.versions, versionsPart)}`,
     }
   },
 }
 
-const gatewayPart = (status: GatewayStatus): Html => {
-  const { version, startedAt, uptimeSeconds, machine, awake, queue, audit } = status
-  return facts([
-    ['Version', version],
-    [
-      'Runs for',
-      html`${durationText(uptimeSeconds)} <span class="quiet">(since ${timeOf(startedAt)})</span>`,
-    ],
-    [
-      'Machine',
-      machine
-        ? known(
-            machine,
-            ({ app, id, region, size }) =>
-              html`${app} ${id}, ${region}${size && `, ${sizeText(size)}`}`,
-          )
-        : null,
-    ],
-    [
-      'Work',
-      queue
-        ? known(queue, ({ running, waiting }) => html`${running} running, ${waiting} waiting`)
-        : null,
-    ],
-    [
-      'Stops',
-      awake
-        ? known(
-            awake,
-            ({ idleStopSeconds }) =>
-              html`${idleStopSeconds === null ? 'not by itself' : `after ${durationText(idleStopSeconds)} without work`}`,
-          )
-        : null,
-    ],
-    [
-      'Audit trail',
-      audit
-        ? known(audit, ({ verdict }) =>
-            verdict
-              ? mark(verdict.state === 'whole' ? 'good' : 'bad', verdict.state)
-              : html`not checked yet`,
-          )
-        : null,
-    ],
-  ])
-}
-
-const limitsPart = ({ limits }: { limits: Limit[] }): Html =>
-  facts(
-    limits.map(({ name, value, unit, setting, from, rule }) => [
-      name,
-      html`${unit === 'bytes' ? inMb(value) : `${value} ${unit}`}
-        <span class="quiet"
-          >${from === 'setting' ? `set by ${setting}` : (rule ?? `the default; ${setting} changes it`)}</span
-        >`,
-    ]),
-  )
-type Limit = Extract<NonNullable<GatewayStatus['sizes']>, { limits: unknown }>['limits'][number]
+/** One part of the status. Absent: this gateway, or the caller, has none. */
+const part = <Facts extends object>(
+  id: string,
+  title: string,
+  facts: Facts | Unknown | undefined,
+  show: (facts: Facts) => Html,
+): Html | false => facts !== undefined && section(id, title, known(facts, show))

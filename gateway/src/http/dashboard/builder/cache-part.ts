@@ -1,11 +1,11 @@
 import type { AppCache, CacheStatus } from '#api/status/cache.ts'
-import { inMb } from '#api/text/in-mb.ts'
 import { addressOf } from '../parts/addresses.ts'
-import { appLink } from '../parts/deployment-link.ts'
+import { appLink } from '../lists/deployment-link.ts'
 import { button, confirmation, postForm } from '../parts/form.ts'
-import { firstCommand } from '../parts/first-command.ts'
+import { firstCommand } from '../lists/first-command.ts'
 import { html, type Html } from '../parts/html.ts'
 import type { PageContext } from '../parts/page.ts'
+import { sizeText } from '../parts/size.ts'
 import { facts, table } from '../parts/tables.ts'
 import { timeOf } from '../parts/time.ts'
 
@@ -16,10 +16,13 @@ export function cachePart(context: PageContext, cache: CacheStatus): Html {
   const { totalBytes, maxBytes, appBytes, sharedBytes, otherBytes, measuredAt } = cache
   const largest = cache.apps.toSorted((a, b) => b.bytes - a.bytes)
   return html`${facts([
-    ['In all', `${inMb(totalBytes)}${maxBytes === null ? '' : ` of at most ${inMb(maxBytes)}`}`],
-    ['Of several apps', inMb(sharedBytes)],
-    ['Of none', inMb(otherBytes)],
-    ['One app at most', appBytes === null ? null : inMb(appBytes)],
+    [
+      'In all',
+      `${sizeText(totalBytes)}${maxBytes === null ? '' : ` of at most ${sizeText(maxBytes)}`}`,
+    ],
+    ['Of several apps', sizeText(sharedBytes)],
+    ['Of none', sizeText(otherBytes)],
+    ['One app at most', appBytes === null ? null : sizeText(appBytes)],
     ['Measured', timeOf(measuredAt)],
   ])}
   ${
@@ -40,9 +43,9 @@ const cacheTable = (context: PageContext, apps: AppCache[]): Html =>
     ['App', 'Size', 'Cache mounts', 'Sources', 'Used', 'Drop'],
     apps.map(({ app, bytes, mountBytes, sourceBytes, lastUsedAt }) => [
       appLink(app),
-      inMb(bytes, 1),
-      inMb(mountBytes, 1),
-      inMb(sourceBytes, 1),
+      sizeText(bytes),
+      sizeText(mountBytes),
+      sizeText(sourceBytes),
       timeOf(lastUsedAt),
       confirmation(
         `drop-${app}`,

@@ -1,7 +1,7 @@
 import type { DiskStatus } from '#api/status/disk.ts'
-import { inMb } from '#api/text/in-mb.ts'
 import { html, type Html } from '../parts/html.ts'
 import { mark } from '../parts/mark.ts'
+import { sizeText } from '../parts/size.ts'
 import { facts } from '../parts/tables.ts'
 
 /** The file system of the build cache, as the kernel says it. */
@@ -15,9 +15,8 @@ export function diskPart({ ok, detail, freeBytes, sizeBytes, growth }: DiskStatu
         html`<meter min="0" max="100" value="${percent}" aria-label="Used part of the disk">
             ${percent} %
           </meter>
-          ${percent} %: ${inMb(used)} of ${inMb(sizeBytes)}`,
+          ${percent} %: ${sizeText(used)} of ${sizeText(sizeBytes)}`,
       ],
-      ['Free', inMb(freeBytes)],
       [
         'Grows',
         growth

@@ -1,5 +1,5 @@
 import { addresses } from '../parts/addresses.ts'
-import { cursorOf } from '../parts/cursor.ts'
+import { cursorOf } from '../lists/cursor.ts'
 import { html, type Html } from '../parts/html.ts'
 import type { Page, PageContext } from '../parts/page.ts'
 import { partOf } from '../parts/part-of.ts'

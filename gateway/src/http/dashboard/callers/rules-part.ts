@@ -1,7 +1,7 @@
 import type { ListedRule } from '#api/callers/rule.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
 import { button, confirmation, postForm } from '../parts/form.ts'
-import { firstCommand } from '../parts/first-command.ts'
+import { firstCommand } from '../lists/first-command.ts'
 import { html, type Html } from '../parts/html.ts'
 import type { Action, PageContext } from '../parts/page.ts'
 import { table } from '../parts/tables.ts'

@@ -1,6 +1,6 @@
 import { defaultTeam, type Team } from '#api/callers/teams.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
-import { appLink } from '../parts/deployment-link.ts'
+import { appLink } from '../lists/deployment-link.ts'
 import { button, confirmation, field, postForm } from '../parts/form.ts'
 import { html, type Html } from '../parts/html.ts'
 import type { Page, PageContext } from '../parts/page.ts'
@@ -115,7 +115,7 @@ const quotasTable = ({ quotas }: Team): Html =>
         ? 'no limit'
         : html`${limit}
           ${what}${from === 'default' && html` <span class="quiet">(of the gateway)</span>`}`,
-      resetsAt === null ? '' : timeOf(resetsAt),
+      limit === null || resetsAt === null ? '' : timeOf(resetsAt),
     ]),
   )
 

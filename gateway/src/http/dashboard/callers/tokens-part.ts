@@ -1,6 +1,6 @@
 import type { TokenFacts, TokenPage } from '#api/callers/token.ts'
 import { addressOf } from '../parts/addresses.ts'
-import { firstCommand } from '../parts/first-command.ts'
+import { firstCommand } from '../lists/first-command.ts'
 import { html, type Html } from '../parts/html.ts'
 import { mark, type Mood } from '../parts/mark.ts'
 import type { PageContext } from '../parts/page.ts'

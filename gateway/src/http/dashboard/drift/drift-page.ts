@@ -2,14 +2,14 @@ import { AppName } from '#api/app.ts'
 import type { AppDrift, DriftList } from '#api/drift/drift-list.ts'
 import type { DriftFinding } from '#api/drift/finding.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
-import { appLink } from '../parts/deployment-link.ts'
+import { appLink } from '../lists/deployment-link.ts'
 import { button, confirmation, field, postForm } from '../parts/form.ts'
-import { firstCommand } from '../parts/first-command.ts'
+import { firstCommand } from '../lists/first-command.ts'
 import { html, type Html } from '../parts/html.ts'
 import { mark } from '../parts/mark.ts'
 import type { Action, Page, PageContext } from '../parts/page.ts'
 import { partOf } from '../parts/part-of.ts'
-import { section } from '../parts/tables.ts'
+import { facts, section } from '../parts/tables.ts'
 import { timeOf } from '../parts/time.ts'
 
 /** Apps for which Fly has something else than Tarmac expects. `?app=`: also looks at it now. */
@@ -69,10 +69,12 @@ const appPart = (context: PageContext, { app, lookedAt, findings, problem }: App
     ${acceptForm(context, app, findings)}`
 
 const findingText = ({ code, text, expected, found, advice, since }: DriftFinding): Html =>
-  html`<p class="lines">
-    ${mark('warning', code)} ${text} Expected: ${expected}. Found: ${found}. ${advice}
-    ${since && html`<span class="quiet">Since ${timeOf(since)}.</span>`}
-  </p>`
+  html`<p>${mark('warning', code)} ${text} ${advice}</p>
+    ${facts([
+      ['Expected', expected],
+      ['Found', found],
+      ['Since', since && timeOf(since)],
+    ])}`
 
 /** What `accept` can settle: addresses and hostnames. */
 const acceptable = /^(?:public-address|flycast|certificate)/

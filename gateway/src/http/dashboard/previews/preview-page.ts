@@ -1,6 +1,6 @@
 import type { Preview } from '#api/previews/preview.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
-import { appLink } from '../parts/deployment-link.ts'
+import { appLink } from '../lists/deployment-link.ts'
 import { html, type Html } from '../parts/html.ts'
 import type { Page } from '../parts/page.ts'
 import { partOf } from '../parts/part-of.ts'

@@ -4,14 +4,14 @@ import { type Preview, PreviewFilter, type PreviewPage } from '#api/previews/pre
 import { moneyText } from '#api/status/cost.ts'
 import { statsOf } from '../../../commands/previews/count-previews.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
-import { appLink } from '../parts/deployment-link.ts'
-import { firstCommand } from '../parts/first-command.ts'
+import { appLink } from '../lists/deployment-link.ts'
+import { firstCommand } from '../lists/first-command.ts'
 import { html, type Html } from '../parts/html.ts'
 import { mark } from '../parts/mark.ts'
 import type { Page, PageContext } from '../parts/page.ts'
 import { facts, section, table } from '../parts/tables.ts'
 import { runningSince, timeOf } from '../parts/time.ts'
-import { cursorOf } from '../parts/cursor.ts'
+import { cursorOf } from '../lists/cursor.ts'
 import { endsIn, previewMark } from './preview-words.ts'
 
 const seconds = 10

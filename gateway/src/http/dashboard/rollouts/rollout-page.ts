@@ -1,6 +1,6 @@
 import type { Rollout } from '#api/rollout.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
-import { appLink } from '../parts/deployment-link.ts'
+import { appLink } from '../lists/deployment-link.ts'
 import { button, confirmation, postForm } from '../parts/form.ts'
 import { attributes, html, type Html } from '../parts/html.ts'
 import { mark, stateMark } from '../parts/mark.ts'

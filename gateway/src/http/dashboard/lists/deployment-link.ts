@@ -1,5 +1,5 @@
-import { addressOf } from './addresses.ts'
-import { html, type Html } from './html.ts'
+import { addressOf } from '../parts/addresses.ts'
+import { html, type Html } from '../parts/html.ts'
 
 type Named = { id: string; app: string; number: number; owner: string | null }
 
