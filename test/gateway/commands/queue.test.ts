@@ -10,8 +10,9 @@ test('the queue says what runs, and what each of the others waits for', async ()
     (await (await server.get('/v1/queue', headers)).json()) as Queue
   const submit = async (app: string, owner: string | null = null) => {
     const options = DeploymentOptions.parse({ owner })
-    return (await server.store.create({ id: `${app}-${Math.random()}`, app, options, source: null }))
-      .id
+    return (
+      await server.store.create({ id: `${app}-${Math.random()}`, app, options, source: null })
+    ).id
   }
   const none = { builds: { limit: 2, used: 0 }, deploys: { limit: 2, used: 0 } }
   expect(await queue()).toEqual({ slots: none, entries: [], isCut: false })

@@ -1,7 +1,7 @@
 import type { AuditEntry } from '#api/callers/audit.ts'
 import { visibleJson } from '#api/text/visible-text.ts'
 import { appLink } from '../lists/deployment-link.ts'
-import { html, type Html, joined } from '../parts/html.ts'
+import { html, type Html } from '../parts/html.ts'
 import { mark, type Mood } from '../parts/mark.ts'
 import { table } from '../parts/tables.ts'
 import { timeOf } from '../parts/time.ts'
@@ -25,7 +25,7 @@ export const entriesTable = (entries: AuditEntry[]): Html =>
 function targetsText({ targets, made }: AuditEntry): Html {
   const shown = targets.slice(0, targetsShown).map(({ app, owner }) => appLink(app, owner ?? null))
   const more = targets.length - shown.length
-  return html`${joined(shown, ', ')}${more > 0 && ` and ${more} more`}${made && html` <span class="quiet">${made}</span>`}`
+  return html`${shown.map((link, at) => html`${at > 0 && ', '}${link}`)}${more > 0 && ` and ${more} more`}${made && html` <span class="quiet">${made}</span>`}`
 }
 
 const moods: Record<string, Mood> = { ok: 'good', running: 'busy', unknown: 'warning' }

@@ -4,7 +4,7 @@ import { html, type Html } from '../parts/html.ts'
 type Named = { id: string; app: string; number: number; owner: string | null }
 
 /** A deployment by its app and number. */
-export const deploymentLink = ({ id, app, number, owner }: Named): Html =>
+export const numberLink = ({ id, app, number, owner }: Named): Html =>
   html`<a href="${addressOf('deployment', { id })}">${app} #${number}</a
     >${owner !== null && html` for ${owner}`}`
 

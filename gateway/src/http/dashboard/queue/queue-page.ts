@@ -1,7 +1,7 @@
 import type { Queue, QueueEntry } from '#api/overview/queue.ts'
 import { waitsFor } from '#api/text/render-event.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
-import { deploymentLink } from '../lists/deployment-link.ts'
+import { numberLink } from '../lists/deployment-link.ts'
 import { firstCommand } from '../lists/first-command.ts'
 import { html, type Html } from '../parts/html.ts'
 import { stateMark } from '../parts/mark.ts'
@@ -54,7 +54,7 @@ const runningTable = (running: QueueEntry[]): Html =>
     'Deployments that run',
     ['Deployment', 'State', 'For', 'By'],
     running.map((entry) => [
-      deploymentLink(entry),
+      numberLink(entry),
       stateMark(entry.state),
       runningSince(entry.stateSince),
       entry.triggeredBy?.name ?? '',
@@ -66,7 +66,7 @@ const waitingTable = (waiting: QueueEntry[], isCut: boolean): Html =>
     'Deployments that wait, oldest first',
     ['Deployment', 'Waits for', 'Place', 'For', 'By'],
     waiting.map((entry) => [
-      deploymentLink(entry),
+      numberLink(entry),
       reason(entry),
       entry.waiting?.place ?? '',
       runningSince(entry.stateSince),

@@ -5,6 +5,7 @@ import { button, confirmation, postForm } from '../parts/form.ts'
 import { attributes, html, type Html } from '../parts/html.ts'
 import { mark, stateMark } from '../parts/mark.ts'
 import type { Action, Page, PageContext } from '../parts/page.ts'
+import { deploymentLink } from '../parts/links.ts'
 import { problemText } from '../parts/problem-page.ts'
 import { facts, section, table } from '../parts/tables.ts'
 import { runningSince, timeOf, tookText } from '../parts/time.ts'
@@ -67,7 +68,7 @@ function sourceText(source: Rollout['source']): string {
 }
 
 function targetsTable(targets: Target[]): Html {
-  const order = ({ state }: Target) => (/failed/.test(state) ? 0 : state === 'waiting' ? 2 : 1)
+  const order = ({ state }: Target) => (state.endsWith('failed') ? 0 : state === 'waiting' ? 2 : 1)
   return table(
     'Targets, failed ones first',
     ['Target', 'State', 'Deployment', 'Why', 'Address'],
@@ -76,11 +77,7 @@ function targetsTable(targets: Target[]): Html {
       .map(({ app, owner, deployment, state, url, problem }) => [
         appLink(app, owner),
         state === 'waiting' ? mark('waiting', 'waiting') : stateMark(state),
-        deployment === null
-          ? ''
-          : html`<a href="${addressOf('deployment', { id: deployment })}"
-              >${deployment.slice(0, 8)}</a
-            >`,
+        deployment === null ? '' : deploymentLink(deployment),
         problem?.title ?? '',
         url === null ? '' : html`<a href="${url}">${url}</a>`,
       ]),
