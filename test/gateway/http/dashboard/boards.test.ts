@@ -12,7 +12,7 @@ async function browse(server: Server, token?: string) {
   }
   return {
     read,
-    async send(path: string, fields: Record<string, string>) {
+    send: async (path: string, fields: Record<string, string>) => {
       const key = formKeyIn((await read('/ui/queue')).text)
       const answer = await post(server, path, { ...fields, 'form-key': key }, { cookie })
       return {
