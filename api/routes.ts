@@ -43,6 +43,8 @@ export const routes = {
   execPreview: '/v1/previews/:id/exec',
   templates: '/v1/apps/:app/templates',
   template: '/v1/apps/:app/templates/:name',
+  pools: '/v1/pools',
+  pool: '/v1/apps/:app/pools/:template',
   rules: '/v1/rules',
   rule: '/v1/rules/:name',
   teams: '/v1/teams',

@@ -30,6 +30,7 @@ import { listOrgApps, listOrgMachines } from './list-org.ts'
 import { MachineChanges } from './machine-changes.ts'
 import { MachineLease, type LeaseRequest } from './machine-lease.ts'
 import type { Machine, MachineRef, NewIp, NewMachine } from './machine.ts'
+import { NetworkPolicies } from './network/network-policies.ts'
 import { createVolume, listVolumes, type NewVolume } from './volumes.ts'
 
 const windowSeconds = 60 // Fly's limit for one wait
@@ -42,10 +43,12 @@ type WaitState = 'settled' | 'started' | 'stopped' | 'suspended' | 'failed' | 'd
  * and `fly-refused` with Fly's own message and `facts.status`.
  */
 export class MachinesApi {
+  readonly policies: NetworkPolicies
   readonly #calls: FlyCalls
 
   constructor(endpoint: Endpoint) {
     this.#calls = new FlyCalls(endpoint)
+    this.policies = new NetworkPolicies(this.#calls)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -92,8 +95,7 @@ export class MachinesApi {
 
   /** Deletes the app and its machines. Succeeds if it is already gone. */
   async deleteApp(app: string, signal: AbortSignal): Promise<void> {
-    const path = `/apps/${app}?force=true`
-    const call = { path, action: 'delete-app', id: app, answer: ignored }
+    const call = { path: `/apps/${app}?force=true`, action: 'delete-app', id: app, answer: ignored }
     await orNull(this.#calls.call({ ...call, method: 'DELETE' }, signal))
   }
 
@@ -149,8 +151,7 @@ export class MachinesApi {
   }
 
   machine({ app, id }: MachineRef, signal: AbortSignal): Promise<Machine | null> {
-    const path = `/apps/${app}/machines/${id}`
-    const call = { path, action: 'get', id, answer: machineAnswer }
+    const call = { path: `/apps/${app}/machines/${id}`, action: 'get', id, answer: machineAnswer }
     return orNull(this.#calls.call({ ...call, method: 'GET' }, signal))
   }
 
@@ -170,8 +171,7 @@ export class MachinesApi {
 
   /** The programs that run in a started machine, with the addresses where they listen. */
   async processes({ app, id }: MachineRef, signal: AbortSignal): Promise<Process[]> {
-    const path = `/apps/${app}/machines/${id}/ps`
-    const call = { path, action: 'ps', id, answer: Processes }
+    const call = { path: `/apps/${app}/machines/${id}/ps`, action: 'ps', id, answer: Processes }
     return (await this.#calls.call({ ...call, method: 'GET' }, signal)) ?? []
   }
 

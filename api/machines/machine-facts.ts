@@ -7,6 +7,8 @@ export type MachineAction = z.infer<typeof MachineAction>
 /** A machine of an app, as Fly sees it now. Times are ISO 8601, UTC. */
 export const MachineView = z.object({
   id: z.string(),
+  /** The app on Fly that has it: the owner's own app, or the app itself. Empty: an older gateway, the app. */
+  flyApp: z.string().default(''),
   name: z.string(),
   region: z.string(),
   /** Fly's word: `started`, `stopped`, `suspended`, `failed`, … */

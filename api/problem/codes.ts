@@ -204,6 +204,7 @@ export const problems = {
   'preview-not-found': row(404, 'source', false, 'There is no such preview'),
   'preview-not-ready': row(409, 'source', true, 'The preview cannot do this in its state'),
   'template-not-found': row(404, 'source', false, 'There is no such template'),
+  'pool-not-found': row(404, 'source', false, 'There is no such pool of previews'),
   'template-invalid': row(422, 'source', false, 'The name of a template is not valid'),
   'preview-over': row(409, 'source', false, 'The preview has ended'),
   'quota-reached': row(429, 'source', true, 'A quota is reached'),

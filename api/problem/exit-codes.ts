@@ -142,6 +142,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'preview-not-found': 1,
   'preview-not-ready': 1,
   'template-not-found': 1,
+  'pool-not-found': 1,
   'template-invalid': 2,
   'preview-over': 1,
   'quota-reached': 23,

@@ -13,6 +13,7 @@ import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { type ImageCommand, readImage } from './image/read-image.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
+import { type PoolRequest, poolUsage, readPoolArgs } from './preview/pool.ts'
 import { type PreviewRequest, readPreviewArgs } from './preview/read-preview.ts'
 import {
   readRegistries,
@@ -53,6 +54,7 @@ export type Command =
   | (Connection & { name: 'template'; request: TemplateRequest })
   | (Connection & OverviewRequest & { name: 'overview' })
   | (Connection & { name: 'preview'; request: PreviewRequest })
+  | (Connection & { name: 'pool'; request: PoolRequest })
   | DeployCommand
   | ImageCommand
   | FollowCommand
@@ -138,8 +140,10 @@ function readLook(name: string, args: string[], values: Values) {
   if (name === 'whoami' && args.length === 0) return { name } as const
   const drift = name === 'drift' ? readDriftArgs(args, values, appName) : null
   if (drift) return { name: 'drift', ...drift } as const
-  const request = name === 'template' ? readTemplateArgs(args, appName) : null
+  const request = name === 'template' ? readTemplateArgs(args, values, appName) : null
   if (request) return { name: 'template', request } as const
+  const pool = name === 'pool' ? readPoolArgs(args, values, appName) : null
+  if (pool) return { name: 'pool', request: pool } as const
   const machines = name === 'machines' ? readMachinesArgs(args, appName) : null
   return machines && ({ name: 'machines', ...machines } as const)
 }
@@ -165,6 +169,7 @@ const usages: Record<string, string> = {
   apps: '[APP]',
   deployments: '[APP]',
   template: templateUsage,
+  pool: poolUsage,
   cache: '[rm APP]',
   rule: ruleUsage,
   registries: registriesUsage,

@@ -10,8 +10,10 @@ import { registryFlags } from './registries/flags.ts'
 import { ruleFlags } from './rule/flags.ts'
 import { runtimeFlags } from './runtime/flags.ts'
 import { previewFlags } from './preview/flags.ts'
+import { poolFlags } from './preview/pool.ts'
 import { overviewFlags } from './overview/flags.ts'
 import { upFlags } from './up/flags.ts'
+import { templateFlags } from './template/template.ts'
 import { tokenFlags } from './token/flags.ts'
 import { upkeepFlags } from './upkeep/flags.ts'
 
@@ -49,6 +51,8 @@ export const flags = {
   ...runtimeFlags,
   ...overviewFlags,
   ...previewFlags,
+  ...templateFlags,
+  ...poolFlags,
   ...driftFlags,
   ...builderFlags,
   ...upkeepFlags,

@@ -3,9 +3,11 @@ import { builderHelp } from './builder/flags.ts'
 import { imageHelp } from './image/flags.ts'
 import { driftHelp } from './drift/drift.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
+import { templateHelp } from './template/template.ts'
 import { tokenHelp } from './token/flags.ts'
 import { runtimeHelp } from './runtime/flags.ts'
 import { previewHelp } from './preview/flags.ts'
+import { poolHelp } from './preview/pool.ts'
 import { overviewHelp } from './overview/flags.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
 import { registriesHelp } from './registries/flags.ts'
@@ -62,6 +64,9 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac template set <app> <name> <file>  add a version of one: a fly.toml, fly.json or fly.yaml
        tarmac template show <app> <name>        print it; name@version: an older one
        tarmac template remove <app> <name>      remove it; previews that use it go on
+       tarmac pool ls [app]            previews that wait for a request like them: how many, and what is wrong
+       tarmac pool set <app> <template>         keep some of a template and an image waiting
+       tarmac pool remove <app> <template>      destroy what waits, and keep none
        tarmac limits                   what you may use and have used, and what the gateway accepts
        tarmac team list                the teams of the gateway
        tarmac team create <team>       make a team; also show <team>, delete <team>
@@ -128,6 +133,10 @@ ${runtimeHelp}
 ${overviewHelp}
 
 ${previewHelp}
+
+${templateHelp}
+
+${poolHelp}
 
 ${driftHelp}
 

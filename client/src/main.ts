@@ -23,6 +23,7 @@ import { identifyBuilder } from './identity/identify-builder.ts'
 import { rules } from './rule/rule.ts'
 import { templates } from './template/template.ts'
 import { machines } from './machines/machines.ts'
+import { pools } from './preview/pool.ts'
 import { previews } from './preview/previews.ts'
 import { overview } from './overview/overview.ts'
 import { help, helpOf } from './help.ts'
@@ -86,6 +87,7 @@ async function main(argv: string[]): Promise<number> {
       return await templates(command.request, gateway, printer, signal)
     if (command.name === 'machines') return await machines(command, gateway, printer, signal)
     if (command.name === 'preview') return await previews(command, { gateway, printer, signal })
+    if (command.name === 'pool') return await pools(command.request, { gateway, printer, signal })
     if (command.name === 'overview') return await overview(command, gateway, printer, signal)
     const options = { signal, ...(command.name === 'follow' && { show: command.show }) }
     return await followToEnd(await start(command, gateway, signal), gateway, printer, options)

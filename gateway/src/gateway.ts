@@ -8,6 +8,7 @@ import { proofAfterRestart } from './callers/proof-after-restart.ts'
 import { openGuarded } from './commands/access/open-guarded.ts'
 import type { Commands } from './commands/commands.ts'
 import { Drain } from './commands/drain.ts'
+import { Claims } from './commands/previews/claims.ts'
 import { openCommands } from './commands/open-commands.ts'
 import { Rollouts } from './commands/rollouts.ts'
 import { Submissions } from './commands/submissions.ts'
@@ -163,7 +164,8 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   awake.count('rollouts', () => rollouts.running)
 
   const previewMark = markOf(parts.key)
-  const kept = { ...parts, ...config.deployer, mark: previewMark, awake, log }
+  const claims = new Claims({ fly, store, log })
+  const kept = { ...parts, ...config.deployer, submissions, claims, mark: previewMark, awake, log }
   const previews = opening.use(openPreviewKeeper(kept, config.previews))
 
   const status = openStatus({ ...parts, awake, previews }, config)
@@ -174,6 +176,7 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
     percentOf: (team) => store.quotas.limitOf(team, 'cache-percent'),
   }
   const limits = {
+    claims,
     gatewayLimits: gatewayLimits(config),
     previewLimits: config.previews,
     prices: config.prices,
@@ -215,6 +218,7 @@ async function openServer(
         appDefaults: {
           region: config.fly.region,
           builds: config.limits.appBuilds,
+          owners: config.owners,
           ...config.keep,
           ...config.appTimes,
         },

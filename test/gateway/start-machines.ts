@@ -22,6 +22,7 @@ import { overUndici } from '#fly/undici-transport.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import type { AuditTrail } from '../../gateway/src/deployments/audit/audit-trail.ts'
 import type { Commands } from '../../gateway/src/commands/commands.ts'
+import { Claims } from '../../gateway/src/commands/previews/claims.ts'
 import { Drain } from '../../gateway/src/commands/drain.ts'
 import { type CommandDeps, openCommands } from '../../gateway/src/commands/open-commands.ts'
 import { Copies } from '../../gateway/src/store/copies/copies.ts'
@@ -32,6 +33,8 @@ import { Submissions } from '../../gateway/src/commands/submissions.ts'
 import { SealingKeys } from '../../gateway/src/secrets/sealing.ts'
 import { Vault } from '../../gateway/src/secrets/vault.ts'
 import { Registry } from '../../gateway/src/registry/registry.ts'
+import type { OwnersSetting } from '#api/options/owners-setting.ts'
+import { ownerAppName } from '../../gateway/src/deployments/owners/owner-names.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
 import { FakeFly } from '../fakes/machines-api.ts'
 import { FakeRegistry } from '../fakes/registry.ts'
@@ -63,6 +66,8 @@ type Settings = {
   hasKey?: boolean
   /** How often previews are compared with Fly. */
   sweepMs?: number
+  /** Where owners' machines are. */
+  owners?: OwnersSetting
 }
 
 /**
@@ -78,6 +83,7 @@ export async function startMachines({
   prices = null,
   hasKey = false,
   sweepMs = 3_600_000,
+  owners = 'shared-app',
 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
@@ -102,7 +108,11 @@ export async function startMachines({
     listenMs: 0,
   })
   const log = openLog('silent')
-  const store: Store = opening.use(openSqliteStore(':memory:'))
+  const store: Store = opening.use(
+    openSqliteStore(':memory:', {
+      owners: { setting: owners, nameOf: (target) => ownerAppName(new Uint8Array(32), target) },
+    }),
+  )
   const source = { digest: 'sha256:aa', files: 1, sizeBytes: 0 }
   const root = await mkdtemp(join(tmpdir(), 'tarmac-source-'))
   opening.defer(() => rm(root, { recursive: true }))
@@ -137,7 +147,15 @@ export async function startMachines({
     deaths: 3,
   }
   const admission = new Admission(store)
-  const previewLimits = { perOwner: 3, all: 100, ttlMs: 3_600_000, readyMs: 3000, image: '' }
+  const claims = new Claims({ fly, store, log })
+  const previewLimits = {
+    perOwner: 3,
+    all: 100,
+    pooled: 4,
+    ttlMs: 3_600_000,
+    readyMs: 3000,
+    image: '',
+  }
   const start = async () => {
     const runner = await Runner.start({
       store,
@@ -198,6 +216,7 @@ export async function startMachines({
       loginTester,
       previewLimits,
       prices,
+      claims,
       previewMark: 'test',
       checkTemplate: templateChecker(previewSettings),
     }
@@ -221,9 +240,14 @@ export async function startMachines({
     deployer,
     org: 'personal',
     mark: 'test',
+    claims,
+    submissions: parts.submissions,
     runner: { cancel: (...of: Parameters<Runner['cancel']>) => parts.runner.cancel(...of) },
   }
-  const keeper = openPreviewKeeper({ ...keeping, awake: new Awake(), log }, { sweepMs })
+  const keeper = openPreviewKeeper(
+    { ...keeping, awake: new Awake(), log },
+    { sweepMs, pooled: previewLimits.pooled },
+  )
   const stop = async () => {
     await keeper[Symbol.asyncDispose]()
     await parts.rollouts[Symbol.asyncDispose]()

@@ -26,7 +26,10 @@ export const exceptions: Record<string, string> = {
     'reads options of 300 characters at most, by linear expressions',
   'gateway/src/deployments/previews/preview-names.ts':
     'the name of an app, 63 characters at most, by linear expressions',
-  'api/previews/template.ts › TemplateName': 'a name of 40 characters at most',
+  'api/previews/template.ts':
+    'a name of 40 characters and 50 ports at most, by linear expressions; a config of 64 Ki characters, as text',
+  'gateway/src/deploy/machines/limit-egress.ts › limitEgress':
+    'reads the ports of a template, and the policies of an app that the gateway has made',
   'gateway/src/commands/templates/open-templates.ts':
     'reads a name of 100 characters at most, by linear expressions; a config by readFlyConfig, which has its row',
   'api/status/prices.ts › PriceTable': 'the operator sets it',

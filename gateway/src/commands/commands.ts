@@ -18,12 +18,14 @@ import type { RolloutRequest } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Copy, Incoming } from '../store/copies/copies.ts'
 import type { Principal } from '../callers/principal.ts'
+import type { DeleteRequest } from './delete-app.ts'
 import type { DriftCommands } from './drift/drift-commands.ts'
 import type { LimitCommands } from './limits/open-limits.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
 import type { RegistryCommands } from './registries/registry-commands.ts'
 import type { Rollback } from './rollback.ts'
+import type { PoolCommands } from './pools/pool-commands.ts'
 import type { PreviewCommands } from './previews/preview-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import type { SessionCommands } from './sessions/session-commands.ts'
@@ -99,8 +101,8 @@ export type Commands = {
   machines: MachineCommands
   overview: OverviewCommands
   drift: DriftCommands
-  /** `foreign`: also an app that the gateway did not create. */
-  deleteApp(caller: Principal, app: string, foreign: boolean): Promise<void>
+  /** Deletes an app, and the apps of its owners. */
+  deleteApp(caller: Principal, app: string, request: DeleteRequest): Promise<void>
   /** The build cache by app, at most a minute old. */
   cacheUsage(caller: Principal): Promise<CacheStatus>
   /**
@@ -148,6 +150,7 @@ export type Commands = {
   whoami(caller: Principal): Promise<Whoami>
   previews: PreviewCommands
   templates: TemplateCommands
+  pools: PoolCommands
   rules: RuleCommands
   registries: RegistryCommands
   teams: TeamCommands

@@ -36,6 +36,7 @@ import { openLimits } from './limits/open-limits.ts'
 import { openTemplates, type TemplateDeps } from './templates/open-templates.ts'
 import { openTeams } from './teams/open-teams.ts'
 import { rulesInTeams, tokensInTeams } from './teams/seen-by-new-callers.ts'
+import { openPools, type PoolDeps } from './pools/open-pools.ts'
 import { openPreviews, type PreviewDeps } from './previews/open-previews.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
 import { whoami } from './whoami/whoami.ts'
@@ -63,8 +64,9 @@ export type CommandDeps = Omit<OverviewDeps, 'store'> & {
   doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
   log: Logger
   admission: Admission
-  previewLimits: PreviewDeps['previewLimits']
+  previewLimits: PreviewDeps['previewLimits'] & PoolDeps['previewLimits']
   prices: PreviewDeps['prices']
+  claims: PreviewDeps['claims']
   previewMark: string
   checkTemplate: TemplateDeps['checkTemplate']
   /** See `LimitDeps`. */
@@ -111,6 +113,7 @@ export function openCommands(deps: CommandDeps): Commands {
     runtime: openRuntime(deps),
     previews: openPreviews(deps),
     templates: openTemplates(deps),
+    pools: openPools(deps),
   }
 }
 
@@ -166,7 +169,7 @@ function appCommands(deps: CommandDeps) {
 
     machines: machineCommands({ fly, store }),
     drift: driftCommands(deps.drift),
-    deleteApp: (_caller, app, foreign) => deleteAppAndCache(app, foreign, deps, deadline()),
+    deleteApp: (_caller, app, request) => deleteAppAndCache(app, request, deps, deadline()),
     removeCache: (_caller, app) => removeCacheOf(app, deps, deadline()),
     settings: (_caller, app) => appSettings(app, { store, vault, fly }, deadline()),
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),

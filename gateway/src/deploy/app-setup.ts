@@ -1,9 +1,8 @@
 import { Problem } from '#api/problem.ts'
 import type { App } from '#fly/answers.ts'
-import { isUnavailable, statusOf } from '#fly/fly-calls.ts'
+import { isUnavailable, retryUntilKnown, statusOf } from '#fly/fly-calls.ts'
 import { poll } from '#api/flow/retry.ts'
 import type { Settings } from './execution.ts'
-import { retryUntilKnown } from './machines/retry.ts'
 
 const appVisibleMs = 60_000
 /** How long the gateway assumes that an app still exists after it has seen it. */
@@ -58,7 +57,7 @@ export class AppSetup {
   async #createApp(app: string, network: string | null, signal: AbortSignal): Promise<App> {
     const { fly, org } = this.#settings
     try {
-      await fly.createApp({ name: app, org, network }, signal)
+      await retryUntilKnown(() => fly.createApp({ name: app, org, network }, signal), signal)
     } catch (error) {
       // The app may be ours after all: an answer was lost, or two deployments ran at once.
       if (!isUnavailable(error) && statusOf(error) !== 422 && statusOf(error) !== 409) throw error

@@ -16,7 +16,10 @@ export type DeploySecrets = { version: number; digests: SecretVersion[] | null }
 export type DeployJob = {
   id: string
   number: number
+  /** The app on Fly that has the machines. */
   app: string
+  /** The app of the record, and of the repository that has the image. An owner may have its own `app`. */
+  recordedApp: string
   options: DeploymentOptions
   image: ImageFacts
   desired: DesiredApp

@@ -12,7 +12,7 @@ export type DailyDeps = {
   drift: Pick<Drift, 'lookDaily' | 'failed' | 'list'>
   store: {
     drift: DriftStore
-    releases: Pick<ReleaseStore, 'apps'>
+    releases: Pick<ReleaseStore, 'flyApps'>
     previews: Pick<PreviewStore, 'ofFlyApp'>
   }
   log: Pick<Logger, 'info' | 'warn'>
@@ -123,7 +123,7 @@ export class DailyLook {
 
     const found = { looked: 0, drifted: 0, failed: 0 }
     const silent: Silent[] = []
-    for (const app of await store.releases.apps()) {
+    for (const app of await store.releases.flyApps()) {
       signal.throwIfAborted()
       // A preview is gone within hours, and is compared with Fly every few minutes.
       if (await store.previews.ofFlyApp(app)) continue

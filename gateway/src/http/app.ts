@@ -23,6 +23,7 @@ import { readReadiness } from './routes/health.ts'
 import { readProblem } from './routes/problems.ts'
 import { addMachineRoutes } from './routes/machines/machines.ts'
 import { addOverviewRoutes } from './routes/overview/overview.ts'
+import { addPoolRoutes } from './routes/previews/pools.ts'
 import { addTemplateRoutes } from './routes/previews/templates.ts'
 import { addPreviewRoutes } from './routes/previews/previews.ts'
 import { listDeployments, readDeployment } from './routes/read-deployments.ts'
@@ -80,6 +81,7 @@ function deploymentRoutes(app: Express, commands: Commands, server: ServerDeps):
   addOverviewRoutes(app, commands)
   addPreviewRoutes(app, commands, server)
   addTemplateRoutes(app, commands, server)
+  addPoolRoutes(app, commands, server)
   app.post(routes.rollback, rollBack(commands))
   app.post(routes.rollouts, createRollout(commands, server))
   app.get(routes.rollouts, listRollouts(commands))

@@ -1,8 +1,10 @@
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
 import { checkPublicIps } from '../deploy/public-ips.ts'
+import { templateOf } from '../deployments/previews/template-of.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import { keyWarnings } from '../commands/runtime/key-warnings.ts'
+import { secretWords } from '../commands/runtime/secret-place.ts'
 import type { DeployJob } from '../deploy/job.ts'
 import { changedSecrets } from './keys/changed-secrets.ts'
 import { deployedSecrets } from './keys/deployed-secrets.ts'
@@ -10,7 +12,7 @@ import { secretsNow, type SecretsNow } from './keys/secrets-now.ts'
 import type { Vault } from '../secrets/vault.ts'
 import { setPreviewSecrets } from './keys/preview-secrets.ts'
 import type { AnalyzeDeps } from './analyze.ts'
-import { ensureApp, type EnsureAppDeps } from './ensure-app.ts'
+import { ensureApp, ensureOwnApp, type EnsureAppDeps } from './ensure-app.ts'
 import { recordKnows } from './record-knows.ts'
 import type { DeployInput, Steps } from './steps.ts'
 
@@ -34,8 +36,13 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
       if (job.rollout) return await deployer.deploy(await withKnownVersion(job, deps))
       const { deployment, emit, signal } = input
       // In the record as it was claimed, a plan means that an earlier attempt has ensured the app.
-      if (!deployment.plan) await ensureApp(job, Promise.resolve(), deps)
-      if (deployment.preview) await setPreviewSecrets(deployment, deps, signal)
+      if (job.app !== job.recordedApp) await ensureOwnApp({ ...deployment, emit, signal }, deps)
+      else if (!deployment.plan) await ensureApp(job, Promise.resolve(), deps)
+      if (deployment.preview) {
+        const template = await templateOf(deployment.preview, store.templates)
+        if (template?.egress) await deployer.limitEgress({ ...job, egress: template.egress })
+        await setPreviewSecrets(deployment, deps, signal)
+      }
 
       const secrets = await secretsNow(job.app, deps, signal)
       const rollback = await changedSecrets(deployment, store.releases, secrets.digests)
@@ -57,7 +64,7 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
         checkPublicIps({ fly, app, policy: deps.publicIps, emit }, verified, signal),
         verified.then(() => secretsNow(app, deps, signal)),
       ])
-      const { have, changed } = deployedSecrets(app, atStart, after.digests)
+      const { have, changed } = deployedSecrets(job, atStart, after.digests)
       const warnings = await warningsOf({ ...job, desired }, after, deps)
       if (changed !== null) {
         emit({ type: 'warning', text: changed })
@@ -77,19 +84,21 @@ async function withKnownVersion<Job extends { app: string }>(job: Job, { store }
 
 /** What the release lacks of the one before, and what another tool has changed. */
 async function warningsOf(
-  { app, options, desired }: Pick<DeployJob, 'app' | 'options' | 'desired'>,
+  job: Pick<DeployJob, 'app' | 'recordedApp' | 'options' | 'desired'>,
   { digests, own }: SecretsNow,
   { store }: DeployDeps,
 ): Promise<string[]> {
-  const before = await store.releases.find(app, options.owner)
-  return keyWarnings(before, desired, { now: digests, own })
+  const { owner } = job.options
+  const before = await store.releases.find(job.recordedApp, owner)
+  const words = secretWords({ app: job.recordedApp, owner, flyApp: job.app })
+  return keyWarnings(before, job.desired, { now: digests, own, words })
 }
 
 async function jobOf(
   { deployment, desired, ...input }: DeployInput,
   { store, fetch, ...deps }: DeployDeps,
 ) {
-  const { id, number, app, options, source, preview } = deployment
+  const { id, number, app, flyApp, options, source, preview } = deployment
   const { releases, templates } = store
   const resolve = async () => {
     const tree = source && (await fetch(deployment, input.signal))
@@ -99,7 +108,8 @@ async function jobOf(
     ...input,
     id,
     number,
-    app,
+    app: flyApp,
+    recordedApp: app,
     options,
     preview,
     desired: input.rollout?.desired ?? desired ?? (await resolve()),

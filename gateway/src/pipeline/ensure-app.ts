@@ -13,16 +13,38 @@ type AppJob = {
   emit: EventSink
   signal: AbortSignal
 }
+type Networks = NonNullable<Parameters<Deployer['ensureApp']>[3]>
 
-/** Creates the app, and records that, unless it exists. Creates nothing before `wanted` resolves. */
-export async function ensureApp(
-  { app, options: { network }, preview, emit, signal }: AppJob,
+/**
+ * Creates the app that has the image's repository, and records that, unless it exists. Creates nothing
+ * before `wanted` resolves.
+ */
+export function ensureApp(
+  job: AppJob,
   wanted: Promise<unknown>,
+  deps: EnsureAppDeps,
+): Promise<void> {
+  const { network } = job.options
+  // A preview is reached from the gateway's network, and itself reaches nothing there.
+  return ensure(
+    job,
+    { wanted, networks: { app: network, flycast: job.preview ? null : network } },
+    deps,
+  )
+}
+
+/** The same for an owner's own app: in a network of its own, and reached from where `app` is. */
+export function ensureOwnApp(job: AppJob & { flyApp: string }, deps: EnsureAppDeps): Promise<void> {
+  const networks = { app: job.flyApp, flycast: job.options.network }
+  return ensure({ ...job, app: job.flyApp }, { wanted: Promise.resolve(), networks }, deps)
+}
+
+async function ensure(
+  { app, emit, signal }: AppJob,
+  { wanted, networks }: { wanted: Promise<unknown>; networks: Networks },
   { deployer, store }: EnsureAppDeps,
 ): Promise<void> {
-  // A preview is reached from the gateway's network, and itself reaches nothing there.
-  const own = { app: network, flycast: preview ? null : network }
-  const made = await deployer.ensureApp(app, wanted, signal, own)
+  const made = await deployer.ensureApp(app, wanted, signal, networks)
   if (!made) return
   await store.releases.recordCreatedApp(app, made.id ?? null)
   emit({ type: 'note', text: `Created the app ${app}, without public addresses.` })

@@ -6,7 +6,9 @@ import { SessionRows } from './callers/session-rows.ts'
 import { TokenRows } from './callers/token-rows.ts'
 import { Notices } from './notices.ts'
 import { RegistryRows } from './registries/registry-rows.ts'
+import { OwnerAppRows } from './owners/owner-app-rows.ts'
 import { TemplateRows } from './previews/template-rows.ts'
+import { PoolRows } from './previews/pool-rows.ts'
 import { PreviewRows } from './previews/preview-rows.ts'
 import { AppRows } from './rows/app-rows.ts'
 import { CacheRows } from './rows/cache-rows.ts'
@@ -34,7 +36,7 @@ export type Tables = ReturnType<typeof openTables>
 export function openTables(
   db: DatabaseSync,
   tools: StoreTools,
-  settings: Pick<StoreSettings, 'quotas'>,
+  settings: Pick<StoreSettings, 'quotas' | 'owners'>,
 ) {
   const notices = new Notices()
   const previews = new PreviewRows(db, tools, notices)
@@ -44,7 +46,8 @@ export function openTables(
   const queue = new QueueRows(db, { teams, quotas })
   const events = new EventRows(db, notices)
   const crashes = new CrashRows(db, tools, events)
-  const releases = new ReleaseRows(db, tools, { notices, crashes })
+  const ownerApps = new OwnerAppRows(db, tools, settings.owners)
+  const releases = new ReleaseRows(db, tools, { notices, crashes, ownerApps })
   const costs = new CostRows(db, tools)
   const others = { events, secrets, releases, notices, costs, quotas, previews }
   const deployments = new DeploymentRows(db, others, tools.time)
@@ -58,7 +61,9 @@ export function openTables(
     teams,
     quotas,
     previews,
+    pools: new PoolRows(db, tools, { notices, previews }),
     templates: new TemplateRows(db, tools),
+    ownerApps,
     apps,
     costs,
     secrets,
@@ -79,6 +84,6 @@ export function openTables(
     registries: new RegistryRows(db, tools, secrets),
     sealed: new SealedRows(db, tools),
     runtimeSecrets: new RuntimeSecretRows(db, tools),
-    drift: new DriftRows(db, tools, { events, crashes }),
+    drift: new DriftRows(db, tools, { events, crashes, ownerApps }),
   }
 }

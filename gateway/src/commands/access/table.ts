@@ -30,7 +30,7 @@ import {
   reads,
   secrets,
 } from './row-kinds.ts'
-import { previewRows, templateRows } from './preview-rows.ts'
+import { poolRows, previewRows, templateRows } from './preview-rows.ts'
 import { registryRows } from './registry-rows.ts'
 import { readsOf } from './reads-of.ts'
 import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
@@ -141,17 +141,17 @@ export const access: TableOf<Commands> = {
   tokens: tokenRows,
   sessions: sessionRows,
   runtime: {
-    secrets: { ...secrets, ...byApp },
+    secrets: { ...secrets, ...byTarget },
     changeSecrets: {
       ...changeSecrets,
-      ...byApp,
-      targets: ([app, change]) => withDeploy(app, change),
+      ...byTarget,
+      targets: ([target, change]) => withDeploy(target, change),
       recorded: ofChange,
     },
     deploySecrets: {
       ...changeSecrets,
-      ...byApp,
-      targets: ([app]) => withDeploy(app, { deploy: true }),
+      ...byTarget,
+      targets: ([target]) => withDeploy(target, { deploy: true }),
     },
     // Variables are not secret: records, releases and settings show them.
     env: { ...read, ...byApp },
@@ -216,6 +216,7 @@ export const access: TableOf<Commands> = {
 
   previews: previewRows,
   templates: templateRows,
+  pools: poolRows,
   teams: teamRows,
   registries: registryRows,
   // The command shows the caller's own part alone.
@@ -238,7 +239,7 @@ function ownQueue({ slots: { builds, deploys }, entries, isCut }: Queue, isSeen:
 }
 
 /** A change that also makes releases needs the right to deploy. */
-const withDeploy = (app: string, { deploy }: { deploy: boolean }): Reached[] => [
-  { app, owner: null },
-  ...(deploy ? [{ app, owner: null, scope: 'deploy' as const }] : []),
+const withDeploy = (target: Reached, { deploy }: { deploy: boolean }): Reached[] => [
+  target,
+  ...(deploy ? [{ ...target, scope: 'deploy' as const }] : []),
 ]

@@ -1,12 +1,11 @@
 import { type Preview, settledStates } from '#api/previews/preview.ts'
 import type { PreviewAction } from '#api/previews/preview-calls.ts'
-import { poll } from '#api/flow/retry.ts'
 import { Problem } from '#api/problem.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
-import { missingToAnswer } from '../../deploy/machines/missing-to-answer.ts'
 import type { PreviewStore } from '../../deployments/previews/preview-store.ts'
 import { found, start, stop, suspend, type WithLease } from '../machines/machine-power.ts'
 import { findPreview, over } from './find-preview.ts'
+import { untilAnswers } from './until-answers.ts'
 
 export type PowerDeps = {
   fly: MachinesApi
@@ -20,7 +19,7 @@ const answerMs = 60_000
 const states = { stop: 'stopped', suspend: 'suspended', start: 'ready' } as const
 
 /** What each action does to a machine that the gateway holds the lease of. */
-const actions: Record<PreviewAction, (machine: WithLease) => Promise<void>> = {
+export const actions: Record<PreviewAction, (machine: WithLease) => Promise<void>> = {
   // A cordoned machine gets no requests. Fly's proxy would start it again at the next one.
   async stop(machine) {
     await machine.lease.cordon(machine.signal)
@@ -34,7 +33,8 @@ const actions: Record<PreviewAction, (machine: WithLease) => Promise<void>> = {
   async start(machine) {
     try {
       await start(machine)
-      await untilAnswers(machine)
+      const { fly, lease, signal } = machine
+      await untilAnswers({ fly, ref: lease.ref, everyMs: 1000, forMs: answerMs }, signal)
     } catch (error) {
       // Its record says that it does not run.
       await stop(machine).catch(() => {})
@@ -87,17 +87,4 @@ async function assertRuns({ fly, lease, signal }: WithLease): Promise<void> {
   if (state === 'started' || state === 'suspended') return
   const detail = `Machine ${lease.ref.id} is ${state}, so it has no memory that a suspended machine could keep. Start the preview first.`
   throw new Problem('preview-not-ready', detail, { facts: { machine: lease.ref.id, state } })
-}
-
-/** Waits until the checks of a started machine pass, and its ports have listeners. */
-async function untilAnswers({ fly, lease: { ref }, signal }: WithLease): Promise<void> {
-  let missing = ''
-  const look = async () => {
-    const machine = await found(fly, ref, signal)
-    missing = await missingToAnswer(machine, () => fly.processes(ref, signal))
-    return missing === '' ? true : null
-  }
-  if (await poll(look, { everyMs: 1000, forMs: answerMs }, signal)) return
-  const detail = `It was started, and does not answer after ${answerMs / 1000} s: ${missing}. It is stopped again. Its log may say why: tarmac preview logs.`
-  throw new Problem('time-limit', detail, { facts: { machine: ref.id } })
 }

@@ -21,6 +21,8 @@ export class SqliteParts {
   readonly sealed
   readonly previews
   readonly templates
+  readonly ownerApps
+  readonly pools
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -39,6 +41,8 @@ export class SqliteParts {
     this.sealed = tables.sealed
     this.previews = tables.previews
     this.templates = tables.templates
+    this.ownerApps = tables.ownerApps
+    this.pools = tables.pools
     this.overview = openOverviewStore(tables)
   }
 }

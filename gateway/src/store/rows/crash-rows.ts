@@ -30,6 +30,7 @@ export class CrashRows {
   readonly #events: EventRows
   readonly #nextApp
   readonly #newest
+  readonly #newestOfOwner
   readonly #write
   readonly #prune
   readonly #forget
@@ -41,8 +42,12 @@ export class CrashRows {
     this.#events = events
     // From app to app in the index: a scan of the table would hold up writers.
     this.#nextApp = db.prepare('SELECT min(app) AS app FROM releases WHERE app > ?')
+    const facts = `SELECT app, owner, number, deployment, created_at, ${crashesColumn} FROM releases AS r`
+    this.#newestOfOwner = db.prepare(
+      `${facts} WHERE app = ? AND owner = ? ORDER BY number DESC LIMIT 1`,
+    )
     this.#newest = db.prepare(
-      `SELECT app, owner, number, deployment, created_at, ${crashesColumn} FROM releases AS r WHERE app = ?
+      `${facts} WHERE app = ?
        AND number = (SELECT max(number) FROM releases WHERE app = r.app AND owner = r.owner) ORDER BY owner`,
     )
     this.#write = db.prepare('INSERT OR REPLACE INTO release_crashes VALUES (?, ?, ?, ?)')
@@ -63,14 +68,11 @@ export class CrashRows {
   }
 
   newestOf(app: string): NewestRelease[] {
-    return Array.from(readRows(ReleaseFacts, this.#newest.iterate(app)), (row) => ({
-      app: row.app,
-      owner: row.owner || null,
-      number: row.number,
-      deployment: row.deployment,
-      createdAt: row.created_at,
-      crashes: crashesIn(row.crashes),
-    }))
+    return Array.from(readRows(ReleaseFacts, this.#newest.iterate(app)), toNewest)
+  }
+
+  newestOfOwner(app: string, owner: string): NewestRelease[] {
+    return Array.from(readRows(ReleaseFacts, this.#newestOfOwner.iterate(app, owner)), toNewest)
   }
 
   note(release: NewestRelease, crashes: Crash[], events: NewEvent[]): boolean {
@@ -103,6 +105,15 @@ export class CrashRows {
     return typeof next === 'string' ? next : null
   }
 }
+
+const toNewest = (row: z.infer<typeof ReleaseFacts>): NewestRelease => ({
+  app: row.app,
+  owner: row.owner || null,
+  number: row.number,
+  deployment: row.deployment,
+  createdAt: row.created_at,
+  crashes: crashesIn(row.crashes),
+})
 
 function withinLimits(crash: Crash): Crash {
   keepWithin('The id of a machine', crash.machine, sizeLimits.nameBytes)

@@ -5,6 +5,7 @@ import type { NewEvent } from '#api/event.ts'
 import { SecretVersion } from '#api/release.ts'
 import { packJson, sharedChars, unpacked } from '../../deployments/packed-json.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
+import type { OwnerAppRows } from '../owners/owner-app-rows.ts'
 import type { Notices } from '../notices.ts'
 import { pageOf, readAs, readRows, type StoreTools } from '../store-tools.ts'
 import {
@@ -34,22 +35,20 @@ const Body = z.object({
   secrets: z.array(SecretVersion).nullable(),
 })
 
+type Others = { notices: Notices; crashes: CrashRows; ownerApps: OwnerAppRows }
+
 /** The tables of releases and of the apps that this gateway created. */
 export class ReleaseRows implements ReleaseStore {
   readonly #db: DatabaseSync
   readonly #tools: StoreTools
-  readonly #others: { notices: Notices; crashes: CrashRows }
+  readonly #others: Others
   readonly #insert
   readonly #prune
   readonly #upTo
   readonly #newest
   readonly #images
 
-  constructor(
-    db: DatabaseSync,
-    tools: StoreTools,
-    others: { notices: Notices; crashes: CrashRows },
-  ) {
+  constructor(db: DatabaseSync, tools: StoreTools, others: Others) {
     this.#others = others
     this.#db = db
     this.#tools = tools
@@ -116,6 +115,13 @@ export class ReleaseRows implements ReleaseStore {
     return this.#others.crashes.newestOf(app)
   }
 
+  async newestOn(flyApp: string) {
+    const { crashes, ownerApps } = this.#others
+    const target = ownerApps.targetOf(flyApp)
+    if (target) return crashes.newestOfOwner(target.app, target.owner)
+    return crashes.newestOf(flyApp).filter((each) => ownerApps.flyAppOf(each) === flyApp)
+  }
+
   async images(app: string) {
     const rows = readRows(ImageRow, this.#images.iterate(app))
     return Array.from(rows, (row) => ({ ...row, owner: row.owner || null }))
@@ -123,6 +129,11 @@ export class ReleaseRows implements ReleaseStore {
 
   async apps() {
     return this.#others.crashes.apps()
+  }
+
+  async flyApps() {
+    const { crashes, ownerApps } = this.#others
+    return crashes.apps().flatMap((app) => [app, ...ownerApps.flyAppsOf(app)])
   }
 
   async noteCrashes(release: NewestRelease, crashes: Crash[], events: NewEvent[]) {

@@ -26,9 +26,10 @@ export const previewPage: Page = {
       title: `Preview ${id}`,
       ...(endedAt === null && { live: { seconds } }),
       body: html`<p class="crumbs"><a href="${addressOf('previews')}">Previews</a></p>
+        <h1>Preview ${id}</h1>
         ${section(
           'state',
-          `Preview ${id}`,
+          'State',
           html`<p>${previewMark(state)}</p>
             ${problem && problemText(problem.title, problem.detail, null)} ${factsPart(preview)}`,
         )}

@@ -12,6 +12,7 @@ import type { Page, PageContext } from '../parts/page.ts'
 import { facts, section, table } from '../parts/tables.ts'
 import { runningSince, timeOf } from '../parts/time.ts'
 import { cursorOf } from '../lists/cursor.ts'
+import { poolsPart } from './pools-part.ts'
 import { endsIn, previewMark } from './preview-words.ts'
 
 const seconds = 10
@@ -27,9 +28,10 @@ export const previewsPage: Page = {
     const { commands, caller, query, currency, gateway } = context
     const { app, owner } = readFilter(PreviewFilter.pick({ app: true, owner: true }), given(query))
     const page = { limit: endedShown, before: cursorOf(query) }
-    const [living, all] = await Promise.all([
+    const [living, all, pools] = await Promise.all([
       commands.previews.living(caller, { app, owner }),
       commands.previews.list(caller, { app, owner }, page),
+      commands.pools.list(caller, { app }),
     ])
     const isEmpty = living.length + all.previews.length === 0
     const stats = statsOf(living, { now: Date.now(), currency })
@@ -47,6 +49,7 @@ export const previewsPage: Page = {
               ${living.length > livingShown && html`<p class="quiet">${living.length - livingShown} more. Filter by app or owner.</p>`}`
             : html`<p>No preview lives${isEmpty ? ' yet' : ''}.</p>`,
         )}
+        ${pools.length > 0 && section('pools', 'Pools', poolsPart(pools))}
         ${
           isEmpty
             ? firstCommand(

@@ -6,7 +6,6 @@ import { attributes, html, type Html } from '../parts/html.ts'
 import { mark, stateMark } from '../parts/mark.ts'
 import type { Action, Page, PageContext } from '../parts/page.ts'
 import { deploymentLink } from '../parts/links.ts'
-import { problemText } from '../parts/problem-page.ts'
 import { facts, section, table } from '../parts/tables.ts'
 import { runningSince, timeOf, tookText } from '../parts/time.ts'
 import { rolloutMark } from './rollout-mark.ts'
@@ -33,7 +32,7 @@ export const rolloutPage: Page = {
           'state',
           'State',
           html`<p>${rolloutMark(rollout)}</p>
-            ${problem && problemText(problem.title, problem.detail, null)} ${factsPart(rollout)}`,
+            ${problem && html`<p class="lines">${problem.detail}</p>`} ${factsPart(rollout)}`,
         )}
         ${section('actions', 'What can be done', cancelPart(context, rollout))}
         ${section('targets', 'Targets', targetsTable(targets))}`,
