@@ -29,12 +29,8 @@ type Request = {
 type Call<T> = Request & { answer: z.ZodType<T> }
 
 /** `transport`: default is `fetch`. Whoever makes the calls' object disposes of it. */
-export type Endpoint = {
-  baseUrl: string
-  token: string
-  transport?: Transport
-  budget?: RequestBudget
-}
+export type Endpoint = { baseUrl: string; token: string; transport?: Transport } & Budgeted
+type Budgeted = { budget?: RequestBudget }
 /** One of Fly's two APIs. All its paths begin with `path`. */
 type Api = { name: string; path: string; authorization: (token: string) => string }
 
@@ -63,11 +59,10 @@ export class FlyCalls {
   readonly #waiting = new Map<string, Promise<unknown>>()
   readonly #transport: Transport
 
-  constructor(endpoint: Endpoint, api = machinesApi) {
-    const { baseUrl, token, transport = fetchTransport(), budget } = endpoint
+  constructor({ baseUrl, token, transport, budget }: Endpoint, api = machinesApi) {
     this.#api = api
     this.#budget = budget ?? new RequestBudget()
-    this.#transport = transport
+    this.#transport = transport ?? fetchTransport()
     this.#baseUrl = trimEnd(baseUrl, '/') + api.path
     this.#authorization = api.authorization(token)
   }

@@ -6,8 +6,6 @@ import {
   App,
   ignored,
   type IpAssignment,
-  IpAssignments,
-  NewIpAssignment,
   logLines,
   machineAnswer,
   Processes,
@@ -26,12 +24,13 @@ import {
   statusOf,
   type Endpoint,
 } from './fly-calls.ts'
+import { assignIp, listIps, releaseIp } from './apps/ip-assignments.ts'
 import { listOrgApps, listOrgMachines } from './list-org.ts'
 import { MachineChanges } from './machine-changes.ts'
 import { MachineLease, type LeaseRequest } from './machine-lease.ts'
 import type { Machine, MachineRef, NewIp, NewMachine } from './machine.ts'
 import { NetworkPolicies } from './network/network-policies.ts'
-import { createVolume, listVolumes, type NewVolume } from './volumes.ts'
+import { createVolume, deleteVolume, listVolumes, type NewVolume } from './volumes.ts'
 
 const windowSeconds = 60 // Fly's limit for one wait
 
@@ -99,25 +98,18 @@ export class MachinesApi {
     await orNull(this.#calls.call({ ...call, method: 'DELETE' }, signal))
   }
 
-  async ipAssignments(app: string, signal: AbortSignal): Promise<IpAssignment[]> {
-    const path = `/apps/${app}/ip_assignments`
-    const call = { path, action: 'list-ips', id: app, answer: IpAssignments }
-    return (await this.#calls.read(call, signal)).ips ?? []
+  ipAssignments(app: string, signal: AbortSignal): Promise<IpAssignment[]> {
+    return listIps(this.#calls, app, signal)
   }
 
-  /** Returns the address. Null: the answer does not say it. */
-  async assignIp(app: string, body: NewIp, signal: AbortSignal): Promise<string | null> {
-    const path = `/apps/${app}/ip_assignments`
-    const call = { path, action: 'assign-ip', id: app, answer: NewIpAssignment }
-    const made = await this.#calls.call({ ...call, method: 'POST', body, repeat: 'no' }, signal)
-    return made?.ip ?? null
+  /** See `assignIp`. */
+  assignIp(app: string, body: NewIp, signal: AbortSignal): Promise<string | null> {
+    return assignIp(this.#calls, app, body, signal)
   }
 
   /** Succeeds if the address is already gone. */
-  async releaseIp(app: string, ip: string, signal: AbortSignal): Promise<void> {
-    const path = `/apps/${app}/ip_assignments/${encodeURIComponent(ip)}`
-    const call = { path, action: 'release-ip', id: app, answer: ignored }
-    await orNull(this.#calls.call({ ...call, method: 'DELETE' }, signal))
+  releaseIp(app: string, ip: string, signal: AbortSignal): Promise<void> {
+    return releaseIp(this.#calls, app, ip, signal)
   }
 
   secrets(app: string, signal: AbortSignal, minVersion = 0) {
@@ -135,6 +127,11 @@ export class MachinesApi {
   /** Never creates two. If the answer is lost or unclear, the caller must look for the volume. */
   createVolume(app: string, volume: NewVolume, signal: AbortSignal): Promise<{ id: string }> {
     return createVolume(this.#calls, app, volume, signal)
+  }
+
+  /** See `deleteVolume`. */
+  deleteVolume(app: string, id: string, signal: AbortSignal): Promise<void> {
+    return deleteVolume(this.#calls, app, id, signal)
   }
 
   /** All machines except those destroyed or being destroyed. */

@@ -162,6 +162,7 @@ export const problems = {
   'machine-not-found': row(404, 'source', false, 'There is no such machine'),
   'machine-leased': row(503, 'gateway', true, 'Another program holds the lease of a machine'),
   'deploy-failed': row(502, 'source', false, 'The new version did not become live'),
+  'router-failed': row(502, 'gateway', true, 'The router could not be changed'),
   'record-outdated': row(
     409,
     'gateway',
@@ -181,6 +182,8 @@ export const problems = {
   'app-not-managed': row(409, 'source', false, 'The app was not created by this gateway'),
   'app-busy': row(409, 'source', true, 'A deployment of the app is running'),
   'release-not-found': row(404, 'source', false, 'There is no such release'),
+  'owner-not-found': row(404, 'source', false, 'The app has no such owner'),
+  'owner-not-ready': row(409, 'source', true, 'The owner’s machines cannot do this in their state'),
   'rollout-not-found': row(404, 'source', false, 'There is no such rollout'),
   'rollout-stopped': row(409, 'source', false, 'The rollout stopped after failures'),
   'image-gone': row(410, 'source', false, 'The image is no longer in the registry'),

@@ -14,12 +14,14 @@ import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { type ImageCommand, readImage } from './image/read-image.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { type PoolRequest, poolUsage, readPoolArgs } from './preview/pool.ts'
+import { type OwnerRequest, ownerUsage, readOwnerArgs } from './owners/read-owners.ts'
 import { type PreviewRequest, readPreviewArgs } from './preview/read-preview.ts'
 import {
   readRegistries,
   type RegistriesCommand,
   registriesUsage,
 } from './registries/read-registries.ts'
+import { readRouterArgs, type RouterRequest } from './router/read-router.ts'
 import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
 import { readTeamArgs, type TeamRequest, teamUsage } from './teams/read-teams.ts'
 import { readTemplateArgs, type TemplateRequest, templateUsage } from './template/template.ts'
@@ -51,8 +53,10 @@ export type Command =
   | (Connection & DriftRequest & { name: 'drift' })
   | (Connection & { name: 'whoami' })
   | (Connection & MachinesRequest & { name: 'machines' })
+  | (Connection & RouterRequest & { name: 'router' })
   | (Connection & { name: 'template'; request: TemplateRequest })
   | (Connection & OverviewRequest & { name: 'overview' })
+  | (Connection & { name: 'owner'; request: OwnerRequest })
   | (Connection & { name: 'preview'; request: PreviewRequest })
   | (Connection & { name: 'pool'; request: PoolRequest })
   | DeployCommand
@@ -110,6 +114,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const previewRequest = name === 'preview' ? readPreviewArgs(args, values, env) : null
   if (previewRequest) return { name: 'preview', request: previewRequest, ...connection }
+  const ownerRequest = readOwnerArgs(name, args, values, env)
+  if (ownerRequest) return { name: 'owner', request: ownerRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
   const tokenRequest = name === 'token' ? readTokenArgs(args, values) : null
@@ -144,6 +150,8 @@ function readLook(name: string, args: string[], values: Values) {
   if (request) return { name: 'template', request } as const
   const pool = name === 'pool' ? readPoolArgs(args, values, appName) : null
   if (pool) return { name: 'pool', request: pool } as const
+  const routerRequest = name === 'router' ? readRouterArgs(args, values, appName) : null
+  if (routerRequest) return { name: 'router', ...routerRequest } as const
   const machines = name === 'machines' ? readMachinesArgs(args, appName) : null
   return machines && ({ name: 'machines', ...machines } as const)
 }
@@ -180,7 +188,10 @@ const usages: Record<string, string> = {
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',
+  owners: 'APP',
+  owner: ownerUsage,
   preview: 'APP [FOLDER], or ls|show|extend|destroy|stop|start|suspend|logs|exec|watch|stats',
+  router: 'APP [--domain NAME], or APP --remove',
   machines: '[list|start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',

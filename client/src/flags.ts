@@ -7,8 +7,10 @@ import { helpOf } from './help.ts'
 import { imageFlags } from './image/flags.ts'
 import { wrongUse } from './option.ts'
 import { registryFlags } from './registries/flags.ts'
+import { routerFlags } from './router/flags.ts'
 import { ruleFlags } from './rule/flags.ts'
 import { runtimeFlags } from './runtime/flags.ts'
+import { ownerFlags } from './owners/flags.ts'
 import { previewFlags } from './preview/flags.ts'
 import { poolFlags } from './preview/pool.ts'
 import { overviewFlags } from './overview/flags.ts'
@@ -53,7 +55,9 @@ export const flags = {
   ...previewFlags,
   ...templateFlags,
   ...poolFlags,
+  ...ownerFlags,
   ...driftFlags,
+  ...routerFlags,
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,

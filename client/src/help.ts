@@ -6,10 +6,12 @@ import { exitCodes } from '#api/problem/exit-codes.ts'
 import { templateHelp } from './template/template.ts'
 import { tokenHelp } from './token/flags.ts'
 import { runtimeHelp } from './runtime/flags.ts'
+import { ownerHelp } from './owners/flags.ts'
 import { previewHelp } from './preview/flags.ts'
 import { poolHelp } from './preview/pool.ts'
 import { overviewHelp } from './overview/flags.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
+import { routerHelp } from './router/flags.ts'
 import { registriesHelp } from './registries/flags.ts'
 import { ruleHelp } from './rule/flags.ts'
 import { upHelp } from './up/flags.ts'
@@ -48,6 +50,12 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac deployments [app]        list the deployments of all apps, or of these, newest first
        tarmac machines <app>           list the machines of an app
        tarmac machines stop <app> [machine]...   stop them, or start or restart them; without a name all
+       tarmac owners <app>             list the owners of machines of an app: machines per user
+       tarmac owner show <app> <owner>    all facts of one: machines, volumes, release, last deployment
+       tarmac owner stop <app> <owner>    stop its machines; also suspend, which keeps their memory, and start
+       tarmac owner move <app> <owner>    deploy a release of the app to its machines
+       tarmac owner destroy <app> <owner>  destroy its machines and volumes
+       tarmac router <app>             deploy the router that leads requests to the machine of each owner
        tarmac preview <app> [folder]   a short-lived machine of a folder (default: this one), and its address
        tarmac preview ls [app]         list previews that have not ended; --state: others
        tarmac preview show <id>        all facts of a preview; when it failed, why; --log: the log of its build
@@ -132,6 +140,8 @@ ${runtimeHelp}
 
 ${overviewHelp}
 
+${ownerHelp}
+
 ${previewHelp}
 
 ${templateHelp}
@@ -139,6 +149,8 @@ ${templateHelp}
 ${poolHelp}
 
 ${driftHelp}
+
+${routerHelp}
 
 ${builderHelp}
 

@@ -86,6 +86,11 @@ const injected = {
     'a cancel request is recorded',
     'the deployment does not continue; it ends `cancelled`',
   ),
+  'owner-machines-gone': row(
+    'G',
+    'an owner is destroyed: its machines are gone, its volumes and its record are not',
+    'its record says that its machines are missing; the same request once more ends what is left',
+  ),
   verified: row(
     'G V',
     'everything is done, `live` is not written',

@@ -216,6 +216,12 @@ export class FakeFly {
     if (kind === 'volumes') {
       const request = body as { name: string; region: string; size_gb: number }
       const made = { ...request, id: `vol_${randomBytes(4).toString('hex')}`, state: 'created' }
+      if (method === 'DELETE') {
+        const volume = app.volumes.find((each) => each.id === id)
+        if (!volume) return [404, { error: 'volume not found' }]
+        if (volume.attached_machine_id) return [412, { error: 'failed_precondition: attached' }]
+        return ((app.volumes = app.volumes.filter((each) => each !== volume)), [200, volume])
+      }
       if (method === 'POST') app.volumes.push(made)
       return [200, method === 'POST' ? made : app.volumes]
     }
@@ -309,10 +315,11 @@ export class FakeFly {
 
   #overviews(after: string | null): object[] {
     const all = [...this.apps.keys()].flatMap((app) =>
-      this.machines(app).map(({ id, state, events, config: { metadata } }) => {
+      this.machines(app).map(({ id, state, region, events, config }) => {
+        const { metadata, guest, image } = config
         const changed = Math.max(...(events ?? []).map(({ timestamp }) => timestamp), 0)
         const updated_at = new Date(changed).toISOString()
-        return { id, state, app_name: app, updated_at, config: { metadata } }
+        return { id, state, region, app_name: app, updated_at, config: { metadata, guest, image } }
       }),
     )
     return all.filter(({ updated_at: at }) => after === null || at > after)

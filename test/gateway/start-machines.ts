@@ -5,6 +5,7 @@ import { Admission } from '../../gateway/src/callers/admission.ts'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { isFinal, type Deployment, type ImageFacts } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
@@ -27,6 +28,7 @@ import { Drain } from '../../gateway/src/commands/drain.ts'
 import { type CommandDeps, openCommands } from '../../gateway/src/commands/open-commands.ts'
 import { Copies } from '../../gateway/src/store/copies/copies.ts'
 import { makeSteps } from '../../gateway/src/pipeline/make-steps.ts'
+import { OwnerRoutes } from '../../gateway/src/commands/router/owner-routes.ts'
 import { Rollouts } from '../../gateway/src/commands/rollouts.ts'
 import { Runner } from '../../gateway/src/pipeline/runner.ts'
 import { Submissions } from '../../gateway/src/commands/submissions.ts'
@@ -118,16 +120,41 @@ export async function startMachines({
   opening.defer(() => rm(root, { recursive: true }))
   await writeFile(join(root, 'fly.toml'), flyToml)
   const entries = [{ type: 'file', path: 'fly.toml' }] as unknown as SourceTree['entries']
-  const sources = { tree: async (): Promise<SourceTree> => ({ ...source, root, entries }) }
+  const sources = {
+    tree: async (): Promise<SourceTree> => ({ ...source, root, entries }),
+    receive: async (body: Readable) => {
+      body.destroy()
+      return source
+    },
+  }
   // Nothing is built here: the modules that build are absent.
   const vault = new Vault(store, new SealingKeys(hasKey ? new Uint8Array(32) : null))
-  const deps = { vault, sources, registry, store, fly, deployer } as unknown as Parameters<
-    typeof makeSteps
-  >[0]
+  const admission = new Admission(store)
+  const submissions = new Submissions({
+    store,
+    vault,
+    sources,
+    registry,
+    registryHost: images.host,
+    namedRegistries: new Set(),
+    admission,
+    assertAccepting: () => {},
+  })
+  const ownerRoutes = opening.use(new OwnerRoutes({ store, deployer, submissions, log }))
+  const deps = {
+    vault,
+    sources,
+    registry,
+    store,
+    fly,
+    deployer,
+    ownerRoutes,
+  } as unknown as Parameters<typeof makeSteps>[0]
   const settings = {
     region: 'fra',
     previews: previewSettings,
     publicIps,
+    routerUrl: 'http://{app}-router.flycast/~{owner}/',
     plansDir: '/tmp/plans',
     key: new Uint8Array(32),
   }
@@ -146,7 +173,6 @@ export async function startMachines({
     drainMs: 0,
     deaths: 3,
   }
-  const admission = new Admission(store)
   const claims = new Claims({ fly, store, log })
   const previewLimits = {
     perOwner: 3,
@@ -165,16 +191,6 @@ export async function startMachines({
       hiddenValues: () => [],
       boot: '',
     })
-    const submissions = new Submissions({
-      store,
-      vault,
-      sources,
-      registry,
-      registryHost: images.host,
-      namedRegistries: new Set(),
-      admission,
-      assertAccepting: () => {},
-    })
     const rollouts = await Rollouts.start({
       proofOf: () => undefined,
       store,
@@ -184,7 +200,7 @@ export async function startMachines({
     })
     const drain = new Drain({ store, runner, log })
     const copies = await Copies.open(await mkdtemp(join(tmpdir(), 'tarmac-copies-')), () => {})
-    return { runner, submissions, rollouts, drain, copies }
+    return { runner, rollouts, drain, copies }
   }
   let parts = await start()
   // Nothing is built here, so there is no cache.
@@ -218,10 +234,12 @@ export async function startMachines({
       prices,
       claims,
       previewMark: 'test',
+      org: 'personal',
       checkTemplate: templateChecker(previewSettings),
     }
     const drift = new Drift({ fly, exposure, store, log })
-    const own = { ...none, tokens, sessions, store, vault, fly, deployer, drift, log }
+    const made = { ...none, submissions, ownerRoutes, sources }
+    const own = { ...made, tokens, sessions, store, vault, fly, deployer, drift, log }
     const open = () => openCommands({ ...own, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it. The server has the
@@ -241,7 +259,7 @@ export async function startMachines({
     org: 'personal',
     mark: 'test',
     claims,
-    submissions: parts.submissions,
+    submissions,
     runner: { cancel: (...of: Parameters<Runner['cancel']>) => parts.runner.cancel(...of) },
   }
   const keeper = openPreviewKeeper(
@@ -349,6 +367,17 @@ export async function startMachines({
         image ? { image } : { problem },
       )
     },
+    /** Simulates the build of a waiting deployment, whose deploy follows. Waits for the end. */
+    buildAndDeploy: async (id: string, image: ImageFacts) => {
+      const claim = (await store.claim())!
+      const holder = { id, epoch: claim.epoch }
+      await store.advance(holder, 'fetching', 'analyzing')
+      await store.advance(holder, 'analyzing', 'building')
+      await store.advance(holder, 'building', 'deploying', { image })
+      await parts.runner.resume()
+      return ended(id)
+    },
+    ownerRoutes,
     /** The fly.toml that the next deploys of a source find. */
     writeFlyToml: (text: string) => writeFile(join(root, 'fly.toml'), text),
     /** As a gateway watches releases from its start; the test says when to look. */

@@ -22,11 +22,13 @@ import type { DeleteRequest } from './delete-app.ts'
 import type { DriftCommands } from './drift/drift-commands.ts'
 import type { LimitCommands } from './limits/open-limits.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
+import type { OwnerCommands } from './owners/owner-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
 import type { RegistryCommands } from './registries/registry-commands.ts'
 import type { Rollback } from './rollback.ts'
 import type { PoolCommands } from './pools/pool-commands.ts'
 import type { PreviewCommands } from './previews/preview-commands.ts'
+import type { RouterCommands } from './router/router-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import type { SessionCommands } from './sessions/session-commands.ts'
 import type { TeamCommands } from './teams/team-commands.ts'
@@ -99,6 +101,7 @@ export type Commands = {
   /** Tries what only the machine and Fly can settle, and makes the files of a support bundle. */
   doctor(caller: Principal, request: DoctorRequest): Promise<DoctorAnswer>
   machines: MachineCommands
+  owners: OwnerCommands
   overview: OverviewCommands
   drift: DriftCommands
   /** Deletes an app, and the apps of its owners. */
@@ -151,6 +154,7 @@ export type Commands = {
   previews: PreviewCommands
   templates: TemplateCommands
   pools: PoolCommands
+  router: RouterCommands
   rules: RuleCommands
   registries: RegistryCommands
   teams: TeamCommands

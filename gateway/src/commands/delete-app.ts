@@ -1,7 +1,7 @@
 import { Problem } from '#api/problem.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Deployer } from '../deploy/deployer.ts'
-import { forEachLimit } from '../deploy/for-each-limit.ts'
+import { forEachLimit } from '#api/flow/for-each-limit.ts'
 import type { OwnerApp } from '../deployments/owners/owner-app-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 

@@ -10,6 +10,8 @@ import type { Drift } from './drift.ts'
 
 export type DailyDeps = {
   drift: Pick<Drift, 'lookDaily' | 'failed' | 'list'>
+  /** Repairs the routes of apps with a router. */
+  ownerRoutes: { sync(app: string, signal: AbortSignal): Promise<unknown> }
   store: {
     drift: DriftStore
     releases: Pick<ReleaseStore, 'flyApps'>
@@ -156,9 +158,10 @@ export class DailyLook {
    * unavailable.
    */
   async #lookAt(app: string): Promise<number | null | Problem> {
-    const { drift, store } = this.#deps
+    const { drift, store, ownerRoutes } = this.#deps
     const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(appMs)])
     try {
+      await ownerRoutes.sync(app, signal)
       return await drift.lookDaily(app, signal)
     } catch (error) {
       this.#stopping.signal.throwIfAborted()

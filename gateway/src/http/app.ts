@@ -22,6 +22,7 @@ import { endDrain, readDrain, startDrain } from './routes/drain.ts'
 import { readReadiness } from './routes/health.ts'
 import { readProblem } from './routes/problems.ts'
 import { addMachineRoutes } from './routes/machines/machines.ts'
+import { addOwnerRoutes } from './routes/owners/owners.ts'
 import { addOverviewRoutes } from './routes/overview/overview.ts'
 import { addPoolRoutes } from './routes/previews/pools.ts'
 import { addTemplateRoutes } from './routes/previews/templates.ts'
@@ -34,6 +35,7 @@ import { readLimits } from './routes/callers/limits.ts'
 import { addRegistryRoutes } from './routes/registries/registries.ts'
 import { addTeamRoutes } from './routes/callers/teams.ts'
 import { listAudit } from './routes/callers/audit.ts'
+import { addRouterRoutes } from './routes/router/router.ts'
 import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
 import { readWhoami } from './routes/callers/whoami.ts'
 import { readStatus } from './routes/status.ts'
@@ -98,7 +100,9 @@ function appRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   app.delete(routes.app, removeApp(commands))
   addCacheRoutes(app, commands)
   addMachineRoutes(app, commands)
+  addOwnerRoutes(app, commands)
   addDriftRoutes(app, commands)
+  addRouterRoutes(app, commands, server)
   app.get(routes.releases, listReleases(commands))
   app.get(routes.release, readRelease(commands))
   app.get(routes.releaseDiff, diffReleases(commands))

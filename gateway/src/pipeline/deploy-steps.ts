@@ -1,3 +1,4 @@
+import type { Deployment } from '#api/deployment.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
 import { checkPublicIps } from '../deploy/public-ips.ts'
 import { templateOf } from '../deployments/previews/template-of.ts'
@@ -25,6 +26,8 @@ type DeployDeps = EnsureAppDeps & {
   region: string
   previews: AnalyzeDeps['previews']
   publicIps: 'report' | 'release'
+  /** `{app}` and `{owner}`: the address of an owner's machines behind a router. */
+  routerUrl: string
 }
 
 /** The steps that touch machines. */
@@ -54,7 +57,7 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
 
     async verify(input) {
       const found = await jobOf(input, deps)
-      const { app, emit, signal } = found
+      const { app, emit, signal, route } = found
       const job = await withKnownVersion(found, deps)
 
       // The calls for addresses run during the watch, which takes longer.
@@ -71,7 +74,8 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
         warnings.push(changed)
       }
       const release = { desired: { ...desired, build: {}, warnings: [] }, secrets: have }
-      return { url, release, warnings }
+      const routed = url !== null && route ? routedUrl(deps.routerUrl, input.deployment) : url
+      return { url: routed, release, warnings }
     },
   }
 }
@@ -94,9 +98,12 @@ async function warningsOf(
   return keyWarnings(before, job.desired, { now: digests, own, words })
 }
 
+const routedUrl = (template: string, { app, owner }: Deployment): string =>
+  template.replaceAll('{app}', app).replaceAll('{owner}', owner ?? '')
+
 async function jobOf(
-  { deployment, desired, ...input }: DeployInput,
-  { store, fetch, ...deps }: DeployDeps,
+  { deployment, desired, isAlone = false, ...input }: DeployInput,
+  { store, fetch, ownerRoutes, ...deps }: DeployDeps,
 ) {
   const { id, number, app, flyApp, options, source, preview } = deployment
   const { releases, templates } = store
@@ -104,8 +111,14 @@ async function jobOf(
     const tree = source && (await fetch(deployment, input.signal))
     return resolveDesired(deployment, tree, { ...deps, releases, templates })
   }
+  const { owner } = options
+  const { emit } = input
+  const route = (machines: string[], signal: AbortSignal) =>
+    ownerRoutes.route({ app, owner: owner!, machines }, { emit, signal, isAlone })
   return {
     ...input,
+    // An owner with an app of its own has an address of its own.
+    route: owner !== null && flyApp === app && ownerRoutes.has(app) ? route : undefined,
     id,
     number,
     app: flyApp,

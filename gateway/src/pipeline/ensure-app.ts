@@ -2,13 +2,18 @@ import type { DeploymentOptions } from '#api/options.ts'
 import type { PreviewOf } from '#api/previews/preview.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
+import type { OwnerRoutes } from '../commands/router/owner-routes.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 
-export type EnsureAppDeps = { deployer: Deployer; store: Pick<DeploymentStore, 'releases'> }
+export type EnsureAppDeps = {
+  deployer: Deployer
+  store: Pick<DeploymentStore, 'releases'>
+  ownerRoutes: Pick<OwnerRoutes, 'has' | 'route'>
+}
 
 type AppJob = {
   app: string
-  options: Pick<DeploymentOptions, 'network'>
+  options: Pick<DeploymentOptions, 'network' | 'owner'>
   preview?: PreviewOf | null
   emit: EventSink
   signal: AbortSignal
@@ -24,13 +29,13 @@ export function ensureApp(
   wanted: Promise<unknown>,
   deps: EnsureAppDeps,
 ): Promise<void> {
-  const { network } = job.options
+  const { network, owner } = job.options
   // A preview is reached from the gateway's network, and itself reaches nothing there.
-  return ensure(
-    job,
-    { wanted, networks: { app: network, flycast: job.preview ? null : network } },
-    deps,
-  )
+  const flycast = job.preview ? null : network
+  // Owners are reached by their router alone: an address of the app would reach the machine of any.
+  const isRouted = owner !== null && deps.ownerRoutes.has(job.app)
+  const networks = { app: network, flycast: isRouted ? (false as const) : flycast }
+  return ensure(job, { wanted, networks }, deps)
 }
 
 /** The same for an owner's own app: in a network of its own, and reached from where `app` is. */

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { RuleRows } from './callers/rule-rows.ts'
 import { QuotaRows } from './callers/quota-rows.ts'
+import { RouterRows } from './router/router-rows.ts'
 import { TeamRows } from './callers/team-rows.ts'
 import { SessionRows } from './callers/session-rows.ts'
 import { TokenRows } from './callers/token-rows.ts'
@@ -10,6 +11,7 @@ import { OwnerAppRows } from './owners/owner-app-rows.ts'
 import { TemplateRows } from './previews/template-rows.ts'
 import { PoolRows } from './previews/pool-rows.ts'
 import { PreviewRows } from './previews/preview-rows.ts'
+import { OwnerRows } from './owners/owner-rows.ts'
 import { AppRows } from './rows/app-rows.ts'
 import { CacheRows } from './rows/cache-rows.ts'
 import { CostRows } from './rows/cost-rows.ts'
@@ -71,6 +73,7 @@ export function openTables(
     events,
     releases,
     deployments,
+    owners: new OwnerRows(db, tools, { crashes, deployments, ownerApps }),
     lanes,
     suspects,
     rollouts,
@@ -81,6 +84,7 @@ export function openTables(
       openTrail({ rows: new AuditRows(db), tools }, volume),
     tokens: new TokenRows(db, tools),
     sessions: new SessionRows(db, tools),
+    routers: new RouterRows(db, tools),
     registries: new RegistryRows(db, tools, secrets),
     sealed: new SealedRows(db, tools),
     runtimeSecrets: new RuntimeSecretRows(db, tools),

@@ -51,6 +51,13 @@ const rows: Record<
   doctor: { args: [{}], scopes: ['admin'], wide: true },
   'machines.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'machines.change': { args: ['shop', 'm1', 'stop'], scopes: ['deploy', 'admin'] },
+  'owners.list': { args: ['shop', {}, {}], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'owners.show': {
+    args: [{ app: 'shop', owner: 'ada' }],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+  },
+  'owners.change': { args: [{ app: 'shop', owner: 'ada' }, 'stop'], scopes: ['deploy', 'admin'] },
+  'owners.destroy': { args: [{ app: 'shop', owner: 'ada' }, 'keep'], scopes: ['deploy', 'admin'] },
   'overview.deployments': {
     args: [{}, {}],
     scopes: ['read', 'deploy', 'preview', 'admin'],
@@ -64,6 +71,12 @@ const rows: Record<
   'overview.queue': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   'drift.report': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'drift.list': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
+  'router.deploy': {
+    args: [{ app: 'shop', router: 'shop' }, null],
+    scopes: ['deploy', 'admin'],
+    creates: true,
+  },
+  'router.remove': { args: [{ app: 'shop', router: 'shop' }], scopes: ['admin'] },
   'drift.accept': { args: ['shop'], scopes: ['deploy', 'admin'] },
   deleteApp: { args: ['shop', { confirm: 'shop', foreign: false }], scopes: ['admin'] },
   cacheUsage: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
@@ -269,7 +282,7 @@ test.each(names)('%s is closed to callers of other apps, teams and owners', asyn
     expect(await answer(name, { scopes, ...limit })).toMatch(closed)
   const ofOwner = await answer(name, { scopes, owners: ['alice'] })
   expect(ofOwner).toMatch(
-    ['deployments', 'machines.list'].includes(name) || ofTeam ? 'ran' : closed,
+    ['deployments', 'machines.list', 'owners.list'].includes(name) || ofTeam ? 'ran' : closed,
   )
 })
 
@@ -475,4 +488,15 @@ test('an owner’s own app is seen by the callers of that owner, and its secrets
     answer('runtime.changeSecrets', [{ app: 'shop', owner }, change], { scopes, ...rights })
   expect(await set('ada', ada)).toBe('ran')
   expect([await set('bob', ada), await set(null, ada)]).toEqual(['app-not-found', 'app-not-found'])
+})
+
+test('a router needs the rights to the app and to the app of the router', async () => {
+  const args = [{ app: 'shop', router: 'shop-router' }, null]
+  const asked = (apps: string[]) => {
+    const caller: Principal = { ...operator, kind: 'token', name: 'token:ci', apps }
+    return answerOf(commands, { name: 'router.deploy', args, caller })
+  }
+  expect(await asked(['shop', 'shop-router'])).toBe('ran')
+  expect(await asked(['shop'])).toBe('app-not-found')
+  expect(await asked(['shop-router'])).toBe('app-not-found')
 })

@@ -31,6 +31,7 @@ import {
   secrets,
 } from './row-kinds.ts'
 import { poolRows, previewRows, templateRows } from './preview-rows.ts'
+import { ownerRows, routerRows } from './owner-rows.ts'
 import { registryRows } from './registry-rows.ts'
 import { readsOf } from './reads-of.ts'
 import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
@@ -102,6 +103,7 @@ export const access: TableOf<Commands> = {
       recorded: { asked: ([_app, machine, action]) => ({ machine, action }), made: () => null },
     },
   },
+  owners: ownerRows,
   overview: {
     deployments: {
       ...read,
@@ -215,6 +217,7 @@ export const access: TableOf<Commands> = {
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
   previews: previewRows,
+  router: routerRows,
   templates: templateRows,
   pools: poolRows,
   teams: teamRows,

@@ -7,9 +7,9 @@ import { previewOwnerMark } from '../../deployments/previews/preview-names.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import type { Logger } from '../../log.ts'
 import { found } from '../machines/machine-power.ts'
+import { untilAnswers } from '../machines/until-answers.ts'
 import { findPreview } from './find-preview.ts'
 import { markMachine } from './preview-marks.ts'
-import { untilAnswers } from './until-answers.ts'
 
 export type ClaimDeps = {
   fly: MachinesApi
@@ -98,7 +98,8 @@ async function wake(ref: MachineRef, fly: MachinesApi, signal: AbortSignal): Pro
 async function untilOurs(ref: MachineRef, fly: MachinesApi, signal: AbortSignal): Promise<void> {
   if (!(await fly.wait(ref, { state: 'started', withinMs: startMs }, signal)))
     throw new Problem('time-limit', `Machine ${ref.id} was not started in ${startMs / 1000} s.`)
-  const machine = await untilAnswers({ fly, ref, everyMs: pollMs, forMs: startMs }, signal)
+  const of = { code: 'preview-not-ready', logs: 'tarmac preview logs' } as const
+  const machine = await untilAnswers({ fly, ref, of, everyMs: pollMs, forMs: startMs }, signal)
   // The records may be older than the machine, after a restore.
   const owner = configOf(machine).metadata?.[previewOwnerMark]
   if (owner) throw new Problem('internal', `Machine ${ref.id} was ${owner}'s before.`)

@@ -1,5 +1,5 @@
 import type { Deployer } from '../../deploy/deployer.ts'
-import { forEachLimit } from '../../deploy/for-each-limit.ts'
+import { forEachLimit } from '#api/flow/for-each-limit.ts'
 import type { OwnerAppStore, OwnerTarget } from '../../deployments/owners/owner-app-store.ts'
 import type { ReleaseStore, StoredRelease } from '../../deployments/release-store.ts'
 

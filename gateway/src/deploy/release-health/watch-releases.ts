@@ -4,7 +4,7 @@ import { statusOf } from '#fly/fly-calls.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../../log.ts'
 import { TimeSlice } from '../../time-slice.ts'
-import { forEachLimit } from '../for-each-limit.ts'
+import { forEachLimit } from '#api/flow/for-each-limit.ts'
 import { noteCrashes } from './note-crashes.ts'
 
 /** Fly may show a change late: each look asks for the changes of this time again. */

@@ -2,7 +2,7 @@ import { crashPoint } from '#api/flow/crash-point.ts'
 import type { PoolRest } from '#api/previews/pool.ts'
 import { configOf, type Machine } from '#fly/machine.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
-import { actions } from '../../commands/previews/power.ts'
+import { powerActions } from '../../commands/machines/power-actions.ts'
 import type { PoolEntry } from '../../deployments/previews/pool-store.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 
@@ -22,12 +22,13 @@ export async function restEntry(
 ): Promise<void> {
   const signal = AbortSignal.any([stopping, AbortSignal.timeout(callMs)])
   const machines = await fly.machines(flyApp, signal)
+  const of = { code: 'preview-not-ready', logs: 'tarmac pool ls' } as const
   const canSuspend = rest === 'suspended' && machines.every(isSuspendable)
   for (const machine of machines) {
     const description = `tarmac: rest of ${id} in its pool`
     await using lease = await fly.lease({ app: flyApp, id: machine.id }, { description }, signal)
-    const action = canSuspend ? actions.suspend : actions.stop
-    await action({ fly, lease, signal: AbortSignal.any([signal, lease.lost]) })
+    const action = canSuspend ? powerActions.suspend : powerActions.stop
+    await action({ fly, lease, of, signal: AbortSignal.any([signal, lease.lost]) })
   }
   crashPoint('entry-rested')
   if (machines.length === 0) await pools.drop(id)

@@ -75,7 +75,12 @@ export class OwnerAppRows implements OwnerAppStore {
   }
 
   forget({ app, owner }: OwnerTarget): void {
-    this.#tools.transaction(() => this.#forget.run(app, owner))
+    this.#tools.transaction(() => this.forgetNow({ app, owner }))
+  }
+
+  /** The same, within a transaction of the store. */
+  forgetNow({ app, owner }: OwnerTarget): void {
+    this.#forget.run(app, owner)
   }
 
   /**

@@ -23,6 +23,8 @@ export class SqliteParts {
   readonly templates
   readonly ownerApps
   readonly pools
+  readonly owners
+  readonly routers
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -43,6 +45,8 @@ export class SqliteParts {
     this.templates = tables.templates
     this.ownerApps = tables.ownerApps
     this.pools = tables.pools
+    this.owners = tables.owners
+    this.routers = tables.routers
     this.overview = openOverviewStore(tables)
   }
 }

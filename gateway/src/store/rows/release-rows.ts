@@ -16,7 +16,7 @@ import {
   type PageRequest,
   type ReleaseStore,
 } from '../../deployments/release-store.ts'
-import { type CrashRows, crashesColumn, crashesIn, ReleaseFacts } from './crash-rows.ts'
+import { type CrashRows, crashesColumn, crashesIn, isExpected, ReleaseFacts } from './crash-rows.ts'
 
 const Row = ReleaseFacts.extend({ body: z.string() })
 type Row = z.infer<typeof Row>
@@ -69,7 +69,8 @@ export class ReleaseRows implements ReleaseStore {
     )
     this.#newest = db.prepare(
       `SELECT r.*, ${crashesColumn} FROM releases AS r WHERE app = ?
-       AND number = (SELECT max(number) FROM releases WHERE app = r.app AND owner = r.owner) ORDER BY owner`,
+       AND number = (SELECT max(number) FROM releases WHERE app = r.app AND owner = r.owner)
+       AND ${isExpected} ORDER BY owner`,
     )
   }
 
@@ -89,6 +90,9 @@ export class ReleaseRows implements ReleaseStore {
     const number = Number(
       this.#insert.get(app, owner, of.deployment, this.#tools.time(), body)!['number'],
     )
+    this.#db
+      .prepare("DELETE FROM owner_rests WHERE app = ? AND owner = ? AND state = 'destroyed'")
+      .run(app, owner)
     this.#prune.run(app, owner, number - keptReleases)
     this.#others.crashes.prune(app, owner, number - keptReleases)
     return number
@@ -163,7 +167,9 @@ export class ReleaseRows implements ReleaseStore {
         .prepare("UPDATE apps SET settings = '{}', made_at = NULL, fly_id = NULL WHERE app = ?")
         .run(app)
       this.#db.prepare('DELETE FROM releases WHERE app = ?').run(app)
+      this.#db.prepare('DELETE FROM routers WHERE router = ?').run(app)
       this.#others.crashes.forget(app)
+      this.#db.prepare('DELETE FROM owner_rests WHERE app = ?').run(app)
       this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
       this.#db.prepare('DELETE FROM runtime_secrets WHERE app = ?').run(app)
       this.#db.prepare('DELETE FROM drift WHERE app = ?').run(app)
