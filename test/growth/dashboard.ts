@@ -5,6 +5,8 @@ import { showControls } from '../../api/text/visible-text.ts'
 import { activityPart } from '../../gateway/src/http/dashboard/app/activity-part.ts'
 import { ownerOf } from '../../gateway/src/http/dashboard/app/app-page.ts'
 import { deploymentsPart } from '../../gateway/src/http/dashboard/app/deployments-part.ts'
+import { filterForm } from '../../gateway/src/http/dashboard/audit/filter-form.ts'
+import { readNewToken } from '../../gateway/src/http/dashboard/callers/new-token-form.ts'
 import { factsPart, shortDigest } from '../../gateway/src/http/dashboard/deployment/facts-part.ts'
 import { machinesPart } from '../../gateway/src/http/dashboard/deployment/machines-part.ts'
 import { verdictPart } from '../../gateway/src/http/dashboard/deployment/verdict-part.ts'
@@ -88,6 +90,14 @@ export const dashboard: Record<string, Shapes> = {
   },
   'gateway/src/http/dashboard/app/app-page.ts › ownerOf': hostileTexts((owner) =>
     refused(() => ownerOf(new URLSearchParams({ owner }))),
+  ),
+  'gateway/src/http/dashboard/audit/filter-form.ts › filterForm': hostileTexts((text) =>
+    filterForm(new URLSearchParams({ from: text, to: text, result: text })),
+  ),
+  'gateway/src/http/dashboard/callers/new-token-form.ts › readNewToken': hostileTexts((text) =>
+    refused(() =>
+      readNewToken(new URLSearchParams({ name: text, scopes: text, apps: text, expires: text })),
+    ),
   ),
   'gateway/src/http/dashboard/parts/html.ts › html': {
     ...hostileTexts((text) => html`<p title="${text}">${text}</p>`),

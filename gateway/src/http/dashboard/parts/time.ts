@@ -22,3 +22,7 @@ export function durationText(ms: number): string {
     ? `${hours} h ${minutes % 60} min`
     : `${Math.floor(hours / 24)} d ${hours % 24} h`
 }
+
+/** How long something took. */
+export const tookText = (from: string, to: string): string =>
+  durationText(Date.parse(to) - Date.parse(from))
