@@ -10,7 +10,8 @@ import { readPreviewQuery } from '../../api/previews/preview-query.ts'
 import { unknownOption } from '../../api/options/unknown-option.ts'
 import { variableName } from '../../api/options/variables.ts'
 import { renderEvent } from '../../api/text/render-event.ts'
-import { renderRefusal, renderVerdict, shortStep } from '../../api/text/render-verdict.ts'
+import { renderRefusal, renderVerdict } from '../../api/text/render-verdict.ts'
+import { shortStep } from '../../api/text/short-step.ts'
 import { fill } from '../../api/routes.ts'
 import { checkRuntimeSecrets } from '../../api/runtime/secrets.ts'
 import { SecretName } from '../../api/secret.ts'
@@ -143,7 +144,7 @@ export const api: Record<string, Shapes> = {
   'api/text/render-verdict.ts › renderRefusal': hostileTexts((detail) =>
     renderRefusal({ title: 'a', detail, step: detail }),
   ),
-  'api/text/render-verdict.ts › shortStep': hostileTexts(shortStep),
+  'api/text/short-step.ts › shortStep': hostileTexts(shortStep),
   'api/app.ts › OwnerName': hostileTexts((text) => OwnerName.safeParse(text)),
   'api/routes.ts › fill': hostileTexts((id) => fill('/v1/:id/events', { id })),
   'api/text/trim-end.ts › trimEnd': hostileTexts((text) => trimEnd(text, '. ')),
