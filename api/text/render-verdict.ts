@@ -72,7 +72,7 @@ const costOf = ({ cost }: Verdict): string[] =>
 const machineWarnings = ({ machines = [] }: Verdict): string[] =>
   machines.flatMap(({ id, warning }) => (warning ? [`warning: Machine ${id}: ${warning}`] : []))
 
-const allWarnings = (deployment: Verdict): string[] => [
+export const allWarnings = (deployment: Verdict): string[] => [
   ...(deployment.warnings ?? []).map((text) => `warning: ${text}`),
   ...machineWarnings(deployment),
   ...crashWarnings(deployment),
@@ -110,21 +110,30 @@ const requestOf = ({ code, requestId }: VerdictProblem): string[] =>
 
 /** What failed and why, then who can fix it. */
 function renderProblem(problem: VerdictProblem): string[] {
-  const { code, title, step } = problem
-  const detail =
-    typeof step === 'string' ? problem.detail.replace(step, () => shortStep(step)) : problem.detail
+  const fault = faultTextOf(problem)
+  return [`${problem.title}. ${detailOf(problem)}`, ...(fault === null ? [] : [fault])]
+}
+
+/** Why it failed, with a short name of the step. */
+export const detailOf = ({ step, detail }: VerdictProblem): string =>
+  typeof step === 'string' ? detail.replace(step, () => shortStep(step)) : detail
+
+/** Who can fix it. Null: it is nobody's fault. */
+export function faultTextOf({ code }: VerdictProblem): string | null {
   const row = code === undefined || !isKnown(code) ? null : problems[code]
   const isNobodysFault = code === 'cancelled' || code === 'superseded'
-  return [`${title}. ${detail}`, ...(row && !isNobodysFault ? [faultTexts[row.fault]] : [])]
+  return row && !isNobodysFault ? faultTexts[row.fault] : null
 }
 
-function lastLines(problem: VerdictProblem): string[] {
+/** What the program printed last. */
+export function lastLinesOf(problem: VerdictProblem): string[] {
   const all: unknown = problem['lastLines']
-  if (!Array.isArray(all)) return []
-  return tellingLines(all.map(String), lastLinesShown).map((line) => `   | ${line}`)
+  return Array.isArray(all) ? tellingLines(all.map(String), lastLinesShown) : []
 }
 
-function nextStep(deployment: Verdict, commands: NextCommands): string {
+const lastLines = (problem: VerdictProblem) => lastLinesOf(problem).map((line) => `   | ${line}`)
+
+export function nextStep(deployment: Verdict, commands: NextCommands): string {
   const { id, state } = deployment
   const code = deployment.problem?.code ?? ''
   const row = isKnown(code) ? problems[code] : null

@@ -16,17 +16,17 @@ export const lab = { ...inject('lab'), ...actionsOn(inject('lab')) }
 let browser: Promise<Browser> | undefined
 
 type Options = BrowserContextOptions & {
-  /** Default: true. */
-  loggedIn?: boolean
+  /** Of the caller. Default: the operator's. */
+  token?: string
   /** Errors that the test causes: texts of the console, or `401 /ui/apps`. */
   expected?: RegExp
 }
 
 /**
- * Opens a page, by default logged in as the operator. Disposing it fails the test if the page wrote an
+ * Opens a page of a caller who has logged in. Disposing it fails the test if the page wrote an
  * error, opened a dialog, asked another host, or got an answer that it did not expect.
  */
-export async function openPage({ loggedIn = true, expected, ...options }: Options = {}) {
+export async function openPage({ token, expected, ...options }: Options = {}) {
   browser ??= chromium.connect(inject('browser'))
   const context = await (
     await browser
@@ -38,8 +38,9 @@ export async function openPage({ loggedIn = true, expected, ...options }: Option
     ...options,
   })
   const page = await context.newPage()
-  const problems = noteProblems(page)
-  if (loggedIn) await logIn(page)
+  const own = options.baseURL ?? lab.gateway
+  const problems = noteProblems(page, own)
+  await logIn(page, token)
   return {
     page,
     context,
@@ -72,10 +73,11 @@ export async function logIn(page: Page, token = lab.token, path = '/ui'): Promis
   await page.goto(path)
   await page.getByLabel('Token').fill(token)
   await page.getByRole('button', { name: 'Log in' }).click()
-  await page.waitForURL(new URL(path, lab.gateway).href)
+  await page.waitForURL((url) => url.pathname === path)
 }
 
-function noteProblems(page: Page): string[] {
+/** `own`: the only origin that a page may ask. */
+function noteProblems(page: Page, own: string): string[] {
   const problems: string[] = []
   page.on('console', (message) => {
     // Chromium writes each failed answer to the console too: see below.
@@ -89,8 +91,7 @@ function noteProblems(page: Page): string[] {
   })
   page.on('request', (request) => {
     const url = new URL(request.url())
-    if (url.protocol !== 'data:' && url.origin !== lab.gateway)
-      problems.push(`request to ${request.url()}`)
+    if (url.protocol !== 'data:' && url.origin !== own) problems.push(`request to ${request.url()}`)
   })
   page.on('response', (answer) => {
     const { pathname } = new URL(answer.url())

@@ -6,6 +6,7 @@ import type { ServerDeps } from '../deps.ts'
 import { foreseen } from '../problem.ts'
 import { queryOf } from '../query.ts'
 import { appPage } from './app/app-page.ts'
+import { releaseDiffPage } from './app/release-diff-page.ts'
 import { deploymentPage } from './deployment/deployment-page.ts'
 import { homePage } from './home/home-page.ts'
 import { addresses } from './parts/addresses.ts'
@@ -22,7 +23,7 @@ import { logIn, logOut, logOutEverywhere } from './session/log-in.ts'
 import { loginPage, ownPage, pageBefore } from './session/login-page.ts'
 
 /** Every page of the dashboard. */
-const pages: Page[] = [homePage, appPage, deploymentPage]
+const pages: Page[] = [homePage, appPage, releaseDiffPage, deploymentPage]
 /** What forms of the pages do. */
 const actions: Action[] = [logOut, logOutEverywhere]
 

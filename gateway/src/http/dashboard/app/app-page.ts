@@ -1,11 +1,96 @@
-import { addresses } from '../parts/addresses.ts'
-import { html } from '../parts/html.ts'
-import type { Page } from '../parts/page.ts'
+import { AppName, OwnerName } from '#api/app.ts'
+import { describeSettings } from '#api/options/app-settings.ts'
+import { Problem } from '#api/problem.ts'
+import { addresses, addressOf } from '../parts/addresses.ts'
+import { html, type Html } from '../parts/html.ts'
+import type { Page, PageContext } from '../parts/page.ts'
+import { partOf } from '../parts/part-of.ts'
+import { section } from '../parts/tables.ts'
+import { activityPart } from './activity-part.ts'
+import { deploymentsPart } from './deployments-part.ts'
+import { driftPart } from './drift-part.ts'
+import { machinesPart } from './machines-part.ts'
+import { secretsPart, variablesPart } from './names-part.ts'
+import { newestPart, releasesPart } from './releases-part.ts'
+import { settingsPart } from './settings-part.ts'
 
+const releasesShown = 10
+const deploymentsShown = 10
+const entriesShown = 20
+/** What Fly's machines do, no stream reports. */
+const seconds = 15
+
+/** One app, or one owner's part of it: what it runs, what it ran, and all that changed it. */
 export const appPage: Page = {
   path: addresses.app,
   section: 'apps',
-  async show({ params: { app = '' } }) {
-    return { title: app, body: html`<h1>${app}</h1>` }
+  async show(context) {
+    const app = appOf(context)
+    const owner = ownerOf(context.query)
+    // Throws for an app that does not exist, or that the caller may not see.
+    const { deployments, next } = await context.commands.deployments(context.caller, app, {
+      limit: deploymentsShown,
+      before: context.query.get('cursor'),
+    })
+    const parts = await partsOf(context, { app, owner })
+    return {
+      title: app,
+      live: { seconds },
+      body: html`<p class="crumbs"><a href="${addressOf('home')}">Apps</a></p>
+        <h1>
+          ${app}${owner !== null && html` for ${owner} <a class="quiet" href="${addressOf('app', { app })}">all of the app</a>`}
+        </h1>
+        ${section('newest', 'What runs', parts.newest)}
+        ${section('machines', 'Machines', parts.machines)}
+        ${section('deployments', 'Deployments', deploymentsPart(app, deployments, next))}
+        ${section('releases', 'Releases', parts.releases)} ${section('drift', 'Drift', parts.drift)}
+        ${section('variables', 'Variables', parts.variables)}
+        ${section('secrets', 'Secrets', parts.secrets)}
+        ${section('settings', 'Settings', parts.settings)}
+        ${section('activity', 'Activity', parts.activity)}`,
+    }
   },
+}
+
+type Target = { app: string; owner: string | null }
+
+/** All parts at once. Each may fail alone: a right is missing, or Fly does not answer. */
+async function partsOf(context: PageContext, target: Target) {
+  const { commands, caller, appDefaults } = context
+  const { app, owner } = target
+  const releases = commands.releases(caller, target, { limit: releasesShown, before: null })
+  const audit = commands.audit.list(caller, { app }, { limit: entriesShown, before: null })
+  const secrets = Promise.all([
+    commands.runtime.secrets(caller, app),
+    commands.secrets(caller, app),
+  ])
+  const parts = {
+    newest: partOf(releases, (page) => newestPart(page, owner)),
+    releases: partOf(releases, (page) => releasesPart(page)),
+    machines: partOf(commands.machines.list(caller, app), (all) => machinesPart(all, owner)),
+    drift: partOf(commands.drift.list(caller), (list) => driftPart(app, list)),
+    variables: partOf(commands.runtime.env(caller, app), variablesPart),
+    secrets: partOf(secrets, ([runtime, build]) => secretsPart(runtime, build)),
+    settings: partOf(commands.settings(caller, app), (own) =>
+      settingsPart(describeSettings(own, appDefaults)),
+    ),
+    activity: partOf(audit, ({ entries }) => activityPart(entries)),
+  }
+  const shown = await Promise.all(Object.values(parts))
+  return Object.fromEntries(Object.keys(parts).map((name, at) => [name, shown[at]!])) as Record<
+    keyof typeof parts,
+    Html
+  >
+}
+
+function appOf({ params }: PageContext): string {
+  const app = AppName.safeParse(params['app'])
+  if (app.success) return app.data
+  throw new Problem('app-name-invalid', app.error.issues[0]!.message)
+}
+
+export function ownerOf(query: URLSearchParams): string | null {
+  const owner = OwnerName.nullable().safeParse(query.get('owner'))
+  if (owner.success) return owner.data
+  throw new Problem('option-invalid', owner.error.issues[0]!.message)
 }

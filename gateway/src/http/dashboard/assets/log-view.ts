@@ -39,7 +39,7 @@ export class LogView {
     this.isFollowing = isFollowing
     this.box.tabIndex = 0
     this.box.role = 'region'
-    this.box.ariaLabel = 'Log'
+    this.box.ariaLabel = 'Lines of the log'
     this.box.append(this.#space)
     this.box.addEventListener('scroll', () => this.#scrolled(), { passive: true })
     this.box.addEventListener('click', (event) => this.#clicked(event))

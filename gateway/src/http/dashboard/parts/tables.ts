@@ -20,7 +20,7 @@ export const table = (
         ${rows.map(
           (row) =>
             html`<tr>
-              ${row.map((cell, at) => html`<td data-head="${heads[at]}">${cell}</td>`)}
+              ${row.map((cell, at) => html`<td data-head="${heads[at]}">${cell !== '' && html`<div>${cell}</div>`}</td>`)}
             </tr> `,
         )}
       </tbody>
@@ -49,3 +49,6 @@ export const section = (id: string, title: string, body: Html): Html =>
 
 /** A command to type. */
 export const command = (line: string): Html => html`<pre class="command"><code>${line}</code></pre>`
+
+/** A text of several lines. */
+export const linesOf = (text: string): Html => html`<span class="lines">${text}</span>`

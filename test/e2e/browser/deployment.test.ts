@@ -1,0 +1,97 @@
+import { expect, test } from 'vitest'
+import { pageApp } from '../lab-actions.ts'
+import { openLine } from './open-line.ts'
+import { lab, openPage } from './open-page.ts'
+
+test('a deployment is watched from the queue to live, without a reload', async () => {
+  const id = await lab.submit('watched', pageApp('watched', 'RUN sleep 4'), 'message=First+one')
+  await using ui = await openPage()
+  const { page } = ui
+  await page.goto(`/ui/deployments/${id}`)
+  const strip = page.getByRole('list', { name: 'States of the deployment' })
+  await strip.locator('.busy', { hasText: 'building' }).waitFor()
+  await ui.screenshot('deployment-building')
+  await page.evaluate('window.notReloaded = true')
+
+  await page.getByRole('heading', { name: 'live' }).waitFor()
+  expect(await page.evaluate('window.notReloaded')).toBe(true)
+  const { record } = await lab.end(id)
+  expect((await strip.innerText()).replaceAll('●', '')).toMatch(
+    /pending\s.* s\s+fetching\s.* s\s+analyzing\s.* s\s+building\s+[45].* s\s+pushing\s.*verifying\s.* s\s+live\s+after .* s/s,
+  )
+  const machines = page.getByRole('region', { name: 'Machines' })
+  await machines.getByRole('row', { name: new RegExp(record.machines[0]!.id) }).waitFor()
+  await page.getByText('First one').waitFor()
+  expect(await page.getByLabel('Log', { exact: true }).innerText()).toContain('=> building')
+  await ui.screenshot('deployment-live')
+  await ui.assertAccessible()
+
+  const [file] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('link', { name: 'Download the whole log' }).click(),
+  ])
+  expect(file.suggestedFilename()).toBe('watched-1.log')
+})
+
+test('a failure shows the last lines, whose fault it is and what to do next, without JavaScript', async () => {
+  const fails = pageApp('fails', 'RUN echo "no file named left.txt" >&2; exit 3')
+  const id = await lab.submit('failing', fails)
+  const { record } = await lab.end(id)
+  const look = { viewport: { width: 360, height: 740 }, colorScheme: 'dark' } as const
+  await using plain = await openPage({ ...look, javaScriptEnabled: false })
+  const { page } = plain
+  await page.goto(`/ui/deployments/${id}`)
+  await page.getByRole('heading', { name: record.problem!.title }).waitFor()
+  await page.getByLabel('The last lines of the program').getByText('no file named').waitFor()
+  await page.getByText('The sender can fix it').waitFor()
+  await page.getByText(`The whole log: tarmac follow ${id}`).waitFor()
+  await page.locator('.strip .bad', { hasText: 'building' }).waitFor()
+  expect(await page.locator('main .busy').count()).toBe(0)
+  await plain.screenshot('deployment-failed-phone-dark')
+
+  await using ui = await openPage(look)
+  await ui.page.goto(`/ui/deployments/${id}`)
+  expect(await ui.page.evaluate('document.documentElement.scrollWidth')).toBe(360)
+  await ui.assertAccessible()
+})
+
+test('a page whose connection is lost says so, and goes on where it was', async () => {
+  const id = await lab.submit('lost', pageApp('lost', 'RUN sleep 8'))
+  await using line = await openLine(lab.gateway)
+  await using ui = await openPage({ baseURL: line.url, expected: /ERR_CONNECTION|ERR_EMPTY/ })
+  const { page } = ui
+  await page.goto(`/ui/deployments/${id}`)
+  await page.locator('.strip .busy').waitFor()
+  line.cut()
+  await page.getByText('The connection to the gateway is lost').waitFor()
+  await ui.screenshot('deployment-stale')
+  await line.join()
+  await page.getByRole('heading', { name: 'live' }).waitFor()
+  await page.getByText('The connection to the gateway is lost').waitFor({ state: 'hidden' })
+})
+
+test('a session that ends leads to the login, and back to the page', async () => {
+  const id = await lab.submit('ended', pageApp('ended', 'RUN sleep 5'))
+  const tokens = (path: string, method: string, body?: object) =>
+    fetch(`${lab.gateway}/v1/tokens${path}`, {
+      method,
+      headers: { authorization: `Bearer ${lab.token}` },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+  const made = await tokens('', 'POST', { name: 'short', scopes: ['read'] })
+  const { token } = (await made.json()) as { token: string }
+  await using ui = await openPage({ token, expected: /^401/ })
+  const { page } = ui
+  await page.goto(`/ui/deployments/${id}`)
+  await page.locator('.strip .busy').waitFor()
+  await tokens('/short', 'DELETE')
+  await page.getByRole('link', { name: 'Log in again' }).click()
+  await page.getByText('The token short was revoked').waitFor()
+  await ui.screenshot('login-revoked')
+  await ui.assertAccessible()
+  await page.getByLabel('Token').fill(lab.token)
+  await page.keyboard.press('Enter')
+  await page.getByRole('heading', { name: /^Deployment #1/ }).waitFor()
+  expect(new URL(page.url()).pathname).toBe(`/ui/deployments/${id}`)
+  await lab.end(id)
+})
