@@ -50,8 +50,10 @@ export function eventWords(event: DeploymentEvent): string[] {
       return [
         `   waits for ${waitsFor(event)}${event.place > 1 ? `; position ${event.place}` : ''}`,
       ]
-    case 'warning':
-      return block('   ', `warning: ${event.text}`)
+    case 'warning': {
+      const place = [event.file, event.line].filter((part) => part !== undefined).join(':')
+      return block('   ', `warning: ${place && `${place}: `}${event.text}`)
+    }
     case 'gap':
     case 'note':
       return block('   ', event.text)

@@ -1,3 +1,4 @@
+import type { NewEvent } from '#api/event.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 import { millis } from '../llb/wire.ts'
 import type { StatusResponse } from './messages.ts'
@@ -98,10 +99,7 @@ export class Progress {
 
     if (!this.#batchOpen) this.#endSteps(({ digest }) => isUsedBy(news.vertexes, digest))
     // Each further message of a batch repeats its warnings.
-    for (const { short, url } of goesOn ? [] : news.warnings) {
-      const text = Buffer.from(short).toString()
-      this.#about.emit({ type: 'warning', text: url ? `${text} (${url})` : text })
-    }
+    for (const warning of goesOn ? [] : news.warnings) this.#about.emit(warningOf(warning))
   }
 
   /** True if no step is running. */
@@ -228,6 +226,17 @@ export class Progress {
     this.#about.emit(
       eventOf(step, { status, error, record: this.#about.recordOf(step.record ?? '') }),
     )
+  }
+}
+
+function warningOf({ short, url, info, ranges }: StatusResponse['warnings'][number]): NewEvent {
+  const text = Buffer.from(short).toString()
+  const line = ranges[0]?.start?.line
+  return {
+    type: 'warning',
+    text: url ? `${text} (${url})` : text,
+    ...(info?.file && { file: info.file }),
+    ...(line !== undefined && { line }),
   }
 }
 
