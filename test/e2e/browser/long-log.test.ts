@@ -1,0 +1,96 @@
+import { expect, test } from 'vitest'
+import { startHttp, token } from '../../gateway/http/start-http.ts'
+import { openPage } from './open-page.ts'
+
+const lines = 200_000
+const linesAtOnce = 500
+const maxTaskMs = 50
+const maxHeapBytes = 80e6
+
+/** A gateway with one deployment of so many lines. No real build of a test prints as much. */
+async function longLog() {
+  const http = await startHttp()
+  await http.create()
+  const step = { type: 'step', step: 'sha256:a', name: '[1/2] RUN make all' } as const
+  const text = (n: number) =>
+    `\x1b[3${n % 8}m${n}\x1b[0m: a line of a build that says what it does, as long as most are\n`
+  const output = Array.from({ length: lines / linesAtOnce }, (_, at) => ({
+    type: 'log' as const,
+    step: step.step,
+    stream: 'stdout' as const,
+    text: Array.from({ length: linesAtOnce }, (_, n) => text(at * linesAtOnce + n + 1)).join(''),
+  }))
+  const { id } = await http.play([
+    ['analyzing'],
+    ['building'],
+    { ...step, status: 'started' },
+    ...output,
+    { ...step, status: 'done', ms: 65_000 },
+    ['built'],
+  ])
+  return { http, id }
+}
+
+test('200,000 lines: no task takes 50 ms of CPU time, and memory stays as it is', async () => {
+  const { http, id } = await longLog()
+  await using _ = http
+  await using ui = await openPage({ baseURL: http.url, token })
+  const { page, context } = ui
+  const browser = context.browser()!
+  await browser.startTracing(page, { categories: ['toplevel'] })
+  await page.goto(`/ui/deployments/${id}#s5L150000`)
+  const log = page.getByRole('region', { name: 'Lines of the log' })
+  await log.locator('.selected', { hasText: '150000: a line' }).waitFor({ timeout: 60_000 })
+
+  await page.getByLabel('Search the log').fill('says what')
+  const found = page.locator('#log-found')
+  await expect.poll(() => found.innerText(), { timeout: 60_000 }).toBe('200,000 lines')
+  await page.keyboard.press('Enter')
+  await log.locator('.selected', { hasText: /^11: a line/ }).waitFor()
+
+  const devtools = await context.newCDPSession(page)
+  const heap = async () => {
+    await devtools.send('HeapProfiler.collectGarbage')
+    return (await devtools.send('Runtime.getHeapUsage')).usedSize
+  }
+  const elements = () => page.locator('*').count()
+  const before = { heap: await heap(), elements: await elements() }
+  await log.hover()
+  for (let turn = 0; turn < 60; turn++) await page.mouse.wheel(0, turn < 30 ? 60_000 : -45_000)
+  await expect.poll(() => log.locator('.line').count()).toBeGreaterThan(20)
+  const after = { heap: await heap(), elements: await elements() }
+  const tasks = cpuTimes((await browser.stopTracing()).toString())
+
+  console.log({ before, after, tasks: tasks.length, longestMs: tasks.slice(0, 5) })
+  expect(after.heap).toBeLessThan(maxHeapBytes)
+  expect(after.heap - before.heap).toBeLessThan(5e6)
+  expect(after.elements).toBeLessThan(1000)
+  expect(tasks.length).toBeGreaterThan(100)
+  expect(tasks[0]).toBeLessThan(maxTaskMs)
+})
+
+type Trace = {
+  name: string
+  ph: string
+  pid: number
+  tid: number
+  args: { name?: string }
+  tdur?: number
+}
+
+/** The CPU time of each task of the page's thread in milliseconds, the longest first. */
+function cpuTimes(trace: string): number[] {
+  const { traceEvents } = JSON.parse(trace) as { traceEvents: Trace[] }
+  const threads = new Set(
+    traceEvents
+      .filter(({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain')
+      .map(({ pid, tid }) => `${pid} ${tid}`),
+  )
+  return traceEvents
+    .filter(
+      ({ name, ph, pid, tid }) =>
+        ph === 'X' && /RunTask$/.test(name) && threads.has(`${pid} ${tid}`),
+    )
+    .map(({ tdur = Infinity }) => tdur / 1000)
+    .toSorted((one, other) => other - one)
+}
