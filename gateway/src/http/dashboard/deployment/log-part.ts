@@ -2,6 +2,7 @@ import { type Deployment, isFinal } from '#api/deployment.ts'
 import type { Waiting } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
+import { shortStep } from '#api/text/short-step.ts'
 import type { LogModel } from '../log/log-model.ts'
 import { failedGroup, type LogWindow, readLog, windowOf } from '../log/read-log.ts'
 import { renderGroups } from '../log/render-log.ts'
@@ -64,7 +65,7 @@ function failureLink(log: LogModel | null): Html | undefined {
   if (!failed) return undefined
   const { number, count, name } = failed
   return html`<a href="#s${number}${count > 0 && `L${count}`}"
-      >To the failure, in ${name.split('\n', 1)[0]!.slice(0, 60)}</a
+      >To the failure, in ${shortStep(name)}</a
     >
     · `
 }

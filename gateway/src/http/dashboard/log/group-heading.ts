@@ -22,10 +22,10 @@ export const statusMarks: Record<GroupStatus, { mood: string; shape: string }> =
 }
 
 /** The first line of the name of its step. */
-export function groupName({ name }: Group): string {
+export function groupName({ name }: Pick<Group, 'name'>): string {
   const text = terminalText(name.split('\n', 1)[0]!)
   return text.length > nameChars ? `${text.slice(0, nameChars)}…` : text
 }
 
-export const linesText = ({ count }: Group): string =>
+export const linesText = ({ count }: Pick<Group, 'count'>): string =>
   count === 0 ? '' : count === 1 ? '1 line' : `${count.toLocaleString('en')} lines`
