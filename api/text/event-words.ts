@@ -68,7 +68,7 @@ const block = (indent: string, text: string): string[] =>
     .map((line, at) => `${indent}${at > 0 ? '  ' : ''}${visible(line)}`)
 
 /** What the build daemon says of a failed step, without the command, which it quotes. */
-const withoutCommand = (error: string): string =>
+export const withoutCommand = (error: string): string =>
   error.replace(/^process ".*" did not complete successfully: /s, '')
 
 /** What a pending deployment waits for. */

@@ -61,7 +61,6 @@ test('200,000 lines: no task takes 50 ms of CPU time, and memory stays as it is'
   const after = { heap: await heap(), elements: await elements() }
   const tasks = cpuTimes((await browser.stopTracing()).toString())
 
-  console.log({ before, after, tasks: tasks.length, longestMs: tasks.slice(0, 5) })
   expect(after.heap).toBeLessThan(maxHeapBytes)
   expect(after.heap - before.heap).toBeLessThan(5e6)
   expect(after.elements).toBeLessThan(1000)
@@ -75,6 +74,8 @@ type Trace = {
   pid: number
   tid: number
   args: { name?: string }
+  dur: number
+  /** The trace leaves it out where it is less than a microsecond. */
   tdur?: number
 }
 
@@ -91,6 +92,6 @@ function cpuTimes(trace: string): number[] {
       ({ name, ph, pid, tid }) =>
         ph === 'X' && /RunTask$/.test(name) && threads.has(`${pid} ${tid}`),
     )
-    .map(({ tdur = Infinity }) => tdur / 1000)
+    .map(({ dur, tdur = dur }) => tdur / 1000)
     .toSorted((one, other) => other - one)
 }

@@ -40,6 +40,7 @@ export function writeHeading(row: HTMLElement, group: Group, isOpen: boolean): v
     time.dataset['since'] = startedAt
     time.textContent = durationText(Date.now() - Date.parse(startedAt), 0)
   } else if (ms !== null) time.textContent = durationText(ms)
+  row.classList.toggle('empty', count === 0)
   const button = row.querySelector('button')!
   button.ariaExpanded = String(isOpen)
   const name = element('span', 'group-name', groupName(group))

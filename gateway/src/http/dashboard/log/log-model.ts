@@ -1,6 +1,6 @@
 /** A log as people read it: by step, with numbered lines. This file runs in browsers too. */
 import type { DeploymentEvent, Waiting } from '#api/event.ts'
-import { eventWords } from '#api/text/event-words.ts'
+import { eventWords, withoutCommand } from '#api/text/event-words.ts'
 
 export type LineKind = 'output' | 'error' | 'note' | 'warning' | 'failure'
 export type Line = { text: string; kind: LineKind; at: string }
@@ -96,7 +96,7 @@ export class LogModel {
     else this.onEnd(group)
     group.status = status
     group.ms = status === 'started' || status === 'cached' ? null : (ms ?? null)
-    if (error !== undefined) this.#addAll(group, error.split('\n'), 'failure', at)
+    if (error !== undefined) this.#addAll(group, linesOf(withoutCommand(error)), 'failure', at)
   }
 
   /** Where an event belongs: to its step, else to the state that the deployment is in. */

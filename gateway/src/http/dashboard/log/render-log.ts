@@ -13,7 +13,7 @@ export function renderGroups(groups: Group[], window: LogWindow | null): Html {
     (group) =>
       html`<details
         id="s${group.number}"
-        ${attributes({ open: isOpenAtFirst(group) || group.number === window?.group })}
+        ${attributes({ class: group.count === 0 && 'empty', open: isOpenAtFirst(group) || group.number === window?.group })}
       >
         <summary
           ${attributes({ id: group.state !== null && lastOf.get(group.state) === group && `state-${group.state}` })}
