@@ -11,6 +11,7 @@ export default defineConfig({
         test: {
           name: 'fast',
           testTimeout: 20_000, // a deploy to an app keeps within Fly's limit of one call a second
+          maxWorkers: 2, // most of the time they wait
           sequence: { groupOrder: 1 },
           include: ['test/**/*.test.ts'],
           exclude: ['test/services/**', 'test/e2e/**'],

@@ -1,10 +1,17 @@
 import type { IncomingMessage } from 'node:http'
 import type { Request } from 'express'
 import type { DeploymentEvent } from '../../api/event.ts'
-import { showControls } from '../../api/text/visible-text.ts'
-import { coloured } from '../../gateway/src/http/dashboard/log/coloured.ts'
-import { groupName } from '../../gateway/src/http/dashboard/log/group-heading.ts'
 import { LogModel } from '../../gateway/src/http/dashboard/log/log-model.ts'
+import { activityPart } from '../../gateway/src/http/dashboard/app/activity-part.ts'
+import { coloured } from '../../gateway/src/http/dashboard/log/coloured.ts'
+import { deploymentsPart } from '../../gateway/src/http/dashboard/app/deployments-part.ts'
+import { detailOf } from '../../api/text/render-verdict.ts'
+import { factsPart, shortDigest } from '../../gateway/src/http/dashboard/deployment/facts-part.ts'
+import { groupName } from '../../gateway/src/http/dashboard/log/group-heading.ts'
+import { machinesPart } from '../../gateway/src/http/dashboard/deployment/machines-part.ts'
+import { ownerOf } from '../../gateway/src/http/dashboard/app/app-page.ts'
+import { showControls } from '../../api/text/visible-text.ts'
+import { verdictPart } from '../../gateway/src/http/dashboard/deployment/verdict-part.ts'
 import { windowOf } from '../../gateway/src/http/dashboard/log/read-log.ts'
 import { attributes, html, safeUrl } from '../../gateway/src/http/dashboard/parts/html.ts'
 import { sessionCookieOf } from '../../gateway/src/http/dashboard/session/cookie.ts'
@@ -15,8 +22,78 @@ import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 const request = (more: object) => ({ method: 'GET', headers: {}, ...more }) as IncomingMessage
 const address = (text: string) => request({ url: `/v1/deployments/${text}` })
 
+const entry = (text: string) =>
+  ({
+    at: '2026-11-30T12:00:00.000Z',
+    caller: { name: text },
+    command: text,
+    result: text,
+    asked: { [text]: text },
+    before: { a: text },
+    after: { a: [text] },
+    made: text,
+  }) as never
+const refused = (run: () => unknown) => {
+  try {
+    run()
+  } catch {
+    // the answer does not matter here
+  }
+}
+
+/** A deployment whose every text is this one. */
+const deployment = (text: string) => {
+  const version = { instanceId: text, image: text }
+  const names = { commit: text, branch: text, author: text, message: text, trigger: text }
+  return {
+    id: text,
+    app: text,
+    number: 1,
+    owner: text,
+    state: 'build_failed',
+    createdAt: '2026-11-30T12:00:00.000Z',
+    endedAt: null,
+    options: { ...names, env: { [text]: text } },
+    triggeredBy: { name: text },
+    source: { digest: text, files: 1, sizeBytes: 1, leftOut: [text] },
+    plan: { builder: text, reason: text, versions: { [text]: text }, startCommand: text },
+    bases: { [text]: text },
+    image: { reference: text, digest: text },
+    problem: { code: 'build-failed', title: text, detail: text, step: text, lastLines: [text] },
+    warnings: [text],
+    machines: [{ id: text, name: text, before: version, after: version, outcome: 'stuck' }],
+    release: null,
+  } as never
+}
+
 /** What pages show may be a megabyte long. Addresses and headers have 16 KiB at most. */
 export const dashboard: Record<string, Shapes> = {
+  'gateway/src/http/dashboard/deployment/facts-part.ts › factsPart': hostileTexts((text) =>
+    factsPart(deployment(text)),
+  ),
+  'gateway/src/http/dashboard/deployment/facts-part.ts › shortDigest': hostileTexts(shortDigest),
+  'gateway/src/http/dashboard/deployment/machines-part.ts › machinesPart': hostileTexts((text) =>
+    machinesPart(deployment(text)),
+  ),
+  'gateway/src/http/dashboard/deployment/verdict-part.ts › verdictPart': hostileTexts((text) =>
+    verdictPart(deployment(text)),
+  ),
+  'api/text/render-verdict.ts › detailOf': hostileTexts((text) =>
+    detailOf({ title: text, detail: text, step: text }),
+  ),
+  'gateway/src/http/dashboard/app/deployments-part.ts › deploymentsPart': hostileTexts((text) =>
+    deploymentsPart(text, [deployment(text)], text),
+  ),
+  'gateway/src/http/dashboard/app/activity-part.ts › activityPart': {
+    ...hostileTexts((text) => activityPart([entry(text)])),
+    'many digests': (size) => {
+      const text = repeated(`sha256:${'0'.repeat(64)}`, size)
+      return () => activityPart([entry(text)])
+    },
+  },
+  'gateway/src/http/dashboard/app/app-page.ts › ownerOf': hostileTexts((owner) =>
+    refused(() => ownerOf(new URLSearchParams({ owner }))),
+  ),
   'gateway/src/http/dashboard/parts/html.ts › html': {
     ...hostileTexts((text) => html`<p title="${text}">${text}</p>`),
     ...hostileTexts((text) => html`<a href="${text}">a</a><a href="/a/${text}">a</a>`),

@@ -10,6 +10,10 @@ export const exceptions: Record<string, string> = {
   'gateway/src/doctor/': 'reads what this machine, its kernel and Fly say, when the operator asks',
   'gateway/src/http/routes/doctor.ts › examineGateway':
     'reads by jsonObject, which has its row, and three fields of it',
+  'gateway/src/http/dashboard/app/app-page.ts › appPage':
+    'reads names of the address, 16 KiB at most, by linear expressions; its parts have their rows',
+  'gateway/src/http/dashboard/app/release-diff-page.ts › releaseDiffPage':
+    'reads numbers of the address by one anchored expression',
   'gateway/src/http/routes/callers/audit.ts › listAudit':
     'reads a query of 16 KiB at most, by readAuditFilter',
   'gateway/src/http/routes/callers/audit.ts › readAuditFilter':

@@ -3,9 +3,10 @@ import { pageApp } from '../lab-actions.ts'
 import { lab, openPage } from './open-page.ts'
 
 test('home shows what runs, what is on its way and what failed last, and follows it', async () => {
-  const slow = await lab.submit('home-slow', pageApp('slow', 'RUN sleep 4'))
   await using ui = await openPage()
+  const slow = await lab.submit('home-slow', pageApp('slow', 'RUN sleep 5'))
   const { page } = ui
+  await page.reload()
   const running = page.getByRole('region', { name: 'On the way' })
   await running.getByRole('link', { name: 'home-slow #1' }).waitFor()
   await ui.screenshot('home-running')

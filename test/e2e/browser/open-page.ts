@@ -38,6 +38,7 @@ export async function openPage({ token, expected, ...options }: Options = {}) {
     ...options,
   })
   const page = await context.newPage()
+  page.setDefaultTimeout(60_000)
   const own = options.baseURL ?? lab.gateway
   const problems = noteProblems(page, own)
   await logIn(page, token)

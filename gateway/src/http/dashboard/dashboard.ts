@@ -109,6 +109,7 @@ function showProblem(
   if (problem.code === 'internal')
     server.log.error({ requestId, err: problem.cause ?? problem }, 'page failed')
   if (response.headersSent) return void response.destroy()
+  if (!request.complete) response.setHeader('Connection', 'close') // its form was not read
   const isNews = problem.code !== 'unauthorized' || request.path === addresses.login
   const shown =
     problem.status === 401 || request.path === addresses.login

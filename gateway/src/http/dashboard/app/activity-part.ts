@@ -1,6 +1,6 @@
 import type { AuditEntry } from '#api/callers/audit.ts'
-import { addressOf } from '../parts/addresses.ts'
 import { html, type Html } from '../parts/html.ts'
+import { deploymentLink } from '../parts/links.ts'
 import { mark, type Mood } from '../parts/mark.ts'
 import { table } from '../parts/tables.ts'
 import { timeOf } from '../parts/time.ts'
@@ -27,13 +27,29 @@ const moodOf = (result: string): Mood => moods[result] ?? 'bad'
 const idPattern = /^[\da-f]{8}-[\da-f-]{27}$/
 
 function whatText({ asked, before, after, made }: AuditEntry): Html {
-  const texts = [
-    asked && JSON.stringify(asked),
-    (before || after) && `${JSON.stringify(before)} → ${JSON.stringify(after)}`,
-  ].filter(Boolean)
-  const link =
-    made !== null &&
-    idPattern.test(made) &&
-    html`<a href="${addressOf('deployment', { id: made })}"><code>${made.slice(0, 8)}</code></a> `
-  return html`${link}<span class="mono quiet">${texts.join(' ')}</span>`
+  const link = made !== null && idPattern.test(made) && html`${deploymentLink(made)} `
+  const texts = [...askedTexts(asked ?? {}), ...changeTexts(before ?? {}, after ?? {})]
+  return html`${link}<span class="mono quiet">${texts.join(', ')}</span>`
 }
+
+type Fields = Record<string, unknown>
+
+const askedTexts = (asked: Fields): string[] =>
+  Object.entries(asked).flatMap(([name, value]) =>
+    isNothing(value) ? [] : [`${name} ${valueText(value)}`],
+  )
+
+const changeTexts = (before: Fields, after: Fields): string[] =>
+  Object.keys({ ...before, ...after }).map(
+    (name) => `${name} ${valueText(before[name])} → ${valueText(after[name])}`,
+  )
+
+const isNothing = (value: unknown): boolean =>
+  value === null || (Array.isArray(value) && value.length === 0)
+
+/** A digest is known by its beginning. */
+const valueText = (value: unknown): string =>
+  (typeof value === 'string' ? value : (JSON.stringify(value) ?? 'none')).replaceAll(
+    /sha256:[\da-f]{64}/g,
+    (digest) => `${digest.slice(0, 19)}…`,
+  )

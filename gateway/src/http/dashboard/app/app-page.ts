@@ -2,7 +2,7 @@ import { AppName, OwnerName } from '#api/app.ts'
 import { describeSettings } from '#api/options/app-settings.ts'
 import { Problem } from '#api/problem.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
-import { html, type Html } from '../parts/html.ts'
+import { html } from '../parts/html.ts'
 import type { Page, PageContext } from '../parts/page.ts'
 import { partOf } from '../parts/part-of.ts'
 import { section } from '../parts/tables.ts'
@@ -32,7 +32,9 @@ export const appPage: Page = {
       limit: deploymentsShown,
       before: context.query.get('cursor'),
     })
-    const parts = await partsOf(context, { app, owner })
+    const url =
+      deployments.find((each) => each.state === 'live' && each.owner === owner)?.url ?? null
+    const parts = await partsOf(context, { app, owner, url })
     return {
       title: app,
       live: { seconds },
@@ -52,35 +54,32 @@ export const appPage: Page = {
   },
 }
 
-type Target = { app: string; owner: string | null }
+/** `url`: where it answers, if one of the deployments shown says so. */
+type Target = { app: string; owner: string | null; url: string | null }
 
 /** All parts at once. Each may fail alone: a right is missing, or Fly does not answer. */
 async function partsOf(context: PageContext, target: Target) {
   const { commands, caller, appDefaults } = context
-  const { app, owner } = target
+  const { app, owner, url } = target
   const releases = commands.releases(caller, target, { limit: releasesShown, before: null })
   const audit = commands.audit.list(caller, { app }, { limit: entriesShown, before: null })
   const secrets = Promise.all([
     commands.runtime.secrets(caller, app),
     commands.secrets(caller, app),
   ])
-  const parts = {
-    newest: partOf(releases, (page) => newestPart(page, owner)),
-    releases: partOf(releases, (page) => releasesPart(page)),
-    machines: partOf(commands.machines.list(caller, app), (all) => machinesPart(all, owner)),
-    drift: partOf(commands.drift.list(caller), (list) => driftPart(app, list)),
-    variables: partOf(commands.runtime.env(caller, app), variablesPart),
-    secrets: partOf(secrets, ([runtime, build]) => secretsPart(runtime, build)),
-    settings: partOf(commands.settings(caller, app), (own) =>
+  const [newest, older, machines, drift, variables, names, settings, activity] = await Promise.all([
+    partOf(releases, (page) => newestPart(page, owner, url)),
+    partOf(releases, releasesPart),
+    partOf(commands.machines.list(caller, app), (all) => machinesPart(all, owner)),
+    partOf(commands.drift.list(caller), (list) => driftPart(app, list)),
+    partOf(commands.runtime.env(caller, app), variablesPart),
+    partOf(secrets, ([runtime, build]) => secretsPart(runtime, build)),
+    partOf(commands.settings(caller, app), (own) =>
       settingsPart(describeSettings(own, appDefaults)),
     ),
-    activity: partOf(audit, ({ entries }) => activityPart(entries)),
-  }
-  const shown = await Promise.all(Object.values(parts))
-  return Object.fromEntries(Object.keys(parts).map((name, at) => [name, shown[at]!])) as Record<
-    keyof typeof parts,
-    Html
-  >
+    partOf(audit, ({ entries }) => activityPart(entries)),
+  ])
+  return { newest, releases: older, machines, drift, variables, secrets: names, settings, activity }
 }
 
 function appOf({ params }: PageContext): string {

@@ -1,6 +1,6 @@
 import type { MachineView } from '#api/machines/machine-facts.ts'
-import { addressOf } from '../parts/addresses.ts'
 import { html, type Html } from '../parts/html.ts'
+import { deploymentLink } from '../parts/links.ts'
 import { mark, type Mood } from '../parts/mark.ts'
 import { table } from '../parts/tables.ts'
 import { timeOf } from '../parts/time.ts'
@@ -20,11 +20,7 @@ export function machinesPart(all: MachineView[], owner: string | null): Html {
       each.group,
       `${each.size}, ${each.memoryMib} MiB`,
       checksText(each),
-      each.deployment
-        ? html`<a href="${addressOf('deployment', { id: each.deployment })}"
-            ><code>${each.deployment.slice(0, 8)}</code></a
-          >`
-        : 'of another tool',
+      each.deployment ? deploymentLink(each.deployment) : 'of another tool',
     ]),
   )
 }

@@ -1,13 +1,19 @@
+import type { ImageFacts } from '#api/deployment.ts'
 import type { Release, ReleasePage } from '#api/release.ts'
 import { addressOf } from '../parts/addresses.ts'
 import { html, type Html } from '../parts/html.ts'
+import { deploymentLink } from '../parts/links.ts'
 import { mark, releaseMark } from '../parts/mark.ts'
 import { sizeText } from '../parts/size.ts'
 import { facts, table } from '../parts/tables.ts'
 import { timeOf } from '../parts/time.ts'
 
 /** The newest release of the target: what its machines should run. */
-export function newestPart({ releases: [newest] }: ReleasePage, owner: string | null): Html {
+export function newestPart(
+  { releases: [newest] }: ReleasePage,
+  owner: string | null,
+  url: string | null,
+): Html {
   if (!newest)
     return html`<p class="quiet">
       ${owner === null ? 'The app itself' : owner} has no release yet. The first deployment that
@@ -19,15 +25,17 @@ export function newestPart({ releases: [newest] }: ReleasePage, owner: string | 
     ['Release', html`${number} ${releaseMark(state)}`],
     ['Since', timeOf(createdAt)],
     ['Deployment', deploymentLink(deployment)],
-    [
-      'Image',
-      html`<code>${image.reference}</code
-        >${image.sizeBytes !== undefined && `, ${sizeText(image.sizeBytes)}`}`,
-    ],
+    ['Address', url && html`<a href="${url}">${url}</a>`],
+    ['Image', imageText(image)],
     ['Process groups', Object.keys(newest.config).join(', ')],
   ])}
   ${open.map(({ machine, why, lastAt }) => html`<p>${mark('warning', 'degraded')} Machine <code>${machine}</code> ${why}, at ${timeOf(lastAt)}.</p>`)}`
 }
+
+/** The whole reference is on the page of the deployment. */
+const imageText = ({ reference, digest, sizeBytes }: ImageFacts): Html =>
+  html`<code title="${reference}">${digest.slice(7, 19)}</code
+    >${sizeBytes !== undefined && `, ${sizeText(sizeBytes)}`}`
 
 export const releasesPart = ({ releases }: ReleasePage): Html =>
   releases.length === 0
@@ -52,6 +60,3 @@ const diffLink = ({ app, owner, number }: Release, before: Release | undefined):
         >since release ${before.number}</a
       >`
     : ''
-
-const deploymentLink = (id: string): Html =>
-  html`<a href="${addressOf('deployment', { id })}"><code>${id.slice(0, 8)}</code></a>`

@@ -2,7 +2,11 @@ import type { describeSettings } from '#api/options/app-settings.ts'
 import { html, type Html } from '../parts/html.ts'
 import { table } from '../parts/tables.ts'
 
-const origins = { app: 'the app', gateway: 'the gateway', default: 'the default' } as const
+const origins: Record<string, string> = {
+  app: 'the app',
+  gateway: 'the gateway',
+  default: 'the default',
+}
 
 /** Every setting of the app with its value, and who set it. */
 export const settingsPart = (settings: ReturnType<typeof describeSettings>): Html =>
@@ -14,7 +18,7 @@ export const settingsPart = (settings: ReturnType<typeof describeSettings>): Htm
       Object.entries(settings).map(([name, { value, from }]) => [
         html`<code>${name}</code>`,
         valueText(value),
-        origins[from as keyof typeof origins],
+        origins[from] ?? from,
       ]),
     )}
   </details>`
@@ -26,5 +30,5 @@ function own(settings: ReturnType<typeof describeSettings>): string {
 
 function valueText(value: unknown): Html | string {
   if (value === null) return html`<span class="quiet">none</span>`
-  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }

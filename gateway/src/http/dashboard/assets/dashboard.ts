@@ -4,7 +4,7 @@
  */
 
 import { durationText } from '../parts/duration.ts'
-import { fresh, staleSince } from './stale.ts'
+import { fresh, isStale, staleSince } from './stale.ts'
 import { followEvents, news } from './stream.ts'
 
 const main = document.querySelector('main')!
@@ -24,6 +24,7 @@ function showTimes(root: ParentNode): void {
 }
 
 function countOn(): void {
+  if (isStale()) return
   for (const span of document.querySelectorAll<HTMLElement>('[data-since]'))
     span.textContent = durationText(Date.now() - Date.parse(span.dataset['since']!), 0)
 }
@@ -38,17 +39,34 @@ function followNews(address: string): void {
   })
 }
 
-/** For what no stream reports. */
+/**
+ * For what no stream reports. A page that nobody uses pauses: each question keeps the builder's machine
+ * awake, which costs money.
+ */
 function askAgain(seconds: number): void {
+  const pauseMs = 15 * 60_000
   let timer: ReturnType<typeof setTimeout>
+  let usedAt = Date.now()
   const look = async () => {
     clearTimeout(timer)
     if (document.hidden) return
+    if (Date.now() - usedAt > pauseMs)
+      return staleSince('The page has paused, because nobody has used it for 15 minutes.')
     await refresh()
     timer = setTimeout(look, 1000 * Number(main.dataset['seconds'] ?? seconds))
   }
+  const use = () => {
+    const hasPaused = Date.now() - usedAt > pauseMs
+    usedAt = Date.now()
+    if (hasPaused) void look()
+  }
+  for (const type of ['pointermove', 'pointerdown', 'keydown', 'scroll'])
+    document.addEventListener(type, use, { passive: true })
+  document.addEventListener('visibilitychange', () => {
+    usedAt = Date.now()
+    void look()
+  })
   timer = setTimeout(look, 1000 * seconds)
-  document.addEventListener('visibilitychange', look)
 }
 
 let coming: ReturnType<typeof setTimeout> | undefined

@@ -16,3 +16,5 @@ export function staleSince(why: string, how = 'Load the page again'): void {
 export function fresh(): void {
   stale.hidden = true
 }
+
+export const isStale = (): boolean => !stale.hidden

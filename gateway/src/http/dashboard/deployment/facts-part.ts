@@ -2,6 +2,7 @@ import type { Deployment, ImageFacts, PlanFacts } from '#api/deployment.ts'
 import { moneyText } from '#api/status/cost.ts'
 import { addressOf } from '../parts/addresses.ts'
 import { html, type Html } from '../parts/html.ts'
+import { deploymentLink } from '../parts/links.ts'
 import { sizeText } from '../parts/size.ts'
 import { facts, linesOf } from '../parts/tables.ts'
 import { durationText, timeOf } from '../parts/time.ts'
@@ -100,6 +101,3 @@ const imageText = ({ reference, sizeBytes }: ImageFacts): Html =>
   html`<code>${reference}</code>${sizeBytes !== undefined && `, ${sizeText(sizeBytes)}`}`
 
 export const shortDigest = (digest: string): string => digest.replace(/^sha256:/, '').slice(0, 12)
-
-const deploymentLink = (id: string): Html =>
-  html`<a href="${addressOf('deployment', { id })}"><code>${id.slice(0, 8)}</code></a>`

@@ -38,7 +38,7 @@ export const homePage: Page = {
       live: { seconds: running.length > 0 ? seconds.busy : seconds.quiet },
       body: html`<h1>Apps</h1>
         ${running.length > 0 ? section('running', 'On the way', runningTable(running)) : html`<section id="running" data-part hidden></section>`}
-        ${isEmpty ? section('apps', 'Nothing is deployed yet', noApps(context.gateway)) : section('apps', 'What runs', appsTable(apps, next))}
+        ${isEmpty ? section('apps', 'Nothing is deployed yet', noApps(context)) : section('apps', 'What runs', appsTable(apps, next))}
         ${failed.length > 0 && section('failed', 'Failed last', failedTable(failed))}`,
     }
   },

@@ -65,10 +65,6 @@ export function attributes(all: Record<string, string | number | boolean | null>
   return new Attributes(parts.join(' '))
 }
 
-/** Joins parts with a separator. */
-export const joined = (parts: readonly Value[], separator: Html | string): Value[] =>
-  parts.flatMap((part, at) => (at === 0 ? [part] : [separator, part]))
-
 function written(value: Value, place: Place): string {
   if (value === null || value === undefined || value === false) return ''
   if (Array.isArray(value)) return value.map((each: Value) => written(each, place)).join('')
