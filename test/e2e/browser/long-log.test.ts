@@ -90,7 +90,7 @@ function cpuTimes(trace: string): number[] {
   return traceEvents
     .filter(
       ({ name, ph, pid, tid }) =>
-        ph === 'X' && /RunTask$/.test(name) && threads.has(`${pid} ${tid}`),
+        ph === 'X' && name.endsWith('RunTask') && threads.has(`${pid} ${tid}`),
     )
     .map(({ dur, tdur = dur }) => tdur / 1000)
     .toSorted((one, other) => other - one)

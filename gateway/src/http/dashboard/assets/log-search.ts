@@ -56,7 +56,8 @@ export class LogSearch {
   }
 }
 
-/** Most lines have nothing that a terminal would not show. */
 // oxlint-disable-next-line no-control-regex -- it matches control characters
-const plain = (text: string): string =>
-  /[\x00-\x08\x0b-\x1f]/.test(text) ? terminalText(text) : text
+const control = /[\x00-\x08\x0b-\x1f]/
+
+/** Most lines have nothing that a terminal would not show. */
+const plain = (text: string): string => (control.test(text) ? terminalText(text) : text)

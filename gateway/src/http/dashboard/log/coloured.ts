@@ -59,12 +59,15 @@ function changed(before: Look, sequence: string): Look {
     const code = codes[at]!
     if (code === 38 || code === 48) {
       const { colour, used } = extended(codes.slice(at + 1, at + 5))
-      look = { ...look, [code === 38 ? 'text' : 'back']: colour }
+      look = withColour(look, code, colour)
       at += used
     } else look = withCode(look, code)
   }
   return look
 }
+
+const withColour = (look: Look, code: number, colour: string | null): Look =>
+  code === 38 ? { ...look, text: colour } : { ...look, back: colour }
 
 function withCode(look: Look, code: number): Look {
   if (code === 0) return plain
