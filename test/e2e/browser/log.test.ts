@@ -5,9 +5,10 @@ import { openLine } from './open-line.ts'
 import { lab, openPage } from './open-page.ts'
 
 /** A step that prints lines, and one that fails in red. Each app has a step of its own, so none is cached. */
-const failingApp = (name: string) =>
+const failingApp = (name: string, ...before: string[]) =>
   pageApp(
     'fails',
+    ...before,
     `RUN for n in $(seq 1 120); do echo "line $n of ${name}"; done`,
     String.raw`RUN echo before; printf '\033[31mred <b>cause</b>\033[0m of it\n' >&2; exit 3`,
   )
@@ -97,7 +98,7 @@ test('a log is followed until its reader scrolls up, and again from its end', as
   const ticks = 'RUN for n in $(seq 1 250); do echo "tick $n"; sleep 0.08; done'
   const id = await lab.submit('log-follow', pageApp('follow', ticks))
   const printed = (n: number) =>
-    lab.seen(id, (event) => event.type === 'log' && event.text.includes(`tick ${n}\n`))
+    lab.seen(id, (event) => event.type === 'log' && `${event.text}\n`.includes(`tick ${n}\n`))
   await page.goto(`/ui/deployments/${id}`)
   const log = box(page)
   const follow = page.getByRole('button', { name: 'Follow' })
@@ -134,7 +135,7 @@ const firstLine = (page: Page): Promise<string> =>
   })
 
 test('without JavaScript the log reads by step, and each part of it has an address', async () => {
-  const id = await lab.submit('log-plain', failingApp('plain'))
+  const id = await lab.submit('log-plain', failingApp('plain', 'MAINTAINER me'))
   await lab.end(id)
   await using ui = await openPage({
     javaScriptEnabled: false,
@@ -145,6 +146,8 @@ test('without JavaScript the log reads by step, and each part of it has an addre
   await page.goto(`/ui/deployments/${id}`)
   const steps = page.locator('#log-text details')
   await steps.filter({ hasText: 'exit 3' }).getByText('red <b>cause</b>', { exact: true }).waitFor()
+  const building = steps.filter({ has: page.locator('#state-building') })
+  await building.getByText(/^warning: Dockerfile:2: .*MaintainerDeprecated/).waitFor()
   const green = steps.filter({ hasText: 'seq 1 120' })
   expect(await green.getAttribute('open')).toBe(null)
   await green.locator('summary').click()
