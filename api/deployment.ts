@@ -174,6 +174,8 @@ export const Deployment = z.object({
    * at a time.
    */
   owner: z.string().nullable(),
+  /** The app on Fly with the machines: `app`, or the owner's own. Empty: an older gateway, `app`. */
+  flyApp: z.string().default(''),
   state: DeploymentState,
   createdAt: z.string(),
   updatedAt: z.string(),
@@ -227,10 +229,7 @@ export const Deployment = z.object({
   /** What its release lacks of the one before, and secrets that another tool has changed. */
   warnings: z.array(z.string()).default([]),
   problem: ProblemBody.nullable(),
-  /**
-   * Set when cancel is requested. The state becomes `cancelled` once nothing of the deployment runs
-   * any more.
-   */
+  /** A cancel request. The state becomes `cancelled` once nothing of the deployment runs any more. */
   cancel: CancelRequest.nullable(),
   /** When the log was dropped, for its age or the number of logs. The record stays. */
   logDroppedAt: z.string().nullable(),
@@ -242,7 +241,7 @@ export const Deployment = z.object({
 })
 export type Deployment = z.infer<typeof Deployment>
 
-/** `GET /v1/apps/{app}/deployments`: newest first; `next` is the cursor of the next page. */
+/** Newest first. `next`: the cursor of the next page. */
 export const DeploymentPage = z.object({
   deployments: z.array(Deployment),
   next: z.string().nullable(),

@@ -6,17 +6,18 @@ import { parseArgs } from 'node:util'
 import type { Preview, PreviewPage } from '../api/previews/preview.ts'
 import { fill, routes } from '../api/routes.ts'
 import { type Lab, startLab } from '../lab/start-lab.ts'
-import { askFly, deployFolder, readPage } from '../lab/use-lab.ts'
+import { askFly, deployFolder } from '../lab/use-lab.ts'
 import type { Measure } from './measure.ts'
+import { app, ask, createByHand, untilAnswer } from './preview-calls.ts'
+import { compareClaims } from './preview-claims.ts'
 import { median, sideBySide } from './side-by-side.ts'
 
 const about =
-  'previews: from the request to the first answer of the machine, compared with the same calls by hand, and a list of many owners: [--runs 8] [--owners 100]'
+  'previews: from the request to the first answer of the machine, compared with the same calls by hand, a list of many owners, and what a pool gives: [--runs 8] [--owners 100] [--parts create,list,claim]'
 const goal = 1.15
 const listGoalMs = 20
 /** Fly allows one new app a second, three at once. Neither way waits for that. */
 const pauseMs = 3000
-const app = 'bench-previews'
 const files = {
   Dockerfile:
     'FROM alpine\nCOPY index.html /www/\nCMD ["httpd", "-f", "-p", "8080", "-h", "/www"]\n',
@@ -29,6 +30,7 @@ async function run(args: string[]): Promise<Measure[]> {
     options: {
       runs: { type: 'string', default: '8' },
       owners: { type: 'string', default: '100' },
+      parts: { type: 'string', default: 'create,list,claim' },
       port: { type: 'string', default: '8451' },
       dir: { type: 'string', default: '.lab-bench' },
     },
@@ -42,8 +44,15 @@ async function run(args: string[]): Promise<Measure[]> {
     for (const [name, text] of Object.entries(files)) await writeFile(join(source, name), text)
     const { image, state, problem } = await deployFolder(lab, app, source, {})
     if (!image) throw new Error(`the deployment is ${state}: ${problem?.detail}`)
-    const compared = await compare(lab, image.reference, Number(values.runs))
-    return [compared, await listing(lab, image.reference, Number(values.owners))]
+    const [runs, owners] = [Number(values.runs), Number(values.owners)]
+    const parts: Record<string, () => Promise<Measure>> = {
+      create: () => compare(lab, image.reference, runs),
+      list: () => listing(lab, image.reference, owners),
+      claim: () => compareClaims(lab, image.reference, runs),
+    }
+    const measures: Measure[] = []
+    for (const part of values.parts.split(',')) measures.push(await parts[part]!())
+    return measures
   } finally {
     await rm(source, { recursive: true })
   }
@@ -68,7 +77,7 @@ async function compare(lab: Lab, image: string, runs: number): Promise<Measure> 
     async theirs() {
       const startedAt = performance.now()
       const name = `by-hand-${Date.now()}`
-      await byHand(lab, name, image)
+      await createByHand(lab, name, image)
       const tookMs = performance.now() - startedAt
       await askFly(lab, 'DELETE', `/apps/${name}?force=true`)
       return tookMs
@@ -82,32 +91,6 @@ async function compare(lab: Lab, image: string, runs: number): Promise<Measure> 
     goal,
     ok: compared.ratio <= goal,
   }
-}
-
-/** As the Machines API's guide does it: an app with its network and address, a machine, a wait. */
-async function byHand(lab: Lab, name: string, image: string): Promise<void> {
-  await askFly(lab, 'POST', '/apps', { name, org_slug: 'personal', network: name })
-  await askFly(lab, 'POST', `/apps/${name}/ip_assignments`, { type: 'private_v6' })
-  const service = {
-    protocol: 'tcp',
-    internal_port: 8080,
-    autostart: true,
-    autostop: 'stop',
-    ports: [{ port: 80, handlers: ['http'] }],
-  }
-  const guest = { cpu_kind: 'shared', cpus: 1, memory_mb: 512 }
-  const { id } = await askFly<{ id: string }>(lab, 'POST', `/apps/${name}/machines`, {
-    name: 'app-1',
-    config: { image, guest, services: [service] },
-  })
-  await askFly(lab, 'GET', `/apps/${name}/machines/${id}/wait?state=started&timeout=60`)
-  await untilAnswer(lab, name)
-}
-
-/** The first answer is what a user waits for. */
-async function untilAnswer(lab: Lab, name: string): Promise<void> {
-  const isUp = async () => (await readPage(lab, name)).body === 'hello'
-  while (!(await isUp().catch(() => false)));
 }
 
 /** With the machines of all these owners running. */
@@ -129,17 +112,6 @@ async function listing(lab: Lab, image: string, owners: number): Promise<Measure
   console.log(`  a list of ${owners} owners: ${ms} ms`)
   const [what, ratio] = ['list', Math.round((ms / listGoalMs) * 1000) / 1000]
   return { bench: 'previews', what, owners, ms, ratio, goal: 1, ok: ratio <= 1 }
-}
-
-async function ask<T>(lab: Lab, method: string, path: string, body?: object): Promise<T> {
-  const response = await fetch(lab.gateway + path, {
-    method,
-    headers: { authorization: `Bearer ${lab.token}`, 'content-type': 'application/json' },
-    ...(body && { body: JSON.stringify(body) }),
-  })
-  if (!response.ok)
-    throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`)
-  return response.json() as Promise<T>
 }
 
 export const previews = { about, run }

@@ -43,7 +43,13 @@ export const OrgMachine = z.object({
   region: z.string().nullish(),
   updated_at: z.string().nullish(),
   /** `MachineOverviewConfig` there. */
-  config: z.object({ metadata: z.record(z.string(), z.string()).nullish() }).nullish(),
+  config: z
+    .object({
+      image: z.string().nullish(),
+      guest: z.record(z.string(), z.unknown()).nullish(),
+      metadata: z.record(z.string(), z.string()).nullish(),
+    })
+    .nullish(),
 })
 export type OrgMachine = z.infer<typeof OrgMachine>
 export const OrgMachines = z.object({

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { trimEnd } from '#api/text/trim-end.ts'
-import { pause, unlessAborted } from '#api/flow/retry.ts'
+import { pause, retry, unlessAborted } from '#api/flow/retry.ts'
 import { RequestBudget } from './request-budget.ts'
 import { fetchTransport, type Transport } from './transport.ts'
 
@@ -214,6 +214,17 @@ export async function orNull<T>(answer: Promise<T>): Promise<T | null> {
     throw error
   }
 }
+
+/**
+ * Repeats a call about an app while Fly does not know the app: a new one is not visible everywhere at
+ * once. `call` must be safe to repeat.
+ */
+export const retryUntilKnown = <T>(call: () => Promise<T>, signal: AbortSignal): Promise<T> =>
+  retry(
+    call,
+    { isRetryable: (error) => statusOf(error) === 404, pauseMs: () => 500, forMs: 10_000 },
+    signal,
+  )
 
 /** Whether Fly was unavailable. A change may have happened anyway: look before repeating it. */
 export const isUnavailable = (error: unknown): boolean =>

@@ -6,8 +6,6 @@ import {
   App,
   ignored,
   type IpAssignment,
-  IpAssignments,
-  NewIpAssignment,
   logLines,
   machineAnswer,
   Processes,
@@ -26,11 +24,13 @@ import {
   statusOf,
   type Endpoint,
 } from './fly-calls.ts'
+import { assignIp, listIps, releaseIp } from './apps/ip-assignments.ts'
 import { listOrgApps, listOrgMachines } from './list-org.ts'
 import { MachineChanges } from './machine-changes.ts'
 import { MachineLease, type LeaseRequest } from './machine-lease.ts'
 import type { Machine, MachineRef, NewIp, NewMachine } from './machine.ts'
-import { createVolume, listVolumes, type NewVolume } from './volumes.ts'
+import { NetworkPolicies } from './network/network-policies.ts'
+import { createVolume, deleteVolume, listVolumes, type NewVolume } from './volumes.ts'
 
 const windowSeconds = 60 // Fly's limit for one wait
 
@@ -42,10 +42,12 @@ type WaitState = 'settled' | 'started' | 'stopped' | 'suspended' | 'failed' | 'd
  * and `fly-refused` with Fly's own message and `facts.status`.
  */
 export class MachinesApi {
+  readonly policies: NetworkPolicies
   readonly #calls: FlyCalls
 
   constructor(endpoint: Endpoint) {
     this.#calls = new FlyCalls(endpoint)
+    this.policies = new NetworkPolicies(this.#calls)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -92,30 +94,22 @@ export class MachinesApi {
 
   /** Deletes the app and its machines. Succeeds if it is already gone. */
   async deleteApp(app: string, signal: AbortSignal): Promise<void> {
-    const path = `/apps/${app}?force=true`
-    const call = { path, action: 'delete-app', id: app, answer: ignored }
+    const call = { path: `/apps/${app}?force=true`, action: 'delete-app', id: app, answer: ignored }
     await orNull(this.#calls.call({ ...call, method: 'DELETE' }, signal))
   }
 
-  async ipAssignments(app: string, signal: AbortSignal): Promise<IpAssignment[]> {
-    const path = `/apps/${app}/ip_assignments`
-    const call = { path, action: 'list-ips', id: app, answer: IpAssignments }
-    return (await this.#calls.read(call, signal)).ips ?? []
+  ipAssignments(app: string, signal: AbortSignal): Promise<IpAssignment[]> {
+    return listIps(this.#calls, app, signal)
   }
 
-  /** Returns the address. Null: the answer does not say it. */
-  async assignIp(app: string, body: NewIp, signal: AbortSignal): Promise<string | null> {
-    const path = `/apps/${app}/ip_assignments`
-    const call = { path, action: 'assign-ip', id: app, answer: NewIpAssignment }
-    const made = await this.#calls.call({ ...call, method: 'POST', body, repeat: 'no' }, signal)
-    return made?.ip ?? null
+  /** See `assignIp`. */
+  assignIp(app: string, body: NewIp, signal: AbortSignal): Promise<string | null> {
+    return assignIp(this.#calls, app, body, signal)
   }
 
   /** Succeeds if the address is already gone. */
-  async releaseIp(app: string, ip: string, signal: AbortSignal): Promise<void> {
-    const path = `/apps/${app}/ip_assignments/${encodeURIComponent(ip)}`
-    const call = { path, action: 'release-ip', id: app, answer: ignored }
-    await orNull(this.#calls.call({ ...call, method: 'DELETE' }, signal))
+  releaseIp(app: string, ip: string, signal: AbortSignal): Promise<void> {
+    return releaseIp(this.#calls, app, ip, signal)
   }
 
   secrets(app: string, signal: AbortSignal, minVersion = 0) {
@@ -135,6 +129,11 @@ export class MachinesApi {
     return createVolume(this.#calls, app, volume, signal)
   }
 
+  /** See `deleteVolume`. */
+  deleteVolume(app: string, id: string, signal: AbortSignal): Promise<void> {
+    return deleteVolume(this.#calls, app, id, signal)
+  }
+
   /** All machines except those destroyed or being destroyed. */
   async machines(app: string, signal: AbortSignal): Promise<Machine[]> {
     const answer = z.array(machineAnswer).nullable()
@@ -149,8 +148,7 @@ export class MachinesApi {
   }
 
   machine({ app, id }: MachineRef, signal: AbortSignal): Promise<Machine | null> {
-    const path = `/apps/${app}/machines/${id}`
-    const call = { path, action: 'get', id, answer: machineAnswer }
+    const call = { path: `/apps/${app}/machines/${id}`, action: 'get', id, answer: machineAnswer }
     return orNull(this.#calls.call({ ...call, method: 'GET' }, signal))
   }
 
@@ -170,8 +168,7 @@ export class MachinesApi {
 
   /** The programs that run in a started machine, with the addresses where they listen. */
   async processes({ app, id }: MachineRef, signal: AbortSignal): Promise<Process[]> {
-    const path = `/apps/${app}/machines/${id}/ps`
-    const call = { path, action: 'ps', id, answer: Processes }
+    const call = { path: `/apps/${app}/machines/${id}/ps`, action: 'ps', id, answer: Processes }
     return (await this.#calls.call({ ...call, method: 'GET' }, signal)) ?? []
   }
 

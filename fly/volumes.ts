@@ -1,5 +1,5 @@
-import { Volume, Volumes } from './answers.ts'
-import type { FlyCalls } from './fly-calls.ts'
+import { ignored, Volume, Volumes } from './answers.ts'
+import { orNull, type FlyCalls } from './fly-calls.ts'
 
 export type NewVolume = { name: string; region: string; size_gb: number; [field: string]: unknown }
 
@@ -23,4 +23,15 @@ export function createVolume(
   const call = { path, action: 'create-volume', id: app, answer: Volume.pick({ id: true }) }
   const body = { encrypted: true, ...volume }
   return calls.call({ ...call, method: 'POST', body, repeat: 'no' }, signal)
+}
+
+/** Fly refuses it while a machine has the volume. Succeeds if it is already gone. */
+export async function deleteVolume(
+  calls: FlyCalls,
+  app: string,
+  id: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const call = { path: `/apps/${app}/volumes/${id}`, action: 'delete-volume', id, answer: ignored }
+  await orNull(calls.call({ ...call, method: 'DELETE' }, signal))
 }

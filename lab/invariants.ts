@@ -19,7 +19,7 @@ type Lab = { dir: string; registry: string; flyToken: string }
 type Row = Pick<Deployment, 'id' | 'app' | 'number' | 'state' | 'endedAt'> & {
   source: string | null
   lastSeq: number
-  body: Pick<Deployment, 'image' | 'machines' | 'problem'>
+  body: Pick<Deployment, 'flyApp' | 'image' | 'machines' | 'problem'>
 }
 
 /**
@@ -140,18 +140,18 @@ async function treeFaults({ dir }: Lab, rows: Row[], idle: boolean): Promise<Fau
 }
 
 /**
- * The record knows each machine once, by a deployment of its app. An idle machine runs the last
+ * The record knows each machine once, by a deployment of its app on Fly. An idle machine runs the last
  * live deployment.
  */
 function machineFaults(machines: Machine[], rows: Row[], idle: boolean): Fault[] {
   const faults: Fault[] = []
   const emit = (kind: Fault['kind'], what: string) => faults.push({ kind, what })
   for (const app of new Set([
-    ...rows.map(({ app }) => app),
+    ...rows.map(({ body }) => body.flyApp),
     ...machines.map(({ own }) => own.app),
   ])) {
     const there = machines.filter(({ own, state }) => own.app === app && state !== 'destroying')
-    const ours = rows.filter((row) => row.app === app)
+    const ours = rows.filter(({ body }) => body.flyApp === app)
     const names = there.map(({ name }) => name)
     if (new Set(names).size < names.length)
       emit('doubled', `machines of ${app}: ${names.join(', ')}`)

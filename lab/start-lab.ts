@@ -108,7 +108,10 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
     TARMAC_FLY_ORG: 'personal',
     TARMAC_FLY_REGION: 'ams',
     TARMAC_URL: `http://{app}.localhost:${proxyPort}/`,
+    // Most tests of owners are about one app with many machines.
+    TARMAC_OWNERS: 'shared-app',
     TARMAC_OWNER_URL: `http://{owner}.tarmac_owner.kv._metadata.{app}.internal.localhost:${proxyPort}/`,
+    TARMAC_ROUTER_URL: `http://{app}-router.localhost:${proxyPort}/~{owner}/`,
     TARMAC_LOG_LEVEL: 'info',
     // The lab shares its disk with everything else on this machine, so its cache may stay longer.
     TARMAC_DISK_SOFT: '0',

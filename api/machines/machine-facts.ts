@@ -4,9 +4,18 @@ import { z } from 'zod'
 export const MachineAction = z.enum(['start', 'stop', 'restart'])
 export type MachineAction = z.infer<typeof MachineAction>
 
+/**
+ * What a caller can do to all machines of a preview or an owner. A stopped or suspended one stays so:
+ * no request starts it.
+ */
+export const PowerAction = z.enum(['stop', 'start', 'suspend'])
+export type PowerAction = z.infer<typeof PowerAction>
+
 /** A machine of an app, as Fly sees it now. Times are ISO 8601, UTC. */
 export const MachineView = z.object({
   id: z.string(),
+  /** The app on Fly that has it: the owner's own app, or the app itself. Empty: an older gateway, the app. */
+  flyApp: z.string().default(''),
   name: z.string(),
   region: z.string(),
   /** Fly's word: `started`, `stopped`, `suspended`, `failed`, … */

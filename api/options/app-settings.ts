@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { isObject } from '../is-object.ts'
+import { OwnersSetting } from './owners-setting.ts'
 import { DeploymentOptions, lanePolicies } from '../options.ts'
 import { Problem } from '../problem.ts'
 import { refuseUnusable, variables } from './variables.ts'
@@ -15,6 +16,8 @@ export const AppSettings = z.strictObject({
   lane: z.enum(lanePolicies),
   /** Maximum number of deployments that run at once before their deploy step, over all owners. */
   builds: z.int().min(1).max(1000),
+  /** Where the machines of new owners are. An owner that has a deployment stays where it is. */
+  owners: OwnersSetting,
   /** Source retention, newest first: maximum count, total size in MiB and age in days. */
   keepSources: z.int().min(0).max(1000),
   keepSourcesMib: z.int().min(0).max(1e9),

@@ -1,9 +1,10 @@
 import { z } from 'zod'
+import { PowerAction } from '../machines/machine-facts.ts'
 import { variableLimits } from '../options/variables.ts'
 
 /** What `POST /v1/previews/{id}/{action}` does. */
-export const PreviewAction = z.enum(['stop', 'start', 'suspend'])
-export type PreviewAction = z.infer<typeof PreviewAction>
+export const PreviewAction = PowerAction
+export type PreviewAction = PowerAction
 
 /**
  * Limits of a command in a preview. `outputChars`: of standard output, and of standard error; more is

@@ -76,6 +76,8 @@ export const Preview = z.object({
   deployment: z.string(),
   template: TemplateRef.nullable(),
   triggeredBy: Caller.nullable(),
+  /** Whether its machine was made before the request, and waited for it in a pool. */
+  fromPool: z.boolean().default(false),
   ending: PreviewEnding.nullable(),
   /** Why it failed, or why it cannot be destroyed now. */
   problem: ProblemBody.nullable(),

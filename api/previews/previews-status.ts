@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { PoolView } from './pool.ts'
 
 /** The last comparison of the previews with what Fly has. */
 export const SweepStatus = z.object({
@@ -23,5 +24,6 @@ export const PreviewsStatus = z.object({
     z.object({ id: z.string(), state: z.string(), since: z.string(), why: z.string() }),
   ),
   sweep: SweepStatus,
+  pools: z.array(PoolView).default([]),
 })
 export type PreviewsStatus = z.infer<typeof PreviewsStatus>

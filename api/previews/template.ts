@@ -8,6 +8,27 @@ export const TemplateName = z.string().regex(/^[a-z][a-z0-9-]{0,39}$/, templateN
 export const TemplateFormat = z.enum(['toml', 'json', 'yaml'])
 export type TemplateFormat = z.infer<typeof TemplateFormat>
 
+/** A port that machines may reach, as `443/tcp` or `53/udp`. */
+const EgressPort = z
+  .string()
+  .regex(/^[1-9]\d{0,4}\/(?:tcp|udp)$/, 'A port is written as 443/tcp or 53/udp.')
+  .refine((text) => Number.parseInt(text, 10) <= 65_535, 'A port is at most 65535.')
+
+/** What machines may reach: these ports of any address. Null: everything. Empty: nothing. */
+const egress = z
+  .array(EgressPort)
+  .max(50, 'At most 50 ports.')
+  .nullable()
+  .default(null)
+  .transform((ports) => ports && [...new Set(ports)].toSorted(byPort))
+
+const byPort = (a: string, b: string) =>
+  Number.parseInt(a, 10) - Number.parseInt(b, 10) || (a < b ? -1 : 1)
+
+/** `443/tcp, 53/udp`, `everything` or `nothing`. */
+export const egressText = (ports: Template['egress']): string =>
+  ports === null ? 'everything' : ports.join(', ') || 'nothing'
+
 /** What the machines of previews are like. A version never changes. Times are ISO 8601, UTC. */
 export const Template = z.object({
   app: z.string(),
@@ -19,6 +40,7 @@ export const Template = z.object({
   format: TemplateFormat,
   /** The text of a fly.toml, fly.json or fly.yaml. */
   config: z.string(),
+  egress,
 })
 export type Template = z.infer<typeof Template>
 
@@ -30,5 +52,6 @@ export type TemplateList = z.infer<typeof TemplateList>
 export const NewTemplate = z.strictObject({
   format: TemplateFormat.default('toml'),
   config: z.string().min(1).max(65_536),
+  egress,
 })
 export type NewTemplate = z.infer<typeof NewTemplate>

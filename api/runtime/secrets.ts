@@ -30,6 +30,8 @@ export type RuntimeSecret = z.infer<typeof RuntimeSecret>
 /** `GET /v1/apps/{app}/runtime-secrets`. `targets`: the newest releases of targets with machines. */
 export const RuntimeSecrets = z.object({
   app: z.string(),
+  /** Null: the app as a whole. */
+  owner: z.string().nullable().default(null),
   secrets: z.array(RuntimeSecret),
   targets: z.array(z.object({ owner: z.string().nullable(), release: z.number() })),
   warnings: z.array(z.string()),
@@ -50,7 +52,11 @@ export const ChangedNames = z.object({
 export type ChangedNames = z.infer<typeof ChangedNames>
 
 /** `PATCH /v1/apps/{app}/runtime-secrets` and `POST …/runtime-secrets/deploy`. */
-export const SecretsAnswer = ReleasedAgain.extend({ app: z.string(), ...ChangedNames.shape })
+export const SecretsAnswer = ReleasedAgain.extend({
+  app: z.string(),
+  owner: z.string().nullable().default(null),
+  ...ChangedNames.shape,
+})
 export type SecretsAnswer = z.infer<typeof SecretsAnswer>
 
 /** `PATCH /v1/apps/{app}/secrets`. */

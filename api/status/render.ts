@@ -6,6 +6,7 @@ import type { CacheStatus } from './cache.ts'
 import { type CostStatus, type CostSum, moneyText } from './cost.ts'
 import type { DriftStatus } from '../drift/drift-status.ts'
 import type { ImagesStatus } from './images.ts'
+import type { PoolView } from '../previews/pool.ts'
 import type { PreviewsStatus } from '../previews/previews-status.ts'
 import { sizeText } from './machine.ts'
 import { isUnknown, type Unknown } from './part.ts'
@@ -108,7 +109,7 @@ function imagesText({ checkedAt, checked, missing, problem }: ImagesStatus): str
   ].join('; ')
 }
 
-function previewLines({ states, stuck, sweep }: PreviewsStatus): string[] {
+function previewLines({ states, stuck, sweep, pools }: PreviewsStatus): string[] {
   const counts = Object.entries(states).map(([state, count]) => `${count} ${state}`)
   const { at, orphans, failures, problem } = sweep
   return [
@@ -116,9 +117,13 @@ function previewLines({ states, stuck, sweep }: PreviewsStatus): string[] {
     ...stuck.map(({ id, state, since, why }) => `stuck: ${id}, ${state} since ${since}: ${why}`),
     ...(orphans.length > 0 ? [`deleted on Fly, known to nobody: ${someOf(orphans, 5)}`] : []),
     ...(failures.length > 0 ? [`failed, tried again: ${someOf(failures, 3)}`] : []),
+    ...pools.map(poolText),
     ...(problem === null ? [] : [problem]),
   ]
 }
+
+const poolText = ({ app, template, size, ready, problem }: PoolView): string =>
+  `pool ${template} of ${app}: ${ready} of ${size} ready${problem ? `; ${problem.detail}` : ''}`
 
 function auditLines({ head, checkedAt, verdict }: AuditStatus): string[] {
   const newest = head ? `newest entry ${head.number}` : 'no entry'

@@ -13,12 +13,15 @@ import { type MachinesRequest, readMachinesArgs } from './machines/machines.ts'
 import { type OverviewRequest, readOverviewArgs } from './overview/overview.ts'
 import { type ImageCommand, readImage } from './image/read-image.ts'
 import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
+import { type PoolRequest, poolUsage, readPoolArgs } from './preview/pool.ts'
+import { type OwnerRequest, ownerUsage, readOwnerArgs } from './owners/read-owners.ts'
 import { type PreviewRequest, readPreviewArgs } from './preview/read-preview.ts'
 import {
   readRegistries,
   type RegistriesCommand,
   registriesUsage,
 } from './registries/read-registries.ts'
+import { readRouterArgs, type RouterRequest } from './router/read-router.ts'
 import { readRuleArgs, type RuleRequest, ruleUsage } from './rule/read-rule.ts'
 import { readTeamArgs, type TeamRequest, teamUsage } from './teams/read-teams.ts'
 import { readTemplateArgs, type TemplateRequest, templateUsage } from './template/template.ts'
@@ -50,9 +53,12 @@ export type Command =
   | (Connection & DriftRequest & { name: 'drift' })
   | (Connection & { name: 'whoami' })
   | (Connection & MachinesRequest & { name: 'machines' })
+  | (Connection & RouterRequest & { name: 'router' })
   | (Connection & { name: 'template'; request: TemplateRequest })
   | (Connection & OverviewRequest & { name: 'overview' })
+  | (Connection & { name: 'owner'; request: OwnerRequest })
   | (Connection & { name: 'preview'; request: PreviewRequest })
+  | (Connection & { name: 'pool'; request: PoolRequest })
   | DeployCommand
   | ImageCommand
   | FollowCommand
@@ -108,6 +114,8 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (overviewRequest) return { name: 'overview', ...overviewRequest, ...connection }
   const previewRequest = name === 'preview' ? readPreviewArgs(args, values, env) : null
   if (previewRequest) return { name: 'preview', request: previewRequest, ...connection }
+  const ownerRequest = readOwnerArgs(name, args, values, env)
+  if (ownerRequest) return { name: 'owner', request: ownerRequest, ...connection }
   const cacheRequest = name === 'cache' ? readCacheArgs(args, appName) : null
   if (cacheRequest) return { name: 'cache', ...cacheRequest, ...connection }
   const tokenRequest = name === 'token' ? readTokenArgs(args, values) : null
@@ -138,8 +146,12 @@ function readLook(name: string, args: string[], values: Values) {
   if (name === 'whoami' && args.length === 0) return { name } as const
   const drift = name === 'drift' ? readDriftArgs(args, values, appName) : null
   if (drift) return { name: 'drift', ...drift } as const
-  const request = name === 'template' ? readTemplateArgs(args, appName) : null
+  const request = name === 'template' ? readTemplateArgs(args, values, appName) : null
   if (request) return { name: 'template', request } as const
+  const pool = name === 'pool' ? readPoolArgs(args, values, appName) : null
+  if (pool) return { name: 'pool', request: pool } as const
+  const routerRequest = name === 'router' ? readRouterArgs(args, values, appName) : null
+  if (routerRequest) return { name: 'router', ...routerRequest } as const
   const machines = name === 'machines' ? readMachinesArgs(args, appName) : null
   return machines && ({ name: 'machines', ...machines } as const)
 }
@@ -165,6 +177,7 @@ const usages: Record<string, string> = {
   apps: '[APP]',
   deployments: '[APP]',
   template: templateUsage,
+  pool: poolUsage,
   cache: '[rm APP]',
   rule: ruleUsage,
   registries: registriesUsage,
@@ -175,7 +188,10 @@ const usages: Record<string, string> = {
   token: 'create|list|revoke|rotate [NAME]',
   secrets: 'set|unset|list|deploy APP [NAME…]',
   env: 'set|unset|list APP [NAME…]',
+  owners: 'APP',
+  owner: ownerUsage,
   preview: 'APP [FOLDER], or ls|show|extend|destroy|stop|start|suspend|logs|exec|watch|stats',
+  router: 'APP [--domain NAME], or APP --remove',
   machines: '[list|start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',

@@ -7,11 +7,15 @@ import { helpOf } from './help.ts'
 import { imageFlags } from './image/flags.ts'
 import { wrongUse } from './option.ts'
 import { registryFlags } from './registries/flags.ts'
+import { routerFlags } from './router/flags.ts'
 import { ruleFlags } from './rule/flags.ts'
 import { runtimeFlags } from './runtime/flags.ts'
+import { ownerFlags } from './owners/flags.ts'
 import { previewFlags } from './preview/flags.ts'
+import { poolFlags } from './preview/pool.ts'
 import { overviewFlags } from './overview/flags.ts'
 import { upFlags } from './up/flags.ts'
+import { templateFlags } from './template/template.ts'
 import { tokenFlags } from './token/flags.ts'
 import { upkeepFlags } from './upkeep/flags.ts'
 
@@ -49,7 +53,11 @@ export const flags = {
   ...runtimeFlags,
   ...overviewFlags,
   ...previewFlags,
+  ...templateFlags,
+  ...poolFlags,
+  ...ownerFlags,
   ...driftFlags,
+  ...routerFlags,
   ...builderFlags,
   ...upkeepFlags,
   ...upFlags,

@@ -142,9 +142,17 @@ export class Gateway {
   async ask(method: Method, path: string, signal: AbortSignal, body?: object): Promise<unknown> {
     const url = this.#url(path, new URLSearchParams())
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(askMs)])
-    const headers = { 'Content-Type': 'application/json' }
-    const sent = body && { headers, body: JSON.stringify(body) }
+    const sent = body && { headers: json, body: JSON.stringify(body) }
     return (await this.#fetch(url, { method, signal: deadline, ...sent })).json()
+  }
+
+  /** As `ask`, for a request that makes something: it makes one, also where an answer is lost. */
+  async create(path: string, signal: AbortSignal, body: object): Promise<unknown> {
+    const url = this.#url(path, new URLSearchParams())
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(askMs)])
+    const headers = { ...json, 'Idempotency-Key': randomUUID() }
+    const sent = { method: 'POST', headers, body: JSON.stringify(body), signal: deadline }
+    return (await twice(() => this.#fetch(url, sent), deadline)).json()
   }
 
   /**
@@ -193,15 +201,10 @@ export class Gateway {
     { body, key = randomUUID() }: { body?: object; key?: string } = {},
   ): Promise<DeploymentRecord> {
     const url = this.#url(path, query)
-    const headers = { 'Idempotency-Key': key, ...(body && { 'Content-Type': 'application/json' }) }
+    const headers = { 'Idempotency-Key': key, ...(body && json) }
     const sent = { method: 'POST', headers, ...(body && { body: JSON.stringify(body) }) }
     const send = () => this.#fetch(url, { ...sent, signal: AbortSignal.timeout(answerMs) })
-    const response = await send().catch(async (error: unknown) => {
-      // A connection that broke. With the same key nothing is made twice.
-      if (!(error instanceof Problem) || error.cause === undefined) throw error
-      await sleep(againMs)
-      return send()
-    })
+    const response = await twice(send)
     return readRecord(url, await response.text())
   }
 
@@ -231,4 +234,15 @@ export class Gateway {
     if (!response.ok) throw this.#refusal(url, response.status, await response.text())
     return response
   }
+}
+
+const json = { 'Content-Type': 'application/json' }
+
+/** Sends a request again if the connection broke. With the same key nothing is made twice. */
+async function twice(send: () => Promise<Response>, signal?: AbortSignal): Promise<Response> {
+  return send().catch(async (error: unknown) => {
+    if (!(error instanceof Problem) || error.cause === undefined) throw error
+    await sleep(againMs, undefined, { signal })
+    return send()
+  })
 }

@@ -3,11 +3,15 @@ import { builderHelp } from './builder/flags.ts'
 import { imageHelp } from './image/flags.ts'
 import { driftHelp } from './drift/drift.ts'
 import { exitCodes } from '#api/problem/exit-codes.ts'
+import { templateHelp } from './template/template.ts'
 import { tokenHelp } from './token/flags.ts'
 import { runtimeHelp } from './runtime/flags.ts'
+import { ownerHelp } from './owners/flags.ts'
 import { previewHelp } from './preview/flags.ts'
+import { poolHelp } from './preview/pool.ts'
 import { overviewHelp } from './overview/flags.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
+import { routerHelp } from './router/flags.ts'
 import { registriesHelp } from './registries/flags.ts'
 import { ruleHelp } from './rule/flags.ts'
 import { upHelp } from './up/flags.ts'
@@ -46,6 +50,12 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac deployments [app]        list the deployments of all apps, or of these, newest first
        tarmac machines <app>           list the machines of an app
        tarmac machines stop <app> [machine]...   stop them, or start or restart them; without a name all
+       tarmac owners <app>             list the owners of machines of an app: machines per user
+       tarmac owner show <app> <owner>    all facts of one: machines, volumes, release, last deployment
+       tarmac owner stop <app> <owner>    stop its machines; also suspend, which keeps their memory, and start
+       tarmac owner move <app> <owner>    deploy a release of the app to its machines
+       tarmac owner destroy <app> <owner>  destroy its machines and volumes
+       tarmac router <app>             deploy the router that leads requests to the machine of each owner
        tarmac preview <app> [folder]   a short-lived machine of a folder (default: this one), and its address
        tarmac preview ls [app]         list previews that have not ended; --state: others
        tarmac preview show <id>        all facts of a preview; when it failed, why; --log: the log of its build
@@ -62,6 +72,9 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac template set <app> <name> <file>  add a version of one: a fly.toml, fly.json or fly.yaml
        tarmac template show <app> <name>        print it; name@version: an older one
        tarmac template remove <app> <name>      remove it; previews that use it go on
+       tarmac pool ls [app]            previews that wait for a request like them: how many, and what is wrong
+       tarmac pool set <app> <template>         keep some of a template and an image waiting
+       tarmac pool remove <app> <template>      destroy what waits, and keep none
        tarmac limits                   what you may use and have used, and what the gateway accepts
        tarmac team list                the teams of the gateway
        tarmac team create <team>       make a team; also show <team>, delete <team>
@@ -127,9 +140,17 @@ ${runtimeHelp}
 
 ${overviewHelp}
 
+${ownerHelp}
+
 ${previewHelp}
 
+${templateHelp}
+
+${poolHelp}
+
 ${driftHelp}
+
+${routerHelp}
 
 ${builderHelp}
 

@@ -22,7 +22,10 @@ import { registries } from './registries/registries.ts'
 import { identifyBuilder } from './identity/identify-builder.ts'
 import { rules } from './rule/rule.ts'
 import { templates } from './template/template.ts'
+import { router } from './router/router.ts'
 import { machines } from './machines/machines.ts'
+import { pools } from './preview/pool.ts'
+import { owners } from './owners/owners.ts'
 import { previews } from './preview/previews.ts'
 import { overview } from './overview/overview.ts'
 import { help, helpOf } from './help.ts'
@@ -84,8 +87,11 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'drift') return await drift(command, gateway, printer, signal)
     if (command.name === 'template')
       return await templates(command.request, gateway, printer, signal)
+    if (command.name === 'router') return await router(command, gateway, printer, signal)
     if (command.name === 'machines') return await machines(command, gateway, printer, signal)
+    if (command.name === 'owner') return await owners(command.request, { gateway, printer, signal })
     if (command.name === 'preview') return await previews(command, { gateway, printer, signal })
+    if (command.name === 'pool') return await pools(command.request, { gateway, printer, signal })
     if (command.name === 'overview') return await overview(command, gateway, printer, signal)
     const options = { signal, ...(command.name === 'follow' && { show: command.show }) }
     return await followToEnd(await start(command, gateway, signal), gateway, printer, options)

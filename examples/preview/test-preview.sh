@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes a preview, sends it a request, runs a command in it, and destroys it. Fails unless nothing is left.
+# Makes a preview, sends it a request, runs a command in it, reads its log, extends it, and destroys it.
+# Fails unless nothing is left.
 # test-preview.sh APP IMAGE: see README.md
 set -eu
 
@@ -33,11 +34,18 @@ call POST "/v1/previews/$id/exec" '{"command":["uname","-s"]}' | field stdout |
   sed 's/^/   prints /; s/\\n$//'
 echo
 
-echo "4. List what there is"
+echo "4. Read what its programs printed last"
+call GET "/v1/previews/$id/logs?lines=5" | sed 's/^/   /'
+echo
+
+echo "5. Let it live until ten minutes from now"
+call POST "/v1/previews/$id/extend" '{"ttlSeconds":600}' | field expiresAt | sed 's/^/   until /'
+
+echo "6. List what there is"
 call GET "/v1/previews/stats?app=$app" | sed 's/^/   /'
 echo
 
-echo "5. Destroy it, and wait until it is gone"
+echo "7. Destroy it, and wait until it is gone"
 call DELETE "/v1/previews/$id" >/dev/null
 trap - EXIT
 for _ in $(seq 60); do

@@ -8,7 +8,9 @@ import { proofAfterRestart } from './callers/proof-after-restart.ts'
 import { openGuarded } from './commands/access/open-guarded.ts'
 import type { Commands } from './commands/commands.ts'
 import { Drain } from './commands/drain.ts'
+import { Claims } from './commands/previews/claims.ts'
 import { openCommands } from './commands/open-commands.ts'
+import { OwnerRoutes } from './commands/router/owner-routes.ts'
 import { Rollouts } from './commands/rollouts.ts'
 import { Submissions } from './commands/submissions.ts'
 import type { Config } from './config.ts'
@@ -61,12 +63,23 @@ export async function startGateway(config: Config, log: Logger = redactedLog(con
   const records = await openRecords({ ...config, log, opening }, { ...volume, ...builder })
   const kept = await openSealed(config, { ...records, logins, log })
   const opened = { ...volume, ...outside, ...builder, ...records, ...kept, logins }
-  const running = await openRunner(start, opened)
+  const admission = new Admission(opened.store)
+  const assertAccepting = () => opened.disk.assertRoom()
+  const submissions = new Submissions({ ...opened, admission, assertAccepting })
+  const ownerRoutes = opening.use(new OwnerRoutes({ ...opened, submissions, log }))
+  const running = await openRunner(start, { ...opened, submissions, ownerRoutes })
 
   const stopping = new AbortController()
   const callers = opening.use(await openCallers(config, { ...opened, log }))
-  const admission = new Admission(opened.store)
-  const parts = { ...opened, ...running, ...callers, admission, stopping: stopping.signal }
+  const parts = {
+    ...opened,
+    submissions,
+    ownerRoutes,
+    ...running,
+    ...callers,
+    admission,
+    stopping: stopping.signal,
+  }
   opening.use(startHousekeeping({ ...parts, awake, log }, config))
   const watched = { ...parts, ...config.deployer, releases: parts.store.releases, log }
   opening.use(ReleaseWatch.start(watched, config.releaseLookMs))
@@ -95,10 +108,12 @@ type Parts = { logins: Logins } & Awaited<ReturnType<typeof openVolume>> &
   Awaited<ReturnType<typeof openRecords>> &
   Awaited<ReturnType<typeof openSealed>>
 
+type Made = { submissions: Submissions; ownerRoutes: OwnerRoutes }
+
 /** Resumes what an earlier gateway left, and starts on the queue. */
-async function openRunner({ config, log, opening, awake }: Opening, parts: Parts) {
+async function openRunner({ config, log, opening, awake }: Opening, parts: Parts & Made) {
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
-  const { sources, store, plans, versions, mirror, vault, hiddenValues } = parts
+  const { sources, store, plans, versions, mirror, vault, hiddenValues, ownerRoutes } = parts
   const ports = [config.http.port, config.buildkit.contextPort, ...parts.ports]
   const network = opening.use(
     NetworkGuard.start({
@@ -112,7 +127,8 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   )
 
   const copier = opening.use(openImageCopier(config, registry, parts.logins.registryLogin))
-  const deps = { vault, sources, buildkit, registry, copier, mirror, store, fly, deployer, disk }
+  const known = { vault, sources, buildkit, registry, copier, mirror, store, fly, deployer, disk }
+  const deps = { ...known, ownerRoutes }
   const settings = {
     planner,
     assertIsolated: (signal: AbortSignal) => network.proven(signal),
@@ -123,6 +139,7 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
     plans,
     lookups,
     publicIps: config.fly.publicIps,
+    routerUrl: config.routerUrl,
     previews: config.previews,
   }
   const steps = makeSteps(deps, settings)
@@ -139,17 +156,17 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   const drain = opening.use(new Drain({ store, runner, log }))
   const images = opening.use(await openKeptImages({ deps, settings }, config, log))
   awake.count('images', () => Number(images.status.running))
-  const drift = await openDrift({ config, log, opening, awake }, { fly, store })
+  const drift = await openDrift({ config, log, opening, awake }, { fly, store, ownerRoutes })
   return { network, runner, drain, images, ...drift }
 }
 
-type Running = Awaited<ReturnType<typeof openRunner>> &
+type Running = Made &
+  Awaited<ReturnType<typeof openRunner>> &
   Awaited<ReturnType<typeof openCallers>> & { stopping: AbortSignal; admission: Admission }
 
 /** What callers may ask of deployments. */
 async function openDeployments({ config, log, opening, awake }: Opening, parts: Parts & Running) {
-  const { disk, store, vault, runner, fly } = parts
-  const submissions = new Submissions({ ...parts, assertAccepting: () => disk.assertRoom() })
+  const { store, vault, runner, fly, submissions } = parts
 
   const rollouts = opening.use(
     await Rollouts.start({
@@ -163,7 +180,8 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   awake.count('rollouts', () => rollouts.running)
 
   const previewMark = markOf(parts.key)
-  const kept = { ...parts, ...config.deployer, mark: previewMark, awake, log }
+  const claims = new Claims({ fly, store, log })
+  const kept = { ...parts, ...config.deployer, submissions, claims, mark: previewMark, awake, log }
   const previews = opening.use(openPreviewKeeper(kept, config.previews))
 
   const status = openStatus({ ...parts, awake, previews }, config)
@@ -174,13 +192,15 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
     percentOf: (team) => store.quotas.limitOf(team, 'cache-percent'),
   }
   const limits = {
+    claims,
     gatewayLimits: gatewayLimits(config),
     previewLimits: config.previews,
     prices: config.prices,
     previewMark,
+    org: config.deployer.org,
     checkTemplate: templateChecker(config.previews),
   }
-  const opened = { submissions, rollouts, status, doctor, cache, log, ...limits }
+  const opened = { rollouts, status, doctor, cache, log, ...limits }
   const commands = openCommands({ ...parts, ...opened })
   const isOnFly = async (app: string) =>
     (await fly.app(app, AbortSignal.timeout(askFlyMs))) !== null
@@ -213,6 +233,7 @@ async function openServer(
         appDefaults: {
           region: config.fly.region,
           builds: config.limits.appBuilds,
+          owners: config.owners,
           ...config.keep,
           ...config.appTimes,
         },

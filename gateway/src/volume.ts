@@ -4,6 +4,8 @@ import type { Config } from './config.ts'
 import { Ballast } from './host/disk/ballast.ts'
 import type { DiskWatch } from './host/disk/disk-watch.ts'
 import { retryWhenFull } from './host/disk/retry-when-full.ts'
+import type { OwnersPolicy } from './deployments/owners/owner-app-store.ts'
+import { ownerAppName } from './deployments/owners/owner-names.ts'
 import type { Logger } from './log.ts'
 import { ownKey } from './secrets/own-key.ts'
 import { Sources } from './sources/sources.ts'
@@ -12,7 +14,7 @@ import { Copies } from './store/copies/copies.ts'
 import { IntegrityWatch } from './store/integrity/integrity-watch.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
-type Opening = Pick<Config, 'data' | 'source' | 'quotas'> & {
+type Opening = Pick<Config, 'data' | 'source' | 'quotas' | 'owners'> & {
   log: Logger
   opening: AsyncDisposableStack
 }
@@ -26,7 +28,7 @@ export async function openVolume({
   goBackTo,
   log,
   opening,
-}: Omit<Opening, 'source' | 'quotas'> & Pick<Config, 'goBackTo'>) {
+}: Omit<Opening, 'source' | 'quotas' | 'owners'> & Pick<Config, 'goBackTo'>) {
   await mkdir(data, { recursive: true })
   const { restored } = opening.use(takeVolume(data, goBackTo))
   if (restored) log.warn(restored, 'records restored from a backup; the earlier ones are kept')
@@ -42,12 +44,13 @@ export async function openVolume({
  * with other records.
  */
 export async function openRecords(
-  { data, source, quotas, log, opening }: Opening,
+  { data, source, quotas, owners: setting, log, opening }: Opening,
   { ballast, disk, key }: { ballast: Ballast; disk: DiskWatch; key: Uint8Array },
 ) {
   const sources = opening.use(await Sources.open({ dir: data, limits: source }))
+  const owners: OwnersPolicy = { setting, nameOf: (target) => ownerAppName(key, target) }
   const records = () =>
-    openSqliteStore(databaseIn(data), { quotas, makeRoom: () => ballast.release() })
+    openSqliteStore(databaseIn(data), { quotas, owners, makeRoom: () => ballast.release() })
   const store = opening.use(await retryWhenFull(disk, records))
   await ballast.fillForStart()
   const { trail, trailWatch } = await store.openTrail({ dir: data, key, log })

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Judge, slackMs } from './previews/judge.ts'
 import { type Facts, killAtRandom, Load, randomFaults } from './previews/load.ts'
+import { removePools, setPools } from './previews/pools.ts'
 import { limits, mostSeconds, startWorld, sweepMs, type World } from './previews/world.ts'
 import { Random } from './random.ts'
 
@@ -55,9 +56,11 @@ export async function previewAtRandom(plan: Plan): Promise<string[]> {
     known: new Map(),
     marks: new Map(),
     planted: new Map(),
+    touched: new Map(),
     counts: new Map(),
     faults: new Set(),
   }
+  await setPools(world)
   const load = new Load(world, facts)
   const judge = new Judge(world, facts)
   const reported = new Set<string>()
@@ -72,6 +75,7 @@ export async function previewAtRandom(plan: Plan): Promise<string[]> {
   stop.abort()
   await others
   world.fly.be({ faults: [] })
+  await removePools(world)
   await rest(world, judge)
   await judge.end()
   for (const gateway of world.gateways)

@@ -1,13 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { Problem } from '#api/problem.ts'
 import { startHttp, toBuildFailed, token, toLive } from '../gateway/http/start-http.ts'
-import { portOf } from '../../gateway/src/host/port-of.ts'
+import { startProxy } from './start-proxy.ts'
 
 vi.setConfig({ testTimeout: 30_000 }) // many processes on few cores
 
@@ -444,29 +443,6 @@ test('a broken connection resumes silently after the last event, and the verdict
   expect(run.out).not.toContain('"type":"client"')
   expect(lines(run.out).at(-1)).toMatchObject({ type: 'result', state: 'live' })
 })
-
-/** A connection that the test can cut. */
-async function startProxy(port: number) {
-  const open = new Set<Socket>()
-  const server = createServer((inward) => {
-    const outward = connect(port, '127.0.0.1')
-    for (const socket of [inward, outward]) open.add(socket.on('error', () => {}))
-    inward.pipe(outward).pipe(inward)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const cut = () => {
-    for (const socket of open) socket.destroy()
-    open.clear()
-  }
-  return {
-    url: `http://127.0.0.1:${portOf(server)}`,
-    cut,
-    async [Symbol.asyncDispose]() {
-      cut()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
-}
 
 test('the bundle is one file that runs without anything else', () => {
   const root = join(import.meta.dirname, '../..')

@@ -30,10 +30,21 @@ test('templates are set from a file, listed, shown by version, and removed', asy
   }
   expect(await tarmac('list', 'shop')).toContain('tarmac template set shop NAME fly.toml')
   expect(await tarmac('set', 'shop', 'small', toml)).toBe(
-    'small@1 of shop; to use it: tarmac preview shop --template small',
+    'small@1 of shop, whose machines may reach everything; to use it: tarmac preview shop --template small',
   )
-  expect(await tarmac('list', 'shop')).toMatch(/^small +1 +operator/m)
-  expect(await tarmac('show', 'shop', 'small@1')).toMatch(/^# small@1 of shop.*\n\[http_service\]/)
+  expect(await tarmac('list', 'shop')).toMatch(/^small +1 +everything +operator/m)
+  expect(await tarmac('show', 'shop', 'small@1')).toMatch(
+    /^# small@1 of shop.*\n# its machines may reach everything\n\[http_service\]/,
+  )
+  const limited = (egress: string) => tarmac('set', 'shop', 'closed', toml, '--egress', egress)
+  expect(await limited('443/tcp,53/udp,443/tcp')).toContain('may reach 53/udp, 443/tcp;')
+  expect(await limited('none')).toContain('closed@2 of shop, whose machines may reach nothing;')
+  expect(await tarmac('list', 'shop')).toMatch(/^closed +2 +nothing +operator/m)
+  expect(await tarmac('show', 'shop', 'closed@1')).toContain('\n# its machines may reach 53/udp,')
+  for (const wrong of ['443', '0/tcp', '70000/tcp', '443/icmp', ''])
+    await expect(limited(wrong)).rejects.toThrow('--egress takes ports, as 443/tcp,53/udp, or none')
+  await expect(tarmac('list', 'shop', '--egress', 'none')).rejects.toThrow('usage is: tarmac temp')
+
   await expect(tarmac('show', 'shop', 'small@2')).rejects.toThrow('has no template small')
   await expect(tarmac('set', 'shop', 'small', text)).rejects.toThrow('ends with .toml')
   await expect(tarmac('set', 'shop', 'small', join(folder, 'no.toml'))).rejects.toThrow(

@@ -56,6 +56,11 @@ const injected = {
     'the image is known, `deploying` is not written',
     'the same image from cache, no step runs',
   ),
+  'egress-set': row(
+    'G',
+    'the network policy of a preview was sent, and there is no machine yet',
+    'Fly is asked for the policy before the machine is made: never a machine without it',
+  ),
   'create-sent': row(
     'G V',
     'the creation of a machine was sent, Fly has not answered',
@@ -81,6 +86,11 @@ const injected = {
     'a cancel request is recorded',
     'the deployment does not continue; it ends `cancelled`',
   ),
+  'owner-machines-gone': row(
+    'G',
+    'an owner is destroyed: its machines are gone, its volumes and its record are not',
+    'its record says that its machines are missing; the same request once more ends what is left',
+  ),
   verified: row(
     'G V',
     'everything is done, `live` is not written',
@@ -95,6 +105,21 @@ const injected = {
     'G V',
     'log lines wait to be written',
     'they may be missing; a `gap` event says so',
+  ),
+  'entry-rested': row(
+    'G',
+    'the machines of a pool’s entry are suspended, the record does not say it',
+    'the next gateway finds them suspended, and the entry waits in its pool',
+  ),
+  'claim-started': row(
+    'G',
+    'a request has taken an entry, and its machine is started',
+    'the next gateway goes on: the same idempotency key returns the same preview',
+  ),
+  'claim-answers': row(
+    'G',
+    'the machine of a taken entry answers, `ready` is not written',
+    'as `claim-started`: nobody else gets it',
   ),
 } satisfies Record<string, Row>
 

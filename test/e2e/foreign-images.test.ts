@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
+import type { Preview } from '#api/previews/preview.ts'
 import { freePort } from '../../lab/parts/ports.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { type CrashLab, startCrashLab } from './crash-lab.ts'
@@ -114,6 +115,27 @@ test('each owner of a shared app gets the image on machines of their own', async
     expect((await lab.end(id)).record).toMatchObject({ state: 'live', owner, release: 1 })
   }
   expect(await lab.machines('users')).toHaveLength(2)
+}, 60_000)
+
+test('previews run an image from the repository of the app that they belong to, which has one copy', async () => {
+  const preview = async (owner: string) => {
+    const asked = { app: 'guestbook', owner, source: { image: imageRef() }, env: { FOR: owner } }
+    const answer = await fetch(`${lab.gateway}/v1/previews?wait=true`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${lab.token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(asked),
+    })
+    expect(answer.status).toBe(201)
+    const { deployment, flyApp } = (await answer.json()) as Preview
+    expect(await lab.page(flyApp)).toBe('from elsewhere')
+    return lab.end(deployment)
+  }
+  for (const { record, log } of [await preview('ada'), await preview('bob')]) {
+    expect(record.image!.reference).toMatch(new RegExp(`/guestbook@${digest}$`))
+    const notes = log.flatMap((event) => (event.type === 'note' ? [event.text] : []))
+    expect(notes).toContainEqual(expect.stringMatching(/It is in .*\/guestbook already\.$/))
+    expect(notes.filter((text) => text.startsWith('Cop'))).toEqual([])
+  }
 }, 60_000)
 
 test('[build] image of fly.toml is deployed instead of a build', async () => {

@@ -31,6 +31,7 @@ type Kept = Machine & {
   made: number
   undying?: boolean
 }
+type Policy = { id?: string; name: string; selector: object; rules: object[] }
 export type App = {
   id?: string
   name: string
@@ -40,6 +41,7 @@ export type App = {
   volumes: (Volume & { size_gb?: number })[]
   secrets: SecretVersion[]
   secretsVersion?: number
+  policies?: Policy[]
 }
 type Call = {
   method: string
@@ -62,6 +64,8 @@ export class FakeFly {
   regions = ['ams', 'fra', 'iad', 'lhr']
   /** The exit code of a machine that destroys itself. Null: it does not end. */
   exitCode: number | null = 0
+  /** What is wrong with network policies: refused, or accepted and then without rules. */
+  policyFlaw: 'refused' | 'emptied' | null = null
   /** The output of a failing check. */
   checkOutput = 'connection refused'
   /** What `ps` answers. Null: each service's port has a listener. */
@@ -207,10 +211,17 @@ export class FakeFly {
       return [200, { id: app.id, name, status: 'deployed', machine_count: app.machines.size }]
     if (!kind && method === 'DELETE') return (this.apps.delete(name), [202, {}])
     if (kind === 'secrets') return secretsAnswer(app, call)
+    if (kind === 'network_policies') return this.#policies(app, call)
     if (kind === 'certificates') return [200, { certificates: [] }]
     if (kind === 'volumes') {
       const request = body as { name: string; region: string; size_gb: number }
       const made = { ...request, id: `vol_${randomBytes(4).toString('hex')}`, state: 'created' }
+      if (method === 'DELETE') {
+        const volume = app.volumes.find((each) => each.id === id)
+        if (!volume) return [404, { error: 'volume not found' }]
+        if (volume.attached_machine_id) return [412, { error: 'failed_precondition: attached' }]
+        return ((app.volumes = app.volumes.filter((each) => each !== volume)), [200, volume])
+      }
       if (method === 'POST') app.volumes.push(made)
       return [200, method === 'POST' ? made : app.volumes]
     }
@@ -277,6 +288,19 @@ export class FakeFly {
     return this.#withSecrets(app, body, () => this.#update(machine, body))
   }
 
+  #policies(app: App, { method, body }: Call): [number, unknown] {
+    if (method === 'GET') return [200, app.policies ?? []]
+    if (this.policyFlaw === 'refused') return [422, { error: 'policies are not enabled' }]
+    const { id = randomBytes(4).toString('hex'), rules, ...more } = body as unknown as Policy
+    const kept = { ...more, id, rules }
+    const others = (app.policies ?? []).filter((policy) => policy.id !== id)
+    app.policies = [
+      ...others,
+      this.policyFlaw === 'emptied' ? { ...kept, rules: rules.slice(1) } : kept,
+    ]
+    return [200, kept]
+  }
+
   /** Fly refuses a machine with newer secrets than it has. */
   #withSecrets(
     app: App,
@@ -291,10 +315,11 @@ export class FakeFly {
 
   #overviews(after: string | null): object[] {
     const all = [...this.apps.keys()].flatMap((app) =>
-      this.machines(app).map(({ id, state, events, config: { metadata } }) => {
+      this.machines(app).map(({ id, state, region, events, config }) => {
+        const { metadata, guest, image } = config
         const changed = Math.max(...(events ?? []).map(({ timestamp }) => timestamp), 0)
         const updated_at = new Date(changed).toISOString()
-        return { id, state, app_name: app, updated_at, config: { metadata } }
+        return { id, state, region, app_name: app, updated_at, config: { metadata, guest, image } }
       }),
     )
     return all.filter(({ updated_at: at }) => after === null || at > after)

@@ -5,6 +5,7 @@ import { Admission } from '../../gateway/src/callers/admission.ts'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { isFinal, type Deployment, type ImageFacts } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import { Problem } from '#api/problem.ts'
@@ -22,16 +23,20 @@ import { overUndici } from '#fly/undici-transport.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import type { AuditTrail } from '../../gateway/src/deployments/audit/audit-trail.ts'
 import type { Commands } from '../../gateway/src/commands/commands.ts'
+import { Claims } from '../../gateway/src/commands/previews/claims.ts'
 import { Drain } from '../../gateway/src/commands/drain.ts'
 import { type CommandDeps, openCommands } from '../../gateway/src/commands/open-commands.ts'
 import { Copies } from '../../gateway/src/store/copies/copies.ts'
 import { makeSteps } from '../../gateway/src/pipeline/make-steps.ts'
+import { OwnerRoutes } from '../../gateway/src/commands/router/owner-routes.ts'
 import { Rollouts } from '../../gateway/src/commands/rollouts.ts'
 import { Runner } from '../../gateway/src/pipeline/runner.ts'
 import { Submissions } from '../../gateway/src/commands/submissions.ts'
 import { SealingKeys } from '../../gateway/src/secrets/sealing.ts'
 import { Vault } from '../../gateway/src/secrets/vault.ts'
 import { Registry } from '../../gateway/src/registry/registry.ts'
+import type { OwnersSetting } from '#api/options/owners-setting.ts'
+import { ownerAppName } from '../../gateway/src/deployments/owners/owner-names.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
 import { FakeFly } from '../fakes/machines-api.ts'
 import { FakeRegistry } from '../fakes/registry.ts'
@@ -63,6 +68,8 @@ type Settings = {
   hasKey?: boolean
   /** How often previews are compared with Fly. */
   sweepMs?: number
+  /** Where owners' machines are. */
+  owners?: OwnersSetting
 }
 
 /**
@@ -78,6 +85,7 @@ export async function startMachines({
   prices = null,
   hasKey = false,
   sweepMs = 3_600_000,
+  owners = 'shared-app',
 }: Settings = {}) {
   await using opening = new AsyncDisposableStack()
   const fake = opening.use(await FakeFly.start())
@@ -102,22 +110,51 @@ export async function startMachines({
     listenMs: 0,
   })
   const log = openLog('silent')
-  const store: Store = opening.use(openSqliteStore(':memory:'))
+  const store: Store = opening.use(
+    openSqliteStore(':memory:', {
+      owners: { setting: owners, nameOf: (target) => ownerAppName(new Uint8Array(32), target) },
+    }),
+  )
   const source = { digest: 'sha256:aa', files: 1, sizeBytes: 0 }
   const root = await mkdtemp(join(tmpdir(), 'tarmac-source-'))
   opening.defer(() => rm(root, { recursive: true }))
   await writeFile(join(root, 'fly.toml'), flyToml)
   const entries = [{ type: 'file', path: 'fly.toml' }] as unknown as SourceTree['entries']
-  const sources = { tree: async (): Promise<SourceTree> => ({ ...source, root, entries }) }
+  const sources = {
+    tree: async (): Promise<SourceTree> => ({ ...source, root, entries }),
+    receive: async (body: Readable) => {
+      body.destroy()
+      return source
+    },
+  }
   // Nothing is built here: the modules that build are absent.
   const vault = new Vault(store, new SealingKeys(hasKey ? new Uint8Array(32) : null))
-  const deps = { vault, sources, registry, store, fly, deployer } as unknown as Parameters<
-    typeof makeSteps
-  >[0]
+  const admission = new Admission(store)
+  const submissions = new Submissions({
+    store,
+    vault,
+    sources,
+    registry,
+    registryHost: images.host,
+    namedRegistries: new Set(),
+    admission,
+    assertAccepting: () => {},
+  })
+  const ownerRoutes = opening.use(new OwnerRoutes({ store, fly, submissions, log }))
+  const deps = {
+    vault,
+    sources,
+    registry,
+    store,
+    fly,
+    deployer,
+    ownerRoutes,
+  } as unknown as Parameters<typeof makeSteps>[0]
   const settings = {
     region: 'fra',
     previews: previewSettings,
     publicIps,
+    routerUrl: 'http://{app}-router.flycast/~{owner}/',
     plansDir: '/tmp/plans',
     key: new Uint8Array(32),
   }
@@ -136,8 +173,15 @@ export async function startMachines({
     drainMs: 0,
     deaths: 3,
   }
-  const admission = new Admission(store)
-  const previewLimits = { perOwner: 3, all: 100, ttlMs: 3_600_000, readyMs: 3000, image: '' }
+  const claims = new Claims({ fly, store, log })
+  const previewLimits = {
+    perOwner: 3,
+    all: 100,
+    pooled: 4,
+    ttlMs: 3_600_000,
+    readyMs: 3000,
+    image: '',
+  }
   const start = async () => {
     const runner = await Runner.start({
       store,
@@ -146,16 +190,6 @@ export async function startMachines({
       limits,
       hiddenValues: () => [],
       boot: '',
-    })
-    const submissions = new Submissions({
-      store,
-      vault,
-      sources,
-      registry,
-      registryHost: images.host,
-      namedRegistries: new Set(),
-      admission,
-      assertAccepting: () => {},
     })
     const rollouts = await Rollouts.start({
       proofOf: () => undefined,
@@ -166,7 +200,7 @@ export async function startMachines({
     })
     const drain = new Drain({ store, runner, log })
     const copies = await Copies.open(await mkdtemp(join(tmpdir(), 'tarmac-copies-')), () => {})
-    return { runner, submissions, rollouts, drain, copies }
+    return { runner, rollouts, drain, copies }
   }
   let parts = await start()
   // Nothing is built here, so there is no cache.
@@ -196,11 +230,14 @@ export async function startMachines({
       loginTester,
       previewLimits,
       prices,
+      claims,
       previewMark: 'test',
+      org: 'personal',
       checkTemplate: templateChecker(previewSettings),
     }
     const drift = new Drift({ fly, exposure, store, log })
-    const own = { ...none, tokens, sessions, store, vault, fly, deployer, drift, log }
+    const made = { ...none, submissions, ownerRoutes, sources }
+    const own = { ...made, tokens, sessions, store, vault, fly, deployer, drift, log }
     const open = () => openCommands({ ...own, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it. The server has the
@@ -219,9 +256,14 @@ export async function startMachines({
     deployer,
     org: 'personal',
     mark: 'test',
+    claims,
+    submissions,
     runner: { cancel: (...of: Parameters<Runner['cancel']>) => parts.runner.cancel(...of) },
   }
-  const keeper = openPreviewKeeper({ ...keeping, awake: new Awake(), log }, { sweepMs })
+  const keeper = openPreviewKeeper(
+    { ...keeping, awake: new Awake(), log },
+    { sweepMs, pooled: previewLimits.pooled },
+  )
   const stop = async () => {
     await keeper[Symbol.asyncDispose]()
     await parts.rollouts[Symbol.asyncDispose]()
@@ -323,6 +365,17 @@ export async function startMachines({
         image ? { image } : { problem },
       )
     },
+    /** Simulates the build of a waiting deployment, whose deploy follows. Waits for the end. */
+    buildAndDeploy: async (id: string, image: ImageFacts) => {
+      const claim = (await store.claim())!
+      const holder = { id, epoch: claim.epoch }
+      await store.advance(holder, 'fetching', 'analyzing')
+      await store.advance(holder, 'analyzing', 'building')
+      await store.advance(holder, 'building', 'deploying', { image })
+      await parts.runner.resume()
+      return ended(id)
+    },
+    ownerRoutes,
     /** The fly.toml that the next deploys of a source find. */
     writeFlyToml: (text: string) => writeFile(join(root, 'fly.toml'), text),
     /** As a gateway watches releases from its start; the test says when to look. */

@@ -7,6 +7,7 @@ import type { Deployment } from '../../api/deployment.ts'
 import { DeploymentOptions, parseOptions, readOptions } from '../../api/options.ts'
 import { ExecRequest } from '../../api/previews/preview-calls.ts'
 import { readPreviewQuery } from '../../api/previews/preview-query.ts'
+import { NewRouter } from '../../api/router/router.ts'
 import { unknownOption } from '../../api/options/unknown-option.ts'
 import { variableName } from '../../api/options/variables.ts'
 import { eventWords } from '../../api/text/event-words.ts'
@@ -115,6 +116,10 @@ export const api: Record<string, Shapes> = {
       ])
       return () => readPreviewQuery(query)
     },
+  },
+  'api/router/router.ts › NewRouter': {
+    ...hostileTexts((text) => NewRouter.safeParse({ domain: text })),
+    labels: (size) => () => NewRouter.safeParse({ domain: repeated('a.', size) }),
   },
   'api/previews/preview-calls.ts › ExecRequest': {
     ...hostileTexts((text) => ExecRequest.safeParse({ command: [text] })),

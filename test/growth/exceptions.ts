@@ -20,7 +20,10 @@ export const exceptions: Record<string, string> = {
     'reads options of 300 characters at most, by linear expressions',
   'gateway/src/deployments/previews/preview-names.ts':
     'the name of an app, 63 characters at most, by linear expressions',
-  'api/previews/template.ts › TemplateName': 'a name of 40 characters at most',
+  'api/previews/template.ts':
+    'a name of 40 characters and 50 ports at most, by linear expressions; a config of 64 Ki characters, as text',
+  'gateway/src/deploy/machines/limit-egress.ts › limitEgress':
+    'reads the ports of a template, and the policies of an app that the gateway has made',
   'gateway/src/commands/templates/open-templates.ts':
     'reads a name of 100 characters at most, by linear expressions; a config by readFlyConfig, which has its row',
   'api/status/prices.ts › PriceTable': 'the operator sets it',
@@ -159,6 +162,8 @@ export const exceptions: Record<string, string> = {
     'reads by startError, which has its row',
   'gateway/src/deploy/machines/program-output.ts › logOfVersion':
     'linesOfVersion, which has its row, calls it',
+  'gateway/src/http/routes/owners/owners.ts › addOwnerRoutes':
+    'reads names and a query of 16 KiB at most, by linear expressions',
   'gateway/src/http/routes/previews/previews.ts › addPreviewRoutes':
     'reads by knownQuery, wholeNumber, readRequest and ExecRequest, which have their rows',
   'gateway/src/deploy/machines/program-output.ts › outputOf':
@@ -169,6 +174,10 @@ export const exceptions: Record<string, string> = {
     'reads by judgeReach, which has its row',
   'gateway/src/deploy/machines/reachability.ts › listeningNow':
     'reads by judgeReach, which has its row',
+  'gateway/src/commands/router/routes.ts › routesIn':
+    'reads what the gateway itself has written, of 500 variables at most',
+  'gateway/src/commands/router/routes.ts › routeNames': 'reads names of 128 characters at most',
+  'api/router/router.ts › routerOf': 'checks a name by AppName, which has its row',
   'gateway/src/deploy/machines/drift.ts': 'reads what Fly answers about machines',
   'gateway/src/deploy/public-ips.ts': 'reads what Fly answers about addresses',
   'gateway/src/build/build-platform.ts': 'reads a message of 2,000 characters at most',

@@ -10,6 +10,8 @@ import { Problem } from '../../api/problem.ts'
 import { buildImage } from '../../gateway/src/build/build-image.ts'
 import { Buildkit } from '../../gateway/src/buildkit/client.ts'
 import { removeCache } from '../../gateway/src/commands/app/app-cache.ts'
+import type { PreviewSettings } from '../../gateway/src/deploy/config/preview.ts'
+import type { NewStoredPreview } from '../../gateway/src/deployments/previews/preview-store.ts'
 import { DiskWatch } from '../../gateway/src/host/disk/disk-watch.ts'
 import { openLog } from '../../gateway/src/log.ts'
 import { pushAgain } from '../../gateway/src/kept-images/push-again.ts'
@@ -63,6 +65,14 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => open.disposeAsync())
 
+const previews: PreviewSettings = {
+  readyMs: 1000,
+  memoryMb: 512,
+  maxMemoryMb: 2048,
+  cpus: 1,
+  cpuKind: 'shared',
+  port: 8080,
+}
 const mount = '--mount=type=cache,id=counter,target=/counted'
 /** Counts the builds in a cache mount, and shows the count. */
 const counting = `RUN ${mount} ["/busybox", "sh", "-c", "echo x >> /counted/n; echo count $(/busybox wc -l < /counted/n)"]`
@@ -73,6 +83,7 @@ async function build(
   id: string,
   steps: string[] = [counting],
   onText: (text: string) => void = () => {},
+  more: { preview?: NewStoredPreview; args?: Record<string, string> } = {},
 ) {
   const root = join(dir, `source-${app}-${id}`)
   await mkdir(root)
@@ -85,12 +96,19 @@ async function build(
     'COPY own /',
     ...steps,
   ]
+  const { preview, args = {} } = more
   await writeFile(join(root, 'Dockerfile'), lines.join('\n'))
 
   const tree = treeOf(root)
   const source = { digest: tree.digest, files: 3, sizeBytes: 1 }
   const options = DeploymentOptions.parse({ deploy: false })
-  const deployment = await store.create({ id: `${app}-${id}`, app, options, source })
+  const deployment = await store.create({
+    id: `${app}-${id}`,
+    app,
+    options,
+    source,
+    ...(preview && { preview }),
+  })
   const events: NewEvent[] = []
   const facts = { builder: 'dockerfile', reason: '', planner: 'none', provider: null } as const
   const built = await buildImage(
@@ -105,7 +123,7 @@ async function build(
         dockerfile: 'Dockerfile',
         facts: { ...facts, versions: {}, startCommand: null },
       },
-      flyBuild: { args: {} },
+      flyBuild: { args },
       pushing: () => {},
       emit(event) {
         events.push(event)
@@ -182,19 +200,23 @@ test('who used what survives a new gateway', async () => {
 const forget = (app: string, digest: string) =>
   fetch(`http://${host}/v2/${app}/manifests/${digest}`, { method: 'DELETE' })
 
+/** What building an image again takes. */
+const pushSettings = () => ({
+  registryHost: host,
+  registryCache: '',
+  key: Buffer.from('key'),
+  planner: async () => ({ path: '/none', version: 'none' }),
+  assertIsolated: async () => {},
+  region: 'ams',
+  plans,
+  lookups: null,
+  previews,
+})
+
 test('an image that the registry has lost is pushed again from the build cache, with the same digest', async () => {
   const { built, digest, tree } = await build('lost', '1')
   await finish('lost-1', built)
-  const settings = {
-    registryHost: host,
-    registryCache: '',
-    key: Buffer.from('key'),
-    planner: async () => ({ path: '/none', version: 'none' }),
-    assertIsolated: async () => {},
-    region: 'ams',
-    plans,
-    lookups: null,
-  }
+  const settings = pushSettings()
   const more = { vault: { open: async () => new Map() }, sources: { tree: async () => tree } }
   const copier = { take: () => Promise.reject(new Error('nothing is copied here')) }
   const signal = AbortSignal.timeout(60_000)
@@ -230,4 +252,37 @@ test('an image that the registry has lost is pushed again from the build cache, 
 
   await store.caches.reset('lost')
   expect((await problemOf(again())).message).toBe('the build cache of the app was removed since.')
+})
+
+test('a lost image of a preview is built again as its template says, and without its secrets', async () => {
+  const config = '[build.args]\nWHO = "template"\n'
+  const own = { app: 'shop', name: 'small', format: 'toml', createdBy: 'operator' } as const
+  await store.templates.add({ ...own, config, egress: null })
+  const preview = {
+    id: 'pv-test00000001',
+    app: 'shop',
+    owner: 'alice',
+    template: { name: 'small', version: 1 },
+    expiresAt: new Date(Date.now() + 3_600_000).toISOString(),
+    evict: false,
+    limits: { perOwner: 3, all: 3 },
+  }
+  const app = 'shop-pv-test00000001'
+  const steps = ['ARG WHO', 'RUN ["/busybox", "sh", "-c", "echo $WHO > /who"]']
+  const more = { preview, args: { WHO: 'template' } }
+  const { built, digest, tree } = await build(app, '1', steps, () => {}, more)
+  await finish(`${app}-1`, built)
+  await forget(app, digest)
+
+  const copier = { take: () => Promise.reject(new Error('nothing is copied here')) }
+  const vault = { open: () => Promise.reject(new Error('the build has no secrets')) }
+  const sources = { tree: async () => tree }
+  const signal = AbortSignal.timeout(60_000)
+  await pushAgain(
+    { app, digest },
+    { ...deps, store, copier, vault, sources },
+    pushSettings(),
+    signal,
+  )
+  expect(await deps.registry.has(app, digest, signal)).toBe(true)
 })

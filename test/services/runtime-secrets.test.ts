@@ -27,6 +27,7 @@ describe('secrets on localfly', { timeout: 300_000 }, () => {
   const store = open.use(openSqliteStore(':memory:'))
   const fly = open.use(new MachinesApi({ baseUrl: url, token }))
   const absent = () => Promise.reject(new Error('not part of this test'))
+  const target = { app, owner: null }
   type OpenDeps = Parameters<typeof openRuntime>[0]
   const runtime = openRuntime({
     fly,
@@ -38,9 +39,15 @@ describe('secrets on localfly', { timeout: 300_000 }, () => {
   } as unknown as OpenDeps)
   const signal = AbortSignal.timeout(290_000)
   const set = (values: Record<string, string | null>) =>
-    runtime.changeSecrets(operator, app, { values: new Map(Object.entries(values)), deploy: false })
+    runtime.changeSecrets(operator, target, {
+      values: new Map(Object.entries(values)),
+      deploy: false,
+    })
   const names = async () =>
-    (await runtime.secrets(operator, app)).secrets.map(({ name, changedBy }) => [name, changedBy])
+    (await runtime.secrets(operator, target)).secrets.map(({ name, changedBy }) => [
+      name,
+      changedBy,
+    ])
   let image = ''
 
   beforeAll(async () => {
@@ -93,12 +100,12 @@ describe('secrets on localfly', { timeout: 300_000 }, () => {
         ['THEIRS', null],
         ['WORD', null],
       ])
-      const { secrets } = await runtime.secrets(operator, app)
+      const { secrets } = await runtime.secrets(operator, target)
       const digests = await flyctl.run(`secrets list -a ${app}`)
       for (const { digest } of secrets) expect(digests).toContain(digest)
 
       // Tarmac learns the version that flyctl has made.
-      await runtime.deploySecrets(operator, app)
+      await runtime.deploySecrets(operator, target)
       const { version } = (await store.runtimeSecrets.find(app))!
       expect(version).toBe(5)
       await deploy(3)

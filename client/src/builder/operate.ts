@@ -14,6 +14,8 @@ export type BuilderCommand = {
   wake: boolean
   push: boolean
   live: boolean
+  /** Whether the live test makes a preview, instead of a deployment. */
+  preview: boolean
   /** How many machines the live test makes at once. */
   machines: number
   bundle: string | null
@@ -27,15 +29,17 @@ export function readBuilderCommand(
 ): BuilderCommand | null {
   const isStatus = name === 'builder' && args.length === 1 && args[0] === 'status'
   if (!isStatus && !(name === 'doctor' && args.length === 0)) return null
-  const { json, wake, push, live, bundle = null } = values
+  const { json, wake, push, live, preview, bundle = null } = values
   const machines = readMachines(values.machines)
+  if (preview && machines > 0) throw wrongUse('Give --preview or --machines, not both.')
   return {
     name: isStatus ? 'builder status' : 'doctor',
     builder: findBuilder(values, env),
     json,
     wake,
     push,
-    live: live || machines > 0,
+    live: live || preview || machines > 0,
+    preview,
     machines,
     bundle,
   }

@@ -8,6 +8,7 @@ import type { Builder } from '../builder/find-builder.ts'
 import type { Printer } from '../print.ts'
 import { examineHere } from './examine-here.ts'
 import { examineThere } from './examine-there.ts'
+import { previewTest } from './preview-test.ts'
 import { liveTest, renderLive } from './live-test.ts'
 
 export type DoctorOptions = {
@@ -15,6 +16,8 @@ export type DoctorOptions = {
   wake: boolean
   push: boolean
   live: boolean
+  /** Whether the live test makes a preview, instead of a deployment. */
+  preview: boolean
   /** How many machines the live test makes at once. 0: one, without the load test. */
   machines: number
   bundle: string | null
@@ -23,12 +26,14 @@ export type DoctorOptions = {
 /** `tarmac doctor`. Returns the exit code: 1 when something failed. */
 export async function doctor(
   builder: Builder,
-  { json, wake, push, live, machines, bundle }: DoctorOptions,
+  { json, wake, push, live, preview, machines, bundle }: DoctorOptions,
   { printer, signal }: { printer: Pick<Printer, 'note'>; signal: AbortSignal },
 ): Promise<number> {
   const here = await examineHere(builder, wake, signal)
   const request = { app: null, push, bundle: bundle !== null }
-  const tried = live ? await tryLive(builder, here.direct, machines, { printer, signal }) : null
+  const tried = live
+    ? await tryLive(builder, here.direct, { preview, machines }, { printer, signal })
+    : null
   const there = await examineThere(builder, here, request, signal)
 
   const findings = [...here.findings, ...there.findings, ...(tried?.findings ?? [])]
@@ -40,7 +45,7 @@ export async function doctor(
   if (json)
     process.stdout.write(`${visibleJson({ ...result, bundle: flaw === null ? bundle : null })}\n`)
   else {
-    const times = tried && here.direct ? renderLive(tried.times) : ''
+    const times = tried?.times && here.direct ? renderLive(tried.times) : ''
     process.stdout.write(`${renderFindings(findings)}${times}\n${summary(findings)}\n`)
   }
   if (flaw !== null) printer.note(flaw)
@@ -57,9 +62,12 @@ export async function doctor(
 async function tryLive(
   builder: Builder,
   direct: boolean,
-  machines: number,
+  { preview, machines }: Pick<DoctorOptions, 'preview' | 'machines'>,
   { printer, signal }: { printer: Pick<Printer, 'note'>; signal: AbortSignal },
 ) {
+  if (direct && preview) {
+    return { findings: await previewTest(builder, printer, signal), times: null }
+  }
   if (direct) return liveTest(builder, machines, printer, signal)
   const detail = 'not done: the gateway cannot be reached from here'
   const next = 'Run it where the gateway answers, as the lines above say.'

@@ -6,7 +6,7 @@ import { tarEnd, tarHeader, tarPadding } from '#api/tar-writer.ts'
  * request after the other.
  */
 const serve =
-  "httpd -f -p 8080 -h /www || while true; do { printf 'HTTP/1.0 200 OK\\r\\n\\r\\n'; cat /www/index.html; } | nc -l -p 8080; done"
+  "echo tarmac-doctor serves; httpd -f -p 8080 -h /www || while true; do { printf 'HTTP/1.0 200 OK\\r\\n\\r\\n'; cat /www/index.html; } | nc -l -p 8080; done"
 
 /** The least app that shows everything: a step that runs, and a program that listens. */
 const files = {

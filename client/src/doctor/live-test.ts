@@ -12,12 +12,11 @@ import { askGateway } from '../builder/ask-gateway.ts'
 import type { Builder } from '../builder/find-builder.ts'
 import { Gateway } from '../gateway.ts'
 import type { Printer } from '../print.ts'
+import { askForPage, LiveSteps } from './live-steps.ts'
 import { liveSource } from './live-source.ts'
 import { loadTest, type LoadTimes } from './load-test.ts'
 
-const group = 'live test'
 const deleteMs = 120_000
-const probeMs = 5000
 const lookMs = 500
 
 /** How long each part took, in milliseconds. */
@@ -40,37 +39,28 @@ export async function liveTest(
   if (!address) throw new Problem('option-invalid', 'The live test needs the gateway’s address.')
   const app = `tarmac-doctor-${randomBytes(4).toString('hex')}`
   const times: LiveTimes = { phases: {}, load: null }
-  const findings: Finding[] = []
+  const steps = new LiveSteps('live test', signal)
   const at = { gateway: address, token }
-  const step = async (name: string, run: () => Promise<Found>): Promise<void> => {
-    const begunAt = performance.now()
-    const found = await run().catch((error: unknown): Found => {
-      signal.throwIfAborted()
-      return failed(errorMessage(error), 'Look at: tarmac builder status')
-    })
-    const ms = Math.round(performance.now() - begunAt)
-    findings.push({ group, name, ms, next: null, ...found })
-  }
 
   printer.note(`live test: deploying a tiny app, ${app}; it is removed at the end`)
   const ended: DeploymentRecord[] = []
   try {
-    await step('deploy', async () => {
+    await steps.run('deploy', async () => {
       ended.push(await deployTiny(new Gateway(address, token), app, times.phases, signal))
       return verdictOf(ended[0]!)
     })
     const live = ended.find(({ state }) => state === 'live')
-    if (live) await step('request', () => request(live.url, times.phases, signal))
+    if (live) await steps.run('request', () => request(live.url, times.phases, signal))
     if (live && machines > 0)
-      await step('load', async () => {
+      await steps.run('load', async () => {
         printer.note(`live test: making ${machines} machines at once`)
         times.load = await loadTest(at, { app, deployment: live.id, machines }, signal)
         return verdictOfLoad(times.load)
       })
   } finally {
-    await step('removal', () => remove(at, app, times.phases))
+    await steps.run('removal', () => remove(at, app, times.phases))
   }
-  return { findings, times }
+  return { findings: steps.findings, times }
 }
 
 /** Notes how long the deployment was in each state. */
@@ -126,20 +116,9 @@ async function request(
 ): Promise<Found> {
   if (url === null) return ok('the app has no address; the gateway has seen its port answer')
   const begunAt = performance.now()
-  try {
-    const limited = AbortSignal.any([signal, AbortSignal.timeout(probeMs)])
-    const answer = await fetch(url, { signal: limited })
-    const text = await answer.text()
+  return askForPage(url, signal, () => {
     phases['request'] = Math.round(performance.now() - begunAt)
-    if (text.includes('tarmac-doctor')) return ok(`${url} answers with the page of the test`)
-    return failed(
-      `${url} answered ${answer.status} with another page`,
-      'Is the name of the app taken?',
-    )
-  } catch {
-    signal.throwIfAborted()
-    return ok(`${url} cannot be reached from this computer; the gateway has seen its port answer`)
-  }
+  })
 }
 
 /** Also after an interrupt: cancels what still runs, and deletes the app with its machines. */

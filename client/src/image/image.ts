@@ -1,13 +1,18 @@
 import { randomUUID } from 'node:crypto'
+import type { DeploymentOptions } from '#api/options.ts'
 import { followToEnd } from '../follow-deployment.ts'
 import type { Gateway } from '../gateway.ts'
 import { leaveOrCancel } from '../interrupt.ts'
 import type { Printer } from '../print.ts'
 import type { ImageCommand } from './read-image.ts'
 
+type ImageRequest = Pick<ImageCommand, 'app' | 'source' | 'detach'> & {
+  options: Partial<DeploymentOptions>
+}
+
 /** Deploys an image that exists, and follows the deployment to its end. Returns the exit code. */
 export async function deployImage(
-  { app, source, options, detach }: ImageCommand,
+  { app, source, options, detach }: ImageRequest,
   gateway: Gateway,
   printer: Printer,
   signal: AbortSignal,

@@ -54,13 +54,13 @@ function targetOf(
   return { name, app: appName(to), source: from }
 }
 
-function numberOf(release: string | undefined): number | 'newest' {
+export function numberOf(release: string | undefined): number | 'newest' {
   if (release === undefined) return 'newest'
   if (/^[1-9]\d{0,8}$/.test(release)) return Number(release)
   throw wrongUse(`--release is given the number of a release, like 3, not ${release}.`)
 }
 
-function ownerOf(owner: string | undefined): { owner?: string } {
+export function ownerOf(owner: string | undefined): { owner?: string } {
   if (owner === undefined) return {}
   if (OwnerName.safeParse(owner).success) return { owner }
   throw wrongUse(`--from-owner is no name of an owner: ${owner}.`)

@@ -52,8 +52,12 @@ export async function machines(
 
 export function machineLines(app: string, all: MachineView[]): string[] {
   if (all.length === 0) return [`${app} has no machines`]
+  // Of an owner with an app of its own.
+  const hasApps = all.some(({ flyApp }) => flyApp !== '' && flyApp !== app)
+  const inApp = (text: string) => (hasApps ? [text] : [])
   const rows = all.map((each) => [
     each.id,
+    ...inApp(each.flyApp),
     each.group,
     each.owner ?? '',
     each.region,
@@ -63,7 +67,20 @@ export function machineLines(app: string, all: MachineView[]): string[] {
     each.changedAt === null ? '' : minuteOf(each.changedAt),
   ])
   return table(
-    [['MACHINE', 'GROUP', 'OWNER', 'REGION', 'STATE', 'CHECKS', 'SIZE', 'SINCE (UTC)'], ...rows],
+    [
+      [
+        'MACHINE',
+        ...inApp('APP'),
+        'GROUP',
+        'OWNER',
+        'REGION',
+        'STATE',
+        'CHECKS',
+        'SIZE',
+        'SINCE (UTC)',
+      ],
+      ...rows,
+    ],
     [],
   )
 }

@@ -21,7 +21,7 @@ export const previewHelp = `Options of preview:
   --secret NAME         a secret of its machine, from the environment; NAME=@FILE: from a file; NAME=-: from stdin
   --file FILE           all secrets of a .env file; -: standard input
   --template NAME[@V]   made like this template
-  --evict oldest        at the owner's limit: destroy the owner's oldest preview, instead of a refusal
+  --evict oldest        at the owner's limit or the team's: destroy the owner's oldest preview, instead of a refusal
   --dockerfile PATH     of a folder; also --config, --target, --plan, --build, --include and --no-ignore, as with deploy
   --detach              return when the gateway has accepted it; destroy: do not wait for the end
   --state STATE         ls: those in this state, as ready or failed; default: all that have not ended

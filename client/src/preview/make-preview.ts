@@ -27,11 +27,15 @@ export async function makePreview(request: CreateRequest, calling: Calling): Pro
       : await send({ ...request, folder: request.folder }, secrets, calling)
   const { preview, leftOut } = made
   const { id, app, owner } = preview
-  printer.progress({ preview }, `${id} of ${app} for ${owner}: it is gone at ${preview.expiresAt}`)
+  const from = preview.fromPool ? ', from the pool' : ''
+  const whose = `${id} of ${app} for ${owner}${from}`
+  printer.progress({ preview }, `${whose}: it is gone at ${preview.expiresAt}`)
   if (signal.aborted) return printer.interrupted(await destroyed(id, calling))
   if (request.detach) return printer.result({ preview }, [id])
 
   const deployment = await gateway.find(preview.deployment, signal)
+  // The deployment that made it is over, and its log is of nobody's interest.
+  if (preview.fromPool) return finish(deployment, made, calling)
   return followToEnd(deployment, gateway, printer, {
     signal,
     onInterrupt: () => destroyed(id, calling),
@@ -84,7 +88,7 @@ async function makeOf(
   { gateway, signal }: Calling,
 ): Promise<Made> {
   const body = { ...asked, ...(secrets.size > 0 && { secrets: Object.fromEntries(secrets) }) }
-  const answer = await gateway.ask('POST', routes.previews, signal, body)
+  const answer = await gateway.create(routes.previews, signal, body)
   return { preview: readAnswer(Preview, answer), leftOut: null }
 }
 

@@ -8,6 +8,7 @@ export const runtimeFlags = {
 
 export const runtimeHelp = `Options of secrets:
   --file FILE           set: all secrets of a .env file, as fly secrets import reads it; -: standard input
+  --owner NAME          of this owner, which has an app of its own on Fly; nothing of builds
   --stage               set, unset: change them at Fly only; the next deployment gives them to machines
   --build NAME          set, unset: a secret of builds instead; may be repeated; set: NAME=VALUE, NAME=- or NAME
   --build-file FILE     set: all secrets of builds in a .env file

@@ -7,6 +7,8 @@ export type RuntimeRequest = {
   name: 'secrets' | 'env'
   verb: 'set' | 'unset' | 'list' | 'deploy'
   app: string
+  /** Null: the app itself. */
+  owner: string | null
   args: string[]
   build: boolean
   file: string | null
@@ -30,18 +32,21 @@ export function readRuntime(
   const known = verbs[name].find((each) => each === verb)
   if (known === undefined || app === undefined) return null
 
-  const { file, stage, build = [], 'build-file': buildFile } = values
+  const { file, stage, build = [], 'build-file': buildFile, owner } = values
   const isBuild = build.length > 0 || buildFile !== undefined
   if (isBuild && (args.length > 0 || file !== undefined || stage))
     throw wrongUse(
       'Give secrets of machines or secrets of builds, not both: each is one update. A secret of builds needs no --stage: it counts from the next build.',
     )
+  if (owner !== undefined && (name === 'env' || isBuild))
+    throw wrongUse('Only secrets of machines may be of an owner. Leave out --owner.')
   const given = isBuild ? build : args
   refuseStray(known, { given, file: file ?? buildFile, stage, deploy: values.deploy })
   return {
     name,
     verb: known,
     app: appName(app),
+    owner: owner === undefined ? null : appName(owner),
     args: given,
     build: isBuild,
     file: file ?? buildFile ?? null,

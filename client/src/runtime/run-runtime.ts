@@ -23,6 +23,7 @@ import { changeText, envTable, secretTable } from './texts.ts'
 
 type Tools = { gateway: Gateway; printer: Printer; signal: AbortSignal }
 type Answer = ReleasedAgain & { app: string }
+type Of = { app: string; owner: string | null }
 type Changed = Answer & ChangedNames & { warnings?: string[] }
 
 const lookMs = 1000
@@ -36,21 +37,22 @@ export async function runRuntime(
   inputs: Inputs = processInputs,
 ): Promise<number> {
   const { name, verb, app } = command
-  if (verb === 'list') return name === 'env' ? listEnv(app, tools) : listSecrets(app, tools)
-  if (verb === 'deploy') return finish(await deploySecrets(app, tools), deploySecrets, tools)
+  const again = () => deploySecrets(command, tools)
+  if (verb === 'list') return name === 'env' ? listEnv(app, tools) : listSecrets(command, tools)
+  if (verb === 'deploy') return finish(await again(), again, tools)
 
   const values = await valuesOf(command, inputs)
   if (command.build) return changeBuildSecrets(app, values, tools)
   const body = { values: Object.fromEntries(values), deploy: command.deploy }
-  const route = name === 'env' ? routes.env : routes.runtimeSecrets
+  const path = name === 'env' ? fill(routes.env, { app }) : secretsPath(command)
   const schema: z.ZodType<Changed> = name === 'env' ? EnvAnswer : SecretsAnswer
   const send = async () =>
-    readAnswer(schema, await tools.gateway.ask('PATCH', fill(route, { app }), tools.signal, body))
+    readAnswer(schema, await tools.gateway.ask('PATCH', path, tools.signal, body))
   const answer = await send()
   tools.printer.note(changeText(app, answer))
   for (const text of answer.warnings ?? []) tools.printer.note(text)
   // What is not known to have happened is asked for again: the same change twice is one change.
-  return finish(answer, name === 'env' ? send : deploySecrets, tools)
+  return finish(answer, name === 'env' ? send : again, tools)
 }
 
 async function valuesOf(
@@ -61,8 +63,11 @@ async function valuesOf(
   return readValues({ args, file, mayAsk: name === 'secrets' }, inputs)
 }
 
-async function deploySecrets(app: string, { gateway, signal }: Tools): Promise<Answer> {
-  const path = fill(routes.deploySecrets, { app })
+const secretsPath = ({ app, owner }: Of, route: string = routes.runtimeSecrets) =>
+  fill(route, { app }) + (owner === null ? '' : `?${new URLSearchParams({ owner }).toString()}`)
+
+async function deploySecrets(of: Of, { gateway, signal }: Tools): Promise<Answer> {
+  const path = secretsPath(of, routes.deploySecrets)
   return readAnswer(SecretsAnswer, await gateway.ask('POST', path, signal))
 }
 
@@ -78,11 +83,7 @@ async function changeBuildSecrets(
 }
 
 /** Follows the deployments that a change has made. Waits for others of the same targets first. */
-async function finish(
-  first: Answer,
-  again: (app: string, tools: Tools) => Promise<Answer>,
-  tools: Tools,
-): Promise<number> {
+async function finish(first: Answer, again: () => Promise<Answer>, tools: Tools): Promise<number> {
   const { printer } = tools
   let answer = first
   let exitCode = 0
@@ -97,7 +98,7 @@ async function finish(
     isSaid ||= answer.deployments.length + others.length > 0
     if (busy.length === 0) break
     for (const id of busy) await waitFor(id, tools)
-    answer = await again(answer.app, tools)
+    answer = await again()
   }
   return isSaid ? exitCode : printer.result(answer, [])
 }
@@ -123,11 +124,12 @@ async function waitFor(id: string, { gateway, printer, signal }: Tools): Promise
 }
 
 /** Both kinds in one table. A kind that cannot be read is named, and does not hide the other one. */
-async function listSecrets(app: string, { gateway, printer, signal }: Tools): Promise<number> {
-  const ask = (route: string) => gateway.ask('GET', fill(route, { app }), signal)
+async function listSecrets(of: Of, { gateway, printer, signal }: Tools): Promise<number> {
+  const { app } = of
+  const ask = (path: string) => gateway.ask('GET', path, signal)
   const [runtime, build] = await Promise.allSettled([
-    ask(routes.runtimeSecrets).then((answer) => readAnswer(RuntimeSecrets, answer)),
-    ask(routes.secrets).then((answer) => readAnswer(BuildSecrets, answer).secrets),
+    ask(secretsPath(of)).then((answer) => readAnswer(RuntimeSecrets, answer)),
+    ask(fill(routes.secrets, { app })).then((answer) => readAnswer(BuildSecrets, answer).secrets),
   ])
   if (runtime.status === 'rejected' && build.status === 'rejected') throw runtime.reason
   for (const settled of [runtime, build])

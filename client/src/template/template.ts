@@ -1,6 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
-import { Template, TemplateFormat, TemplateList } from '#api/previews/template.ts'
+import {
+  egressText,
+  NewTemplate,
+  Template,
+  TemplateFormat,
+  TemplateList,
+} from '#api/previews/template.ts'
 import { fill, routes } from '#api/routes.ts'
 import { minuteOf } from '#api/text/minute-of.ts'
 import { table } from '#api/text/table.ts'
@@ -15,24 +21,41 @@ export type TemplateRequest =
   | { verb: 'list'; app: string }
   | { verb: 'show'; app: string; template: string }
   | { verb: 'remove'; app: string; template: string }
-  | { verb: 'set'; app: string; template: string; file: string }
+  | { verb: 'set'; app: string; template: string; file: string; egress: Template['egress'] }
 
 export const templateUsage =
-  'list APP | show APP NAME[@VERSION] | set APP NAME FILE | remove APP NAME'
+  'list APP | show APP NAME[@VERSION] | set APP NAME FILE [--egress LIST] | remove APP NAME'
+
+export const templateFlags = { egress: { type: 'string' } } as const
+
+export const templateHelp = `Options of template:
+  --egress LIST         set: the only ports that its machines may reach, as 443/tcp,53/udp, or none; default: all`
 
 /** Reads `tarmac template …`. Null: another use. */
 export function readTemplateArgs(
   [verb, given, template, file, ...more]: string[],
+  { egress }: { egress?: string | undefined },
   appName: (text: string) => string,
 ): TemplateRequest | null {
   if (given === undefined || more.length > 0) return null
+  if (egress !== undefined && verb !== 'set') return null
   const app = appName(given)
   if (verb === 'list' && template === undefined) return { verb, app }
   if (template === undefined) return null
-  if (verb === 'set' && file !== undefined) return { verb, app, template, file }
+  if (verb === 'set' && file !== undefined)
+    return { verb, app, template, file, egress: readEgress(egress) }
   return (verb === 'show' || verb === 'remove') && file === undefined
     ? { verb, app, template }
     : null
+}
+
+function readEgress(text: string | undefined): Template['egress'] {
+  if (text === undefined) return null
+  const read = NewTemplate.shape.egress.safeParse(text === 'none' ? [] : text.split(','))
+  if (read.success) return read.data
+  throw wrongUse(
+    `--egress takes ports, as 443/tcp,53/udp, or none. ${read.error.issues[0]?.message ?? ''}`,
+  )
 }
 
 /** Lists, shows, sets and removes the templates of an app's previews. */
@@ -56,6 +79,7 @@ export async function templates(
     const found = readAnswer(Template, await gateway.ask('GET', `${path}${query}`, signal))
     return printer.result(found, [
       `# ${name}@${found.version} of ${app}, by ${found.createdBy} at ${minuteOf(found.createdAt)} (UTC)`,
+      `# its machines may reach ${egressText(found.egress)}`,
       ...found.config.trimEnd().split('\n'),
     ])
   }
@@ -65,10 +89,10 @@ export async function templates(
     const removed = readAnswer(Template, await gateway.ask('DELETE', path, signal))
     return printer.result(removed, [`removed the template ${name} of ${app}`])
   }
-  const body = await readTemplate(request.file)
+  const body = { ...(await readTemplate(request.file)), egress: request.egress }
   const set = readAnswer(Template, await gateway.ask('PUT', path, signal, body))
   return printer.result(set, [
-    `${name}@${set.version} of ${app}; to use it: tarmac preview ${app} --template ${name}`,
+    `${name}@${set.version} of ${app}, whose machines may reach ${egressText(set.egress)}; to use it: tarmac preview ${app} --template ${name}`,
   ])
 }
 
@@ -87,11 +111,12 @@ async function readTemplate(file: string) {
 function listLines(app: string, { templates: all }: TemplateList): string[] {
   if (all.length === 0)
     return [`${app} has no templates; to make one: tarmac template set ${app} NAME fly.toml`]
-  const rows = all.map(({ name, version, createdBy, createdAt }) => [
+  const rows = all.map(({ name, version, egress, createdBy, createdAt }) => [
     name,
     String(version),
+    egressText(egress),
     createdBy,
     minuteOf(createdAt),
   ])
-  return table([['TEMPLATE', 'VERSION', 'BY', 'SINCE (UTC)'], ...rows], [1])
+  return table([['TEMPLATE', 'VERSION', 'MAY REACH', 'BY', 'SINCE (UTC)'], ...rows], [1])
 }

@@ -18,18 +18,22 @@ type Wanted = {
   image: RequestedImage
   tags: [string, ...string[]]
   platform: string
+  /** Whether an image that the repository has needs no tag of its own. */
+  isShared?: boolean
 }
 /** As `ImageCopier`. */
 type Copier = { take(request: Wanted & Effects, signal: AbortSignal): Promise<ImageFacts> }
+type Taken = { reference: string; isOfSource: boolean; repository?: string }
 type TakeRequest = Effects & { deployment: Deployment; signal: AbortSignal }
 
 /**
- * Takes an image to where machines get it. `isOfSource`: fly.toml names it. Whoever sends a source
+ * Takes an image to where machines get it. `repository`: where a copy goes, unless to the app's own.
+ * `isOfSource`: fly.toml names it. Whoever sends a source
  * may not be allowed to read other apps, so it may name none of their images.
  */
 export async function takeImage(
   { deployment, signal, ...effects }: TakeRequest,
-  { reference, isOfSource }: { reference: string; isOfSource: boolean },
+  { reference, isOfSource, repository }: Taken,
   { copier, registryHost }: { copier: Copier; registryHost: string },
 ): Promise<Built> {
   const { app, requestedImage: known } = deployment
@@ -46,6 +50,8 @@ export async function takeImage(
   const digest = known?.reference === text ? known.digest : null
   const image = { reference: text, digest }
   const { pinned, pushing, emit } = effects
-  const request = { app, image, tags: imageTags(deployment), platform: ownPlatform }
+  const shared = repository !== undefined && repository !== app
+  const to = { app: repository ?? app, isShared: shared }
+  const request = { ...to, image, tags: imageTags(deployment), platform: ownPlatform }
   return { image: await copier.take({ ...request, pinned, pushing, emit }, signal), bases: {} }
 }

@@ -1,7 +1,7 @@
-import type { NewEvent } from '#api/event.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 import { millis } from '../llb/wire.ts'
 import type { StatusResponse } from './messages.ts'
+import { warningOf } from './steps/lint-warning.ts'
 import { MarkedOutput } from './steps/marked-output.ts'
 import { takeStepName } from './steps/step-records.ts'
 import {
@@ -226,17 +226,6 @@ export class Progress {
     this.#about.emit(
       eventOf(step, { status, error, record: this.#about.recordOf(step.record ?? '') }),
     )
-  }
-}
-
-function warningOf({ short, url, info, ranges }: StatusResponse['warnings'][number]): NewEvent {
-  const text = Buffer.from(short).toString()
-  const line = ranges[0]?.start?.line
-  return {
-    type: 'warning',
-    text: url ? `${text} (${url})` : text,
-    ...(info?.file && { file: info.file }),
-    ...(line !== undefined && { line }),
   }
 }
 

@@ -18,13 +18,17 @@ import type { RolloutRequest } from '../deployments/rollout-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { Copy, Incoming } from '../store/copies/copies.ts'
 import type { Principal } from '../callers/principal.ts'
+import type { DeleteRequest } from './delete-app.ts'
 import type { DriftCommands } from './drift/drift-commands.ts'
 import type { LimitCommands } from './limits/open-limits.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
+import type { OwnerCommands } from './owners/owner-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
 import type { RegistryCommands } from './registries/registry-commands.ts'
 import type { Rollback } from './rollback.ts'
+import type { PoolCommands } from './pools/pool-commands.ts'
 import type { PreviewCommands } from './previews/preview-commands.ts'
+import type { RouterCommands } from './router/router-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import type { SessionCommands } from './sessions/session-commands.ts'
 import type { TeamCommands } from './teams/team-commands.ts'
@@ -97,10 +101,11 @@ export type Commands = {
   /** Tries what only the machine and Fly can settle, and makes the files of a support bundle. */
   doctor(caller: Principal, request: DoctorRequest): Promise<DoctorAnswer>
   machines: MachineCommands
+  owners: OwnerCommands
   overview: OverviewCommands
   drift: DriftCommands
-  /** `foreign`: also an app that the gateway did not create. */
-  deleteApp(caller: Principal, app: string, foreign: boolean): Promise<void>
+  /** Deletes an app, and the apps of its owners. */
+  deleteApp(caller: Principal, app: string, request: DeleteRequest): Promise<void>
   /** The build cache by app, at most a minute old. */
   cacheUsage(caller: Principal): Promise<CacheStatus>
   /**
@@ -148,6 +153,8 @@ export type Commands = {
   whoami(caller: Principal): Promise<Whoami>
   previews: PreviewCommands
   templates: TemplateCommands
+  pools: PoolCommands
+  router: RouterCommands
   rules: RuleCommands
   registries: RegistryCommands
   teams: TeamCommands

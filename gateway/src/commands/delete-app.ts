@@ -1,27 +1,37 @@
 import { Problem } from '#api/problem.ts'
-import type { Deployer } from '../deploy/deployer.ts'
-import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
+import type { Deployer } from '../deploy/deployer.ts'
+import { forEachLimit } from '#api/flow/for-each-limit.ts'
+import type { OwnerApp } from '../deployments/owners/owner-app-store.ts'
+import type { DeploymentStore } from '../deployments/store.ts'
+
+/** `confirm`: the app's name once more. `foreign`: also an app that the gateway did not create. */
+export type DeleteRequest = { confirm: string | null; foreign: boolean }
+type DeleteDeps = {
+  store: Pick<DeploymentStore, 'unfinished' | 'releases' | 'ownerApps'>
+  fly: MachinesApi
+  deployer: Deployer
+}
+
+/** How many owners' apps are deleted at once. */
+const atOnce = 8
 
 /**
- * Deletes an app and its machines on Fly, and its releases and build secrets here. Keeps its
- * deployment records and logs. Throws `app-busy`, `app-not-found`, or `app-not-managed` if the gateway
- * did not create the app and `foreign` is false.
+ * Deletes an app, the apps of its owners, and their machines on Fly, and their releases and build
+ * secrets here. Keeps the deployment records and logs. Sent again after a failure, it goes on. Throws
+ * `option-invalid` without the confirmation, `app-busy`, `app-not-found`, or `app-not-managed` if the
+ * gateway did not create the app and `foreign` is false.
  */
 export async function deleteApp(
   app: string,
-  foreign: boolean,
-  {
-    store,
-    fly,
-    deployer,
-  }: {
-    store: Pick<DeploymentStore, 'unfinished' | 'releases'>
-    fly: MachinesApi
-    deployer: Deployer
-  },
+  { confirm, foreign }: DeleteRequest,
+  deps: DeleteDeps,
   signal: AbortSignal,
 ): Promise<void> {
+  const { store, fly, deployer } = deps
+  refuseOwnersApp(app, store.ownerApps)
+  const owners = store.ownerApps.list(app)
+  if (confirm !== app) throw unconfirmed(app, owners)
   const busy = await store.unfinished(app)
   if (busy)
     throw new Problem(
@@ -39,7 +49,39 @@ export async function deleteApp(
       `The gateway did not create the app ${app}. To delete it anyway, send foreign=true.`,
     )
 
+  await forEachLimit(owners, atOnce, (owner) => deleteOwnersApp(owner, deps, signal))
   await fly.deleteApp(app, signal)
   deployer.forget(app)
+  store.ownerApps.forget({ app, owner: null })
   await store.releases.forget(app)
+}
+
+async function deleteOwnersApp(
+  { app, owner, flyApp }: OwnerApp,
+  { store, fly, deployer }: DeleteDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  await fly.deleteApp(flyApp, signal)
+  deployer.forget(flyApp)
+  await store.releases.forget(flyApp)
+  store.ownerApps.forget({ app, owner })
+}
+
+function refuseOwnersApp(flyApp: string, ownerApps: DeleteDeps['store']['ownerApps']): void {
+  const target = ownerApps.targetOf(flyApp)
+  if (!target) return
+  const { app, owner } = target
+  const detail = `${flyApp} is the app of owner ${owner} of ${app}. To remove it: tarmac owner destroy ${app} ${owner}`
+  throw new Problem('request-invalid', detail, { facts: { app, owner } })
+}
+
+function unconfirmed(app: string, owners: OwnerApp[]): Problem {
+  const more =
+    owners.length === 0
+      ? ''
+      : ` and the ${owners.length === 1 ? 'app of its owner' : `${owners.length} apps of its owners`}`
+  return new Problem(
+    'option-invalid',
+    `To delete the app${more} with all machines and volumes, send confirm=${app}.`,
+  )
 }

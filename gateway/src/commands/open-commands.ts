@@ -24,6 +24,7 @@ import { findDeployment, findLog } from './deployments.ts'
 import type { Drain } from './drain.ts'
 import { driftCommands } from './drift/drift-commands.ts'
 import { machineCommands } from './machines/machine-commands.ts'
+import { openOwners } from './owners/open-owners.ts'
 import { overviewCommands } from './overview/overview-commands.ts'
 import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
@@ -36,6 +37,8 @@ import { openLimits } from './limits/open-limits.ts'
 import { openTemplates, type TemplateDeps } from './templates/open-templates.ts'
 import { openTeams } from './teams/open-teams.ts'
 import { rulesInTeams, tokensInTeams } from './teams/seen-by-new-callers.ts'
+import { openPools, type PoolDeps } from './pools/open-pools.ts'
+import { openRouter, type RouterDeps } from './router/open-router.ts'
 import { openPreviews, type PreviewDeps } from './previews/open-previews.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
 import { whoami } from './whoami/whoami.ts'
@@ -63,12 +66,17 @@ export type CommandDeps = {
   doctor: (request: DoctorRequest) => Promise<DoctorAnswer>
   log: Logger
   admission: Admission
-  previewLimits: PreviewDeps['previewLimits']
+  previewLimits: PreviewDeps['previewLimits'] & PoolDeps['previewLimits']
   prices: PreviewDeps['prices']
+  claims: PreviewDeps['claims']
   previewMark: string
+  /** The organisation on Fly. */
+  org: string
   checkTemplate: TemplateDeps['checkTemplate']
   /** See `LimitDeps`. */
   gatewayLimits: readonly GatewayLimit[]
+  sources: RouterDeps['sources']
+  ownerRoutes: RouterDeps['ownerRoutes']
   runner: {
     cancel: (
       ...request: Parameters<DeploymentStore['requestCancel']>
@@ -111,6 +119,8 @@ export function openCommands(deps: CommandDeps): Commands {
     runtime: openRuntime(deps),
     previews: openPreviews(deps),
     templates: openTemplates(deps),
+    pools: openPools(deps),
+    router: openRouter(deps, deleteAppAndCache),
   }
 }
 
@@ -165,8 +175,9 @@ function appCommands(deps: CommandDeps) {
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
     machines: machineCommands({ fly, store }),
+    owners: openOwners(deps),
     drift: driftCommands(deps.drift),
-    deleteApp: (_caller, app, foreign) => deleteAppAndCache(app, foreign, deps, deadline()),
+    deleteApp: (_caller, app, request) => deleteAppAndCache(app, request, deps, deadline()),
     removeCache: (_caller, app) => removeCacheOf(app, deps, deadline()),
     settings: (_caller, app) => appSettings(app, { store, vault, fly }, deadline()),
     changeSettings: (_caller, app, patch) => store.changeAppSettings(app, patch),

@@ -1,9 +1,8 @@
 import { Problem } from '#api/problem.ts'
 import type { App } from '#fly/answers.ts'
-import { isUnavailable, statusOf } from '#fly/fly-calls.ts'
+import { isUnavailable, retryUntilKnown, statusOf } from '#fly/fly-calls.ts'
 import { poll } from '#api/flow/retry.ts'
 import type { Settings } from './execution.ts'
-import { retryUntilKnown } from './machines/retry.ts'
 
 const appVisibleMs = 60_000
 /** How long the gateway assumes that an app still exists after it has seen it. */
@@ -23,13 +22,14 @@ export class AppSetup {
    * Creates the app if it does not exist, without public addresses but with a Flycast one. It looks
    * at once, unless it did so within `seenMs`, because Fly limits such calls. It creates nothing
    * before `wanted` resolves. Returns the app if it created it, else null. `own`: private networks of
-   * an app that it creates, and of its Flycast address, instead of the gateway's.
+   * an app that it creates, and of its Flycast address, instead of the gateway's. `flycast` false: the
+   * app gets no address.
    */
   async ensure(
     app: string,
     wanted: Promise<unknown>,
     signal: AbortSignal,
-    own: { app: string | null; flycast: string | null } = { app: null, flycast: null },
+    own: { app: string | null; flycast: string | null | false } = { app: null, flycast: null },
   ): Promise<App | null> {
     const { fly } = this.#settings
     const gateways = this.#settings.network
@@ -38,8 +38,8 @@ export class AppSetup {
     await wanted
     const made = found === null ? await this.#createApp(app, own.app ?? gateways, signal) : null
     // An app with machines is set up. One without may be left over from an interrupted setup.
-    const isBare = (found?.machine_count ?? 0) === 0
-    const network = own.flycast ?? gateways
+    const isBare = own.flycast !== false && (found?.machine_count ?? 0) === 0
+    const network = own.flycast || gateways
     const address = { type: 'private_v6', ...(network && { network }) }
     const assign = async () => {
       if ((await fly.ipAssignments(app, signal)).length === 0)
@@ -58,7 +58,7 @@ export class AppSetup {
   async #createApp(app: string, network: string | null, signal: AbortSignal): Promise<App> {
     const { fly, org } = this.#settings
     try {
-      await fly.createApp({ name: app, org, network }, signal)
+      await retryUntilKnown(() => fly.createApp({ name: app, org, network }, signal), signal)
     } catch (error) {
       // The app may be ours after all: an answer was lost, or two deployments ran at once.
       if (!isUnavailable(error) && statusOf(error) !== 422 && statusOf(error) !== 409) throw error

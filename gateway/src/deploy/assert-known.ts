@@ -19,7 +19,7 @@ export async function assertKnown(job: DeployJob, machine: Machine): Promise<voi
     return
   throw new Problem(
     'record-outdated',
-    `Machine ${machine.id} has seen deployment number ${number}, which this gateway's record does not know. The gateway's volume came from an older snapshot, or another gateway deploys this app. To deploy over it: tarmac deploy ${job.app} --force-over ${number}, or force-over=${number} in the query of a request.`,
+    `Machine ${machine.id} has seen deployment number ${number}, which this gateway's record does not know. The gateway's volume came from an older snapshot, or another gateway deploys this app. To deploy over it: tarmac deploy ${job.recordedApp}${job.options.owner ? ` --owner ${job.options.owner}` : ''} --force-over ${number}, or force-over=${number} in the query of a request.`,
     { facts: { machine: machine.id, number } },
   )
 }

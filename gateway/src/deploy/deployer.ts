@@ -1,6 +1,6 @@
 import type { Strategy } from '#api/options/strategy.ts'
 import type { SecretVersion } from '#api/release.ts'
-import { statusOf } from '#fly/fly-calls.ts'
+import { retryUntilKnown, statusOf } from '#fly/fly-calls.ts'
 import type { App } from '#fly/answers.ts'
 import { configOf } from '#fly/machine.ts'
 import { AppSetup } from './app-setup.ts'
@@ -15,13 +15,14 @@ import { Registrations } from './fly-release/registrations.ts'
 import type { DeployJob } from './job.ts'
 import { isManaged, ownerOf } from './managed.ts'
 import { appliedSteps, planRollout } from './plan.ts'
-import { retryUntilKnown } from './machines/retry.ts'
+import { type EgressJob, limitEgress } from './machines/limit-egress.ts'
 import { refuseForeignImages } from './preflight/foreign-images.ts'
 import { assertRegion, Regions } from './preflight/regions.ts'
 import { chooseVolumes, replacementNotes, replacementsOf } from './preflight/replacements.ts'
 import { assertDataStays, keptVolumes, neededVolumes } from './preflight/volumes.ts'
 import { snapshotOf } from './progress.ts'
 import { machineChecks } from './one-off/machine-checks.ts'
+import { routeRequests } from './machines/route.ts'
 import { releaseCommand } from './one-off/release-command.ts'
 import { orRollBack, rollBack } from './rollback.ts'
 import { bluegreen } from './strategies/bluegreen.ts'
@@ -46,6 +47,8 @@ const noneYet = (error: unknown): never[] => {
  * known.
  */
 type Verified = { url: string | null; desired: DesiredApp; secrets: SecretVersion[] | null }
+
+type PlannedJob = Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>
 
 /** Each strategy applies all machines. They share the health checks and the rollback. */
 const strategies: Record<Strategy, (execution: Execution) => Promise<void>> = {
@@ -96,6 +99,11 @@ export class Deployer {
     }))
   }
 
+  /** See `limitEgress`. */
+  limitEgress(job: EgressJob): Promise<void> {
+    return limitEgress(job, this.#settings.fly)
+  }
+
   /** Forgets that the app exists, because it may be gone. */
   forget(app: string): void {
     this.#setup.forget(app)
@@ -105,13 +113,11 @@ export class Deployer {
    * Throws before the build if the config does not fit what Fly has: regions, machines and volumes.
    * Returns warnings about a config that cannot work.
    */
-  async preflight(
-    job: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>,
-  ): Promise<string[]> {
+  async preflight(job: PlannedJob & Pick<DeployJob, 'recordedApp'>): Promise<string[]> {
     const { desired } = job
     const { strategy, groups, region } = desired
     const { registry } = this.#settings
-    if (registry) refuseForeignImages(desired, job.app, registry)
+    if (registry) refuseForeignImages(desired, job.recordedApp, registry)
     const regions = await this.#regions.codes(job.signal)
     const fits = regions === null || regions.includes(region)
     const looks = strategy === 'canary' || strategy === 'bluegreen'
@@ -145,6 +151,7 @@ export class Deployer {
       await this.#guarded(execution, async () => {
         const machines = await watch(execution)
         await warnOfTheLive(execution, machines)
+        await routeRequests(execution)
         const steps = appliedSteps(execution.progress)
         for (const step of steps) step.outcome = 'verified'
         execution.progress.live = true
@@ -158,10 +165,11 @@ export class Deployer {
     return { url: this.#url(job), desired: withLastApplied(desired, appliedConfig), secrets }
   }
 
-  #url({ app, desired, options: { owner } }: DeployJob): string | null {
+  #url({ app, recordedApp, desired, options: { owner } }: DeployJob): string | null {
     if (desired.internalPort === null) return null
     const { urlTemplate, ownerUrlTemplate = urlTemplate } = this.#settings
-    const template = owner ? ownerUrlTemplate.replaceAll('{owner}', owner) : urlTemplate
+    const isShared = owner !== null && app === recordedApp
+    const template = isShared ? ownerUrlTemplate.replaceAll('{owner}', owner) : urlTemplate
     return template.replaceAll('{app}', app).replaceAll('{port}', `${desired.internalPort}`)
   }
 
@@ -188,10 +196,7 @@ export class Deployer {
   }
 
   /** `without` handles the error of an app that does not exist. */
-  async #plan(
-    job: Pick<DeployJob, 'id' | 'number' | 'app' | 'options' | 'desired' | 'signal'>,
-    without: (error: unknown) => never[] = rethrow,
-  ) {
+  async #plan(job: PlannedJob, without: (error: unknown) => never[] = rethrow) {
     const { app, signal } = job
     const { fly } = this.#settings
     const list = () => fly.machines(app, signal).catch(without)

@@ -16,7 +16,10 @@ export type DeploySecrets = { version: number; digests: SecretVersion[] | null }
 export type DeployJob = {
   id: string
   number: number
+  /** The app on Fly that has the machines. */
   app: string
+  /** The app of the record, and of the repository that has the image. An owner may have its own `app`. */
+  recordedApp: string
   options: DeploymentOptions
   image: ImageFacts
   desired: DesiredApp
@@ -35,6 +38,11 @@ export type DeployJob = {
    * Saves what is about to happen. If it fails, this gateway lost its claim and everything stops.
    */
   checkpoint(patch: { rollout: DeployProgress; machines: MachineFacts[] }): Promise<void>
+  /**
+   * Sends the requests of the job's owner to these machines, and resolves when that is so. Absent: Fly's
+   * proxy finds the machines alone.
+   */
+  route?: ((machines: string[], signal: AbortSignal) => Promise<void>) | undefined
   emit: EventSink
   /** A copy without secrets, for what is saved or shown. */
   redact<T>(value: T): T

@@ -98,7 +98,9 @@ function stepsOf(target: Target, group: DesiredGroup): MachineStep[] {
     // No machine of the group runs. Start one: a release that never ran proves nothing. Do not stop
     // a job in the middle of its work.
     first.launch = true
-    first.stopAfterwards = !stopsWhenIdle(config) && !machines.some(isAtRestByItself)
+    // Fly's proxy, which stops idle machines, does not know a cordoned one: somebody has stopped it.
+    const stopsByItself = stopsWhenIdle(config) && first.previous?.cordoned !== true
+    first.stopAfterwards = !stopsByItself && !machines.some(isAtRestByItself)
   }
   return steps
 }

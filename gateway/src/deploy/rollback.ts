@@ -3,7 +3,7 @@ import type { ProblemCode } from '#api/problem/codes.ts'
 import { Problem } from '#api/problem.ts'
 import { configOf, imageOf, type Machine } from '#fly/machine.ts'
 import { maxParallel, type Execution } from './execution.ts'
-import { forEachLimit } from './for-each-limit.ts'
+import { forEachLimit } from '#api/flow/for-each-limit.ts'
 import { isApplied, secretsOf } from './machines/apply.ts'
 import { destroyMachine } from './machines/destroy.ts'
 import { drain } from './machines/drain.ts'
@@ -11,6 +11,7 @@ import { isHealthy } from './machines/checks.ts'
 import { explainFailure } from './machines/explain-failure.ts'
 import { failure, isReverted } from './machines/failures.ts'
 import { waitForVersion, getMachine, untilHealthy } from './machines/health.ts'
+import { routeBack } from './machines/route.ts'
 import { waitingReporter } from './machines/report-waiting.ts'
 import { isUnavailableOrBusy, retryTransient } from './machines/retry.ts'
 import { numberOf } from './managed.ts'
@@ -66,6 +67,7 @@ export async function rollBack(execution: Execution, reason: ProblemBody): Promi
     restore,
   )
 
+  await routeBack(execution)
   await forEachLimit(
     touchedWhere(({ previous }) => !previous),
     steps.length,

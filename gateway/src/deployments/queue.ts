@@ -16,6 +16,8 @@ export type Queued = LaneRef & {
   number: number
   /** False: it has its image already and goes straight to the machines. */
   builds: boolean
+  /** Deployments that hold a place at the machines may wait for it, so it needs none. */
+  isRouter?: boolean | undefined
   /** A rollback goes before the others of its lane. */
   isRollback: boolean
   /** Grows each time the queue starts a deployment of its app. */
@@ -73,7 +75,7 @@ export function schedule(
     const full = limits && one.builds ? builds.fullFor(one, limits) : null
     if (!limits) wait(one, 'ready')
     else if (full) wait(one, full.reason, full.among)
-    else if (deploys >= limits.deploys) wait(one, 'deploys')
+    else if (deploys >= limits.deploys && !one.isRouter) wait(one, 'deploys')
     else {
       next ??= one
       if (one.builds) builds.add(one)

@@ -52,10 +52,14 @@ export interface ReleaseStore {
   newest(app: string): Promise<StoredRelease[]>
   /** The same without their configs, which may be large. */
   newestFacts(app: string): Promise<NewestRelease[]>
+  /** Those of the targets whose machines are in this app on Fly: see `OwnerAppStore`. */
+  newestOn(flyApp: string): Promise<NewestRelease[]>
   /** The images of all kept releases of an app, newest first. */
   images(app: string): Promise<ReleaseImage[]>
   /** The apps that have releases. */
   apps(): Promise<string[]>
+  /** These, and the owners' own apps, as Fly names them. */
+  flyApps(): Promise<string[]>
   /**
    * Records the crashes of a release's machines, in the release and in the deployment that made it,
    * and writes the events to the log of that deployment, unless the log was dropped. False, and

@@ -123,7 +123,7 @@ export type Claim = {
 export interface DeploymentStore extends StoreParts {
   /**
    * Writes the record and its first event (`pending`), with the app's settings as defaults of the
-   * options. Applies the lane policy to other deployments of the lane. Throws `lane-busy`,
+   * options, and decides which app on Fly a new target gets. Applies the lane policy to other deployments of the lane. Throws `lane-busy`,
    * `queue-full`, `quota-reached` or `token-used` without writing. A known idempotency key returns
    * the deployment that it created, or throws `idempotency-mismatch` if that request differed.
    */
@@ -133,8 +133,8 @@ export interface DeploymentStore extends StoreParts {
     app: string,
     request: Pick<NewDeployment, 'requestBody' | 'idempotencyKey'>,
   ): Promise<Deployment | null>
-  /** One unfinished deployment of the app, if any. */
-  unfinished(app: string): Promise<Deployment | null>
+  /** One unfinished deployment of the app, or of this owner of it, if any. */
+  unfinished(app: string, owner?: string): Promise<Deployment | null>
   /** How many deployments have not ended. */
   countUnfinished(): Promise<number>
   /** Throws as `create` would, before the source arrives. A key that created a deployment never throws. */

@@ -10,9 +10,11 @@ import type { Drift } from './drift.ts'
 
 export type DailyDeps = {
   drift: Pick<Drift, 'lookDaily' | 'failed' | 'list'>
+  /** Repairs the routes of apps with a router. */
+  ownerRoutes: { sync(app: string, signal: AbortSignal): Promise<unknown> }
   store: {
     drift: DriftStore
-    releases: Pick<ReleaseStore, 'apps'>
+    releases: Pick<ReleaseStore, 'flyApps'>
     previews: Pick<PreviewStore, 'ofFlyApp'>
   }
   log: Pick<Logger, 'info' | 'warn'>
@@ -123,7 +125,7 @@ export class DailyLook {
 
     const found = { looked: 0, drifted: 0, failed: 0 }
     const silent: Silent[] = []
-    for (const app of await store.releases.apps()) {
+    for (const app of await store.releases.flyApps()) {
       signal.throwIfAborted()
       // A preview is gone within hours, and is compared with Fly every few minutes.
       if (await store.previews.ofFlyApp(app)) continue
@@ -156,9 +158,10 @@ export class DailyLook {
    * unavailable.
    */
   async #lookAt(app: string): Promise<number | null | Problem> {
-    const { drift, store } = this.#deps
+    const { drift, store, ownerRoutes } = this.#deps
     const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(appMs)])
     try {
+      await ownerRoutes.sync(app, signal)
       return await drift.lookDaily(app, signal)
     } catch (error) {
       this.#stopping.signal.throwIfAborted()

@@ -2,10 +2,13 @@ import type { AppDrift, DriftList } from '#api/drift/drift-list.ts'
 import type { DriftFinding } from '#api/drift/finding.ts'
 import type { DriftReport } from '#api/drift/report.ts'
 import type { NewEvent } from '#api/event.ts'
+import { asProblem } from '#api/problem.ts'
+import { forEachLimit } from '#api/flow/for-each-limit.ts'
 import type { DriftRow, DriftStore } from '../deployments/drift/drift-store.ts'
 import type { Logger } from '../log.ts'
 import { gather, type GatherDeps } from './gather.ts'
 import { isSame, judge } from './judge.ts'
+import { withOwnersApps } from './owners-apps.ts'
 
 export type DriftDeps = Omit<GatherDeps, 'store' | 'log' | 'now'> & {
   store: GatherDeps['store'] & { drift: DriftStore }
@@ -18,6 +21,8 @@ export type DriftDeps = Omit<GatherDeps, 'store' | 'log' | 'now'> & {
  * one such read a second.
  */
 const details = { asked: 20, daily: 300 }
+/** The owners' apps of one report. */
+const ownersAtOnce = 8
 /** How many begins and ends one look writes into a log. */
 const maxEvents = 20
 
@@ -29,9 +34,21 @@ export class Drift {
     this.#deps = { now: Date.now, ...deps }
   }
 
-  /** Looks now, and keeps nothing. Throws `app-not-found`. */
+  /** Looks now, also at the apps of the app's owners, and keeps nothing. Throws `app-not-found`. */
   async report(app: string, signal: AbortSignal): Promise<DriftReport> {
-    return (await this.#look(app, { details: details.asked, accepting: false }, signal)).report
+    const look = (each: string, many: number) =>
+      this.#look(each, { details: many, accepting: false }, signal)
+    const { report } = await look(app, details.asked)
+    const others: DriftReport[] = []
+    const own = this.#deps.store.ownerApps.list(app)
+    await forEachLimit(own, ownersAtOnce, async ({ flyApp }) => {
+      const found = await look(flyApp, 0).catch(noneIfGone)
+      if (found) others.push(found.report)
+    })
+    return withOwnersApps(
+      report,
+      others.toSorted((a, b) => a.app.localeCompare(b.app, 'en')),
+    )
   }
 
   /** From now on the addresses and hostnames that the app has are those that it should have. */
@@ -112,6 +129,12 @@ export class Drift {
     for (const { code, subject } of ended)
       log.info({ app: row.app, code, subject }, 'drift has ended')
   }
+}
+
+/** An owner's app that was deleted on Fly, or that its first deployment has not made yet. */
+function noneIfGone(error: unknown): null {
+  if (asProblem(error).code !== 'app-not-found') throw error
+  return null
 }
 
 type Look = { before: DriftFinding[]; report: DriftReport; row: DriftRow }

@@ -16,7 +16,7 @@ import { certificateOf } from './certificates.ts'
 export type GatherDeps = {
   fly: Pick<MachinesApi, 'app' | 'ipAssignments' | 'machines'>
   exposure: Pick<ExposureApi, 'certificates' | 'certificate' | 'networks'>
-  store: Pick<DeploymentStore, 'releases' | 'find' | 'status'>
+  store: Pick<DeploymentStore, 'releases' | 'find' | 'status' | 'ownerApps'>
   log: Pick<Logger, 'warn'>
   now: () => number
 }
@@ -24,6 +24,9 @@ export type GatherDeps = {
 /** What Fly has of an app now, and how its machines differ from their releases. */
 export type Gathered = {
   flyId: string | null
+  /** The app of its records: another one if it is an owner's own app. */
+  recordedApp: string
+  /** The network on which its addresses should be. */
   own: OwnNetwork
   report: Omit<DriftReport, 'findings'>
 }
@@ -49,17 +52,19 @@ export async function gather(
     addressesOf(app, deps, signal),
     fly.machines(app, signal),
     certificatesOf(app, deps, details, signal),
-    releases.newest(app),
+    newestOn(app, releases),
     releases.isOwnApp(app, flyId),
   ])
   await noteCrashes(app, machines, { releases, log })
-  const now = await releases.newestFacts(app)
-  const own = { name: found.network ?? null, organization: found.organization?.slug ?? null }
+  const now = await releases.newestOn(app)
+  const network = found.network ?? null
+  const organization = found.organization?.slug ?? null
+  const owned = store.ownerApps.targetOf(app)
   const report = {
     app,
     made,
     ips,
-    network: own.name,
+    network,
     certificates,
     // It may have begun while Fly was asked.
     deploying: wasDeploying || (await isDeploying(app, store)),
@@ -70,15 +75,29 @@ export async function gather(
     }),
     missing: (await Promise.all(now.map((each) => missingOf(each, machines, store)))).flat(),
   }
-  return { flyId, own, report }
+  // An owner's own app is alone in its network, and reached from another one by its address.
+  const own = { name: owned ? null : network, organization }
+  return { flyId, recordedApp: owned?.app ?? app, own, report }
+}
+
+/** The newest releases of the targets whose machines are in this app on Fly, with their configs. */
+async function newestOn(flyApp: string, releases: DeploymentStore['releases']) {
+  const facts = await releases.newestOn(flyApp)
+  const all = await Promise.all(facts.map(({ app, owner }) => releases.find(app, owner)))
+  return all.filter((each) => each !== null)
 }
 
 const changing = new Set<string>(['deploying', 'verifying'])
 
 /** Whether a deployment may be changing the app's machines. */
-async function isDeploying(app: string, store: Pick<DeploymentStore, 'status'>): Promise<boolean> {
+async function isDeploying(
+  app: string,
+  store: Pick<DeploymentStore, 'status' | 'ownerApps'>,
+): Promise<boolean> {
   const all = await store.status.unfinishedByTarget()
-  return all.some((each) => each.app === app && changing.has(each.state))
+  const isHere = (target: { app: string; owner: string }) =>
+    store.ownerApps.flyAppOf({ ...target, owner: target.owner || null }) === app
+  return all.some((each) => changing.has(each.state) && isHere(each))
 }
 
 /** The addresses of an app. Only Fly's web API knows the network of a Flycast address. */

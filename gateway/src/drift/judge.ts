@@ -15,7 +15,7 @@ export type Judgement = { expected: Expected; findings: DriftFinding[] }
  * expected.
  */
 export function judge(
-  { flyId, own, report }: Gathered,
+  { flyId, recordedApp, own, report }: Gathered,
   { row, accepting, nowMs }: { row: DriftRow | null; accepting: boolean; nowMs: number },
 ): Judgement {
   const { app, ips: addresses, made, certificates, deploying } = report
@@ -30,7 +30,7 @@ export function judge(
     hostnames: before?.hostnames ?? hostnames ?? known?.expected?.hostnames ?? null,
   }
   const all: NewFinding[] = [
-    ...(deploying ? [] : machineFindings(app, report)),
+    ...(deploying ? [] : machineFindings({ app, recordedApp }, report)),
     ...addressFindings(app, { addresses, own, made, expected }),
     ...(isUnknown(certificates)
       ? []

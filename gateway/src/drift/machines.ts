@@ -8,14 +8,14 @@ const maxValueChars = 60
 
 /** What the machines of an app have that its releases do not, as findings. */
 export function machineFindings(
-  app: string,
+  { app, recordedApp }: { app: string; recordedApp: string },
   report: Pick<DriftReport, 'foreign' | 'drift' | 'missing' | 'degraded'>,
 ): NewFinding[] {
   return [
-    ...report.drift.map((each) => changedFinding(app, each)),
+    ...report.drift.map((each) => changedFinding(recordedApp, each)),
     ...report.missing.map((each) => missingFinding(app, each)),
     ...report.foreign.map((each) => foreignFinding(app, each)),
-    ...report.degraded.map((each) => degradedFinding(app, each)),
+    ...report.degraded.map((each) => degradedFinding(recordedApp, each)),
   ]
 }
 

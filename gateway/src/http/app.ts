@@ -22,7 +22,9 @@ import { endDrain, readDrain, startDrain } from './routes/drain.ts'
 import { readReadiness } from './routes/health.ts'
 import { readProblem } from './routes/problems.ts'
 import { addMachineRoutes } from './routes/machines/machines.ts'
+import { addOwnerRoutes } from './routes/owners/owners.ts'
 import { addOverviewRoutes } from './routes/overview/overview.ts'
+import { addPoolRoutes } from './routes/previews/pools.ts'
 import { addTemplateRoutes } from './routes/previews/templates.ts'
 import { addPreviewRoutes } from './routes/previews/previews.ts'
 import { listDeployments, readDeployment } from './routes/read-deployments.ts'
@@ -33,6 +35,7 @@ import { readLimits } from './routes/callers/limits.ts'
 import { addRegistryRoutes } from './routes/registries/registries.ts'
 import { addTeamRoutes } from './routes/callers/teams.ts'
 import { listAudit } from './routes/callers/audit.ts'
+import { addRouterRoutes } from './routes/router/router.ts'
 import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
 import { readWhoami } from './routes/callers/whoami.ts'
 import { readStatus } from './routes/status.ts'
@@ -80,6 +83,7 @@ function deploymentRoutes(app: Express, commands: Commands, server: ServerDeps):
   addOverviewRoutes(app, commands)
   addPreviewRoutes(app, commands, server)
   addTemplateRoutes(app, commands, server)
+  addPoolRoutes(app, commands, server)
   app.post(routes.rollback, rollBack(commands))
   app.post(routes.rollouts, createRollout(commands, server))
   app.get(routes.rollouts, listRollouts(commands))
@@ -96,7 +100,9 @@ function appRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   app.delete(routes.app, removeApp(commands))
   addCacheRoutes(app, commands)
   addMachineRoutes(app, commands)
+  addOwnerRoutes(app, commands)
   addDriftRoutes(app, commands)
+  addRouterRoutes(app, commands, server)
   app.get(routes.releases, listReleases(commands))
   app.get(routes.release, readRelease(commands))
   app.get(routes.releaseDiff, diffReleases(commands))

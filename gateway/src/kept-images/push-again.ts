@@ -3,6 +3,7 @@ import { Problem } from '#api/problem.ts'
 import { buildAgain } from '../build/build-image.ts'
 import { ownPlatform } from '../build/platforms.ts'
 import type { BuildDeps, PlannedBuildSettings } from '../build/build-request.ts'
+import type { PreviewSettings } from '../deploy/config/preview.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
@@ -12,11 +13,12 @@ import type { Vault } from '../secrets/vault.ts'
 import type { Sources } from '../sources/sources.ts'
 
 type Deps = Omit<BuildDeps, 'store'> & {
-  store: BuildDeps['store'] & Pick<DeploymentStore, 'releases'>
+  store: BuildDeps['store'] & Pick<DeploymentStore, 'releases' | 'templates'>
   sources: Pick<Sources, 'tree'>
   vault: Pick<Vault, 'open'>
   copier: Pick<ImageCopier, 'take'>
 }
+type Settings = PlannedBuildSettings & { previews: PreviewSettings }
 type Lost = { app: string; digest: string }
 
 const buildMs = 30 * 60_000
@@ -32,7 +34,7 @@ const maxRecords = 1000
 export async function pushAgain(
   { app, digest }: Lost,
   deps: Deps,
-  settings: PlannedBuildSettings,
+  settings: Settings,
   stop: AbortSignal,
 ): Promise<void> {
   const { store, sources, registry } = deps
@@ -108,15 +110,15 @@ async function makerOf({ app, digest }: Lost, store: Pick<DeploymentStore, 'list
 async function planned(
   { deployment, tree }: { deployment: Deployment; tree: Awaited<ReturnType<Sources['tree']>> },
   { store, vault }: Deps,
-  { planner, region, plans, lookups }: PlannedBuildSettings,
+  { planner, plans, lookups, ...settings }: Settings,
   signal: AbortSignal,
 ) {
   const { app, options } = deployment
-  const secrets = await vault.open(deployment)
-  const { build: flyBuild } = await resolveDesired(deployment, tree, {
-    releases: store.releases,
-    region,
-  })
+  // The secrets of a preview are its machine's.
+  const secrets = deployment.preview ? new Map() : await vault.open(deployment)
+  const { releases, templates } = store
+  const known = { ...settings, releases, templates }
+  const { build: flyBuild } = await resolveDesired(deployment, tree, known)
   const source = { app, tree, options, secretNames: [...secrets.keys()], flyBuild }
   const work = { planner: await planner(), network: lookups, cache: plans, emit: quiet }
   const plan = await planSource({ ...source, ...work, planning: () => {} }, signal)

@@ -27,13 +27,14 @@ export async function analyze(
 ): Promise<Analysis<PlannedSource>> {
   const { buildkit, deployer } = deps
   const { releases, templates } = deps.store
-  const { id, number, app, options } = deployment
+  const { id, number, app, flyApp, options } = deployment
   for (const text of deployment.source?.leftOut ?? []) emit({ type: 'note', text })
   // Reports a wrong fly.toml before the build.
   const desired = await resolveDesired(deployment, tree, { ...deps, releases, templates })
 
   await checkPlatforms(buildkit, options, signal)
-  const warnings = await deployer.preflight({ id, number, app, options, desired, signal })
+  const preflight = { id, number, app: flyApp, recordedApp: app, options, desired, signal }
+  const warnings = await deployer.preflight(preflight)
   for (const text of [...desired.warnings, ...warnings]) emit({ type: 'warning', text })
 
   const planned = planSource(

@@ -1,8 +1,11 @@
+import type { Deployment } from '#api/deployment.ts'
 import { resolveDesired } from '../deploy/config/resolve-desired.ts'
 import { checkPublicIps } from '../deploy/public-ips.ts'
+import { templateOf } from '../deployments/previews/template-of.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import { keyWarnings } from '../commands/runtime/key-warnings.ts'
+import { secretWords } from '../commands/runtime/secret-place.ts'
 import type { DeployJob } from '../deploy/job.ts'
 import { changedSecrets } from './keys/changed-secrets.ts'
 import { deployedSecrets } from './keys/deployed-secrets.ts'
@@ -10,7 +13,7 @@ import { secretsNow, type SecretsNow } from './keys/secrets-now.ts'
 import type { Vault } from '../secrets/vault.ts'
 import { setPreviewSecrets } from './keys/preview-secrets.ts'
 import type { AnalyzeDeps } from './analyze.ts'
-import { ensureApp, type EnsureAppDeps } from './ensure-app.ts'
+import { ensureApp, ensureOwnApp, type EnsureAppDeps } from './ensure-app.ts'
 import { recordKnows } from './record-knows.ts'
 import type { DeployInput, Steps } from './steps.ts'
 
@@ -23,6 +26,8 @@ type DeployDeps = EnsureAppDeps & {
   region: string
   previews: AnalyzeDeps['previews']
   publicIps: 'report' | 'release'
+  /** `{app}` and `{owner}`: the address of an owner's machines behind a router. */
+  routerUrl: string
 }
 
 /** The steps that touch machines. */
@@ -34,8 +39,13 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
       if (job.rollout) return await deployer.deploy(await withKnownVersion(job, deps))
       const { deployment, emit, signal } = input
       // In the record as it was claimed, a plan means that an earlier attempt has ensured the app.
-      if (!deployment.plan) await ensureApp(job, Promise.resolve(), deps)
-      if (deployment.preview) await setPreviewSecrets(deployment, deps, signal)
+      if (job.app !== job.recordedApp) await ensureOwnApp({ ...deployment, emit, signal }, deps)
+      else if (!deployment.plan) await ensureApp(job, Promise.resolve(), deps)
+      if (deployment.preview) {
+        const template = await templateOf(deployment.preview, store.templates)
+        if (template?.egress) await deployer.limitEgress({ ...job, egress: template.egress })
+        await setPreviewSecrets(deployment, deps, signal)
+      }
 
       const secrets = await secretsNow(job.app, deps, signal)
       const rollback = await changedSecrets(deployment, store.releases, secrets.digests)
@@ -47,7 +57,7 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
 
     async verify(input) {
       const found = await jobOf(input, deps)
-      const { app, emit, signal } = found
+      const { app, emit, signal, route } = found
       const job = await withKnownVersion(found, deps)
 
       // The calls for addresses run during the watch, which takes longer.
@@ -57,14 +67,15 @@ export function deploySteps(deps: DeployDeps): Pick<Steps, 'deploy' | 'verify'> 
         checkPublicIps({ fly, app, policy: deps.publicIps, emit }, verified, signal),
         verified.then(() => secretsNow(app, deps, signal)),
       ])
-      const { have, changed } = deployedSecrets(app, atStart, after.digests)
+      const { have, changed } = deployedSecrets(job, atStart, after.digests)
       const warnings = await warningsOf({ ...job, desired }, after, deps)
       if (changed !== null) {
         emit({ type: 'warning', text: changed })
         warnings.push(changed)
       }
       const release = { desired: { ...desired, build: {}, warnings: [] }, secrets: have }
-      return { url, release, warnings }
+      const routed = url !== null && route ? routedUrl(deps.routerUrl, input.deployment) : url
+      return { url: routed, release, warnings }
     },
   }
 }
@@ -77,29 +88,40 @@ async function withKnownVersion<Job extends { app: string }>(job: Job, { store }
 
 /** What the release lacks of the one before, and what another tool has changed. */
 async function warningsOf(
-  { app, options, desired }: Pick<DeployJob, 'app' | 'options' | 'desired'>,
+  job: Pick<DeployJob, 'app' | 'recordedApp' | 'options' | 'desired'>,
   { digests, own }: SecretsNow,
   { store }: DeployDeps,
 ): Promise<string[]> {
-  const before = await store.releases.find(app, options.owner)
-  return keyWarnings(before, desired, { now: digests, own })
+  const { owner } = job.options
+  const before = await store.releases.find(job.recordedApp, owner)
+  const words = secretWords({ app: job.recordedApp, owner, flyApp: job.app })
+  return keyWarnings(before, job.desired, { now: digests, own, words })
 }
 
+const routedUrl = (template: string, { app, owner }: Deployment): string =>
+  template.replaceAll('{app}', app).replaceAll('{owner}', owner ?? '')
+
 async function jobOf(
-  { deployment, desired, ...input }: DeployInput,
-  { store, fetch, ...deps }: DeployDeps,
+  { deployment, desired, isAlone = false, ...input }: DeployInput,
+  { store, fetch, ownerRoutes, ...deps }: DeployDeps,
 ) {
-  const { id, number, app, options, source, preview } = deployment
+  const { id, number, app, flyApp, options, source, preview } = deployment
   const { releases, templates } = store
   const resolve = async () => {
     const tree = source && (await fetch(deployment, input.signal))
     return resolveDesired(deployment, tree, { ...deps, releases, templates })
   }
+  const { owner } = options
+  const { emit } = input
+  const route = (machines: string[], signal: AbortSignal) =>
+    ownerRoutes.route({ app, owner: owner!, machines }, { emit, signal, isAlone })
   return {
     ...input,
+    route: owner !== null && ownerRoutes.has(app) ? route : undefined,
     id,
     number,
-    app,
+    app: flyApp,
+    recordedApp: app,
     options,
     preview,
     desired: input.rollout?.desired ?? desired ?? (await resolve()),

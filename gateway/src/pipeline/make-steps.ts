@@ -3,6 +3,7 @@ import { buildImage } from '../build/build-image.ts'
 import type { PlannedBuildSettings } from '../build/build-request.ts'
 import { takeImage } from '../build/take-image.ts'
 import type { Buildkit } from '../buildkit/client.ts'
+import type { OwnerRoutes } from '../commands/router/owner-routes.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
@@ -31,11 +32,13 @@ type StepDeps = {
   >
   fly: MachinesApi
   deployer: Deployer
+  ownerRoutes: OwnerRoutes
   disk: DiskWatch
 }
 type Settings = PlannedBuildSettings & {
   /** What to do with public addresses that an app has after a deploy. */
   publicIps: 'report' | 'release'
+  routerUrl: string
   previews: AnalyzeDeps['previews']
 }
 

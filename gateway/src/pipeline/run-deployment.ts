@@ -182,7 +182,10 @@ async function rollOut(run: Run, { image, desired, ...ready }: Deployable): Prom
   }
   const input = (signal: AbortSignal): DeployInput => {
     const redact = <T>(value: T) => log.redacted(value)
-    return { deployment, image, desired, rollout, checkpoint, emit: log.emit, redact, signal }
+    // A suspect is none any more once it has left the state in which the gateway died.
+    const isAlone = run.claim.suspect && record.state === run.claim.deployment.state
+    const made = { deployment, image, desired, rollout, isAlone }
+    return { ...made, checkpoint, emit: log.emit, redact, signal }
   }
 
   if (record.state === 'deploying') {

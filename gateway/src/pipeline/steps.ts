@@ -60,4 +60,6 @@ export type DeployInput = StepInput &
   Pick<DeployJob, 'image' | 'rollout' | 'checkpoint' | 'redact'> & {
     /** Null: nothing was analyzed since the gateway claimed the deployment. */
     desired: DeployJob['desired'] | null
+    /** No other deployment starts meanwhile: the gateway died while this one ran. */
+    isAlone?: boolean
   }

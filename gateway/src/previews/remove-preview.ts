@@ -1,6 +1,5 @@
-import { poll } from '#api/flow/retry.ts'
-import { Problem } from '#api/problem.ts'
 import type { Preview } from '#api/previews/preview.ts'
+import { deleteUntilGone } from '#fly/apps/delete-until-gone.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import { untilEnd, type LogStore } from '../deployments/follow.ts'
@@ -15,9 +14,6 @@ export type RemoveDeps = {
 
 /** How long the deployment may take to end before its app is deleted under it. */
 const graceMs = 3000
-/** How long Fly may show an app that it has deleted. Then it is deleted again, so many times in all. */
-const goneMs = 5000
-const deletions = 6
 
 /**
  * Ends the deployment of a preview, so that nothing makes its app again, and deletes that app with
@@ -36,14 +32,7 @@ export async function removePreview(
   await ended
   signal.throwIfAborted()
 
-  // It may have made its app again. Fly may also not know yet an app that it has just made.
-  const isGone = async () => ((await fly.app(flyApp, signal)) === null ? true : null)
-  for (let left = deletions; ; left--) {
-    await fly.deleteApp(flyApp, signal)
-    if (await poll(isGone, { everyMs: 1000, forMs: goneMs }, signal)) break
-    if (left === 1)
-      throw new Problem('fly-unavailable', `Fly still has the app ${flyApp} after its deletion.`)
-  }
+  await deleteUntilGone(flyApp, fly, signal) // the deployment may have made it again
   deployer.forget(flyApp)
   await store.releases.forget(flyApp)
 }

@@ -3,8 +3,15 @@ import type { OrgMachine } from '#fly/answers.ts'
 import { statusOf } from '#fly/fly-calls.ts'
 import { configOf, type Machine } from '#fly/machine.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
-import { previewEndMark, previewMark } from '../deploy/config/merge-config.ts'
-import { hasMark, previewIdIn } from '../deployments/previews/preview-names.ts'
+import { markMachine } from '../commands/previews/preview-marks.ts'
+import {
+  hasMark,
+  previewEndMark,
+  previewIdIn,
+  previewMark,
+  previewOwnerMark,
+} from '../deployments/previews/preview-names.ts'
+import { isPooled, type PoolStore } from '../deployments/previews/pool-store.ts'
 import type { PreviewStore } from '../deployments/previews/preview-store.ts'
 import type { TeamStore } from '../deployments/teams/team-store.ts'
 import type { Logger } from '../log.ts'
@@ -19,6 +26,7 @@ type FlyCalls =
   | 'withoutLease'
 export type SweepDeps = {
   previews: PreviewStore
+  pools: Pick<PoolStore, 'drop'>
   teams: Pick<TeamStore, 'isNew'>
   fly: Pick<MachinesApi, FlyCalls>
   org: string
@@ -103,11 +111,12 @@ async function isOrphan(
 
 /** Follows what happened to a preview on Fly. Returns whether it is gone. */
 async function follow(
-  { id, flyApp, state, expiresAt }: Preview,
+  preview: Preview,
   machines: readonly OrgMachine[],
-  { previews, fly }: SweepDeps,
+  { previews, pools, fly }: SweepDeps,
   signal: AbortSignal,
 ): Promise<boolean> {
+  const { id, flyApp, state, expiresAt } = preview
   if (!settledStates.some((each) => each === state)) return false
   const machine = machines.find(({ app_name: app }) => app === flyApp)
   if (!machine) {
@@ -117,12 +126,14 @@ async function follow(
   const ref = { app: flyApp, id: machine.id }
   if (state !== (machine.state === 'started' ? 'ready' : machine.state)) {
     const now = stateOf(await fly.machine(ref, signal))
+    // It ran after it had rested: what it did meanwhile, its next owner would find.
+    if (now === 'ready' && isPooled(preview)) return pools.drop(id)
     if (now !== null && now !== state) await previews.move(id, [state], now)
   }
-  const end = machine.config?.metadata?.[previewEndMark]
-  if (end !== undefined && end !== expiresAt) {
-    await fly.withoutLease(ref).setMetadata(previewEndMark, expiresAt, signal)
-  }
+  const { [previewEndMark]: end, [previewOwnerMark]: owner } = machine.config?.metadata ?? {}
+  // Somebody had it: the records are older than the machine, after a restore.
+  if (owner && isPooled(preview)) return pools.drop(id)
+  if (end !== undefined && end !== expiresAt) await markMachine(ref, preview, { fly }, signal)
   return false
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { OwnersSetting } from '#api/options/owners-setting.ts'
 import { pauseMs, secondsAsMs, text } from './kinds.ts'
 import { setting } from './setting.ts'
 
@@ -27,6 +28,12 @@ export const fly = {
       'What to do with public addresses that an app has after a deploy: report them in a warning, or also release them.',
     ),
   }),
+  owners: setting('TARMAC_OWNERS', OwnersSetting, 'app-per-owner').describe(
+    'Where the machines of new owners of an app are: each owner’s in an app of its own on Fly with a private network of its own, or all in the shared app. An app may say otherwise. An owner that has a deployment stays where it is.',
+  ),
+  routerUrl: setting('TARMAC_ROUTER_URL', text, 'http://{app}-router.flycast/~{owner}/').describe(
+    'Template for the address of an owner’s machines in an app with a router (`tarmac router`).',
+  ),
   releaseLookMs: setting('TARMAC_RELEASE_LOOK', secondsAsMs, 30).describe(
     'Seconds between two looks at the newest releases, for crashes after their deployments went live.',
   ),

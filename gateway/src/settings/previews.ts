@@ -14,6 +14,9 @@ export const previews = {
     all: setting('TARMAC_MAX_PREVIEWS', count, 100).describe(
       'Previews at once of this gateway. A team’s limit is its quota `previews`.',
     ),
+    pooled: setting('TARMAC_MAX_POOLED', count, 10).describe(
+      'Previews at once that wait in warm pools. They do not count for the limits of previews.',
+    ),
     ttlMs: setting(
       'TARMAC_PREVIEW_MINUTES',
       minutesAsMs,

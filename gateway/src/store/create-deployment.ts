@@ -4,13 +4,14 @@ import { earlierRequestsOf, requestOf } from '../deployments/idempotency.ts'
 import { maySupersede } from '../deployments/lanes.ts'
 import type { AnnouncedDeployment, NewDeployment } from '../deployments/store.ts'
 import type { Need } from './callers/quota-rows.ts'
+import { claimEntry, fitsOfNew, makeRoomFor } from './previews/claim-entry.ts'
 import { bodyText, newBody, toDeployment } from './record.ts'
 import { knownKey, findByKey, recordKey } from './rows/request-keys.ts'
 import type { Tables } from './tables.ts'
 
 /** See `DeploymentStore.create`. For use within a transaction of the store. */
 export function createDeployment(tables: Tables, fresh: NewDeployment): Deployment {
-  const { deployments, lanes, queue, apps, secrets, tokens, quotas, previews } = tables
+  const { deployments, lanes, queue, apps, secrets, tokens, quotas, previews, ownerApps } = tables
   const { id, app, idempotencyKey, link, preview, exempt = false } = fresh
 
   // The app of a preview is another one each time.
@@ -20,28 +21,34 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const previous = key && findByKey(deployments, key)
   if (link) tokens.assertFree(link, previous?.id ?? null)
   if (previous) return toDeployment(previous)
-  refuseAppOfPreview(previews, preview?.app ?? app)
+  refuseOwnApps(tables, preview?.app ?? app)
+  const claimed = claimEntry(tables, fresh)
+  if (claimed && key) recordKey(deployments, key, claimed.id)
+  if (claimed) return claimed
 
-  const body = newBody(fresh, apps.settings(app))
+  const settings = apps.settings(app)
+  const body = newBody(fresh, settings)
   const { lane: policy, owner } = body.options
   const lane = { app, owner: owner ?? '' }
   lanes.assertMayJoin(lane, policy)
   const others = maySupersede(policy) ? lanes.passing(lane) : []
 
+  body.flyApp = ownerApps.place({ app, owner }, settings.owners)
   const text = bodyText(body)
   queue.assertHasRoom(app, Buffer.byteLength(text))
   const builds = body.image === null && body.requestedImage === null
   // A rollback ends an outage. It builds nothing, and adds no machines.
   if (!exempt && !body.rollback) quotas.assertRoom(needOf(app, body.options, builds))
-  if (preview && !exempt) quotas.assertPreviewRoom(preview.app)
-  if (preview) previews.makeRoom(preview)
+  // Entries of pools have a limit of their own.
+  if (preview && preview.pool !== 'entry') makeRoomFor(tables, preview, exempt)
   if (builds) quotas.countBuild(app)
   const made = deployments.insert({ id, app, body, text })
 
   apps.add(app)
   // Known from here on: no other team may make it, and with it get the previews.
   if (preview) apps.add(preview.app)
-  if (preview) previews.add(preview, { flyApp: app, deployment: id, ...body })
+  const fits = preview?.pool === 'entry' ? fitsOfNew(fresh) : null
+  if (preview) previews.add(preview, { ...body, flyApp: app, deployment: id, fits })
   if (link) tokens.use(link, id)
   for (const secret of fresh.secrets ?? []) secrets.put(`deployment:${id}`, secret, made.created_at)
   if (key) recordKey(deployments, key, id)
@@ -51,21 +58,31 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
 
 /** See `DeploymentStore.refuseBusyLane`. */
 export function refuseBusyLane(
-  { deployments, lanes, queue, apps, quotas, previews }: Tables,
+  tables: Tables,
   { app, options, idempotencyKey: key, exempt = false, preview }: AnnouncedDeployment,
 ): void {
+  const { deployments, lanes, queue, apps, quotas, previews } = tables
   if (key && knownKey(deployments, preview?.app ?? app, key)) return
-  refuseAppOfPreview(previews, preview?.app ?? app)
+  refuseOwnApps(tables, preview?.app ?? app)
   queue.assertHasRoom(app, 0)
   const lane = options.lane ?? apps.settings(app).lane ?? null
   lanes.assertMayJoin({ app, owner: options.owner ?? '' }, lane)
   if (!exempt) quotas.assertRoom(needOf(app, { ...options, lane }, true))
-  if (preview && !exempt) quotas.assertPreviewRoom(preview.app)
+  if (preview && !exempt) quotas.assertPreviewRoom(preview.app, previews.mayReplace(preview))
   if (preview) previews.assertRoom(preview)
 }
 
-/** A second deployment would make the app again after the preview's end, and nothing would remove it. */
-function refuseAppOfPreview(previews: Tables['previews'], flyApp: string): void {
+/**
+ * A second deployment would make a preview's app again after the preview's end, and nothing would
+ * remove it. One to an owner's app would be no release of the owner's.
+ */
+function refuseOwnApps({ previews, ownerApps }: Tables, flyApp: string): void {
+  const target = ownerApps.targetOf(flyApp)
+  if (target)
+    throw new Problem(
+      'request-invalid',
+      `${flyApp} is the app of owner ${target.owner} of ${target.app}. Deploy there by the names that it has: app=${target.app} and owner=${target.owner}.`,
+    )
   const app = previews.appOf(flyApp)
   if (app !== null)
     throw new Problem(

@@ -40,6 +40,7 @@ export type Row = z.infer<typeof Row>
 export type Body = Pick<
   Deployment,
   | 'options'
+  | 'flyApp'
   | 'triggeredBy'
   | 'source'
   | 'plan'
@@ -66,6 +67,7 @@ export type Body = Pick<
 export type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededBy'>>
 
 const emptyBody = (): Omit<Body, 'options'> => ({
+  flyApp: '',
   triggeredBy: null,
   source: null,
   from: null,
@@ -165,6 +167,7 @@ export function toDeployment(row: Row): Deployment {
     attempt: row.attempt,
     logDroppedAt: row.log_dropped_at,
     ...body,
+    flyApp: body.flyApp || row.app,
     releaseState: body.release === null ? null : releaseStateOf(body.crashes),
   }
 }
@@ -205,6 +208,7 @@ const part = z.looseObject({})
  */
 const StoredBody = z.looseObject({
   options: part,
+  flyApp: z.string(),
   triggeredBy: part.nullable(),
   source: part.nullable(),
   from: part.nullable(),

@@ -10,6 +10,7 @@ import type { NewEvent } from '#api/event.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { Life } from '../deployments/gateway-died.ts'
 import { crossesFence, mayAdvance } from '../deployments/lanes.ts'
+import type { OwnersPolicy } from '../deployments/owners/owner-app-store.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
 import type { PageRequest } from '../deployments/release-store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
@@ -41,7 +42,8 @@ export function openSqliteStore(
   path: string,
   settings: Partial<StoreSettings> = {},
 ): DeploymentStore & SecretStore & Pick<SqliteParts, 'openTrail'> {
-  const usual = { now: Date.now, alone: true, makeRoom: () => false, quotas: {} }
+  const owners: OwnersPolicy = { setting: 'shared-app', nameOf: ({ app }) => app }
+  const usual = { now: Date.now, alone: true, makeRoom: () => false, quotas: {}, owners }
   return new SqliteStore(openDatabase(path), { ...usual, ...settings })
 }
 
@@ -81,8 +83,8 @@ class SqliteStore extends SqliteParts implements DeploymentStore, SecretStore {
     return toFound(key ? findByKey(this.#rows, { app, key, requestBody }) : null)
   }
 
-  async unfinished(app: string) {
-    return toFound(this.#rows.unfinished(app))
+  async unfinished(app: string, owner?: string) {
+    return toFound(this.#rows.unfinished(app, owner))
   }
 
   async countUnfinished() {

@@ -4,6 +4,7 @@ import type { OwnQuotas } from '#api/callers/quotas.ts'
 import { PreviewOf } from '#api/previews/preview.ts'
 import { isObject } from '#api/is-object.ts'
 import { Problem } from '#api/problem.ts'
+import type { OwnersPolicy } from '../deployments/owners/owner-app-store.ts'
 import { unpackJson } from '../deployments/packed-json.ts'
 import { previewIdIn } from '../deployments/previews/preview-names.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
@@ -32,6 +33,7 @@ export type StoreSettings = {
   makeRoom: () => boolean
   /** Quotas of teams without a value of their own. Absent: no limit. */
   quotas: OwnQuotas
+  owners: OwnersPolicy
 }
 
 /** Checks a row of a table, or JSON in it. Throws `database-unusable` if it is not as written. */

@@ -1,13 +1,17 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { RuleRows } from './callers/rule-rows.ts'
 import { QuotaRows } from './callers/quota-rows.ts'
+import { RouterRows } from './router/router-rows.ts'
 import { TeamRows } from './callers/team-rows.ts'
 import { SessionRows } from './callers/session-rows.ts'
 import { TokenRows } from './callers/token-rows.ts'
 import { Notices } from './notices.ts'
 import { RegistryRows } from './registries/registry-rows.ts'
+import { OwnerAppRows } from './owners/owner-app-rows.ts'
 import { TemplateRows } from './previews/template-rows.ts'
+import { PoolRows } from './previews/pool-rows.ts'
 import { PreviewRows } from './previews/preview-rows.ts'
+import { OwnerRows } from './owners/owner-rows.ts'
 import { AppRows } from './rows/app-rows.ts'
 import { CacheRows } from './rows/cache-rows.ts'
 import { CostRows } from './rows/cost-rows.ts'
@@ -34,7 +38,7 @@ export type Tables = ReturnType<typeof openTables>
 export function openTables(
   db: DatabaseSync,
   tools: StoreTools,
-  settings: Pick<StoreSettings, 'quotas'>,
+  settings: Pick<StoreSettings, 'quotas' | 'owners'>,
 ) {
   const notices = new Notices()
   const previews = new PreviewRows(db, tools, notices)
@@ -44,7 +48,8 @@ export function openTables(
   const queue = new QueueRows(db, { teams, quotas })
   const events = new EventRows(db, notices)
   const crashes = new CrashRows(db, tools, events)
-  const releases = new ReleaseRows(db, tools, { notices, crashes })
+  const ownerApps = new OwnerAppRows(db, tools, settings.owners)
+  const releases = new ReleaseRows(db, tools, { notices, crashes, ownerApps })
   const costs = new CostRows(db, tools)
   const others = { events, secrets, releases, notices, costs, quotas, previews }
   const deployments = new DeploymentRows(db, others, tools.time)
@@ -58,7 +63,9 @@ export function openTables(
     teams,
     quotas,
     previews,
+    pools: new PoolRows(db, tools, { notices, previews }),
     templates: new TemplateRows(db, tools),
+    ownerApps,
     apps,
     costs,
     secrets,
@@ -66,6 +73,7 @@ export function openTables(
     events,
     releases,
     deployments,
+    owners: new OwnerRows(db, tools, { crashes, deployments, ownerApps }),
     lanes,
     suspects,
     rollouts,
@@ -76,9 +84,10 @@ export function openTables(
       openTrail({ rows: new AuditRows(db), tools }, volume),
     tokens: new TokenRows(db, tools),
     sessions: new SessionRows(db, tools),
+    routers: new RouterRows(db, tools),
     registries: new RegistryRows(db, tools, secrets),
     sealed: new SealedRows(db, tools),
     runtimeSecrets: new RuntimeSecretRows(db, tools),
-    drift: new DriftRows(db, tools, { events, crashes }),
+    drift: new DriftRows(db, tools, { events, crashes, ownerApps }),
   }
 }

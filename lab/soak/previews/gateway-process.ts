@@ -51,12 +51,13 @@ export class GatewayProcess {
     writeFileSync(this.#settings.TARMAC_CRASH_FILE, `${point} SIGKILL ${time}`)
   }
 
-  call(method: string, path: string, body?: object): Promise<Answer> {
+  call(method: string, path: string, body?: object, more: object = {}): Promise<Answer> {
     const { promise, resolve } = Promise.withResolvers<Answer>()
     const gone = () => resolve({ status: 0, body: null })
     const headers = {
       authorization: `Bearer ${path === '/v1/previews' ? this.maker : operatorToken}`,
       ...(body && { 'content-type': 'application/json' }),
+      ...more,
     }
     const target = { host: '127.0.0.1', port: this.#port, method, path, headers }
     const signal = AbortSignal.timeout(20_000)

@@ -2,7 +2,9 @@ import { z } from 'zod'
 import { Preview } from '#api/previews/preview.ts'
 import type { GatewayProcess } from './gateway-process.ts'
 import { evictors, type Facts, markIn } from './load.ts'
-import { limits, sweepMs, teamOf, type World } from './world.ts'
+import type { Machine } from '../../localfly/state.ts'
+import { PoolOracle } from './pool-oracle.ts'
+import { closed, limits, sweepMs, teamOf, type World } from './world.ts'
 
 /**
  * How much longer than one sweep interval something may last: retries under faults, the start of a
@@ -11,7 +13,13 @@ import { limits, sweepMs, teamOf, type World } from './world.ts'
 export const slackMs = 20_000
 
 const Page = z.object({ previews: z.array(Preview), next: z.string().nullable() })
-type Kind = 'alive after its end' | 'unknown' | 'over a limit' | 'ready without a machine' | 'wrong'
+type Kind =
+  | 'open'
+  | 'alive after its end'
+  | 'unknown'
+  | 'over a limit'
+  | 'ready without a machine'
+  | 'wrong'
 
 /** Null: it is no preview's app. */
 const previewIdIn = (app: string): string | null => /-(pv-\w{12})$/.exec(app)?.[1] ?? null
@@ -20,6 +28,7 @@ const previewIdIn = (app: string): string | null => /-(pv-\w{12})$/.exec(app)?.[
 export class Judge {
   readonly #world: World
   readonly #facts: Facts
+  readonly #pools: PoolOracle
   looks = 0
   /** The most that Fly had of each limit. */
   readonly most = { owner: 0, team: 0, all: 0 }
@@ -27,9 +36,11 @@ export class Judge {
   constructor(world: World, facts: Facts) {
     this.#world = world
     this.#facts = facts
+    this.#pools = new PoolOracle(world, facts)
   }
 
   async look(): Promise<void> {
+    this.#pools.look()
     await this.#countLimits()
     const { apps } = this.#world.fly.state
     const shown = [...apps.values()].flatMap(({ name, created_at }) => {
@@ -72,17 +83,34 @@ export class Judge {
     const late = (since: number) => Date.now() - Math.max(since, upSince) > sweepMs + slackMs
     const plantedAt = this.#facts.planted.get(name)
     if (status === 404) {
-      if (plantedAt === undefined) this.#fault('unknown', `${name}: no record knows it`)
+      const isEntry = plantedAt === undefined && (await this.#pools.isEntry(gateway, name))
+      if (isEntry && this.#facts.known.has(id))
+        this.#fault('wrong', `${name} waits in a pool, and a request had taken it`)
+      else if (isEntry) return
+      else if (plantedAt === undefined) this.#fault('unknown', `${name}: no record knows it`)
       else if (late(Math.max(plantedAt, madeAt)))
         this.#fault('unknown', `${name}, which another program made, is still there`)
       return
     }
     const preview = Preview.safeParse(body).data
     if (status !== 200 || !preview) return
+    if (preview.template) this.#lookAtPolicy(name)
     const { endedAt, expiresAt, state, stateSince } = preview
     const ends = endedAt ?? (state === 'destroying' ? stateSince : expiresAt)
     const whole = `${name}: ${state} since ${stateSince}, end ${expiresAt}, ended ${endedAt}, ${preview.problem?.detail ?? 'no problem'}`
     if (late(Math.max(Date.parse(ends), madeAt))) this.#fault('alive after its end', whole)
+  }
+
+  /** A machine of the template that closes it must have the policy, whatever happened on the way. */
+  #lookAtPolicy(name: string): void {
+    const { state } = this.#world.fly
+    const [machine] = state.machinesOf(name)
+    const policies = state.apps.get(name)?.policies ?? []
+    const ports = policies.flatMap(({ rules }) => rules).flatMap(({ ports }) => ports)
+    // A policy may be there twice: its answer was lost.
+    const allowed = [...new Set(ports.map(({ protocol, port }) => `${protocol} ${port}`))].join()
+    if (machine && allowed !== closed.policy)
+      this.#fault('open', `${name} has machine ${machine.id}, and may reach “${allowed}”`)
   }
 
   /** By what Fly has: apps with a machine. A failed one may be there beside the next one. */
@@ -91,9 +119,10 @@ export class Judge {
     for (const { state, config, own } of this.#world.fly.state.machines.values()) {
       const id = previewIdIn(own.app)
       if (id === null || state === 'destroyed' || state === 'destroying') continue
-      const { tarmac_preview_app: app = '', tarmac_preview_owner: owner = '' } =
-        config.metadata ?? {}
+      const { tarmac_preview_app: app = '', tarmac_preview_owner: named } = config.metadata ?? {}
       const gateway = markIn(id)
+      const owner = this.#pools.ownerOf(id, named)
+      if (owner === null) continue
       for (const key of [
         `all ${gateway}`,
         `team ${gateway} ${teamOf[app]}`,
@@ -107,18 +136,24 @@ export class Judge {
       const most = limits[kind] * (kind === 'owner' && evictors.includes(owner) ? 2 : 1)
       if (ids.size <= most) continue
       const states = await this.#states(mark, ids)
-      this.#fault('over a limit', `${key}: Fly has ${ids.size}, at most ${most}: ${states}`)
+      // With evict=oldest a team has more for the moment, until Fly has deleted the replaced ones.
+      const leaving = states.filter((text) => text.includes(' destroy')).length
+      if (kind === 'team' && ids.size - leaving <= most) continue
+      this.#fault(
+        'over a limit',
+        `${key}: Fly has ${ids.size}, at most ${most}: ${states.join(', ')}`,
+      )
     }
   }
 
-  async #states(mark: string, ids: Iterable<string>): Promise<string> {
+  async #states(mark: string, ids: Iterable<string>): Promise<string[]> {
     const gateway = this.#facts.marks.get(mark)
     const read = async (id: string) => {
       const answer = await gateway?.call('GET', `/v1/previews/${id}`)
       const { state, stateSince, ending } = Preview.safeParse(answer?.body).data ?? {}
       return `${id} ${state} ${ending?.why ?? ''} ${stateSince}`
     }
-    return (await Promise.all([...ids].map(read))).join(', ')
+    return Promise.all([...ids].map(read))
   }
 
   async #lookAtReady(gateway: GatewayProcess): Promise<void> {
@@ -127,7 +162,7 @@ export class Judge {
     if (upSince === 0 || upSince !== gateway.upSince) return
     for (const { id, flyApp, stateSince } of ready) {
       const [machine] = this.#world.fly.state.machinesOf(flyApp)
-      if (machine?.state === 'started') continue
+      if (machine?.state === 'started' || (machine && wakes(machine))) continue
       const changedAt = machine?.events[0]?.timestamp ?? this.#facts.known.get(id)?.touchedAt ?? 0
       const since = Math.max(changedAt, Date.parse(stateSince), upSince)
       if (Date.now() - since < sweepMs + slackMs) continue
@@ -159,6 +194,9 @@ export class Judge {
     const failed = ending?.why === 'failed' ? ` ${problem?.code}` : ''
     const key = `ended ${ending?.why}${failed}${readyAt ? ' after it was ready' : ''}`
     counts.set(key, (counts.get(key) ?? 0) + 1)
+    if (problem?.code !== 'fly-refused') return
+    const why = `fly-refused: ${problem.detail.replaceAll(/pv-\w{12}|\w{14}(?=[/: ])/g, '*')}`
+    counts.set(why, (counts.get(why) ?? 0) + 1)
   }
 
   async #all(gateway: GatewayProcess, filter: string): Promise<Preview[]> {
@@ -178,3 +216,7 @@ export class Judge {
     this.#facts.faults.add(`${kind.toUpperCase()}: ${what}`)
   }
 }
+
+/** The next request starts such a machine, so its preview is ready. */
+const wakes = ({ cordoned, config }: Machine): boolean =>
+  !cordoned && (config.services ?? []).some(({ autostart }) => autostart === true)

@@ -4,7 +4,8 @@ import { Preview } from '#api/previews/preview.ts'
 import type { Hostility } from '../../localfly/hostile.ts'
 import type { Random } from '../random.ts'
 import type { GatewayProcess } from './gateway-process.ts'
-import { flyToken, mostSeconds, teamOf, type World } from './world.ts'
+import { changeTemplate, pooledRequest } from './pools.ts'
+import { closed, flyToken, mostSeconds, teamOf, type World } from './world.ts'
 
 /** What the soak knows of a preview: what was done to it, by whom. */
 export type Known = {
@@ -20,6 +21,8 @@ export type Facts = {
   known: Map<string, Known>
   /** By the beginning of their ids: whose previews they are. */
   marks: Map<string, GatewayProcess>
+  /** Apps that another program changed, and when. */
+  touched: Map<string, number>
   /** Apps of previews that another program made, and when. */
   planted: Map<string, number>
   counts: Map<string, number>
@@ -36,10 +39,14 @@ const points = [
   'record-made',
   'promised',
   'image-known',
+  'egress-set',
   'create-sent',
   'machine-done',
   'verified',
   'cancel-requested',
+  'entry-rested',
+  'claim-started',
+  'claim-answers',
 ]
 
 const usualRefusals = ['preview-limit', 'quota-reached']
@@ -62,6 +69,7 @@ export class Load {
       [14, (gateway, random) => this.#visit(gateway, random)],
       [10, (gateway, random) => this.#meddle(gateway, random)],
       [2, (gateway, random) => this.#plant(gateway, random)],
+      [1, async (gateway, random) => this.count(await changeTemplate(gateway, random))],
     ]
   }
 
@@ -81,7 +89,10 @@ export class Load {
     const preview = Preview.parse(body)
     const { known, marks } = this.#facts
     marks.set(markIn(preview.id), gateway)
-    const fresh = { gateway, wasAsked: false, wasCancelled: false, touchedAt: null }
+    const touchedAt = this.#facts.touched.get(preview.flyApp) ?? null
+    const fresh = { gateway, wasAsked: false, wasCancelled: false, touchedAt }
+    if (known.has(preview.id))
+      this.#facts.faults.add(`TWO OWNERS: ${preview.id} was answered to two requests`)
     known.set(preview.id, { ...(known.get(preview.id) ?? fresh), preview })
     return preview
   }
@@ -90,16 +101,22 @@ export class Load {
     const owner = random.oneOf(owners)
     const image = random.fraction() < 0.06 ? 'missing' : 'library/alpine'
     const { status, body } = await gateway.call('POST', '/v1/previews', {
-      app: random.oneOf(Object.keys(teamOf)),
       owner,
       source: { image: `${this.#world.registry}/${image}:latest` },
       ttlSeconds: random.fraction() < 0.1 ? null : 2 + random.upTo(mostSeconds - 2),
-      env: { OWNER: owner },
+      ...(random.fraction() < 0.4
+        ? pooledRequest
+        : {
+            app: random.oneOf(Object.keys(teamOf)),
+            env: { OWNER: owner },
+            ...(random.fraction() < 0.3 && { template: closed.name }),
+          }),
       ...(evictors.includes(owner) && random.fraction() < 0.6 && { evict: 'oldest' }),
     })
     if (status === 202) this.learn(gateway, body)
     const { code = '' } = Object(body) as { code?: string }
-    this.count(status === 202 ? 'made' : status === 0 ? 'create cut' : `create ${status} ${code}`)
+    const made = Object(body).fromPool === true ? 'made from the pool' : 'made'
+    this.count(status === 202 ? made : status === 0 ? 'create cut' : `create ${status} ${code}`)
     if (status >= 400 && !(refusals[image] ?? usualRefusals).includes(code))
       this.#facts.faults.add(`WRONG: a create of ${image} was answered with ${status} ${code}`)
   }
@@ -141,8 +158,9 @@ export class Load {
     const { status, text } = await throughProxy(this.#world.fly.apps, `${app}.localhost`)
     if (status !== 200) return this.count('visit unanswered')
     this.count('visit answered')
-    const who = JSON.parse(text) as { app: string; owner: string }
-    if (who.app !== read.flyApp || who.owner !== read.owner)
+    const who = JSON.parse(text) as { app: string; owner?: string }
+    const isOther = who.owner !== undefined && who.owner !== read.owner // none: by the template
+    if (who.app !== read.flyApp || isOther)
       this.#facts.faults.add(`OTHER OWNER: ${read.id} of ${read.owner} was answered by ${text}`)
   }
 
@@ -150,8 +168,12 @@ export class Load {
   async #meddle(gateway: GatewayProcess, random: Random): Promise<void> {
     const known = this.#some(gateway, random)
     if (!known) return
-    const { flyApp } = known.preview
     const { state } = this.#world.fly
+    // Sometimes with what waits in a pool: callers do not know it.
+    const mark = markIn(known.preview.id)
+    const others = [...state.apps.keys()].filter((name) => name.includes(`-${mark}`))
+    const flyApp =
+      random.fraction() < 0.3 && others.length > 0 ? random.oneOf(others) : known.preview.flyApp
     const [machine] = state.machinesOf(flyApp)
     const path = `/v1/apps/${flyApp}`
     const [what, method, to] = random.oneOf([
@@ -162,11 +184,16 @@ export class Load {
       ['destroy app', 'DELETE', `${path}?force=true`],
     ] as const)
     if (!machine && what !== 'destroy app') return
-    known.touchedAt = Date.now()
+    const touch = () => {
+      this.#facts.touched.set(flyApp, Date.now())
+      for (const each of this.#facts.known.values())
+        if (each.preview.flyApp === flyApp) each.touchedAt = Date.now()
+    }
+    touch()
     const headers = { authorization: `Bearer ${flyToken}` }
     const url = this.#world.fly.flyApi + to
     const answer = await fetch(url, { method, headers }).catch(() => null)
-    known.touchedAt = Date.now()
+    touch()
     this.count(`other program: ${what} ${answer?.status ?? 'cut'}`)
   }
 

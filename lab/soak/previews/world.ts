@@ -19,6 +19,8 @@ import { GatewayProcess, operatorToken } from './gateway-process.ts'
 export const flyToken = 'fly-of-the-previews-soak'
 /** The apps whose previews these are, and their teams. */
 export const teamOf: Record<string, string> = { shop: 'default', blog: 'default' }
+/** A template that lets machines reach one port. */
+export const closed = { name: 'closed', egress: ['443/tcp'], policy: 'tcp 443' }
 export const limits = { owner: 3, team: 8, all: 12 }
 export const sweepMs = 3000
 /** The longest life of a preview. */
@@ -58,6 +60,9 @@ export async function startWorld({ gateways, port }: { gateways: number; port: n
     const scopes = ['read', 'preview', 'deploy']
     const { body } = await gateway.call('POST', '/v1/tokens', { name: 'soak', scopes })
     gateway.maker = z.object({ token: z.string() }).parse(body).token
+    const template = { config: '[http_service]\ninternal_port = 8080\n', egress: closed.egress }
+    for (const app of Object.keys(teamOf))
+      await gateway.call('PUT', `/v1/apps/${app}/templates/${closed.name}`, template)
   }
   const open = opening.move()
   return {

@@ -13,6 +13,7 @@ import { jsonPrinter, peoplePrinter } from '../../../client/src/print.ts'
 import type { Preview, PreviewPage } from '../../../api/previews/preview.ts'
 import { token } from '../../gateway/http/start-http.ts'
 import { startMachines } from '../../gateway/start-machines.ts'
+import { startProxy } from '../start-proxy.ts'
 
 const main = join(import.meta.dirname, '../../../client/src/main.ts')
 let folder: string
@@ -239,4 +240,20 @@ test('a wrong use says what is right', async () => {
     expect(err).toMatch(text)
     expect(code).toBe(2)
   }
+})
+
+test('a preview of an image is made once where the connection breaks before the answer', async () => {
+  await using gateway = await startMachines()
+  const image = gateway.images.put('shop', 'v1').name
+  await using proxy = await startProxy(Number(new URL(gateway.url).port))
+  let times = 0
+  // Cut when the record is made, before the answer.
+  using _cut = gateway.store.previews.onChange(() => {
+    if (gateway.store.previews.countLiving() === 1 && times++ === 0) proxy.cut()
+  })
+  const behind = { ...gateway, url: proxy.url }
+  const made = await done(preview(behind, 'shop', '--image', image, '--detach'))
+  expect(made.code).toBe(0)
+  expect(times).toBeGreaterThan(0)
+  expect(await gateway.store.previews.living()).toMatchObject([{ id: made.out.trim() }])
 })

@@ -51,6 +51,13 @@ const rows: Record<
   doctor: { args: [{}], scopes: ['admin'], wide: true },
   'machines.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'machines.change': { args: ['shop', 'm1', 'stop'], scopes: ['deploy', 'admin'] },
+  'owners.list': { args: ['shop', {}, {}], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'owners.show': {
+    args: [{ app: 'shop', owner: 'ada' }],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+  },
+  'owners.change': { args: [{ app: 'shop', owner: 'ada' }, 'stop'], scopes: ['deploy', 'admin'] },
+  'owners.destroy': { args: [{ app: 'shop', owner: 'ada' }, 'keep'], scopes: ['deploy', 'admin'] },
   'overview.deployments': {
     args: [{}, {}],
     scopes: ['read', 'deploy', 'preview', 'admin'],
@@ -63,17 +70,26 @@ const rows: Record<
   },
   'drift.report': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'drift.list': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
+  'router.deploy': {
+    args: [{ app: 'shop', router: 'shop' }, null],
+    scopes: ['deploy', 'admin'],
+    creates: true,
+  },
+  'router.remove': { args: [{ app: 'shop', router: 'shop' }], scopes: ['admin'] },
   'drift.accept': { args: ['shop'], scopes: ['deploy', 'admin'] },
-  deleteApp: { args: ['shop', false], scopes: ['admin'] },
+  deleteApp: { args: ['shop', { confirm: 'shop', foreign: false }], scopes: ['admin'] },
   cacheUsage: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   removeCache: { args: ['shop'], scopes: ['deploy', 'admin'] },
   settings: { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   changeSettings: { args: ['shop', {}], scopes: ['deploy', 'admin'] },
   secrets: { args: ['shop'], scopes: ['secrets', 'admin'] },
   changeBuildSecrets: { args: ['shop', new Map()], scopes: ['secrets', 'admin'] },
-  'runtime.secrets': { args: ['shop'], scopes: ['secrets', 'admin'] },
-  'runtime.changeSecrets': { args: ['shop', { deploy: false }], scopes: ['secrets', 'admin'] },
-  'runtime.deploySecrets': { args: ['shop'], scopes: ['admin'] },
+  'runtime.secrets': { args: [{ app: 'shop', owner: null }], scopes: ['secrets', 'admin'] },
+  'runtime.changeSecrets': {
+    args: [{ app: 'shop', owner: null }, { deploy: false }],
+    scopes: ['secrets', 'admin'],
+  },
+  'runtime.deploySecrets': { args: [{ app: 'shop', owner: null }], scopes: ['admin'] },
   'runtime.env': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'runtime.changeEnv': { args: ['shop', { deploy: true }], scopes: ['deploy', 'admin'] },
   putSecret: { args: ['shop', 'KEY'], scopes: ['secrets', 'admin'] },
@@ -123,6 +139,13 @@ const rows: Record<
   'templates.find': { args: ['shop', 'a', null], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'templates.set': { args: ['shop', 'a', {}], scopes: ['admin'] },
   'templates.remove': { args: ['shop', 'a'], scopes: ['admin'] },
+  'pools.list': {
+    args: [{}],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+    filtered: true,
+  },
+  'pools.set': { args: ['shop', 'a', { image: 'registry.test/shop:v1' }], scopes: ['admin'] },
+  'pools.remove': { args: ['shop', 'a'], scopes: ['admin'] },
   'rules.list': { args: [], scopes: ['admin'], wide: true },
   'rules.add': { args: [{}], scopes: ['admin'], wide: true },
   'rules.remove': { args: ['ci'], scopes: ['admin'], wide: true },
@@ -177,7 +200,10 @@ const gate: Gate = {
   inTeams: (caller) => caller,
   mayCreate: async () => false,
   teamOf: (name) => (name === 'shop' ? 'acme' : 'default'),
-  previewedBy: (name) => (name === 'shop-pv-1' ? 'shop' : null),
+  partOf: ({ app: name, ...target }) =>
+    name === 'shop-ada-ow-1'
+      ? { app: 'shop', owner: 'ada' }
+      : { ...target, app: name === 'shop-pv-1' ? 'shop' : name },
   around: (_call, run) => run(),
   refused: async () => {},
 }
@@ -254,7 +280,7 @@ test.each(names)('%s is closed to callers of other apps, teams and owners', asyn
     expect(await answer(name, { scopes, ...limit })).toMatch(closed)
   const ofOwner = await answer(name, { scopes, owners: ['alice'] })
   expect(ofOwner).toMatch(
-    ['deployments', 'machines.list'].includes(name) || ofTeam ? 'ran' : closed,
+    ['deployments', 'machines.list', 'owners.list'].includes(name) || ofTeam ? 'ran' : closed,
   )
 })
 
@@ -444,4 +470,31 @@ test('the app of a preview is seen by the callers of the app that it belongs to,
   expect(await settings(['shop'])).toBe('ran')
   for (const apps of [['shop-*'], ['shop-pv-1'], ['other']])
     expect(await settings(apps)).toBe('app-not-found')
+})
+
+test('an owner’s own app is seen by the callers of that owner, and its secrets are theirs', async () => {
+  const answer = (name: string, args: unknown[], rights: Partial<Principal>) =>
+    answerOf(commands, { name, args, caller: { ...operator, kind: 'token', ...rights } })
+  const ada = { apps: ['shop'], owners: ['ada'] }
+  expect(await answer('settings', ['shop-ada-ow-1'], ada)).toBe('ran')
+  for (const rights of [{ ...ada, owners: ['bob'] }, { apps: ['shop-*'] }])
+    expect(await answer('settings', ['shop-ada-ow-1'], rights)).toBe('app-not-found')
+
+  const scopes = ['secrets'] as const
+  const change = { deploy: false, values: new Map() }
+  const set = (owner: string | null, rights: Partial<Principal>) =>
+    answer('runtime.changeSecrets', [{ app: 'shop', owner }, change], { scopes, ...rights })
+  expect(await set('ada', ada)).toBe('ran')
+  expect([await set('bob', ada), await set(null, ada)]).toEqual(['app-not-found', 'app-not-found'])
+})
+
+test('a router needs the rights to the app and to the app of the router', async () => {
+  const args = [{ app: 'shop', router: 'shop-router' }, null]
+  const asked = (apps: string[]) => {
+    const caller: Principal = { ...operator, kind: 'token', name: 'token:ci', apps }
+    return answerOf(commands, { name: 'router.deploy', args, caller })
+  }
+  expect(await asked(['shop', 'shop-router'])).toBe('ran')
+  expect(await asked(['shop'])).toBe('app-not-found')
+  expect(await asked(['shop-router'])).toBe('app-not-found')
 })

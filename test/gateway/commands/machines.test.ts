@@ -63,6 +63,7 @@ test('tarmac machines lists, and start, stop and restart take machines or all', 
 
   const machine: MachineView = {
     id: '148e21eb4d9e89',
+    flyApp: 'shop',
     name: 'shop-app-1',
     region: 'ams',
     state: 'started',

@@ -86,6 +86,7 @@ export async function deployed(
     id: `d${number}`,
     number,
     app,
+    recordedApp: app,
     options,
     image,
     desired,

@@ -1,7 +1,7 @@
 import { expect, test as each, vi } from 'vitest'
 import type { NewEvent } from '../../../api/event.ts'
 import { Problem } from '../../../api/problem.ts'
-import { forEachLimit } from '../../../gateway/src/deploy/for-each-limit.ts'
+import { forEachLimit } from '#api/flow/for-each-limit.ts'
 import type { DeployProgress } from '../../../gateway/src/deploy/progress.ts'
 import { FakeFly } from '../../fakes/machines-api.ts'
 import { deployed, digest, refused, type Asked } from './deployed.ts'

@@ -80,7 +80,15 @@ export async function startDrift() {
       )
     },
     daily: (more: Partial<Parameters<typeof DailyLook.start>[0]> = {}) =>
-      DailyLook.start({ drift, store, log, now, pauseMs: 0, ...more }),
+      DailyLook.start({
+        drift,
+        ownerRoutes: { sync: async () => null },
+        store,
+        log,
+        now,
+        pauseMs: 0,
+        ...more,
+      }),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   }
 }

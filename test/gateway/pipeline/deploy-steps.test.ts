@@ -52,6 +52,8 @@ test.each<[string, Partial<DeployInput>, string, number]>([
     region: 'source',
     publicIps: 'report',
     vault: null as never,
+    ownerRoutes: { has: () => false } as never,
+    routerUrl: '',
     previews: {} as never,
   })
   const signal = new AbortController().signal

@@ -116,16 +116,23 @@ test('the app of a preview gets no second deployment, by whatever way', async ()
   await expect.poll(() => get<Preview>(`/v1/previews/${id}`)).toMatchObject({ state: 'destroyed' })
 })
 
-test.each(['GET /apps/shop-pv-\\w+/machines$', 'POST /apps/shop-pv-\\w+/(?:ip|machines$)'])(
+test.each([
+  'POST /apps$',
+  'GET /apps/shop-pv-\\w+/machines$',
+  'POST /apps/shop-pv-\\w+/(?:ip|machines$)',
+  'GET /apps/shop-pv-\\w+/secrets$',
+  'POST /apps/shop-pv-\\w+/secrets$',
+])(
   'a new app that Fly does not know everywhere at once (%s) still becomes a preview',
   async (call) => {
-    await using gateway = await startMachines()
+    await using gateway = await startMachines({ hasKey: true })
     const { fly, images } = gateway
     for (let time = 0; time < 2; time++) fly.faults.push({ on: new RegExp(call), fault: 'unseen' })
     const made = await gateway.call('POST', '/v1/previews?wait=true', {
       app: 'shop',
       owner: 'alice',
       source: { image: images.put('shop', 'v1').name },
+      secrets: { DB: 'a-password' },
     })
     expect(made).toMatchObject({ status: 201, body: { state: 'ready' } })
     expect(fly.faults).toEqual([])

@@ -61,6 +61,21 @@ test('both lists know the apps of a team, and those of no other', async () => {
   expect(await listed('acme')).toEqual(['d4 d1', 'app-1'])
   expect(await listed('default')).toEqual(['d5 d3 d2 d0', 'app-0 app-2'])
   expect(await listed('none')).toEqual(['', ''])
+
+  // A preview counts to the team of the app that it belongs to.
+  const preview = {
+    id: 'pv-test00000001',
+    app: 'app-1',
+    owner: 'alice',
+    template: null,
+    expiresAt: new Date().toISOString(),
+    evict: false,
+    limits: { perOwner: 3, all: 3 },
+  }
+  const options = DeploymentOptions.parse({})
+  await store.create({ id: 'p', app: 'app-1-pv-test00000001', options, source, preview })
+  expect(await listed('acme')).toEqual(['p d4 d1', 'app-1'])
+  expect(await listed('default')).toEqual(['d5 d3 d2 d0', 'app-0 app-2'])
 })
 
 test('a page looks at 5,000 records at most: it may be empty, and says where to go on', async () => {

@@ -265,7 +265,7 @@ const mark = (more: object) => ({ flyId: null, version: 1, own: {}, ...more })
 const storesNoText = Object.entries({
   DeploymentStore:
     'findByIdempotencyKey unfinished countUnfinished refuseBusyLane find list imageOf onQueueChange claim expireQueued publishQueuePositions renew eventsAfter changed sourcesInUse appSettings dropLogs endLife',
-  ReleaseStore: 'find list newest newestFacts apps images isOwnApp forget',
+  ReleaseStore: 'find list newest newestFacts newestOn apps flyApps images isOwnApp forget',
   RolloutStore: 'findByIdempotencyKey find list unfinished begin made end',
   RuntimeSecretStore: 'find',
   SecretStore: 'removeSecret secretsOf',

@@ -25,8 +25,8 @@ export type Gate = {
   find: Lookups
   /** The team that an app belongs to. */
   teamOf: (app: string) => string
-  /** The app whose preview has this app on Fly. Null: it is no preview's. */
-  previewedBy: (app: string) => string | null
+  /** What an app on Fly is part of: an owner's own app is the target's, a preview's its app's. */
+  partOf: (target: Target) => Target
   /** The caller with the teams that it is in now. */
   inTeams: (caller: Principal) => Principal
   /** Whether the caller may make this app: then it will belong to the caller's team. Throws `team-unclear`. */
@@ -74,8 +74,7 @@ function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCo
   return async (given, ...args) => {
     given.proof?.assertHolds()
     const caller = gate.inTeams(given)
-    const isSeen = (target: Target) =>
-      sees(caller, { ...target, app: gate.previewedBy(target.app) ?? target.app }, gate.teamOf)
+    const isSeen = (target: Target) => sees(caller, gate.partOf(target), gate.teamOf)
     const found: Reached[] | null = row.targets ? await row.targets(args, gate.find) : []
     const targets = found ?? []
     const unseen = targets.filter((target) => !isSeen(target))

@@ -2,6 +2,7 @@ import { defaultTeam } from '#api/callers/teams.ts'
 import type { Admission } from '../../callers/admission.ts'
 import { type Principal, sees, type Target } from '../../callers/principal.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
+import { isPooled } from '../../deployments/previews/pool-store.ts'
 import { appOfImage } from '../existing-image.ts'
 import type { Call, Gate } from './guarded.ts'
 import { NewApps, teamFor } from './new-apps.ts'
@@ -10,7 +11,7 @@ import { type Lookups, targetOf } from './row.ts'
 export type GateDeps = {
   store: Pick<
     DeploymentStore,
-    'find' | 'rollouts' | 'previews' | 'teams' | 'status' | 'appSettings' | 'rules'
+    'find' | 'rollouts' | 'previews' | 'ownerApps' | 'teams' | 'status' | 'appSettings' | 'rules'
   >
   admission: Pick<Admission, 'inTeams'>
   /** Whether Fly has an app of this name. */
@@ -42,7 +43,11 @@ export function openGate({ store, admission, isOnFly, ...deps }: GateDeps): Gate
   return {
     find,
     teamOf: (app) => teams.teamOf(app),
-    previewedBy: (app) => store.previews.appOf(app),
+    partOf: (target) =>
+      store.ownerApps.targetOf(target.app) ?? {
+        ...target,
+        app: store.previews.appOf(target.app) ?? target.app,
+      },
     inTeams: (caller) => admission.inTeams(caller),
     async mayCreate(caller, target) {
       if (!isNewFor(caller, target) || (await isOnFly(target.app))) return false
@@ -80,7 +85,7 @@ const lookupsIn = (store: GateDeps['store'], registryHost: string): Lookups => (
   },
   async preview(id) {
     const found = await store.previews.find(id)
-    return found && { app: found.app, owner: found.owner }
+    return found && !isPooled(found) ? { app: found.app, owner: found.owner } : null
   },
   async rollout(id) {
     const found = await store.rollouts.find(id)

@@ -1,4 +1,5 @@
 import type { NewPreview } from '#api/previews/preview.ts'
+import type { PoolCommands } from '../pools/pool-commands.ts'
 import type { PreviewCommands } from '../previews/preview-commands.ts'
 import type { TemplateCommands } from '../templates/template-commands.ts'
 import { readsOf } from './reads-of.ts'
@@ -76,4 +77,31 @@ export const templateRows: TableOf<TemplateCommands> = {
     },
   },
   remove: { ...administer, ...byApp, recorded: { asked: ([_app, name]) => ({ name }) } },
+}
+
+/** The same of warm pools. Their machines cost money without a request. */
+export const poolRows: TableOf<PoolCommands> = {
+  list: {
+    ...read,
+    shown: (pools, isSeen) => pools.filter(({ app }) => isSeen({ app, owner: null })),
+  },
+  set: {
+    ...administer,
+    ...byApp,
+    targets: async ([app, _template, { image }], find) => [
+      { app, owner: null },
+      ...(await readsOf({ image }, find)),
+    ],
+    recorded: {
+      asked: ([_app, template, { image, size, rest, region }]) => ({
+        template,
+        image,
+        size,
+        rest,
+        region,
+      }),
+      made: ({ template }) => template,
+    },
+  },
+  remove: { ...administer, ...byApp, recorded: { asked: ([_app, template]) => ({ template }) } },
 }

@@ -8,6 +8,7 @@ import {
 } from '#api/callers/token.ts'
 import type { AddedRule, NewRule } from '#api/callers/rule.ts'
 import type { NewCancelRequest } from '#api/deployment.ts'
+import type { DeleteRequest } from '../delete-app.ts'
 import type { Lookups, Recorded } from './row.ts'
 
 // What the audit trail keeps of the arguments of some commands: names and numbers, and never the
@@ -69,7 +70,7 @@ export const ofName = { asked: ([_app, name]: [string, string, ...unknown[]]) =>
 
 /** Secrets or variables: their names alone. */
 export const ofChange = {
-  asked([_app, { values, deploy }]: [string, Change]) {
+  asked([_target, { values, deploy }]: [unknown, Change]) {
     const names = [...values.keys()]
     return {
       set: names.filter((name) => values.get(name) !== null),
@@ -119,5 +120,5 @@ export const ofRetry = {
   }),
 }
 export const ofDeletedApp = {
-  asked: ([_app, foreign]: [string, boolean]) => ({ foreign }),
+  asked: ([_app, { foreign }]: [string, DeleteRequest]) => ({ foreign }),
 }

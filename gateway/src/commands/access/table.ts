@@ -29,10 +29,12 @@ import {
   reads,
   secrets,
 } from './row-kinds.ts'
-import { previewRows, templateRows } from './preview-rows.ts'
+import { poolRows, previewRows, templateRows } from './preview-rows.ts'
+import { ownerRows } from './owner-rows.ts'
 import { registryRows } from './registry-rows.ts'
 import { readsOf } from './reads-of.ts'
 import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
+import { routerRows } from './router-rows.ts'
 import { teamRows } from './team-rows.ts'
 
 /**
@@ -101,6 +103,7 @@ export const access: TableOf<Commands> = {
       recorded: { asked: ([_app, machine, action]) => ({ machine, action }), made: () => null },
     },
   },
+  owners: ownerRows,
   overview: {
     deployments: {
       ...read,
@@ -139,17 +142,17 @@ export const access: TableOf<Commands> = {
   tokens: tokenRows,
   sessions: sessionRows,
   runtime: {
-    secrets: { ...secrets, ...byApp },
+    secrets: { ...secrets, ...byTarget },
     changeSecrets: {
       ...changeSecrets,
-      ...byApp,
-      targets: ([app, change]) => withDeploy(app, change),
+      ...byTarget,
+      targets: ([target, change]) => withDeploy(target, change),
       recorded: ofChange,
     },
     deploySecrets: {
       ...changeSecrets,
-      ...byApp,
-      targets: ([app]) => withDeploy(app, { deploy: true }),
+      ...byTarget,
+      targets: ([target]) => withDeploy(target, { deploy: true }),
     },
     // Variables are not secret: records, releases and settings show them.
     env: { ...read, ...byApp },
@@ -213,7 +216,9 @@ export const access: TableOf<Commands> = {
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
   previews: previewRows,
+  router: routerRows,
   templates: templateRows,
+  pools: poolRows,
   teams: teamRows,
   registries: registryRows,
   // The command shows the caller's own part alone.
@@ -227,7 +232,7 @@ function cacheOf({ apps, ...usage }: CacheStatus, isSeen: IsSeen): CacheStatus {
 }
 
 /** A change that also makes releases needs the right to deploy. */
-const withDeploy = (app: string, { deploy }: { deploy: boolean }): Reached[] => [
-  { app, owner: null },
-  ...(deploy ? [{ app, owner: null, scope: 'deploy' as const }] : []),
+const withDeploy = (target: Reached, { deploy }: { deploy: boolean }): Reached[] => [
+  target,
+  ...(deploy ? [{ ...target, scope: 'deploy' as const }] : []),
 ]

@@ -5,7 +5,7 @@ import type { DeploymentStore } from '../../deployments/store.ts'
 import type { Logger } from '../../log.ts'
 import type { PlanCache } from '../../railpack/plan-cache.ts'
 import { appSettings } from '../app-settings.ts'
-import { deleteApp } from '../delete-app.ts'
+import { deleteApp, type DeleteRequest } from '../delete-app.ts'
 
 type CacheDeps = {
   store: Pick<DeploymentStore, 'caches'>
@@ -46,11 +46,11 @@ export async function removeCacheOf(
 /** Deletes an app, and its build cache afterwards: nobody waits for that. */
 export async function deleteAppAndCache(
   app: string,
-  foreign: boolean,
+  request: DeleteRequest,
   deps: CacheDeps & Parameters<typeof deleteApp>[2] & { log: Logger },
   signal: AbortSignal,
 ): Promise<void> {
-  await deleteApp(app, foreign, deps, signal)
+  await deleteApp(app, request, deps, signal)
   removeCache(app, deps).catch((err: unknown) =>
     deps.log.warn({ err, app }, 'the build cache of a deleted app is still there'),
   )

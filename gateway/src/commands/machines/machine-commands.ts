@@ -1,7 +1,9 @@
 import type { MachineAction, MachineView } from '#api/machines/machine-facts.ts'
 import { Problem } from '#api/problem.ts'
+import { statusOf } from '#fly/fly-calls.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Principal } from '../../callers/principal.ts'
+import { forEachLimit } from '#api/flow/for-each-limit.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import { found, start, stop } from './machine-power.ts'
 import { machineView } from './machine-view.ts'
@@ -17,10 +19,12 @@ export type MachineCommands = {
   change(caller: Principal, app: string, id: string, action: MachineAction): Promise<MachineView>
 }
 
-type Deps = { fly: MachinesApi; store: Pick<DeploymentStore, 'unfinished'> }
+type Deps = { fly: MachinesApi; store: Pick<DeploymentStore, 'unfinished' | 'ownerApps'> }
 
 /** For the calls to Fly of one command. */
 const callMs = 150_000
+/** How many owners' apps are asked at once. */
+const atOnce = 8
 
 export function machineCommands({ fly, store }: Deps): MachineCommands {
   return {
@@ -28,32 +32,73 @@ export function machineCommands({ fly, store }: Deps): MachineCommands {
       const signal = AbortSignal.timeout(callMs)
       if (!(await fly.app(app, signal)))
         throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
-      const views = (await fly.machines(app, signal)).map(machineView)
+      const views = await viewsOf(app, { fly, store }, signal)
       return views.toSorted((a, b) => order(a).localeCompare(order(b), 'en'))
     },
 
     async change({ name }, app, id, action) {
       const signal = AbortSignal.timeout(callMs)
-      const ref = { app, id }
+      const ref = { app: await flyAppWith(id, app, { fly, store }, signal), id }
       await found(fly, ref, signal)
-      await refuseBusy(store, app)
+      await refuseBusy(store, ref.app)
       await using lease = await fly.lease(
         ref,
         { description: `tarmac: ${action} by ${name}` },
         signal,
       )
-      await refuseBusy(store, app) // it may have begun while another program held the lease
+      await refuseBusy(store, ref.app) // it may have begun while another program held the lease
       const withLease = { fly, lease, signal: AbortSignal.any([signal, lease.lost]) }
       if (action !== 'start') await stop(withLease)
       if (action !== 'stop') await start(withLease)
-      return machineView(await found(fly, ref, signal))
+      return machineView(await found(fly, ref, signal), ref.app)
     },
   }
 }
 
+/** The app's own machines, and those in the apps of its owners. */
+async function viewsOf(
+  app: string,
+  { fly, store }: Deps,
+  signal: AbortSignal,
+): Promise<MachineView[]> {
+  const views: MachineView[] = []
+  await forEachLimit(flyAppsOf(app, store), atOnce, async (flyApp) => {
+    const machines = await fly.machines(flyApp, signal).catch(noneIfGone)
+    views.push(...machines.map((machine) => machineView(machine, flyApp)))
+  })
+  return views
+}
+
+/** The app on Fly that has a machine: `app`, unless one of its owners' apps has it. */
+async function flyAppWith(
+  id: string,
+  app: string,
+  { fly, store }: Deps,
+  signal: AbortSignal,
+): Promise<string> {
+  if (await fly.machine({ app, id }, signal)) return app
+  let having = app
+  await forEachLimit(flyAppsOf(app, store).slice(1), atOnce, async (flyApp) => {
+    if (await fly.machine({ app: flyApp, id }, signal)) having = flyApp
+  })
+  return having
+}
+
+const flyAppsOf = (app: string, { ownerApps }: Deps['store']): string[] => [
+  app,
+  ...ownerApps.list(app).map(({ flyApp }) => flyApp),
+]
+
+/** An owner's app that was deleted on Fly, or that its first deployment has not made yet. */
+function noneIfGone(error: unknown): never[] {
+  if (statusOf(error) !== 404) throw error
+  return []
+}
+
 /** A deployment that only waits or builds touches no machine yet. */
-async function refuseBusy(store: Deps['store'], app: string): Promise<void> {
-  const busy = await store.unfinished(app)
+async function refuseBusy(store: Deps['store'], flyApp: string): Promise<void> {
+  const { app, owner } = store.ownerApps.targetOf(flyApp) ?? { app: flyApp }
+  const busy = await store.unfinished(app, owner)
   if (busy?.state !== 'deploying' && busy?.state !== 'verifying') return
   const detail = `Deployment ${busy.id} of ${app} changes machines now. Wait for its end, or cancel it.`
   throw new Problem('app-busy', detail, { facts: { deployment: busy.id } })

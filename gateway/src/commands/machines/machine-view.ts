@@ -1,14 +1,15 @@
 import type { MachineView } from '#api/machines/machine-facts.ts'
 import { configOf, imageOf, type Machine } from '#fly/machine.ts'
 
-/** A machine as the API shows it. */
-export function machineView(machine: Machine): MachineView {
+/** A machine as the API shows it. `flyApp`: the app on Fly that has it. */
+export function machineView(machine: Machine, flyApp: string): MachineView {
   const { id, name, region, state, events, checks, cordoned } = machine
   const config = configOf(machine)
   const metadata = config.metadata ?? {}
   const changedAt = Math.max(0, ...(events ?? []).map(({ timestamp }) => timestamp))
   return {
     id,
+    flyApp,
     name,
     region,
     state,

@@ -1,14 +1,15 @@
 import { Problem } from '#api/problem.ts'
 import type { Preview } from '#api/previews/preview.ts'
+import { isPooled } from '../../deployments/previews/pool-store.ts'
 import type { PreviewStore } from '../../deployments/previews/preview-store.ts'
 
-/** Finds a preview. Throws `preview-not-found`. */
+/** Finds a preview. Throws `preview-not-found`, also for one that waits in a pool. */
 export async function findPreview(
   previews: Pick<PreviewStore, 'find'>,
   id: string,
 ): Promise<Preview> {
   const preview = await previews.find(id)
-  if (!preview) throw noPreview(id)
+  if (!preview || isPooled(preview)) throw noPreview(id)
   return preview
 }
 

@@ -4,6 +4,7 @@ import type { LivingPreview, StatsFilter } from '#api/previews/preview-stats.ts'
 import { guestSize } from '#api/status/machine.ts'
 import { type PriceTable, rateOf } from '#api/status/prices.ts'
 import { readDesired } from '../../deploy/config/read-desired.ts'
+import { isPooled } from '../../deployments/previews/pool-store.ts'
 import { stuckOf } from '../../deployments/previews/stuck.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 
@@ -19,6 +20,7 @@ export async function livingPreviews(
 ): Promise<LivingPreview[]> {
   const living = (await store.previews.living()).filter(
     (preview) =>
+      !isPooled(preview) &&
       (app === undefined || preview.app === app) &&
       (owner === undefined || preview.owner === owner),
   )

@@ -1,11 +1,9 @@
 import { type Preview, settledStates } from '#api/previews/preview.ts'
 import type { PreviewAction } from '#api/previews/preview-calls.ts'
-import { poll } from '#api/flow/retry.ts'
 import { Problem } from '#api/problem.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
-import { missingToAnswer } from '../../deploy/machines/missing-to-answer.ts'
 import type { PreviewStore } from '../../deployments/previews/preview-store.ts'
-import { found, start, stop, suspend, type WithLease } from '../machines/machine-power.ts'
+import { powerActions } from '../machines/power-actions.ts'
 import { findPreview, over } from './find-preview.ts'
 
 export type PowerDeps = {
@@ -15,34 +13,7 @@ export type PowerDeps = {
 
 /** For the calls to Fly of one command. */
 const callMs = 240_000
-/** How long a started preview may take to answer. */
-const answerMs = 60_000
 const states = { stop: 'stopped', suspend: 'suspended', start: 'ready' } as const
-
-/** What each action does to a machine that the gateway holds the lease of. */
-const actions: Record<PreviewAction, (machine: WithLease) => Promise<void>> = {
-  // A cordoned machine gets no requests. Fly's proxy would start it again at the next one.
-  async stop(machine) {
-    await machine.lease.cordon(machine.signal)
-    await stop(machine)
-  },
-  async suspend(machine) {
-    await assertRuns(machine)
-    await machine.lease.cordon(machine.signal)
-    await suspend(machine)
-  },
-  async start(machine) {
-    try {
-      await start(machine)
-      await untilAnswers(machine)
-    } catch (error) {
-      // Its record says that it does not run.
-      await stop(machine).catch(() => {})
-      throw error
-    }
-    await machine.lease.uncordon(machine.signal)
-  },
-}
 
 /** Stops, suspends or starts the machines of a preview. See `PreviewCommands.change`. */
 export async function changePower(
@@ -54,11 +25,13 @@ export async function changePower(
   const preview = await findResting(previews, id, action)
   const { flyApp } = preview
   const signal = AbortSignal.timeout(callMs)
+  const of = { code: 'preview-not-ready', logs: `tarmac preview logs ${id}` } as const
   for (const machine of await fly.machines(flyApp, signal)) {
     const ref = { app: flyApp, id: machine.id }
     const description = `tarmac: ${action} of preview ${id} by ${by}`
     await using lease = await fly.lease(ref, { description }, signal)
-    await actions[action]({ fly, lease, signal: AbortSignal.any([signal, lease.lost]) })
+    const powered = { fly, lease, of, signal: AbortSignal.any([signal, lease.lost]) }
+    await powerActions[action](powered)
   }
   const moved = await previews.move(id, settledStates, states[action])
   if (!moved) throw over(await findPreview(previews, id)) // its time ended meanwhile
@@ -81,23 +54,3 @@ export async function findResting(
 
 export const notReady = ({ id, state, deployment }: Preview, detail: string): Problem =>
   new Problem('preview-not-ready', detail, { facts: { preview: id, state, deployment } })
-
-async function assertRuns({ fly, lease, signal }: WithLease): Promise<void> {
-  const { state } = await found(fly, lease.ref, signal)
-  if (state === 'started' || state === 'suspended') return
-  const detail = `Machine ${lease.ref.id} is ${state}, so it has no memory that a suspended machine could keep. Start the preview first.`
-  throw new Problem('preview-not-ready', detail, { facts: { machine: lease.ref.id, state } })
-}
-
-/** Waits until the checks of a started machine pass, and its ports have listeners. */
-async function untilAnswers({ fly, lease: { ref }, signal }: WithLease): Promise<void> {
-  let missing = ''
-  const look = async () => {
-    const machine = await found(fly, ref, signal)
-    missing = await missingToAnswer(machine, () => fly.processes(ref, signal))
-    return missing === '' ? true : null
-  }
-  if (await poll(look, { everyMs: 1000, forMs: answerMs }, signal)) return
-  const detail = `It was started, and does not answer after ${answerMs / 1000} s: ${missing}. It is stopped again. Its log may say why: tarmac preview logs.`
-  throw new Problem('time-limit', detail, { facts: { machine: ref.id } })
-}

@@ -12,6 +12,7 @@ import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Principal } from '../../callers/principal.ts'
 import type { Deployer } from '../../deploy/deployer.ts'
 import { readDesired } from '../../deploy/config/read-desired.ts'
+import type { OwnerTarget } from '../../deployments/owners/owner-app-store.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import type { StoredRelease } from '../../deployments/release-store.ts'
 import { secretDigests } from '../releases.ts'
@@ -21,7 +22,8 @@ import { foreignChanges } from './foreign-changes.ts'
 import { releaseAgain, type ReleaseAgainDeps } from './release-again.ts'
 import type { RuntimeChange } from './runtime-commands.ts'
 import { changesSince, changesText, secretStates } from './secret-states.ts'
-import { targetsOf } from './targets.ts'
+import { type SecretPlace, secretPlaceOf } from './secret-place.ts'
+import { targetsOn } from './targets.ts'
 
 /** `signal`: ends the calls to Fly while a caller waits. */
 export type RuntimeDeps = Omit<ReleaseAgainDeps, 'releases'> & {
@@ -30,21 +32,29 @@ export type RuntimeDeps = Omit<ReleaseAgainDeps, 'releases'> & {
   deployer: Pick<Deployer, 'machineOwners'>
   store: Pick<
     DeploymentStore,
-    'releases' | 'runtimeSecrets' | 'appSettings' | 'changeAppSettings' | 'list' | 'find'
+    | 'releases'
+    | 'runtimeSecrets'
+    | 'appSettings'
+    | 'changeAppSettings'
+    | 'list'
+    | 'find'
+    | 'ownerApps'
   >
 }
 const nothing: ChangedNames = { added: [], changed: [], same: [], removed: [], absent: [] }
 
 /** The secrets of an app on Fly, and which of them its releases lack. */
-export async function listSecrets(app: string, deps: RuntimeDeps): Promise<RuntimeSecrets> {
-  await appOnFly(app, deps)
+export async function listSecrets(target: OwnerTarget, deps: RuntimeDeps): Promise<RuntimeSecrets> {
+  const place = secretPlaceOf(target, deps.store.ownerApps)
+  await appOnFly(place, deps)
   const [{ secrets, own }, { targets }] = await Promise.all([
-    readSecrets(app, deps, deps.signal),
-    targetsOf(app, deps),
+    readSecrets(place.flyApp, deps, deps.signal),
+    targetsOn(place, deps),
   ])
   const releases = targets.map((release) => release.secrets)
   return {
-    app,
+    app: place.app,
+    owner: place.owner,
     secrets: secretStates(secrets, releases, own),
     targets: targets.map(({ owner, number }) => ({ owner, release: number })),
     warnings: targets.flatMap((release) => foreignChanges(release, secrets, own)),
@@ -54,47 +64,51 @@ export async function listSecrets(app: string, deps: RuntimeDeps): Promise<Runti
 /** Sets and removes secrets in Fly's store. With `deploy`, makes new releases that have them. */
 export async function changeSecrets(
   caller: Principal,
-  app: string,
+  target: OwnerTarget,
   { values, deploy }: RuntimeChange,
   deps: RuntimeDeps,
 ): Promise<SecretsAnswer> {
   checkRuntimeSecrets(values)
-  const flyId = await appOnFly(app, deps)
-  const { before, now } = await applySecrets({ app, flyId, values }, deps, deps.signal)
+  const place = secretPlaceOf(target, deps.store.ownerApps)
+  const { app, owner, flyApp } = place
+  const flyId = await appOnFly(place, deps)
+  const { before, now } = await applySecrets({ app: flyApp, flyId, values }, deps, deps.signal)
 
   const changed = namesOf(values, secretDigests(before), secretDigests(now))
-  const again = deploy ? await releaseStaged(caller, app, now, deps) : staged(app)
-  return { app, ...changed, ...again }
+  const again = deploy ? await releaseStaged(caller, place, now, deps) : staged(place)
+  return { app, owner, ...changed, ...again }
 }
 
 /** Makes new releases of the targets whose newest release lacks a change. */
 export async function deploySecrets(
   caller: Principal,
-  app: string,
+  target: OwnerTarget,
   deps: RuntimeDeps,
 ): Promise<SecretsAnswer> {
-  await appOnFly(app, deps)
+  const place = secretPlaceOf(target, deps.store.ownerApps)
+  const { app, owner, flyApp } = place
+  await appOnFly(place, deps)
   // Another tool may have made a newer version than the gateway knows.
-  const { secrets } = await readNewest(app, deps, deps.signal)
-  return { app, ...nothing, ...(await releaseStaged(caller, app, secrets, deps)) }
+  const { secrets } = await readNewest(flyApp, deps, deps.signal)
+  return { app, owner, ...nothing, ...(await releaseStaged(caller, place, secrets, deps)) }
 }
 
-const staged = (app: string) => ({
+const staged = ({ words }: SecretPlace) => ({
   deployments: [],
   refused: [],
   notes: [
-    `Staged: machines get it with the next deployment, or now with: tarmac secrets deploy ${app}`,
+    `Staged: machines get it with the next deployment, or now with: tarmac secrets deploy ${words}`,
   ],
 })
 
 async function releaseStaged(
   caller: Principal,
-  app: string,
+  place: SecretPlace,
   secrets: SecretVersion[],
   deps: RuntimeDeps,
 ) {
   const { releases } = deps.store
-  const found = await targetsOf(app, deps)
+  const found = await targetsOn(place, deps)
   const { targets, others, mounted } = found
   const lacking = targets.filter(
     (release) => !release.secrets || changesSince(release.secrets, secrets, {}).length > 0,
@@ -105,7 +119,7 @@ async function releaseStaged(
     ...(isCanaryPossible(release, mounted) && { strategy: 'canary' as const }),
   })
   const again = await releaseAgain(caller, { targets: lacking, optionsOf }, { ...deps, releases })
-  return { ...again, notes: notesOf(app, { targets, lacking, others }) }
+  return { ...again, notes: notesOf(place, { targets, lacking, others }) }
 }
 
 /**
@@ -124,7 +138,7 @@ function messageOf({ secrets }: StoredRelease, now: SecretVersion[]): string {
 }
 
 function notesOf(
-  app: string,
+  { flyApp, words }: SecretPlace,
   {
     targets,
     lacking,
@@ -133,18 +147,20 @@ function notesOf(
 ): string[] {
   const machines = others === 1 ? '1 machine' : `${others} machines`
   if (targets.length === 0 && others === 0)
-    return [`${app} has no machines: its first deployment gets the secrets.`]
+    return [`${flyApp} has no machines: its first deployment gets the secrets.`]
   if (others > 0)
     return [
-      `${machines} of ${app} were not deployed by this gateway, and keep what they have until they are: tarmac deploy ${app}, or fly secrets deploy --app ${app}`,
+      `${machines} of ${flyApp} were not deployed by this gateway, and keep what they have until they are: tarmac deploy ${words}, or fly secrets deploy --app ${flyApp}`,
     ]
   if (lacking.length === 0) {
     const numbers = targets.map(({ number }) => `${number}`)
-    return [`Nothing to deploy: release ${someOf(numbers, 5)} of ${app} has these secrets already.`]
+    return [
+      `Nothing to deploy: release ${someOf(numbers, 5)} of ${flyApp} has these secrets already.`,
+    ]
   }
   return targets.length > 1
     ? [
-        `Fly keeps secrets per app: ${lacking.length} of the ${targets.length} targets of ${app} (its owners) lack the change.`,
+        `Fly keeps secrets per app: ${lacking.length} of the ${targets.length} targets of ${flyApp} (its owners) lack the change.`,
       ]
     : []
 }
@@ -166,12 +182,19 @@ export function namesOf(
 }
 
 /** Fly's id of the app. Throws `app-not-found`, also for an app of another organisation. */
-async function appOnFly(app: string, { fly, signal }: RuntimeDeps): Promise<string | null> {
-  const found = await fly.app(app, signal).catch((error: unknown) => {
+async function appOnFly(
+  { app, owner, flyApp }: SecretPlace,
+  { fly, signal }: RuntimeDeps,
+): Promise<string | null> {
+  const found = await fly.app(flyApp, signal).catch((error: unknown) => {
     if (statusOf(error) === 403) return null
     throw error
   })
   if (found) return found.id ?? null
-  const detail = `Fly has no app ${app} in reach, and its secrets are kept by Fly. To make it first: tarmac deploy ${app} --no-deploy`
-  throw new Problem('app-not-found', detail, { facts: { app } })
+  const make =
+    owner === null
+      ? `To make it first: tarmac deploy ${app} --no-deploy`
+      : `The first deployment of the owner makes it: tarmac deploy ${app} --owner ${owner}`
+  const detail = `Fly has no app ${flyApp} in reach, and its secrets are kept by Fly. ${make}`
+  throw new Problem('app-not-found', detail, { facts: { app: flyApp } })
 }

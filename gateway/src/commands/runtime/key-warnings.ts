@@ -8,14 +8,21 @@ type DesiredApp = ReturnType<typeof readDesired>
 
 const maxShown = 20
 
+/** `now`: on Fly; null: Fly did not say. `words`: see `SecretPlace`. */
+type SecretsOfTarget = {
+  now: SecretVersion[] | null
+  own: Record<string, string | null>
+  words: string
+}
+
 /**
  * What users should know about the variables and secrets of a new release: those that it lacks of
- * the release before, and secrets that another tool has changed since. `now` null: Fly did not say.
+ * the release before, and secrets that another tool has changed since.
  */
 export function keyWarnings(
   before: StoredRelease | null,
   desired: Pick<DesiredApp, 'groups'>,
-  { now, own }: { now: SecretVersion[] | null; own: Record<string, string | null> },
+  { now, own, words }: SecretsOfTarget,
 ): string[] {
   if (!before) return []
   const { app, number } = before
@@ -29,7 +36,7 @@ export function keyWarnings(
         ]
   return [
     ...lacks('variables', variables, `To keep one: tarmac env set ${app} NAME=VALUE`),
-    ...lacks('secrets', secrets, `To set one again: tarmac secrets set ${app} NAME`),
+    ...lacks('secrets', secrets, `To set one again: tarmac secrets set ${words} NAME`),
     ...(now ? foreignChanges(before, now, own) : []),
   ]
 }

@@ -32,11 +32,11 @@ export function openRuntime({
     signal: AbortSignal.timeout(callTimeoutMs),
   })
   return {
-    secrets: (_caller, app) => listSecrets(app, deps()),
-    changeSecrets: drain.whileOpen((caller, app, change) =>
-      changeSecrets(caller, app, change, deps()),
+    secrets: (_caller, target) => listSecrets(target, deps()),
+    changeSecrets: drain.whileOpen((caller, target, change) =>
+      changeSecrets(caller, target, change, deps()),
     ),
-    deploySecrets: drain.whileOpen((caller, app) => deploySecrets(caller, app, deps())),
+    deploySecrets: drain.whileOpen((caller, target) => deploySecrets(caller, target, deps())),
     env: (_caller, app) => listEnv(app, deps()),
     changeEnv: drain.whileOpen((caller, app, change) => changeEnv(caller, app, change, deps())),
   }

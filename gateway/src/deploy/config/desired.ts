@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { Strategy } from '#api/options/strategy.ts'
 import { Problem } from '#api/problem.ts'
 import type { Guest, MachineConfig } from '#fly/machine.ts'
+import { markChars, volumeMark } from '../../deployments/owners/owner-marks.ts'
 import { refuseManyGroups } from '../../flytoml/group-limits.ts'
 import { readFlyConfig } from '../../flytoml/read-fly-toml.ts'
 import type { ReadSource } from '../../host/read-source-file.ts'
@@ -153,8 +153,7 @@ export function withOptions(desired: DesiredApp, options: DeploymentOptions): De
  */
 export function forOwner(desired: DesiredApp, options: DeploymentOptions): DesiredApp {
   const { owner, count } = options
-  const mark =
-    owner === null ? null : `_o${createHash('sha256').update(owner).digest('hex').slice(0, 11)}`
+  const mark = owner === null ? null : volumeMark(owner)
   const own = (name = '') => {
     const bare = withoutMarks(name)
     return mark === null ? bare : bare.slice(0, maxVolumeName - mark.length) + mark
@@ -183,7 +182,6 @@ function withoutMarks(name: string): string {
   while (/^_o[\da-f]{11}$/.test(bare.slice(-markChars))) bare = bare.slice(0, -markChars)
   return bare
 }
-const markChars = 13
 
 const portOf = (config: MachineConfig): number | null => config.services?.[0]?.internal_port ?? null
 

@@ -2,6 +2,11 @@ import type { ImageFacts } from '#api/deployment.ts'
 import type { PreviewOf } from '#api/previews/preview.ts'
 import type { MachineConfig, Mount } from '#fly/machine.ts'
 import type { FlyRelease } from '#fly/releases-api.ts'
+import {
+  previewEndMark,
+  previewMark,
+  previewOwnerMark,
+} from '../../deployments/previews/preview-names.ts'
 import { isReserved } from '../../flytoml/reserved.ts'
 import { shellText } from '../../go/shell-words.ts'
 import type { DesiredGroup } from './desired-app.ts'
@@ -27,16 +32,11 @@ export const releaseMarks = ({ id, version }: Pick<FlyRelease, 'id' | 'version'>
 })
 const releaseMarkNames = ['fly_release_id', 'fly_release_version']
 
-/** The preview that a machine is. */
-export const previewMark = 'tarmac_preview'
-/** When the preview ends, as its machine says. */
-export const previewEndMark = 'tarmac_preview_ends'
-
 /** The marks by which the machine of a preview is found on Fly. */
 export const previewMarks = ({ id, app, owner, expiresAt }: PreviewOf) => ({
   [previewMark]: id,
   tarmac_preview_app: app,
-  tarmac_preview_owner: owner,
+  ...(owner && { [previewOwnerMark]: owner }),
   [previewEndMark]: expiresAt,
 })
 

@@ -1,7 +1,7 @@
 import type { Deployment } from '#api/deployment.ts'
 import type { PreviewOf } from '#api/previews/preview.ts'
-import { Problem } from '#api/problem.ts'
 import { findRelease, type ReleaseStore } from '../../deployments/release-store.ts'
+import { templateOf } from '../../deployments/previews/template-of.ts'
 import type { TemplateStore } from '../../deployments/previews/template-store.ts'
 import type { SourceTree } from '../../deployments/source-tree.ts'
 import { openSource } from '../../host/read-source-file.ts'
@@ -17,9 +17,8 @@ type ResolveDeps = {
   releases: Pick<ReleaseStore, 'find' | 'list'>
   /** The region of new machines, unless an option or fly.toml names one. */
   region: string
-  /** Absent: only `[build]` of the source's config is wanted. */
-  previews?: PreviewSettings
-  templates?: Pick<TemplateStore, 'find'>
+  previews: PreviewSettings
+  templates: Pick<TemplateStore, 'find'>
 }
 
 /**
@@ -33,7 +32,7 @@ export async function resolveDesired(
 ): Promise<DesiredApp> {
   const { app, options, from, image, preview } = deployment
   const settings = preview ? previews : undefined
-  const template = preview && settings ? await templateOf(preview, templates) : null
+  const template = preview ? await configOfTemplate(preview, templates) : null
   const own = template ?? (settings && { flyToml: previewToml(settings), path: previewPath })
   const guest = settings && { guest: previewGuest(settings) }
   const defaults = { region, port: image?.port, ...guest }
@@ -53,16 +52,12 @@ export async function resolveDesired(
 const previewPath = 'the config of previews'
 
 /** The config of a preview's template. It decides alone, whatever the source says. */
-async function templateOf(
-  { app, template }: PreviewOf,
-  templates: ResolveDeps['templates'],
+async function configOfTemplate(
+  preview: PreviewOf,
+  templates: Pick<TemplateStore, 'find'>,
 ): Promise<{ flyToml: string; path: string } | null> {
-  if (!template) return null
-  const { name, version } = template
-  const found = await templates?.find(app, name, version)
-  if (!found)
-    throw new Problem('template-not-found', `${app} has no template ${name}@${version} any more.`)
-  return { flyToml: found.config, path: `${name}@${version}.${found.format}` }
+  const found = await templateOf(preview, templates)
+  return found && { flyToml: found.config, path: `${found.name}@${found.version}.${found.format}` }
 }
 
 /** `otherwise`: the config of a source without one. */

@@ -1,7 +1,7 @@
 import { statusOf } from '#fly/fly-calls.ts'
 import { releaseMarks } from '../config/merge-config.ts'
 import { maxParallel, type Execution } from '../execution.ts'
-import { forEachLimit } from '../for-each-limit.ts'
+import { forEachLimit } from '#api/flow/for-each-limit.ts'
 import { appliedSteps } from '../plan.ts'
 import type { FlyReleaseProgress } from '../progress.ts'
 

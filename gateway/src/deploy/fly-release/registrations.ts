@@ -15,15 +15,16 @@ export class Registrations {
   }
 
   /**
-   * Begins to register the deploy, or goes on with it. Owners' deploys are not registered: a release
-   * has one config for all machines of an app, so it would carry the env of one owner to others. Those
-   * of previews have no second one.
+   * Begins to register the deploy, or goes on with it. Owners' deploys to a shared app are not
+   * registered: a release has one config for all machines of an app, so it would carry the env of one
+   * owner to others. Those of previews have no second one.
    */
   begin(execution: Execution): void {
     const { releases, releaseWaitMs: waitMs = defaultWaitMs, warnLater = () => {} } = this.#settings
     const { job, progress } = execution
     const hasGivenUp = progress.rollbackReason !== null && !progress.flyRelease
-    if (!releases || job.options.owner !== null || job.preview || hasGivenUp) return
+    const isShared = job.options.owner !== null && job.app === job.recordedApp
+    if (!releases || isShared || job.preview || hasGivenUp) return
 
     const running = this.#running.get(job.id)
     if (running) return running.attach(execution)

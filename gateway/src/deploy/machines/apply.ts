@@ -1,5 +1,5 @@
 import { crashPoint } from '#api/flow/crash-point.ts'
-import { statusOf } from '#fly/fly-calls.ts'
+import { statusOf, retryUntilKnown } from '#fly/fly-calls.ts'
 import type { MachineLease } from '#fly/machine-lease.ts'
 import { configOf, hasFinished, imageOf, type Machine } from '#fly/machine.ts'
 import { pause } from '#api/flow/retry.ts'
@@ -13,7 +13,7 @@ import { findListed } from './destroy.ts'
 import { reverted } from './failures.ts'
 import { waitForVersion, readMachine, untilHealthy, type ExpectedVersion } from './health.ts'
 import { waitingReporter } from './report-waiting.ts'
-import { isUnavailableOrBusy, retryTransient, retryUntilKnown } from './retry.ts'
+import { isUnavailableOrBusy, retryTransient } from './retry.ts'
 import { withVolumes } from './volumes.ts'
 
 const updateAttempts = 5

@@ -8,17 +8,6 @@ export const retryUntilVisible = <T>(
 ): Promise<T | null> => poll(look, { everyMs: 500, forMs: 5000 }, signal)
 
 /**
- * Repeats a call about an app while Fly does not know the app: a new one is not visible everywhere at
- * once. `call` must be safe to repeat.
- */
-export const retryUntilKnown = <T>(call: () => Promise<T>, signal: AbortSignal): Promise<T> =>
-  retry(
-    call,
-    { isRetryable: (error) => statusOf(error) === 404, pauseMs: () => 500, forMs: 10_000 },
-    signal,
-  )
-
-/**
  * Repeats `look` for up to `waitMs` while Fly is unavailable. `look` changes nothing, or reads the
  * state first.
  */

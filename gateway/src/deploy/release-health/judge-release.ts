@@ -16,6 +16,7 @@ import { isManaged, isTemporary, ownerOf } from '../managed.ts'
 export const stableMs = 5 * 60_000
 const maxCrashes = 20
 
+type Look = { machines: Machine[]; flyApp: string; nowMs: number }
 type Judged = { crashes: Crash[]; events: NewEvent[] }
 /** A crash as Fly's events show it. `at`: milliseconds since 1970. */
 type Seen = { at: number; lastAt: number; why: string }
@@ -40,9 +41,12 @@ export const needsJudgement = (release: NewestRelease, machines: Machine[]): boo
 
 /**
  * What the crashes of a release are after a look at its machines, and the events that say what is
- * new. `now`: milliseconds since 1970.
+ * new. `flyApp`: where the machines are. `nowMs`: since 1970.
  */
-export function judgeRelease(release: NewestRelease, machines: Machine[], now: number): Judged {
+export function judgeRelease(
+  release: NewestRelease,
+  { machines, flyApp, nowMs: now }: Look,
+): Judged {
   const began = machines.flatMap((machine) => newCrash(release, machine) ?? [])
   const continued = release.crashes.map((crash) => {
     const machine = machines.find(({ id }) => id === crash.machine)
@@ -56,7 +60,7 @@ export function judgeRelease(release: NewestRelease, machines: Machine[], now: n
     crashes,
     events: [
       ...began.map(({ crash, machine }) =>
-        eventOf(release, 'degraded', crash.machine, crashText(release, crash, machine)),
+        eventOf(release, 'degraded', crash.machine, crashText(release, { crash, machine, flyApp })),
       ),
       ...ended.map((crash) => {
         const text = `${endText(release, crash)} ${isHealthy ? `Release ${release.number} is healthy again.` : `Release ${release.number} is still degraded.`}`
@@ -116,9 +120,12 @@ function afterLook(crash: Crash, machine: Machine | undefined, now: number): Cra
   return isStopped ? ended('stopped') : crash
 }
 
-function crashText({ app, number }: NewestRelease, crash: Crash, machine: Machine): string {
+function crashText(
+  { number }: NewestRelease,
+  { crash, machine, flyApp }: { crash: Crash; machine: Machine; flyApp: string },
+): string {
   const state = machine.state === 'started' ? 'Fly has started it again' : `It is ${machine.state}`
-  return `Release ${number} is degraded: machine ${crash.machine} ${crash.why}, at ${crash.lastAt}. ${state}. See its log (fly logs --app ${app} --machine ${crash.machine}).`
+  return `Release ${number} is degraded: machine ${crash.machine} ${crash.why}, at ${crash.lastAt}. ${state}. See its log (fly logs --app ${flyApp} --machine ${crash.machine}).`
 }
 
 const endings = {

@@ -4,7 +4,7 @@ import { statusOf } from '#fly/fly-calls.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../../log.ts'
 import { TimeSlice } from '../../time-slice.ts'
-import { forEachLimit } from '../for-each-limit.ts'
+import { forEachLimit } from '#api/flow/for-each-limit.ts'
 import { noteCrashes } from './note-crashes.ts'
 
 /** Fly may show a change late: each look asks for the changes of this time again. */
@@ -17,7 +17,7 @@ const sliceMs = 10
 type WatchDeps = {
   fly: Pick<MachinesApi, 'orgMachines' | 'machines'>
   org: string
-  releases: Pick<ReleaseStore, 'apps' | 'newestFacts' | 'find' | 'noteCrashes'>
+  releases: Pick<ReleaseStore, 'flyApps' | 'newestOn' | 'find' | 'noteCrashes'>
   log: Pick<Logger, 'warn'>
 }
 
@@ -79,11 +79,11 @@ export class ReleaseWatch {
     const due = new Set([...this.#degraded, ...this.#unlisted])
     const unlisted = new Set(this.#unlisted)
     const slice = new TimeSlice(sliceMs)
-    for (const app of isWhole ? await releases.apps() : byApp.keys()) {
+    for (const app of isWhole ? await releases.flyApps() : byApp.keys()) {
       await slice.yield()
       const listed = byApp.get(app)
       if (!listed) unlisted.add(app)
-      if (!listed || this.#hasNews(listed, await releases.newestFacts(app))) due.add(app)
+      if (!listed || this.#hasNews(listed, await releases.newestOn(app))) due.add(app)
     }
 
     this.#unlisted = []

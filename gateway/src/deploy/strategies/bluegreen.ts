@@ -2,6 +2,7 @@ import { pause } from '#api/flow/retry.ts'
 import { maxParallel, type Execution } from '../execution.ts'
 import { applyMachine } from '../machines/apply.ts'
 import { drain } from '../machines/drain.ts'
+import { routeRequests } from '../machines/route.ts'
 import { appliedSteps } from '../plan.ts'
 import { takeOver } from './replace.ts'
 
@@ -21,6 +22,7 @@ export async function bluegreen(execution: Execution): Promise<void> {
   }
 
   await execution.forEachLimit(greens, greens.length, (step) => takeOver(execution, step))
+  if (blues.length > 0) await routeRequests(execution, blues)
   if (blues.length > 0) await pause(execution.settings.proxyMs, execution.signal)
   await execution.forEachLimit(blues, blues.length, (step) => drain(execution, step))
 }

@@ -2,6 +2,7 @@ import { pause } from '#api/flow/retry.ts'
 import type { Execution } from '../execution.ts'
 import { applyMachine } from '../machines/apply.ts'
 import { drain } from '../machines/drain.ts'
+import { routeRequests } from '../machines/route.ts'
 import type { MachineStep } from '../progress.ts'
 
 /** Creates, updates or replaces one machine. Ends when the release runs there and passes its checks. */
@@ -29,6 +30,7 @@ export async function afterReplacing(execution: Execution, step: MachineStep): P
   if (!old.previous?.cordoned) await takeOver(execution, step)
   if (!serves(execution, step)) return
 
+  await routeRequests(execution, [old])
   await pause(execution.settings.proxyMs, execution.signal)
   await drain(execution, old)
 }

@@ -3,11 +3,15 @@ import type { RuleStore } from '../callers/rule-store.ts'
 import type { SessionStore } from '../callers/session-store.ts'
 import type { TokenStore } from '../callers/token-store.ts'
 import type { DriftStore } from '../drift/drift-store.ts'
+import type { OwnerAppStore } from '../owners/owner-app-store.ts'
 import type { OverviewStore } from '../overview/overview-store.ts'
 import type { RegistryStore } from '../registries/registry-store.ts'
+import type { OwnerStore } from '../owners/owner-store.ts'
 import type { TemplateStore } from '../previews/template-store.ts'
+import type { PoolStore } from '../previews/pool-store.ts'
 import type { PreviewStore } from '../previews/preview-store.ts'
 import type { ReleaseStore } from '../release-store.ts'
+import type { RouterStore } from '../router/router-store.ts'
 import type { RolloutStore } from '../rollout-store.ts'
 import type { RuntimeSecretStore } from '../runtime/runtime-secret-store.ts'
 import type { SealedStore } from '../sealing/sealed-store.ts'
@@ -32,4 +36,8 @@ export interface StoreParts {
   readonly sealed: SealedStore
   readonly previews: PreviewStore
   readonly templates: TemplateStore
+  readonly ownerApps: OwnerAppStore
+  readonly pools: PoolStore
+  readonly owners: OwnerStore
+  readonly routers: RouterStore
 }

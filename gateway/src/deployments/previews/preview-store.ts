@@ -21,6 +21,8 @@ export type NewStoredPreview = {
   /** At the owner's limit: destroy its oldest ones, instead of `preview-limit`. */
   evict: boolean
   limits: PreviewLimits
+  /** `claim`: the request takes one that waits in a pool, if one fits. `entry`: it is made for a pool. */
+  pool?: 'claim' | 'entry'
 }
 
 /** What a move may write beside the state. */
@@ -36,10 +38,11 @@ export interface PreviewStore {
   ofFlyApp(flyApp: string): Promise<Preview | null>
   /** The app that the preview with this app on Fly belongs to. Null: it is no preview's. */
   appOf(flyApp: string): string | null
-  /** Newest first. */
+  /** Newest first, without those that wait in a pool. */
   list(filter: PreviewFilter, page: PageRequest): Promise<PreviewPage>
-  /** All that have not ended, oldest first. */
+  /** All that have not ended, also those that wait in a pool. Oldest first. */
   living(): Promise<Preview[]>
+  /** Without those that wait in a pool. */
   countLiving(): number
   /** Null, and nothing written: it is in none of the states `from`. */
   move(

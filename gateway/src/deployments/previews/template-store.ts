@@ -4,7 +4,7 @@ export type NewStoredTemplate = Omit<Template, 'version' | 'createdAt'>
 
 /** Templates of previews, by app, name and version. */
 export interface TemplateStore {
-  /** Adds the next version. The same format and config as the newest one's add none: returns that. */
+  /** Adds the next version. The same content as that of the newest one adds none: returns that. */
   add(template: NewStoredTemplate): Promise<Template>
   /** `version` null: the newest one, unless the template was removed. */
   find(app: string, name: string, version: number | null): Promise<Template | null>

@@ -5,7 +5,15 @@ import { Problem } from '#api/problem.ts'
 import type { Commands } from '../../commands/commands.ts'
 import { callerOf } from '../auth.ts'
 import { appParam } from '../body/upload.ts'
-import { booleanQuery, knownQuery, pageQuery, queryOf, refuseBody, wholeNumber } from '../query.ts'
+import {
+  booleanQuery,
+  knownNames,
+  knownQuery,
+  pageQuery,
+  queryOf,
+  refuseBody,
+  wholeNumber,
+} from '../query.ts'
 import { idempotencyKeyOf, respondAccepted } from './create-deployment.ts'
 
 /** `GET /v1/apps/{app}/releases?owner=`: newest first. */
@@ -53,19 +61,22 @@ export function removeApp({ deleteApp }: Pick<Commands, 'deleteApp'>): RequestHa
   return async (request, response) => {
     const app = appParam(request)
     const query = knownQuery(request, 'confirm', 'foreign')
-    if (query.get('confirm') !== app)
-      throw new Problem(
-        'option-invalid',
-        `To delete the app with all its machines and volumes, send confirm=${app}.`,
-      )
-    await deleteApp(callerOf(request), app, booleanQuery(query, 'foreign'))
+    const asked = { confirm: query.get('confirm'), foreign: booleanQuery(query, 'foreign') }
+    await deleteApp(callerOf(request), app, asked)
     response.status(204).end()
   }
 }
 
-const targetOf = (request: Request) => ({
+/** The app of the path, and the owner of the query if it names one. For calls without a body. */
+export function targetOf(request: Request) {
+  refuseBody(request)
+  return targetInQuery(request)
+}
+
+/** The same for calls with a body. */
+export const targetInQuery = (request: Request) => ({
   app: appParam(request),
-  owner: ownerOf(knownQuery(request, 'owner')),
+  owner: ownerOf(knownNames(queryOf(request), 'owner')),
 })
 
 const numberOf = (request: Request, name: string): number =>

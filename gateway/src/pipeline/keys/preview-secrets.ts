@@ -1,4 +1,5 @@
 import type { Deployment } from '#api/deployment.ts'
+import { retryUntilKnown } from '#fly/fly-calls.ts'
 import { applySecrets } from '../../commands/runtime/apply-secrets.ts'
 import type { SecretDeps } from '../../commands/runtime/read-secrets.ts'
 import type { Vault } from '../../secrets/vault.ts'
@@ -15,5 +16,6 @@ export async function setPreviewSecrets(
   if (secrets.size === 0) return
   const values = new Map(Array.from(secrets, ([name, value]) => [name, value.toString()]))
   const found = await deps.fly.app(app, signal)
-  await applySecrets({ app, flyId: found?.id ?? null, values }, deps, signal)
+  const change = { app, flyId: found?.id ?? null, values }
+  await retryUntilKnown(() => applySecrets(change, deps, signal), signal)
 }

@@ -44,6 +44,8 @@ export type CopyRequest = {
   tags: [string, ...string[]]
   /** As in `linux/amd64`. */
   platform: string
+  /** Other apps run it from there too: what the repository has is used, without a further tag. */
+  isShared?: boolean
   /** Called once the digest of the name is known, before anything is copied. */
   pinned: (image: RequestedImage) => Promise<void>
   /** Called when the copy begins. */
@@ -88,6 +90,11 @@ export class ImageCopier {
     const name = referenceText(reference)
     const what = `${name} (${found.named.slice(0, 19)}, ${platform}): ${found.layers.length} ${found.layers.length === 1 ? 'layer' : 'layers'}, ${mb(found.sizeBytes)}`
     if (isOwn && reference.repository === app) return factsOf(reference, found)
+    const copied = { host: own.host, repository: app, tag: null, digest: null }
+    if (request.isShared && (await this.#registry.has(app, found.manifest.digest, signal))) {
+      emit({ type: 'note', text: `${what}. It is in ${own.host}/${app} already.` })
+      return factsOf(copied, found)
+    }
     if (!isOwn && foreign === 'leave' && isOpen) {
       emit({ type: 'note', text: `${what}. Machines get it from ${reference.host}.` })
       return factsOf(reference, found)
@@ -108,7 +115,7 @@ export class ImageCopier {
     await this.#name(request, found, signal)
     const ms = Math.round(performance.now() - begun)
     return {
-      ...factsOf({ host: own.host, repository: app, tag: null, digest: null }, found),
+      ...factsOf(copied, found),
       tags: request.tags,
       push: { via: 'registry', ms },
     }

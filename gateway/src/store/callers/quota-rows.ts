@@ -82,13 +82,17 @@ export class QuotaRows implements QuotaStore {
     }
   }
 
-  /** Throws `quota-reached` if the team of the app may have no further preview. */
-  assertPreviewRoom(app: string): void {
+  /**
+   * Throws `quota-reached` if the team of the app may have no further preview, unless that `replaces`
+   * another one. Returns whether it has to.
+   */
+  assertPreviewRoom(app: string, replaces: boolean): boolean {
     const team = this.#teams.teamOf(app)
     const limit = this.limitOf(team, 'previews')
     const used = limit === null ? 0 : this.#livingPreviews(team)
-    if (limit !== null && used >= limit)
-      throw this.#reached({ team, quota: 'previews', used, asked: 1, limit })
+    if (limit === null || used < limit) return false
+    if (replaces) return true
+    throw this.#reached({ team, quota: 'previews', used, asked: 1, limit })
   }
 
   #livingPreviews(team: string): number {

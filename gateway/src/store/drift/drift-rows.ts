@@ -4,6 +4,7 @@ import { DriftFinding } from '#api/drift/finding.ts'
 import type { NewEvent } from '#api/event.ts'
 import type { DriftPass, DriftRow, DriftStore } from '../../deployments/drift/drift-store.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
+import type { OwnerAppRows } from '../owners/owner-app-rows.ts'
 import type { CrashRows } from '../rows/crash-rows.ts'
 import type { EventRows } from '../rows/event-rows.ts'
 import { readAs, readRows, type StoreTools } from '../store-tools.ts'
@@ -31,10 +32,12 @@ const Pass = z.object({
   checked_at: z.string().nullable(),
 })
 
+type Others = { events: EventRows; crashes: CrashRows; ownerApps: OwnerAppRows }
+
 /** The tables of the daily look for drift. */
 export class DriftRows implements DriftStore {
   readonly #tools: StoreTools
-  readonly #others: { events: EventRows; crashes: CrashRows }
+  readonly #others: Others
   readonly #find
   readonly #all
   readonly #put
@@ -43,11 +46,7 @@ export class DriftRows implements DriftStore {
   readonly #putPass
   readonly #hasLog
 
-  constructor(
-    db: DatabaseSync,
-    tools: StoreTools,
-    others: { events: EventRows; crashes: CrashRows },
-  ) {
+  constructor(db: DatabaseSync, tools: StoreTools, others: Others) {
     this.#tools = tools
     this.#others = others
     const columns = 'app, fly_id, looked_at, expected, findings, problem'
@@ -99,7 +98,10 @@ export class DriftRows implements DriftStore {
 
   /** The deployment of the app's own newest release, or else of its owners'. */
   #newestOf(app: string): string | null {
-    const all = this.#others.crashes.newestOf(app)
+    const { crashes, ownerApps } = this.#others
+    const target = ownerApps.targetOf(app)
+    if (target) return crashes.newestOfOwner(target.app, target.owner)[0]?.deployment ?? null
+    const all = crashes.newestOf(app)
     const newest = all.toSorted((a, b) => b.createdAt.localeCompare(a.createdAt))
     return (newest.find(({ owner }) => owner === null) ?? newest[0])?.deployment ?? null
   }

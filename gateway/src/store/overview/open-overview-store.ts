@@ -69,7 +69,8 @@ const whereOf = ({ app, owner, state, branch, team, actor }: DeploymentFilter): 
     is('state = ?', state),
     is(`body ->> '$.options.branch' = ?`, branch),
     named(`body ->> '$.triggeredBy.name'`, actor),
-    isOfTeam(team),
+    // The team of a preview is that of the app that it belongs to.
+    isOfTeam(team, `coalesce(body ->> '$.preview.app', app)`),
   )
 
 const allOf = (...wheres: Where[]): Where => ({
@@ -77,10 +78,10 @@ const allOf = (...wheres: Where[]): Where => ({
   values: wheres.flatMap(({ values }) => values),
 })
 
-const isOfTeam = (team: string | undefined): Where =>
+const isOfTeam = (team: string | undefined, app = 'app'): Where =>
   team === defaultTeam
-    ? { sql: ' AND app NOT IN (SELECT app FROM team_apps)', values: [] }
-    : is('app IN (SELECT app FROM team_apps WHERE team = ?)', team)
+    ? { sql: ` AND ${app} NOT IN (SELECT app FROM team_apps)`, values: [] }
+    : is(`${app} IN (SELECT app FROM team_apps WHERE team = ?)`, team)
 
 const is = (condition: string, value: string | undefined): Where =>
   value === undefined ? { sql: '', values: [] } : { sql: ` AND ${condition}`, values: [value] }

@@ -21,6 +21,10 @@ export class SqliteParts {
   readonly sealed
   readonly previews
   readonly templates
+  readonly ownerApps
+  readonly pools
+  readonly owners
+  readonly routers
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -39,6 +43,10 @@ export class SqliteParts {
     this.sealed = tables.sealed
     this.previews = tables.previews
     this.templates = tables.templates
+    this.ownerApps = tables.ownerApps
+    this.pools = tables.pools
+    this.owners = tables.owners
+    this.routers = tables.routers
     this.overview = openOverviewStore(tables.deployments)
   }
 }

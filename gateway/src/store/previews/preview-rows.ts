@@ -1,7 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { z } from 'zod'
 import type { DeploymentState } from '#api/deployment.ts'
-import { Preview, type PreviewFilter, PreviewState } from '#api/previews/preview.ts'
+import type { Preview, PreviewFilter, PreviewState } from '#api/previews/preview.ts'
 import type {
   NewStoredPreview,
   PreviewPatch,
@@ -12,40 +11,17 @@ import { ownerLimit, wholeLimit } from '../../deployments/previews/preview-limit
 import type { PageRequest } from '../../deployments/release-store.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
 import type { Notices } from '../notices.ts'
+import { pageOf, readAs, readRows, seenRows, type StoreTools } from '../store-tools.ts'
 import {
-  pageOf,
-  parsedObject,
-  readAs,
-  readRows,
-  seenRows,
-  type StoreTools,
-} from '../store-tools.ts'
+  bodyOf,
+  type PreviewBody as Body,
+  PreviewRow as Row,
+  toFound,
+  toPreview,
+} from './preview-record.ts'
 
-const Row = z.object({
-  seq: z.number(),
-  id: z.string(),
-  app: z.string(),
-  owner: z.string(),
-  fly_app: z.string(),
-  deployment: z.string(),
-  state: PreviewState,
-  created_at: z.string(),
-  expires_at: z.string(),
-  ended_at: z.string().nullable(),
-  body: z.string(),
-})
-type Row = z.infer<typeof Row>
-
-const Body = Preview.pick({
-  stateSince: true,
-  url: true,
-  readyAt: true,
-  template: true,
-  triggeredBy: true,
-  ending: true,
-  problem: true,
-})
-type Body = z.infer<typeof Body>
+/** `fits`: of one that is made for a pool. */
+type Made = Pick<Preview, 'flyApp' | 'deployment' | 'triggeredBy'> & { fits: string | null }
 
 /** The table of previews. */
 export class PreviewRows implements PreviewStore {
@@ -70,7 +46,7 @@ export class PreviewRows implements PreviewStore {
 
   async list({ app, owner, state }: PreviewFilter, { limit, before, isSeen }: PageRequest) {
     const rows = this.#prepare(
-      `SELECT * FROM previews WHERE seq < ? AND (?2 IS NULL OR app = ?2) AND (?3 IS NULL OR owner = ?3)
+      `SELECT * FROM previews WHERE seq < ? AND owner <> '' AND (?2 IS NULL OR app = ?2) AND (?3 IS NULL OR owner = ?3)
          AND (?4 IS NULL OR state = ?4 OR (?4 = 'living' AND ended_at IS NULL)) ORDER BY seq DESC`,
     ).iterate(
       before === null ? Number.MAX_SAFE_INTEGER : Number(before),
@@ -87,7 +63,9 @@ export class PreviewRows implements PreviewStore {
   }
 
   countLiving() {
-    const row = this.#prepare('SELECT count(*) AS n FROM previews WHERE ended_at IS NULL').get()
+    const row = this.#prepare(
+      "SELECT count(*) AS n FROM previews WHERE ended_at IS NULL AND owner <> ''",
+    ).get()
     return Number(row?.['n'] ?? 0)
   }
 
@@ -97,10 +75,19 @@ export class PreviewRows implements PreviewStore {
     to: PreviewState,
     patch: PreviewPatch = {},
   ) {
-    return this.#tools.transaction(() => {
-      const row = this.#row('id = ?', id)
-      return row && from.includes(row.state) ? this.#move(row, to, patch) : null
-    })
+    return this.#tools.transaction(() => this.moveNow(id, from, to, patch))
+  }
+
+  /** As `move`. For use within a transaction of the store. */
+  moveNow(id: string, from: readonly PreviewState[], to: PreviewState, patch: PreviewPatch) {
+    const row = this.#row('id = ?', id)
+    return row && from.includes(row.state) ? this.#move(row, to, patch) : null
+  }
+
+  /** As `moveNow`, of one that no request has. */
+  moveEntry(id: string, from: readonly PreviewState[], to: PreviewState, patch: PreviewPatch = {}) {
+    const row = this.#row("owner = '' AND id = ?", id)
+    return row !== null && from.includes(row.state) && this.#move(row, to, patch) !== null
   }
 
   async setEnd(id: string, expiresAt: string) {
@@ -131,10 +118,10 @@ export class PreviewRows implements PreviewStore {
     return row ? String(row['app']) : null
   }
 
-  /** How many of each app there are. */
+  /** How many of each app there are, without those that wait in a pool. */
   livingByApp(): { app: string; n: number }[] {
     const rows = this.#prepare(
-      'SELECT app, count(*) AS n FROM previews WHERE ended_at IS NULL GROUP BY app',
+      "SELECT app, count(*) AS n FROM previews WHERE ended_at IS NULL AND owner <> '' GROUP BY app",
     ).all()
     return rows.map(({ app, n }) => ({ app: String(app), n: Number(n) }))
   }
@@ -149,18 +136,22 @@ export class PreviewRows implements PreviewStore {
     return own
   }
 
-  /** Also destroys those whose place it takes. For use within a transaction of the store. */
-  makeRoom(fresh: NewStoredPreview): void {
-    const own = this.assertRoom(fresh)
-    const kept = own.filter(({ state }) => state !== 'destroying')
-    for (const row of kept.slice(0, Math.max(0, kept.length + 1 - fresh.limits.perOwner)))
+  /** Whether it may take the place of another one of its owner. */
+  mayReplace({ app, owner, evict }: NewStoredPreview) {
+    return evict && this.#living('app = ? AND owner = ?', app, owner).some(stays)
+  }
+
+  /** Also destroys those whose place it takes, at least `fewest`. Call it within a transaction. */
+  makeRoom(fresh: NewStoredPreview, fewest: 0 | 1): void {
+    const kept = this.assertRoom(fresh).filter(stays)
+    for (const row of kept.slice(0, Math.max(fewest, kept.length + 1 - fresh.limits.perOwner)))
       this.#move(row, 'destroying', { ending: { why: 'evicted', by: null } })
   }
 
   /** For use within a transaction of the store. */
   add(
     { id, app, owner, template, expiresAt }: NewStoredPreview,
-    { flyApp, deployment, triggeredBy }: Pick<Preview, 'flyApp' | 'deployment' | 'triggeredBy'>,
+    { flyApp, deployment, triggeredBy, fits }: Made,
   ): void {
     const at = this.#tools.time()
     const body: Body = {
@@ -169,13 +160,15 @@ export class PreviewRows implements PreviewStore {
       readyAt: null,
       template,
       triggeredBy,
+      fromPool: false,
       ending: null,
       problem: null,
     }
     this.#prepare(
-      `INSERT INTO previews (id, app, owner, fly_app, deployment, state, created_at, expires_at, body)
-       VALUES (?, ?, ?, ?, ?, 'starting', ?, ?, ?)`,
-    ).run(id, app, owner, flyApp, deployment, at, expiresAt, JSON.stringify(body))
+      `INSERT INTO previews
+         (id, app, owner, fly_app, deployment, state, created_at, expires_at, body, fits)
+       VALUES (?, ?, ?, ?, ?, 'starting', ?, ?, ?, ?)`,
+    ).run(id, app, owner, flyApp, deployment, at, expiresAt, JSON.stringify(body), fits)
     this.#notices.previewsHaveChanged()
   }
 
@@ -227,19 +220,4 @@ export class PreviewRows implements PreviewStore {
   }
 }
 
-const bodyOf = ({ body }: Row): Body => readAs(Body, parsedObject(body))
-
-const toFound = (row: Row | null): Preview | null => row && toPreview(row)
-
-const toPreview = (row: Row): Preview => ({
-  id: row.id,
-  app: row.app,
-  owner: row.owner,
-  state: row.state,
-  createdAt: row.created_at,
-  expiresAt: row.expires_at,
-  endedAt: row.ended_at,
-  flyApp: row.fly_app,
-  deployment: row.deployment,
-  ...bodyOf(row),
-})
+const stays = ({ state }: Row): boolean => state !== 'destroying'

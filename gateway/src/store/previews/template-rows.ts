@@ -19,9 +19,9 @@ export class TemplateRows implements TemplateStore {
 
   async add(fresh: NewStoredTemplate) {
     return this.#tools.transaction(() => {
-      const { app, name, format, config } = fresh
+      const { app, name } = fresh
       const newest = this.#newest(app, name)
-      if (newest && newest.format === format && newest.config === config) return newest
+      if (newest && contentOf(newest) === contentOf(fresh)) return newest
       const last = this.#db
         .prepare('SELECT max(version) AS last FROM preview_templates WHERE app = ? AND name = ?')
         .get(app, name)
@@ -74,6 +74,9 @@ export class TemplateRows implements TemplateStore {
     return row ? toTemplate(row) : null
   }
 }
+
+const contentOf = ({ format, config, egress }: Omit<NewStoredTemplate, 'app'>) =>
+  JSON.stringify([format, config, egress])
 
 function toTemplate(value: unknown): Template {
   const { version, body } = readAs(Row, value)

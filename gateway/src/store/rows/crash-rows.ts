@@ -18,6 +18,10 @@ export const ReleaseFacts = z.object({
 })
 const Crashes = z.array(Crash)
 
+/** Of the table `releases AS r`: of an owner that was destroyed, nothing is expected to run. */
+export const isExpected = `NOT EXISTS (SELECT 1 FROM owner_rests AS o
+  WHERE o.app = r.app AND o.owner = r.owner AND o.state = 'destroyed')`
+
 /** A column of the table `releases AS r`. */
 export const crashesColumn = `coalesce((SELECT crashes FROM release_crashes AS c
   WHERE c.app = r.app AND c.owner = r.owner AND c.number = r.number), '[]') AS crashes`
@@ -30,6 +34,7 @@ export class CrashRows {
   readonly #events: EventRows
   readonly #nextApp
   readonly #newest
+  readonly #newestOfOwner
   readonly #write
   readonly #prune
   readonly #forget
@@ -41,9 +46,14 @@ export class CrashRows {
     this.#events = events
     // From app to app in the index: a scan of the table would hold up writers.
     this.#nextApp = db.prepare('SELECT min(app) AS app FROM releases WHERE app > ?')
+    const facts = `SELECT app, owner, number, deployment, created_at, ${crashesColumn} FROM releases AS r`
+    this.#newestOfOwner = db.prepare(
+      `${facts} WHERE app = ? AND owner = ? AND ${isExpected} ORDER BY number DESC LIMIT 1`,
+    )
     this.#newest = db.prepare(
-      `SELECT app, owner, number, deployment, created_at, ${crashesColumn} FROM releases AS r WHERE app = ?
-       AND number = (SELECT max(number) FROM releases WHERE app = r.app AND owner = r.owner) ORDER BY owner`,
+      `${facts} WHERE app = ?
+       AND number = (SELECT max(number) FROM releases WHERE app = r.app AND owner = r.owner)
+       AND (? OR ${isExpected}) ORDER BY owner`,
     )
     this.#write = db.prepare('INSERT OR REPLACE INTO release_crashes VALUES (?, ?, ?, ?)')
     this.#prune = db.prepare(
@@ -62,15 +72,14 @@ export class CrashRows {
     return apps
   }
 
-  newestOf(app: string): NewestRelease[] {
-    return Array.from(readRows(ReleaseFacts, this.#newest.iterate(app)), (row) => ({
-      app: row.app,
-      owner: row.owner || null,
-      number: row.number,
-      deployment: row.deployment,
-      createdAt: row.created_at,
-      crashes: crashesIn(row.crashes),
-    }))
+  /** `destroyed`: also of owners that were destroyed. */
+  newestOf(app: string, { destroyed = false } = {}): NewestRelease[] {
+    const rows = this.#newest.iterate(app, Number(destroyed))
+    return Array.from(readRows(ReleaseFacts, rows), toNewest)
+  }
+
+  newestOfOwner(app: string, owner: string): NewestRelease[] {
+    return Array.from(readRows(ReleaseFacts, this.#newestOfOwner.iterate(app, owner)), toNewest)
   }
 
   note(release: NewestRelease, crashes: Crash[], events: NewEvent[]): boolean {
@@ -103,6 +112,15 @@ export class CrashRows {
     return typeof next === 'string' ? next : null
   }
 }
+
+const toNewest = (row: z.infer<typeof ReleaseFacts>): NewestRelease => ({
+  app: row.app,
+  owner: row.owner || null,
+  number: row.number,
+  deployment: row.deployment,
+  createdAt: row.created_at,
+  crashes: crashesIn(row.crashes),
+})
 
 function withinLimits(crash: Crash): Crash {
   keepWithin('The id of a machine', crash.machine, sizeLimits.nameBytes)

@@ -188,8 +188,9 @@ export class DeploymentRows {
     return this.first('SELECT * FROM deployments WHERE id = ?', [id])
   }
 
-  unfinished(app: string): Row | null {
-    return this.first('SELECT * FROM deployments WHERE app = ? AND ended_at IS NULL LIMIT 1', [app])
+  unfinished(app: string, owner: string | null = null): Row | null {
+    const isOf = 'app = ?1 AND (?2 IS NULL OR owner = ?2) AND ended_at IS NULL'
+    return this.first(`SELECT * FROM deployments WHERE ${isOf} LIMIT 1`, [app, owner])
   }
 
   /** The app's newest deployment whose image has this build key and is still valid. */
@@ -237,7 +238,6 @@ export class DeploymentRows {
     this.prepare(sql).run(...values)
   }
 
-  /** Returns a cached statement. */
   prepare(sql: string) {
     const known = this.#statements.get(sql) ?? this.#db.prepare(sql)
     this.#statements.set(sql, known)

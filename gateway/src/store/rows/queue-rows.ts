@@ -28,6 +28,7 @@ const Notice = z.object({ for: Waiting.shape.for, place: z.number(), times: z.nu
 /** The queue as the tables have it, for use within a transaction of the store. */
 export class QueueRows {
   readonly #queued
+  readonly #routers
   readonly #running
   readonly #unfinished
   readonly #waits
@@ -48,6 +49,7 @@ export class QueueRows {
          iif(json_valid(settings), settings, '{}') ->> '$.builds' AS appBuilds
        FROM deployments INDEXED BY deployments_queue JOIN apps USING (app) WHERE ended_at IS NULL AND state = 'pending'`,
     )
+    this.#routers = db.prepare('SELECT router FROM routers')
     this.#running = db.prepare(
       `SELECT id, app, owner, state FROM deployments INDEXED BY deployments_unfinished
        WHERE ended_at IS NULL AND state <> 'pending'`,
@@ -72,7 +74,8 @@ export class QueueRows {
     limits: QueueLimits | null,
     suspects: string[] | null = null,
   ): ReturnType<typeof schedule> {
-    const queued = this.#queued.all().map(toQueued)
+    const routers = new Set(this.#routers.all().map(({ router }) => router))
+    const queued = this.#queued.all().map((row) => toQueued(row, routers))
     if (suspects) return { next: null, positions: behindSuspects(queued, suspects) }
     const running = [...readRows(Running, this.#running.iterate())]
     return schedule(queued, running, limits, this.#queueTeams())
@@ -123,12 +126,13 @@ export class QueueRows {
 }
 
 /** No schema: there may be ten thousand, and each look at the queue reads all. */
-const toQueued = (row: Record<string, unknown>): Queued => ({
+const toQueued = (row: Record<string, unknown>, routers: ReadonlySet<unknown>): Queued => ({
   id: String(row['id']),
   app: String(row['app']),
   owner: String(row['owner']),
   number: Number(row['number']),
   builds: row['builds'] === 1,
+  isRouter: routers.has(row['app']),
   isRollback: row['isRollback'] === 1,
   lastServed: Number(row['lastServed']),
   // From the app's settings, which may be damaged.

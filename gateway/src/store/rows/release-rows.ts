@@ -5,6 +5,7 @@ import type { NewEvent } from '#api/event.ts'
 import { SecretVersion } from '#api/release.ts'
 import { packJson, sharedChars, unpacked } from '../../deployments/packed-json.ts'
 import { keepWithin, sizeLimits } from '../../deployments/size-limits.ts'
+import type { OwnerAppRows } from '../owners/owner-app-rows.ts'
 import type { Notices } from '../notices.ts'
 import { pageOf, readAs, readRows, type StoreTools } from '../store-tools.ts'
 import {
@@ -15,7 +16,7 @@ import {
   type PageRequest,
   type ReleaseStore,
 } from '../../deployments/release-store.ts'
-import { type CrashRows, crashesColumn, crashesIn, ReleaseFacts } from './crash-rows.ts'
+import { type CrashRows, crashesColumn, crashesIn, isExpected, ReleaseFacts } from './crash-rows.ts'
 
 const Row = ReleaseFacts.extend({ body: z.string() })
 type Row = z.infer<typeof Row>
@@ -34,22 +35,20 @@ const Body = z.object({
   secrets: z.array(SecretVersion).nullable(),
 })
 
+type Others = { notices: Notices; crashes: CrashRows; ownerApps: OwnerAppRows }
+
 /** The tables of releases and of the apps that this gateway created. */
 export class ReleaseRows implements ReleaseStore {
   readonly #db: DatabaseSync
   readonly #tools: StoreTools
-  readonly #others: { notices: Notices; crashes: CrashRows }
+  readonly #others: Others
   readonly #insert
   readonly #prune
   readonly #upTo
   readonly #newest
   readonly #images
 
-  constructor(
-    db: DatabaseSync,
-    tools: StoreTools,
-    others: { notices: Notices; crashes: CrashRows },
-  ) {
+  constructor(db: DatabaseSync, tools: StoreTools, others: Others) {
     this.#others = others
     this.#db = db
     this.#tools = tools
@@ -70,7 +69,8 @@ export class ReleaseRows implements ReleaseStore {
     )
     this.#newest = db.prepare(
       `SELECT r.*, ${crashesColumn} FROM releases AS r WHERE app = ?
-       AND number = (SELECT max(number) FROM releases WHERE app = r.app AND owner = r.owner) ORDER BY owner`,
+       AND number = (SELECT max(number) FROM releases WHERE app = r.app AND owner = r.owner)
+       AND ${isExpected} ORDER BY owner`,
     )
   }
 
@@ -90,6 +90,9 @@ export class ReleaseRows implements ReleaseStore {
     const number = Number(
       this.#insert.get(app, owner, of.deployment, this.#tools.time(), body)!['number'],
     )
+    this.#db
+      .prepare("DELETE FROM owner_rests WHERE app = ? AND owner = ? AND state = 'destroyed'")
+      .run(app, owner)
     this.#prune.run(app, owner, number - keptReleases)
     this.#others.crashes.prune(app, owner, number - keptReleases)
     return number
@@ -116,6 +119,13 @@ export class ReleaseRows implements ReleaseStore {
     return this.#others.crashes.newestOf(app)
   }
 
+  async newestOn(flyApp: string) {
+    const { crashes, ownerApps } = this.#others
+    const target = ownerApps.targetOf(flyApp)
+    if (target) return crashes.newestOfOwner(target.app, target.owner)
+    return crashes.newestOf(flyApp).filter((each) => ownerApps.flyAppOf(each) === flyApp)
+  }
+
   async images(app: string) {
     const rows = readRows(ImageRow, this.#images.iterate(app))
     return Array.from(rows, (row) => ({ ...row, owner: row.owner || null }))
@@ -123,6 +133,11 @@ export class ReleaseRows implements ReleaseStore {
 
   async apps() {
     return this.#others.crashes.apps()
+  }
+
+  async flyApps() {
+    const { crashes, ownerApps } = this.#others
+    return crashes.apps().flatMap((app) => [app, ...ownerApps.flyAppsOf(app)])
   }
 
   async noteCrashes(release: NewestRelease, crashes: Crash[], events: NewEvent[]) {
@@ -152,7 +167,9 @@ export class ReleaseRows implements ReleaseStore {
         .prepare("UPDATE apps SET settings = '{}', made_at = NULL, fly_id = NULL WHERE app = ?")
         .run(app)
       this.#db.prepare('DELETE FROM releases WHERE app = ?').run(app)
+      this.#db.prepare('DELETE FROM routers WHERE router = ?').run(app)
       this.#others.crashes.forget(app)
+      this.#db.prepare('DELETE FROM owner_rests WHERE app = ?').run(app)
       this.#db.prepare('DELETE FROM secrets WHERE owner = ?').run(`app:${app}`)
       this.#db.prepare('DELETE FROM runtime_secrets WHERE app = ?').run(app)
       this.#db.prepare('DELETE FROM drift WHERE app = ?').run(app)

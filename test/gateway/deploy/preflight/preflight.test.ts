@@ -23,7 +23,8 @@ async function preflight(flyToml: string, given: Partial<DeploymentOptions> = {}
   const app = { app: 'web', flyToml, options, defaults: { region } }
   const desired = forOwner(desiredApp(app), options)
   const signal = AbortSignal.timeout(20_000)
-  await deployer.preflight({ id: 'd9', number: 9, app: 'web', options, desired, signal })
+  const job = { id: 'd9', number: 9, app: 'web', recordedApp: 'web' }
+  await deployer.preflight({ ...job, options, desired, signal })
 }
 
 /** Leaves the volume of the only machine without a holder. */

@@ -54,7 +54,7 @@ const open: Crash = {
   ending: null,
 }
 const looked = (now: Machine[], seconds: number, crashes: Crash[] = []) =>
-  judgeRelease({ ...release, crashes }, now, at(seconds))
+  judgeRelease({ ...release, crashes }, { machines: now, flyApp: 'web', nowMs: at(seconds) })
 
 test('a crash makes a release degraded, with when and why, also when Fly has started the machine again', () => {
   for (const [state, words] of [

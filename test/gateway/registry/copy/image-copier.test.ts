@@ -41,7 +41,12 @@ async function start(
   let pushes = 0
   const take = (
     reference: string,
-    { digest = null as string | null, signal = AbortSignal.timeout(30_000), app = 'shop' } = {},
+    {
+      digest = null as string | null,
+      signal = AbortSignal.timeout(30_000),
+      app = 'shop',
+      isShared = false,
+    } = {},
   ) =>
     copier.take(
       {
@@ -49,6 +54,7 @@ async function start(
         image: { reference, digest },
         tags: ['deployment-1', 'v1'],
         platform: 'linux/amd64',
+        isShared,
         pinned: async (image) => void pins.push(image),
         pushing: () => (pushes += 1),
         emit: (event: NewEvent) => void (event.type === 'note' && log.push(event.text)),
@@ -94,6 +100,22 @@ test('what the repository has is not sent again', async () => {
   expect(ours.count('PUT', 'blobs') - sent).toBe(1)
   expect(theirs.count('GET', 'blobs') - read).toBe(2) // its configuration and the new layer
   expect(log.at(-1)).toContain('2 were there')
+})
+
+test('an image that is shared by previews is sent once, and gets no further tag', async () => {
+  const { theirs, ours, take, log, pins } = await start()
+  const digest = theirs.putImage('acme/shop', 'v3', [layer('one'), layer('two')])
+  const first = await take(`${theirs.host}/acme/shop:v3`, { isShared: true })
+  expect(first).toMatchObject({ reference: `${ours.host}/shop@${digest}`, push: {} })
+  const sent = () => ours.count('PUT', 'blobs') + ours.count('PUT', 'manifests')
+  const [read, before] = [theirs.count('GET', 'blobs'), sent()]
+
+  const second = await take(`${theirs.host}/acme/shop:v3`, { isShared: true })
+  expect(second).toMatchObject({ reference: first.reference, digest, tags: [] })
+  expect(theirs.count('GET', 'blobs') - read).toBe(1) // its configuration, for the port
+  expect(sent() - before).toBe(0)
+  expect(log.at(-1)).toMatch(/It is in .*\/shop already\.$/)
+  expect(pins).toHaveLength(2)
 })
 
 test.each(['basic', 'token'] as const)(

@@ -64,7 +64,7 @@ async function partsOf(context: PageContext, target: Target) {
   const releases = commands.releases(caller, target, { limit: releasesShown, before: null })
   const audit = commands.audit.list(caller, { app }, { limit: entriesShown, before: null })
   const secrets = Promise.all([
-    commands.runtime.secrets(caller, app),
+    commands.runtime.secrets(caller, { app, owner }),
     commands.secrets(caller, app),
   ])
   const [newest, older, machines, drift, variables, names, settings, activity] = await Promise.all([

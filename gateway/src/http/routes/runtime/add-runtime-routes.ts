@@ -5,7 +5,8 @@ import { callerOf } from '../../auth.ts'
 import { jsonObject } from '../../body/small-body.ts'
 import { appParam } from '../../body/upload.ts'
 import type { ServerDeps } from '../../deps.ts'
-import { knownQuery, refuseBody } from '../../query.ts'
+import { knownQuery } from '../../query.ts'
+import { targetInQuery, targetOf } from '../releases.ts'
 import { readChange } from './read-change.ts'
 
 type RuntimeCalls = Pick<Commands, 'runtime' | 'changeBuildSecrets'>
@@ -15,8 +16,7 @@ type Server = Pick<ServerDeps, 'bodyMs'>
 export function addRuntimeRoutes(app: Express, commands: RuntimeCalls, server: Server): void {
   const { runtime } = commands
   app.get(routes.runtimeSecrets, async (request, response) => {
-    knownQuery(request)
-    response.json(await runtime.secrets(callerOf(request), appParam(request)))
+    response.json(await runtime.secrets(callerOf(request), targetOf(request)))
   })
   app.get(routes.env, async (request, response) => {
     knownQuery(request)
@@ -25,7 +25,7 @@ export function addRuntimeRoutes(app: Express, commands: RuntimeCalls, server: S
   app.patch(routes.runtimeSecrets, async (request, response) => {
     const { values, deploy } = await changeOf(request, response, server)
     const change = { values, deploy: deploy ?? true }
-    response.json(await runtime.changeSecrets(callerOf(request), appParam(request), change))
+    response.json(await runtime.changeSecrets(callerOf(request), targetInQuery(request), change))
   })
   app.patch(routes.env, async (request, response) => {
     const { values, deploy } = await changeOf(request, response, server)
@@ -33,8 +33,7 @@ export function addRuntimeRoutes(app: Express, commands: RuntimeCalls, server: S
     response.json(await runtime.changeEnv(callerOf(request), appParam(request), change))
   })
   app.post(routes.deploySecrets, async (request, response) => {
-    refuseBody(request)
-    response.json(await runtime.deploySecrets(callerOf(request), appParam(request)))
+    response.json(await runtime.deploySecrets(callerOf(request), targetOf(request)))
   })
   app.patch(routes.secrets, async (request, response) => {
     const body = await jsonObject(request, response, server.bodyMs)

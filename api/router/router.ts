@@ -1,0 +1,35 @@
+import { z } from 'zod'
+import { AppName } from '../app.ts'
+import { Problem } from '../problem.ts'
+
+const hostName = /^[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,10}$/
+
+/** The body of `POST /v1/apps/{app}/router`. */
+export const NewRouter = z.strictObject({
+  /** `users.example.com`: the router finds the owner also in the first label of a host below it. */
+  domain: z
+    .string()
+    .max(200)
+    .regex(hostName, 'a domain is written as users.example.com, in lower case')
+    .nullable()
+    .default(null),
+})
+
+export const RouterAnswer = z.object({
+  app: z.string(),
+  /** The router's own app. */
+  router: z.string(),
+  domain: z.string().nullable(),
+  /** The id of the deployment that makes or changes it. Null: there is nothing to change. */
+  deployment: z.string().nullable(),
+  warnings: z.array(z.string()),
+})
+export type RouterAnswer = z.infer<typeof RouterAnswer>
+
+/** The name of the app of an app's router. Throws `app-name-invalid`. */
+export function routerOf(app: string): string {
+  const router = `${app}-router`
+  if (AppName.safeParse(router).success) return router
+  const detail = `The router of ${app} would be the app ${router}, and a name has at most 63 characters. Use an app with a shorter name.`
+  throw new Problem('app-name-invalid', detail)
+}

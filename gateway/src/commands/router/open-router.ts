@@ -1,0 +1,116 @@
+import { DeploymentOptions } from '#api/options.ts'
+import { Problem } from '#api/problem.ts'
+import type { MachinesApi } from '#fly/machines-api.ts'
+import type { DeploymentStore } from '../../deployments/store.ts'
+import type { Sources } from '../../sources/sources.ts'
+import type { deleteAppAndCache } from '../app/app-cache.ts'
+import type { Drain } from '../drain.ts'
+import type { Submissions } from '../submissions.ts'
+import type { OwnerRoutes } from './owner-routes.ts'
+import { routerSource } from './router-source.ts'
+import type { RouterCommands } from './router-commands.ts'
+import { routesEnv, routesIn } from './routes.ts'
+
+export type RouterDeps = {
+  store: Pick<DeploymentStore, 'list' | 'releases' | 'routers'>
+  fly: Pick<MachinesApi, 'app' | 'ipAssignments'>
+  sources: Pick<Sources, 'receive'>
+  submissions: Pick<Submissions, 'submit'>
+  ownerRoutes: OwnerRoutes
+  drain: Pick<Drain, 'whileOpen'>
+}
+type Target = { app: string; router: string }
+
+/** For the calls to Fly of one command. */
+const callMs = 60_000
+
+/** The commands about routers. `deleteApp` deletes the router's app with all that is kept of it. */
+export function openRouter(
+  deps: RouterDeps & Parameters<typeof deleteAppAndCache>[2],
+  deleteApp: typeof deleteAppAndCache,
+): RouterCommands {
+  const { store, fly, sources, submissions, ownerRoutes, drain } = deps
+  return {
+    deploy: drain.whileOpen(async (caller, target, domain) => {
+      const { app, router } = target
+      const signal = AbortSignal.timeout(callMs)
+      await refuseOthersApp(target, deps, signal)
+      const source = await sources.receive(await routerSource(), { signal })
+      const settings = {
+        TARMAC_ROUTER_APP: app,
+        TARMAC_ROUTER_DOMAIN: domain ?? '',
+        TARMAC_ROUTER_PROGRAM: source.digest,
+      }
+      store.routers.put({ app, router, domain })
+      const answer = { app, router, domain, warnings: await warningsOf(app, fly, signal) }
+      const { live, next, ahead } = await ownerRoutes.known(router)
+      const isKnown = Object.entries(settings).every(([name, value]) => next[name] === value)
+      if (isKnown && (live || ahead)) return { ...answer, deployment: ahead?.id ?? null }
+
+      const env = { ...settings, ...routesEnv(await ownerRoutes.now(app, routesIn(next), signal)) }
+      const options = DeploymentOptions.parse({
+        env,
+        network: await networkOf(app, fly, signal),
+        ha: true,
+        lane: 'latest',
+        trigger: 'router',
+      })
+      const about = { app: router, options, source, idempotencyKey: null }
+      const { id } = await submissions.submit(caller, about)
+      ownerRoutes.syncAfter(app, id) // owners may come and go while it is built
+      return { ...answer, deployment: id }
+    }),
+
+    async remove(_caller, { app, router }) {
+      const known = store.routers.find(app)
+      const gone = new Problem('app-not-found', `${app} has no router.`)
+      if (!known) throw gone
+      const request = { confirm: router, foreign: false }
+      const deadline = AbortSignal.timeout(callMs)
+      await deleteApp(router, request, deps, deadline).catch((error: unknown) => {
+        const isGone = error instanceof Problem && error.code === 'app-not-found'
+        if (!isGone) throw error
+      })
+      store.routers.remove(app)
+      return { app, router, domain: known.domain, deployment: null, warnings: [] }
+    },
+  }
+}
+
+/** The name of the router's app may be another app's, of this gateway or of other tools. */
+async function refuseOthersApp(
+  { app, router }: Target,
+  { store, fly }: Pick<RouterDeps, 'store' | 'fly'>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (store.routers.appOf(app) !== null)
+    throw new Problem('option-invalid', `${app} is a router itself, so it has no owners.`)
+  if (store.routers.find(app)) return
+  const { deployments } = await store.list(router, { limit: 1, before: null })
+  if (deployments.length === 0 && !(await fly.app(router, signal))) return
+  const detail = `The router of ${app} would be the app ${router}, and there is such an app that is no router. Delete it, or deploy it under another name.`
+  throw new Problem('app-name-taken', detail)
+}
+
+/** A replay stays within a network. Null: the network of the gateway's apps. */
+async function networkOf(
+  app: string,
+  fly: RouterDeps['fly'],
+  signal: AbortSignal,
+): Promise<string | null> {
+  const network = (await fly.app(app, signal))?.network
+  return network && network !== 'default' ? network : null
+}
+
+async function warningsOf(
+  app: string,
+  fly: RouterDeps['fly'],
+  signal: AbortSignal,
+): Promise<string[]> {
+  if (!(await fly.app(app, signal))) return []
+  const addresses = (await fly.ipAssignments(app, signal)).map(({ ip }) => ip)
+  if (addresses.length === 0) return []
+  return [
+    `${app} has addresses of its own (${addresses.join(', ')}): a request there reaches the machine of any owner. The router needs none of them. When nothing uses them any more: fly ips release ${addresses.join(' ')} --app ${app}`,
+  ]
+}
