@@ -23,7 +23,7 @@ test('a deployment is watched from the queue to live, without a reload', async (
   await machines.getByRole('row', { name: new RegExp(record.machines[0]!.id) }).waitFor()
   await page.getByText('First one').waitFor()
   const log = page.getByRole('region', { name: 'Lines of the log' })
-  await log.locator('.heading', { hasText: 'done live' }).waitFor()
+  await log.locator('.heading', { hasText: 'live' }).waitFor()
   await ui.screenshot('deployment-live')
   await ui.assertAccessible()
 
