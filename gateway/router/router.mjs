@@ -150,17 +150,17 @@ const json = (status, body, headers = { 'content-type': 'application/json' }) =>
 
 // Without a listener for upgrades, a WebSocket's handshake is a request like others. It is replayed too.
 const server = createServer((request, response) => {
-  const send = ({ status, headers, body }, more = {}) => {
+  const send = ({ status, headers, body }) => {
     if (response.headersSent) return
-    response.writeHead(status, { ...headers, ...more, 'content-length': Buffer.byteLength(body) })
+    response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
     response.end(body)
   }
-  const refuse = () => send(tooLarge(request), { connection: 'close' })
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) return refuse()
+  // What is refused is read to its end: a sender that is cut off may not see the answer.
   let bytes = 0
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) send(tooLarge(request))
   request.on('data', (chunk) => {
     bytes += chunk.length
-    if (bytes > maxBytes) refuse()
+    if (bytes > maxBytes) send(tooLarge(request))
   })
   // The body must have arrived: only then is it known to be small enough.
   request.on('end', () => send(answerTo(request)))

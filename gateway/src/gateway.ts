@@ -71,15 +71,8 @@ export async function startGateway(config: Config, log: Logger = redactedLog(con
 
   const stopping = new AbortController()
   const callers = opening.use(await openCallers(config, { ...opened, log }))
-  const parts = {
-    ...opened,
-    submissions,
-    ownerRoutes,
-    ...running,
-    ...callers,
-    admission,
-    stopping: stopping.signal,
-  }
+  const made = { submissions, ownerRoutes, admission, stopping: stopping.signal }
+  const parts = { ...opened, ...made, ...running, ...callers }
   opening.use(startHousekeeping({ ...parts, awake, log }, config))
   const watched = { ...parts, ...config.deployer, releases: parts.store.releases, log }
   opening.use(ReleaseWatch.start(watched, config.releaseLookMs))
@@ -127,8 +120,8 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   )
 
   const copier = opening.use(openImageCopier(config, registry, parts.logins.registryLogin))
-  const known = { vault, sources, buildkit, registry, copier, mirror, store, fly, deployer, disk }
-  const deps = { ...known, ownerRoutes }
+  const apis = { buildkit, registry, copier, mirror, fly, deployer }
+  const deps = { ...apis, vault, sources, store, disk, ownerRoutes }
   const settings = {
     planner,
     assertIsolated: (signal: AbortSignal) => network.proven(signal),

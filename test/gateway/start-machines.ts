@@ -140,7 +140,7 @@ export async function startMachines({
     admission,
     assertAccepting: () => {},
   })
-  const ownerRoutes = opening.use(new OwnerRoutes({ store, fly, submissions, log }))
+  const ownerRoutes = opening.use(new OwnerRoutes({ store, deployer, submissions, log }))
   const deps = {
     vault,
     sources,

@@ -22,7 +22,7 @@ export const exceptions: Record<string, string> = {
     'the name of an app, 63 characters at most, by linear expressions',
   'api/previews/template.ts':
     'a name of 40 characters and 50 ports at most, by linear expressions; a config of 64 Ki characters, as text',
-  'gateway/src/deploy/machines/limit-egress.ts › limitEgress':
+  'gateway/src/deploy/preflight/limit-egress.ts › limitEgress':
     'reads the ports of a template, and the policies of an app that the gateway has made',
   'gateway/src/commands/templates/open-templates.ts':
     'reads a name of 100 characters at most, by linear expressions; a config by readFlyConfig, which has its row',

@@ -15,14 +15,14 @@ import { Registrations } from './fly-release/registrations.ts'
 import type { DeployJob } from './job.ts'
 import { isManaged, ownerOf } from './managed.ts'
 import { appliedSteps, planRollout } from './plan.ts'
-import { type EgressJob, limitEgress } from './machines/limit-egress.ts'
+import { type EgressJob, limitEgress } from './preflight/limit-egress.ts'
 import { refuseForeignImages } from './preflight/foreign-images.ts'
 import { assertRegion, Regions } from './preflight/regions.ts'
 import { chooseVolumes, replacementNotes, replacementsOf } from './preflight/replacements.ts'
 import { assertDataStays, keptVolumes, neededVolumes } from './preflight/volumes.ts'
 import { snapshotOf } from './progress.ts'
 import { machineChecks } from './one-off/machine-checks.ts'
-import { routeRequests } from './machines/route.ts'
+import { machinesOfOwners, routeRequests } from './routing/route.ts'
 import { releaseCommand } from './one-off/release-command.ts'
 import { orRollBack, rollBack } from './rollback.ts'
 import { bluegreen } from './strategies/bluegreen.ts'
@@ -102,6 +102,11 @@ export class Deployer {
   /** See `limitEgress`. */
   limitEgress(job: EgressJob): Promise<void> {
     return limitEgress(job, this.#settings.fly)
+  }
+
+  /** The machines of each owner that take requests. None, if the app is not in reach. */
+  async machinesOfOwners(app: string, signal: AbortSignal): Promise<Map<string, string[]>> {
+    return machinesOfOwners(await this.#settings.fly.machines(app, signal).catch(noneYet))
   }
 
   /** Forgets that the app exists, because it may be gone. */

@@ -117,7 +117,8 @@ async function jobOf(
     ownerRoutes.route({ app, owner: owner!, machines }, { emit, signal, isAlone })
   return {
     ...input,
-    route: owner !== null && ownerRoutes.has(app) ? route : undefined,
+    // An owner with an app of its own has an address of its own.
+    route: owner !== null && flyApp === app && ownerRoutes.has(app) ? route : undefined,
     id,
     number,
     app: flyApp,

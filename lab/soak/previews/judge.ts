@@ -94,7 +94,7 @@ export class Judge {
     }
     const preview = Preview.safeParse(body).data
     if (status !== 200 || !preview) return
-    if (preview.template) this.#lookAtPolicy(name)
+    if (preview.template?.name === closed.name) this.#lookAtPolicy(name)
     const { endedAt, expiresAt, state, stateSince } = preview
     const ends = endedAt ?? (state === 'destroying' ? stateSince : expiresAt)
     const whole = `${name}: ${state} since ${stateSince}, end ${expiresAt}, ended ${endedAt}, ${preview.problem?.detail ?? 'no problem'}`

@@ -1,21 +1,36 @@
-import { execFile } from 'node:child_process'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { Problem } from '../../../api/problem.ts'
+import { readCommandLine } from '../../../client/src/command-line.ts'
+import { Gateway } from '../../../client/src/gateway.ts'
+import { pools } from '../../../client/src/preview/pool.ts'
+import { previews } from '../../../client/src/preview/previews.ts'
+import type { Printer } from '../../../client/src/print.ts'
 import { token } from '../../gateway/http/start-http.ts'
 import { startMachines } from '../../gateway/start-machines.ts'
-
-const main = join(import.meta.dirname, '../../../client/src/main.ts')
-const run = promisify(execFile)
 
 test('a pool is set, listed and removed, and a preview says that it is from it', async () => {
   await using gateway = await startMachines()
   const image = gateway.images.put('shop', 'v7').name
-  const env = { ...process.env, TARMAC_GATEWAY: gateway.url, TARMAC_TOKEN: token, USER: 'alice' }
+  const env = { TARMAC_GATEWAY: gateway.url, TARMAC_TOKEN: token, USER: 'alice' }
+  /** Runs a command as `main` does, in this process. Returns what it prints. */
   const tarmac = async (...args: string[]) => {
-    const ran = run(process.execPath, [main, ...args], { env })
-    const { stdout, stderr } = await ran.catch((error: { stdout: string; stderr: string }) => error)
-    return stderr + stdout
+    const out: string[] = []
+    const printer = {
+      result: (_facts: object, lines: string[]) => (out.push(...lines), 0),
+      progress: (_facts: object, line: string) => void out.push(line),
+      note: (line: string) => void out.push(line),
+    } as unknown as Printer
+    const signal = AbortSignal.timeout(10_000)
+    const calling = { gateway: new Gateway(new URL(gateway.url), token), printer, signal }
+    try {
+      const command = readCommandLine(args, env)
+      if (command.name === 'pool') await pools(command.request, calling)
+      else if (command.name === 'preview') await previews(command, calling)
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error
+      return error.message
+    }
+    return out.join('\n')
   }
   expect(await tarmac('pool', 'ls')).toContain('tarmac pool set APP TEMPLATE')
   const set = ['pool', 'set', 'shop', 'small', '--size', '1', '--image', image]
@@ -23,17 +38,15 @@ test('a pool is set, listed and removed, and a preview says that it is from it',
   const config = '[http_service]\ninternal_port = 8080\n'
   await gateway.call('PUT', '/v1/apps/shop/templates/small', { config })
   expect(await tarmac(...set)).toBe(
-    `1 of small of shop will wait suspended; to take one: tarmac preview shop --template small --image ${image}\n`,
+    `1 of small of shop will wait suspended; to take one: tarmac preview shop --template small --image ${image}`,
   )
   await expect
     .poll(() => tarmac('pool', 'ls', 'shop'), { timeout: 10_000 })
-    .toMatch(
-      /APP +TEMPLATE +IMAGE +READY +WARMING +CLAIMED TODAY\nshop +small +\S+ +1 of 1 +0 +0\n/,
-    )
+    .toMatch(/APP +TEMPLATE +IMAGE +READY +WARMING +CLAIMED TODAY\nshop +small +\S+ +1 of 1 +0 +0$/)
 
   const made = await tarmac('preview', 'shop', '--template', 'small', '--image', image)
-  expect(made).toMatch(/^tarmac: pv-\w+ of shop for alice, from the pool: it is gone at /)
-  expect(made).toMatch(/\nhttp:\/\/shop-pv-\w+\.flycast\n$/)
+  expect(made).toMatch(/^pv-\w+ of shop for alice, from the pool: it is gone at /)
+  expect(made).toMatch(/\nhttp:\/\/shop-pv-\w+\.flycast$/)
   expect(made).not.toContain('=> deploying')
 
   expect(await tarmac('pool', 'remove', 'shop', 'small')).toContain(

@@ -30,11 +30,10 @@ import {
   secrets,
 } from './row-kinds.ts'
 import { poolRows, previewRows, templateRows } from './preview-rows.ts'
-import { ownerRows } from './owner-rows.ts'
+import { ownerRows, routerRows } from './owner-rows.ts'
 import { registryRows } from './registry-rows.ts'
 import { readsOf } from './reads-of.ts'
 import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
-import { routerRows } from './router-rows.ts'
 import { teamRows } from './team-rows.ts'
 
 /**

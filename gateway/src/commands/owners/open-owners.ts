@@ -1,15 +1,21 @@
 import type { DeploymentStore } from '../../deployments/store.ts'
+import type { Logger } from '../../log.ts'
 import { seenBy } from '../access/seen-by.ts'
 import { type ChangeDeps, changeOwner } from './change-owner.ts'
 import { type DestroyDeps, destroyOwner } from './destroy-owner.ts'
 import type { OwnerCommands } from './owner-commands.ts'
+import type { OwnerRoutes } from '../router/owner-routes.ts'
 import { type ListDeps, listOwners } from './owner-list.ts'
 import { type ShowDeps, showOwner } from './show-owner.ts'
 
 type OwnerDeps = ListDeps &
   ShowDeps &
   ChangeDeps &
-  DestroyDeps & { store: Pick<DeploymentStore, 'teams'> }
+  DestroyDeps & {
+    store: Pick<DeploymentStore, 'teams'>
+    ownerRoutes: Pick<OwnerRoutes, 'sync'>
+    log: Pick<Logger, 'warn'>
+  }
 
 /** For the calls to Fly of one command. */
 const callMs = 240_000
@@ -30,6 +36,12 @@ export const openOwners = (deps: OwnerDeps): OwnerCommands => ({
     await changeOwner(target, action, { by: name, signal }, deps)
     return showOwner(target, deps, signal)
   },
-  destroy: ({ name }, target, volumes) =>
-    destroyOwner(target, volumes, { by: name, signal: deadline() }, deps),
+  async destroy({ name }, target, volumes) {
+    const destroyed = await destroyOwner(target, volumes, { by: name, signal: deadline() }, deps)
+    // Until the router knows, it says that this owner's machine does not answer.
+    deps.ownerRoutes.sync(target.app, deadline()).catch((err: unknown) => {
+      deps.log.warn({ err, ...target }, 'the route of a destroyed owner is still there')
+    })
+    return destroyed
+  },
 })

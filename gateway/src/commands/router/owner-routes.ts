@@ -1,12 +1,10 @@
 import { type Deployment, isFinal } from '#api/deployment.ts'
 import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
-import { statusOf } from '#fly/fly-calls.ts'
-import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../../log.ts'
 import type { Principal } from '../../callers/principal.ts'
 import { readDesired } from '../../deploy/config/read-desired.ts'
-import { machinesOfOwners } from '../../deploy/machines/route.ts'
+import type { Deployer } from '../../deploy/deployer.ts'
 import type { EventSink } from '../../deployments/event-sink.ts'
 import { type LogStore, untilEnd } from '../../deployments/follow.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
@@ -15,7 +13,7 @@ import { routeNames, routesEnv, routesIn, type Routes, sameMachines, sameRoutes 
 
 export type RouteDeps = {
   store: LogStore & Pick<DeploymentStore, 'list' | 'releases' | 'routers' | 'status'>
-  fly: Pick<MachinesApi, 'machines'>
+  deployer: Pick<Deployer, 'machinesOfOwners'>
   submissions: Pick<Submissions, 'deployExisting'>
   log: Pick<Logger, 'warn'>
 }
@@ -137,11 +135,10 @@ export class OwnerRoutes {
 
   /** The routes by what is on Fly. While a deployment changes the machines of an owner, its route stays. */
   async now(app: string, before: Routes, signal: AbortSignal): Promise<Routes> {
-    const [machines, unfinished] = await Promise.all([
-      this.#deps.fly.machines(app, signal).catch(noneYet),
+    const [routes, unfinished] = await Promise.all([
+      this.#deps.deployer.machinesOfOwners(app, signal),
       this.#deps.store.status.unfinishedByTarget(),
     ])
-    const routes = machinesOfOwners(machines)
     for (const target of unfinished) {
       const { owner, state } = target
       if (target.app !== app || (state !== 'deploying' && state !== 'verifying')) continue
@@ -195,12 +192,6 @@ export class OwnerRoutes {
     )
     return result
   }
-}
-
-/** The app may not exist yet. */
-const noneYet = (error: unknown): never[] => {
-  if (![403, 404].includes(statusOf(error) ?? 0)) throw error
-  return []
 }
 
 const isBuild = (deployment: Deployment | null): boolean =>

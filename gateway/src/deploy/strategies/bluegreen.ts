@@ -2,7 +2,7 @@ import { pause } from '#api/flow/retry.ts'
 import { maxParallel, type Execution } from '../execution.ts'
 import { applyMachine } from '../machines/apply.ts'
 import { drain } from '../machines/drain.ts'
-import { routeRequests } from '../machines/route.ts'
+import { routeRequests } from '../routing/route.ts'
 import { appliedSteps } from '../plan.ts'
 import { takeOver } from './replace.ts'
 

@@ -2,7 +2,7 @@ import { pause } from '#api/flow/retry.ts'
 import type { Execution } from '../execution.ts'
 import { applyMachine } from '../machines/apply.ts'
 import { drain } from '../machines/drain.ts'
-import { routeRequests } from '../machines/route.ts'
+import { routeRequests } from '../routing/route.ts'
 import type { MachineStep } from '../progress.ts'
 
 /** Creates, updates or replaces one machine. Ends when the release runs there and passes its checks. */

@@ -5,7 +5,7 @@ import { retryUntilKnown } from '#fly/fly-calls.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { NetworkPolicy, PolicyPort } from '#fly/network/network-policies.ts'
 import type { DeployJob } from '../job.ts'
-import { retryUntilVisible } from './retry.ts'
+import { retryUntilVisible } from '../machines/retry.ts'
 
 /** `egress`: as `443/tcp`. */
 export type EgressJob = Pick<DeployJob, 'app' | 'emit' | 'signal'> & { egress: string[] }
