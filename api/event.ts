@@ -44,7 +44,13 @@ const Dropped = z.object({
 })
 
 const Plan = PlanFacts.extend({ type: z.literal('plan') })
-const Warning = z.object({ type: z.literal('warning'), text: z.string() })
+/** `file`, `line`: the place in the source that it is about, as far as known. Lines count from 1. */
+const Warning = z.object({
+  type: z.literal('warning'),
+  text: z.string(),
+  file: z.string().optional(),
+  line: z.number().optional(),
+})
 const Note = z.object({ type: z.literal('note'), text: z.string() })
 /** Something is or may be missing here. The event numbers continue without a gap. */
 const Gap = z.object({ type: z.literal('gap'), text: z.string() })

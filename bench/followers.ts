@@ -1,15 +1,13 @@
-import { execFile, fork, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import type { ChildProcess } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs, promisify } from 'node:util'
-import type { Deployment } from '../api/deployment.ts'
+import { parseArgs } from 'node:util'
 import { fill, routes } from '../api/routes.ts'
 import { startLab, type Lab } from '../lab/start-lab.ts'
 import type { Followed, FollowOrder } from './followers-process.ts'
 import type { Measure } from './measure.ts'
+import { heard, quantile, startReaders } from './readers.ts'
+import { ask, deployTalker, memoryMiB } from './talker.ts'
 
 const about =
   'thousands of readers of one log at once: [--readers 10000] [--seconds 60] [--processes 2]'
@@ -21,7 +19,6 @@ const options = {
   port: { type: 'string', default: '8451' },
   dir: { type: 'string', default: '.lab-bench' },
 } as const
-const perSecond = 4
 
 /**
  * A build step prints four lines a second. Readers in their own processes follow its deployment
@@ -44,7 +41,7 @@ async function run(args: string[]): Promise<Measure[]> {
   const idleMiB = await memoryMiB(lab, 'VmRSS')
   const begun: ChildProcess[] = []
   try {
-    const id = await deployTalker(lab)
+    const id = await deployTalker(lab, 'bench-followers')
     const { port } = new URL(lab.gateway)
     const share = Math.ceil(readers / processes)
     for (let n = 0; n < processes; n++) {
@@ -55,7 +52,7 @@ async function run(args: string[]): Promise<Measure[]> {
         readers: Math.min(share, readers - n * share),
         from: `127.0.1.${n + 1}`,
       }
-      begun.push(fork(join(import.meta.dirname, 'followers-process.ts'), [JSON.stringify(order)]))
+      begun.push(startReaders(order))
     }
     await Promise.all(begun.map(heard))
     console.log(
@@ -111,45 +108,6 @@ async function run(args: string[]): Promise<Measure[]> {
   }
 }
 
-/** The next message of a process of readers. */
-async function heard(child: ChildProcess): Promise<unknown> {
-  const died = once(child, 'exit').then(() => Promise.reject(new Error('readers died')))
-  const [word] = (await Promise.race([once(child, 'message'), died])) as [unknown]
-  died.catch(() => {})
-  return word
-}
-
-/** Starts a deployment whose only step prints until it is cancelled. */
-async function deployTalker(lab: Lab): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'tarmac-bench-'))
-  const pause = (1 / perSecond).toFixed(2)
-  await writeFile(
-    join(dir, 'Dockerfile'),
-    `FROM alpine\nRUN n=0; while sleep ${pause}; do n=$((n+1)); echo "line $n"; done\n`,
-  )
-  const { stdout } = await promisify(execFile)('tar', ['cz', '-C', dir, '.'], {
-    encoding: 'buffer',
-  })
-  await rm(dir, { recursive: true })
-  const path = `${fill(routes.deployments, { app: 'bench-followers' })}?deploy=false&rebuild=true`
-  const { id } = (await (await ask(lab, path, 'POST', stdout)).json()) as Deployment
-  while (!(await logText(lab, id)).includes('line 2')) await sleep(500)
-  return id
-}
-
-async function ask(lab: Lab, path: string, method = 'GET', body?: Buffer): Promise<Response> {
-  const headers = { authorization: `Bearer ${lab.token}`, accept: 'application/x-ndjson' }
-  const answer = await fetch(lab.gateway + path, {
-    method,
-    headers,
-    ...(body && { body: new Uint8Array(body) }),
-  })
-  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`)
-  return answer
-}
-
-const logText = async (lab: Lab, id: string) => (await ask(lab, fill(routes.log, { id }))).text()
-
 async function lastSeq(lab: Lab, id: string): Promise<number> {
   const lines = (await (await ask(lab, `${fill(routes.events, { id })}?only=state`)).text())
     .trim()
@@ -157,28 +115,9 @@ async function lastSeq(lab: Lab, id: string): Promise<number> {
   return (JSON.parse(lines.at(-2)!) as { seq: number }).seq
 }
 
-async function memoryMiB(
-  { gatewayProcess: { pid } }: Lab,
-  what: 'VmRSS' | 'VmHWM',
-): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return Math.round(Number(new RegExp(`^${what}:\\s+(\\d+)`, 'm').exec(status)?.[1]) / 1024)
-}
-
 async function cpuSeconds({ gatewayProcess: { pid } }: Lab): Promise<number> {
   const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]!.split(' ')
   return (Number(fields[11]) + Number(fields[12])) / 100
-}
-
-/** The time within which this many deliveries arrived. */
-function quantile(found: Followed[], wanted: number): number {
-  let seen = 0
-  const most = found[0]!.timesMs.length - 1
-  for (let ms = 0; ms < most; ms++) {
-    for (const { timesMs } of found) seen += timesMs[ms]!
-    if (seen >= wanted) return ms
-  }
-  return most
 }
 
 export const followers = { about, run }

@@ -4,6 +4,7 @@ import { audit } from './audit.ts'
 import { callers } from './callers.ts'
 import { compaction } from './compaction.ts'
 import { context } from './context.ts'
+import { dashboard } from './dashboard.ts'
 import { downtime } from './downtime.ts'
 import { editLine } from './edit.ts'
 import { followers } from './followers.ts'
@@ -26,6 +27,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   reuse,
   rollout,
   context,
+  dashboard,
   intake,
   downtime,
   edit: editLine,

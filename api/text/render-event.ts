@@ -1,7 +1,5 @@
-import type { DeploymentEvent, Waiting } from '../event.ts'
-import { inMb } from './in-mb.ts'
-import { shortStep } from './render-verdict.ts'
-import { visible } from './visible-text.ts'
+import type { DeploymentEvent } from '../event.ts'
+import { eventWords } from './event-words.ts'
 
 /**
  * Renders an event as text for people, as curl and the client print it. Each line starts with the
@@ -9,7 +7,7 @@ import { visible } from './visible-text.ts'
  */
 export function renderEvent(event: DeploymentEvent, createdAt: string): string {
   const time = timeOf(event.at, createdAt)
-  const lines = words(event).map((text) => `${time}  ${text}\n`)
+  const lines = eventWords(event).map((text) => `${time}  ${text}\n`)
   return lines.join('')
 }
 
@@ -21,80 +19,4 @@ export function renderLine(text: string, at: string, createdAt: string): string 
 function timeOf(at: string, createdAt: string): string {
   const seconds = Math.max(0, Date.parse(at) - Date.parse(createdAt)) / 1000
   return `${seconds.toFixed(1).padStart(7)}s`
-}
-
-function words(event: DeploymentEvent): string[] {
-  switch (event.type) {
-    case 'state': {
-      const by = event.triggeredBy ? ` by ${event.triggeredBy.name}` : ''
-      return block('', `=> ${event.state}${by}${event.reason ? `: ${event.reason}` : ''}`)
-    }
-    case 'step': {
-      const took =
-        event.ms === undefined || event.status === 'cached'
-          ? ''
-          : ` in ${(event.ms / 1000).toFixed(1)} s`
-      if (event.status === 'started') return [`-> ${visible(event.name)}`]
-      // The line at the start of the step has its whole command.
-      const name = event.status === 'failed' ? shortStep(event.name) : event.name
-      const error = event.error ? `: ${withoutCommand(event.error)}` : ''
-      return block('   ', `${name}: ${event.status}${took}${error}`)
-    }
-    case 'log':
-      return event.text
-        .replace(/\n$/, '')
-        .split('\n')
-        .map((line) => `   | ${visible(line)}`)
-    case 'dropped':
-      return [`   | … ${event.lines} lines (${inMb(event.bytes, 1)}) are not kept`]
-    case 'plan': {
-      const versions = Object.entries(event.versions).map(([name, version]) => `${name} ${version}`)
-      const facts = [
-        event.planner,
-        event.provider,
-        ...versions,
-        event.startCommand && `starts with ${event.startCommand}`,
-      ]
-      return [`   plan by ${visible(facts.filter(Boolean).join(', '))} (${visible(event.reason)})`]
-    }
-    case 'machine': {
-      const more = [event.check, event.text].filter((text) => text !== undefined)
-      const what = `machine ${event.machine} in ${event.region}: ${[event.status, ...more].join(', ')}`
-      return block('   ', what)
-    }
-    case 'release':
-    case 'drift':
-      return block('   ', event.text)
-    case 'waiting':
-      return [
-        `   waits for ${waitsFor(event)}${event.place > 1 ? `; position ${event.place}` : ''}`,
-      ]
-    case 'warning':
-      return block('   ', `warning: ${event.text}`)
-    case 'gap':
-    case 'note':
-      return block('   ', event.text)
-  }
-}
-
-/** The lines of a text. All but the first are indented more. */
-const block = (indent: string, text: string): string[] =>
-  text
-    .replace(/\n$/, '')
-    .split('\n')
-    .map((line, at) => `${indent}${at > 0 ? '  ' : ''}${visible(line)}`)
-
-/** What the build daemon says of a failed step, without the command, which it quotes. */
-const withoutCommand = (error: string): string =>
-  error.replace(/^process ".*" did not complete successfully: /s, '')
-
-export function waitsFor({ for: what, behind }: Waiting): string {
-  if (what === 'lane') return `the earlier deployment ${visible(behind ?? '')}`
-  if (what === 'ready') return 'the gateway to be ready'
-  if (what === 'recovery')
-    return 'deployments that ran when the gateway died: they run one at a time'
-  if (what === 'app') return 'the other builds of its app'
-  if (what === 'team')
-    return 'other builds of its team, which has as many at once as its quota allows'
-  return what === 'builds' ? 'a free build slot' : 'a free deploy slot'
 }

@@ -2,12 +2,12 @@ import { type Crash, type Deployment, isFinal } from '../deployment.ts'
 import { type ProblemCode, problems } from '../problem/codes.ts'
 import { type DeploymentCost, moneyText } from '../status/cost.ts'
 import { faultTexts } from '../problem/fault-texts.ts'
+import { shortStep } from './short-step.ts'
 import { tellingLines } from './telling-lines.ts'
 import { visible, visibleLines } from './visible-text.ts'
 
 /** With the verdict, its cause, whose fault it is, and the next step, these are ten lines. */
 const lastLinesShown = 6
-const stepChars = 80
 
 type VerdictProblem = { code?: string; title: string; detail: string; [fact: string]: unknown }
 type Verdict = Pick<Deployment, 'id' | 'app' | 'state' | 'url'> & {
@@ -123,14 +123,6 @@ export function faultTextOf({ code }: VerdictProblem): string | null {
   const row = code === undefined || !isKnown(code) ? null : problems[code]
   const isNobodysFault = code === 'cancelled' || code === 'superseded'
   return row && !isNobodysFault ? faultTexts[row.fault] : null
-}
-
-/** The name of a step of a Dockerfile without its command, as in `[build 3/4] RUN`; others cut. */
-export function shortStep(name: string): string {
-  const short = /^\[[^\]\n]{0,80}\] [A-Z]+(?= )/.exec(name)?.[0]
-  if (short !== undefined) return short
-  const [first = ''] = name.split('\n', 1)
-  return name.length > stepChars ? `${first.slice(0, stepChars)}…` : name
 }
 
 /** What the program printed last. */

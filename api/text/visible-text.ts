@@ -41,12 +41,16 @@ const sectionCommand = /(?<=section_(?:start|end)|travis_(?:fold|time)):/g
  * visible as `\x1b` or `\u{202e}`. A second call changes nothing.
  */
 export function visible(line: string): string {
-  const plain = line.replaceAll(sequences, '').replaceAll(silent, '')
-  const shown = withBackspaces(withoutOverwritten(plain)).replaceAll(acting, escaped)
-  return withoutFirstCommand(shown)
+  return withoutFirstCommand(terminalText(line))
     .replaceAll(hashCommand, escaped)
     .replaceAll(colonCommand, escaped)
     .replaceAll(sectionCommand, escaped)
+}
+
+/** What a terminal would show of one line. For readers that no CI runner reads, such as a browser. */
+export function terminalText(line: string): string {
+  const plain = line.replaceAll(sequences, '').replaceAll(silent, '')
+  return withBackspaces(withoutOverwritten(plain)).replaceAll(acting, escaped)
 }
 
 /**

@@ -10,15 +10,23 @@ import { readPreviewQuery } from '../../api/previews/preview-query.ts'
 import { NewRouter } from '../../api/router/router.ts'
 import { unknownOption } from '../../api/options/unknown-option.ts'
 import { variableName } from '../../api/options/variables.ts'
+import { eventWords } from '../../api/text/event-words.ts'
 import { renderEvent } from '../../api/text/render-event.ts'
-import { renderRefusal, renderVerdict, shortStep } from '../../api/text/render-verdict.ts'
+import { renderRefusal, renderVerdict } from '../../api/text/render-verdict.ts'
+import { shortStep } from '../../api/text/short-step.ts'
 import { fill } from '../../api/routes.ts'
 import { checkRuntimeSecrets } from '../../api/runtime/secrets.ts'
 import { SecretName } from '../../api/secret.ts'
 import { nearestOf } from '../../api/text/nearest.ts'
 import { tellingLines } from '../../api/text/telling-lines.ts'
 import { trimEnd } from '../../api/text/trim-end.ts'
-import { safeJson, visible, visibleJson, visibleLines } from '../../api/text/visible-text.ts'
+import {
+  safeJson,
+  terminalText,
+  visible,
+  visibleJson,
+  visibleLines,
+} from '../../api/text/visible-text.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const at = '2026-01-01T00:00:00.000Z'
@@ -34,6 +42,7 @@ const verdict = (detail: string) =>
 
 export const api: Record<string, Shapes> = {
   'api/text/visible-text.ts › visible': hostileTexts(visible),
+  'api/text/visible-text.ts › terminalText': hostileTexts(terminalText),
   'api/text/visible-text.ts › visibleLines': hostileTexts(visibleLines),
   'api/text/visible-text.ts › visibleJson': hostileTexts(visibleJson),
   'api/text/visible-text.ts › safeJson': hostileTexts(safeJson),
@@ -144,11 +153,14 @@ export const api: Record<string, Shapes> = {
     ...hostileTexts(rendered),
     ...hostileTexts(rendered, (text) => `a\r${text}\r\n`),
   },
+  'api/text/event-words.ts › eventWords': hostileTexts((text) =>
+    eventWords({ seq: 1, at, type: 'step', step: 'a', name: text, status: 'failed', error: text }),
+  ),
   'api/text/render-verdict.ts › renderVerdict': hostileTexts(verdict),
   'api/text/render-verdict.ts › renderRefusal': hostileTexts((detail) =>
     renderRefusal({ title: 'a', detail, step: detail }),
   ),
-  'api/text/render-verdict.ts › shortStep': hostileTexts(shortStep),
+  'api/text/short-step.ts › shortStep': hostileTexts(shortStep),
   'api/app.ts › OwnerName': hostileTexts((text) => OwnerName.safeParse(text)),
   'api/routes.ts › fill': hostileTexts((id) => fill('/v1/:id/events', { id })),
   'api/text/trim-end.ts › trimEnd': hostileTexts((text) => trimEnd(text, '. ')),

@@ -1,20 +1,25 @@
 import type { IncomingMessage } from 'node:http'
 import type { Request } from 'express'
-import { detailOf } from '../../api/text/render-verdict.ts'
-import { showControls } from '../../api/text/visible-text.ts'
+import type { DeploymentEvent } from '../../api/event.ts'
+import { LogModel } from '../../gateway/src/http/dashboard/log/log-model.ts'
 import { activityPart } from '../../gateway/src/http/dashboard/app/activity-part.ts'
-import { ownerOf } from '../../gateway/src/http/dashboard/app/app-page.ts'
+import { coloured } from '../../gateway/src/http/dashboard/log/coloured.ts'
 import { deploymentsPart } from '../../gateway/src/http/dashboard/app/deployments-part.ts'
 import { filterForm } from '../../gateway/src/http/dashboard/audit/filter-form.ts'
 import { readNewToken } from '../../gateway/src/http/dashboard/callers/new-token-form.ts'
+import { detailOf } from '../../api/text/render-verdict.ts'
 import { factsPart, shortDigest } from '../../gateway/src/http/dashboard/deployment/facts-part.ts'
+import { groupName } from '../../gateway/src/http/dashboard/log/group-heading.ts'
 import { machinesPart } from '../../gateway/src/http/dashboard/deployment/machines-part.ts'
+import { ownerOf } from '../../gateway/src/http/dashboard/app/app-page.ts'
+import { showControls } from '../../api/text/visible-text.ts'
 import { verdictPart } from '../../gateway/src/http/dashboard/deployment/verdict-part.ts'
+import { windowOf } from '../../gateway/src/http/dashboard/log/read-log.ts'
 import { attributes, html, safeUrl } from '../../gateway/src/http/dashboard/parts/html.ts'
 import { sessionCookieOf } from '../../gateway/src/http/dashboard/session/cookie.ts'
 import { ownPage, pageBefore } from '../../gateway/src/http/dashboard/session/login-page.ts'
 import { isForEvents, isForLogFile, logIdsOf } from '../../gateway/src/http/log/log-address.ts'
-import { hostileTexts, repeated, type Shapes } from './growth.ts'
+import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const request = (more: object) => ({ method: 'GET', headers: {}, ...more }) as IncomingMessage
 const address = (text: string) => request({ url: `/v1/deployments/${text}` })
@@ -107,6 +112,39 @@ export const dashboard: Record<string, Shapes> = {
     attributes({ title }),
   ),
   'gateway/src/http/dashboard/parts/html.ts › safeUrl': hostileTexts(safeUrl),
+  'gateway/src/http/dashboard/log/coloured.ts › coloured': {
+    ...hostileTexts(coloured),
+    ...hostileTexts(coloured, (text) => `\x1b[31m${text}`),
+    'many looks': (size) => {
+      const line = repeated('\x1b[1;38;5;200ma', size)
+      return () => coloured(line)
+    },
+  },
+  'gateway/src/http/dashboard/log/group-heading.ts › groupName': hostileTexts((name) =>
+    groupName({ name }),
+  ),
+  'gateway/src/http/dashboard/log/log-model.ts › LogModel': {
+    ...hostileTexts((text) => {
+      const model = new LogModel({ last: 100 })
+      model.take({ seq: 1, at: '2026', type: 'log', step: null, stream: 'stdout', text })
+      return model
+    }),
+    'many lines of many steps': (size) => {
+      const events = listed(size, 10, (seq): DeploymentEvent => {
+        const step = String(seq % 1000)
+        return seq < 1000
+          ? { seq, at: '2026', type: 'step', step, name: step, status: 'started' }
+          : { seq, at: '2026', type: 'log', step, stream: 'stdout', text: 'a\n' }
+      })
+      return () => {
+        const model = new LogModel({ last: 10 })
+        for (const event of events) model.take(event)
+      }
+    },
+  },
+  'gateway/src/http/dashboard/log/read-log.ts › windowOf': hostileTexts((text) =>
+    windowOf(new URLSearchParams({ step: text, from: text })),
+  ),
   'api/text/visible-text.ts › showControls': hostileTexts(showControls),
   'gateway/src/http/dashboard/session/cookie.ts › sessionCookieOf': {
     ...hostileTexts((cookie) => sessionCookieOf(request({ url: '/ui', headers: { cookie } }))),

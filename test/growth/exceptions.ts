@@ -4,6 +4,8 @@
  */
 export const exceptions: Record<string, string> = {
   'client/src/': 'runs on the machine of its user, for this user alone, and never in the gateway',
+  'gateway/src/http/dashboard/assets/':
+    'runs in the browser of its reader; what it shares with the gateway has rows',
   'gateway/src/config.ts': 'the operator sets it',
   'gateway/src/doctor/': 'reads what this machine, its kernel and Fly say, when the operator asks',
   'gateway/src/http/routes/doctor.ts › examineGateway':

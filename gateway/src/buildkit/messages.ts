@@ -42,7 +42,14 @@ const VertexStatus = message({
  * `stream` is 1 for stdout and 2 for stderr. `text` may be cut anywhere, even inside a character.
  */
 const VertexLog = message({ vertex: one(1, string), stream: one(3, int), text: one(4, bytes) })
-const VertexWarning = message({ vertex: one(1, string), short: one(3, bytes), url: one(5, string) })
+/** A finding of the linter of Dockerfiles, with the place of its cause: lines count from 1. */
+const VertexWarning = message({
+  vertex: one(1, string),
+  short: one(3, bytes),
+  url: one(5, string),
+  info: one(6, message({ file: one(1, string) })),
+  ranges: many(7, message({ start: one(1, message({ line: one(1, int) })) })),
+})
 export const StatusResponse = message({
   vertexes: many(1, Vertex),
   statuses: many(2, VertexStatus),

@@ -1,6 +1,7 @@
 import type { EventSink } from '../deployments/event-sink.ts'
 import { millis } from '../llb/wire.ts'
 import type { StatusResponse } from './messages.ts'
+import { warningOf } from './steps/lint-warning.ts'
 import { MarkedOutput } from './steps/marked-output.ts'
 import { takeStepName } from './steps/step-records.ts'
 import {
@@ -98,10 +99,7 @@ export class Progress {
 
     if (!this.#batchOpen) this.#endSteps(({ digest }) => isUsedBy(news.vertexes, digest))
     // Each further message of a batch repeats its warnings.
-    for (const { short, url } of goesOn ? [] : news.warnings) {
-      const text = Buffer.from(short).toString()
-      this.#about.emit({ type: 'warning', text: url ? `${text} (${url})` : text })
-    }
+    for (const warning of goesOn ? [] : news.warnings) this.#about.emit(warningOf(warning))
   }
 
   /** True if no step is running. */

@@ -56,8 +56,11 @@ export async function untilEnd(
   }
 }
 
-export const pageAfter = (store: LogStore, id: string, after: number): Promise<Page> =>
-  store.eventsAfter(id, after, pageEvents, pageBytes)
+export const pageAfter = (
+  store: Pick<LogStore, 'eventsAfter'>,
+  id: string,
+  after: number,
+): Promise<Page> => store.eventsAfter(id, after, pageEvents, pageBytes)
 
 export function assertLogKept({ id, logDroppedAt }: Deployment): void {
   if (logDroppedAt === null) return

@@ -19,7 +19,7 @@ test('a deployment that failed says why, whose fault it is and what to do, as th
   expect(text).toContain('npm ci ended with exit code 1.')
   expect(text).toContain('The sender can fix it: in the source, the options or the request.')
   expect(text).toContain(`The whole log: tarmac follow ${id}`)
-  expect(text).not.toContain('data-events') // there is nothing to wait for
+  expect(text).toContain('data-over') // there is nothing to wait for
 })
 
 test('a deployment that goes on is followed after what the page shows', async () => {
@@ -27,9 +27,7 @@ test('a deployment that goes on is followed after what the page shows', async ()
   const { id } = await server.create()
   await server.play([['analyzing'], ['building']])
   const { text } = await pageOf(server, `/ui/deployments/${id}`)
-  expect(text).toMatch(
-    new RegExp(`data-events="/v1/deployments/${id}/events\\?after=[34]&amp;only=state,`),
-  )
+  expect(text).toMatch(new RegExp(`data-log="/v1/deployments/${id}/events" data-seq="[34]"`))
   const refreshed = await server.get(`/ui/deployments/${id}`, { 'Tarmac-Refresh': '1' })
   expect(await refreshed.text()).not.toContain('id="log"')
 })
@@ -63,7 +61,7 @@ test('what does not exist is a page of its own, which says what and why', async 
 
 test('durations are short', () => {
   const ms = [0, 400, 9949, 12_000, 185_000, 7_800_000, 187_200_000]
-  expect(ms.map(durationText)).toEqual([
+  expect(ms.map((each) => durationText(each))).toEqual([
     '0.0 s',
     '0.4 s',
     '9.9 s',

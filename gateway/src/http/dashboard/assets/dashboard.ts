@@ -3,12 +3,15 @@
  * of it is on top of whole pages: without this script they read the same, and are reloaded by hand.
  */
 
+import { durationText } from '../parts/duration.ts'
+import { fresh, isStale, staleSince } from './stale.ts'
+import { followEvents, news } from './stream.ts'
+
 const main = document.querySelector('main')!
-const stale = document.querySelector<HTMLElement>('#stale')!
 
 showTimes(document)
 setInterval(countOn, 1000)
-if (main.dataset['events']) followEvents(main.dataset['events'])
+if (main.dataset['events']) followNews(main.dataset['events'])
 else if (main.dataset['seconds']) askAgain(Number(main.dataset['seconds']))
 
 /** Shows times in the reader's zone and language. The title keeps UTC. */
@@ -21,60 +24,19 @@ function showTimes(root: ParentNode): void {
 }
 
 function countOn(): void {
-  if (!stale.hidden) return
+  if (isStale()) return
   for (const span of document.querySelectorAll<HTMLElement>('[data-since]'))
-    span.textContent = durationText(Date.now() - Date.parse(span.dataset['since']!))
+    span.textContent = durationText(Date.now() - Date.parse(span.dataset['since']!), 0)
 }
 
-/** As `parts/time.ts` on the server, by the second. */
-function durationText(ms: number): string {
-  const seconds = Math.max(0, ms) / 1000
-  if (seconds < 60) return `${Math.floor(seconds)} s`
-  const minutes = Math.floor(seconds / 60)
-  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`
-  const hours = Math.floor(minutes / 60)
-  return hours < 48
-    ? `${hours} h ${minutes % 60} min`
-    : `${Math.floor(hours / 24)} d ${hours % 24} h`
-}
-
-/**
- * Follows a log, and asks for the page again when something but its output has changed. A page that
- * nobody sees follows nothing: a browser has few connections to one host. It goes on after the last
- * event that it has seen.
- */
-function followEvents(address: string): void {
-  const url = new URL(address, location.href)
-  let source: EventSource | null = null
-  let isOver = false
-
-  const open = () => {
-    if (isOver || document.hidden || source) return
-    source = new EventSource(url)
-    source.addEventListener('open', fresh)
-    source.addEventListener('error', () => {
-      // The browser tries again by itself, unless the gateway has refused.
-      if (source?.readyState === EventSource.CLOSED) void refresh()
-      else staleSince('The connection to the gateway is lost. Trying again.')
-    })
-    for (const type of ['state', 'plan', 'machine', 'waiting', 'warning', 'release', 'drift'])
-      source.addEventListener(type, (event) => {
-        url.searchParams.set('after', event.lastEventId)
-        refreshSoon()
-      })
-    source.addEventListener('unauthorized', () => void refresh())
-    source.addEventListener('end', () => {
-      isOver = true
-      close()
-      refreshSoon()
-    })
-  }
-  const close = () => {
-    source?.close()
-    source = null
-  }
-  document.addEventListener('visibilitychange', () => (document.hidden ? close() : open()))
-  open()
+/** Asks for the page again when something but the output of a log has changed. */
+function followNews(address: string): void {
+  followEvents(address, {
+    types: news,
+    take: refreshSoon,
+    ended: refreshSoon,
+    refused: () => void refresh(),
+  })
 }
 
 /**
@@ -110,7 +72,7 @@ function askAgain(seconds: number): void {
 let coming: ReturnType<typeof setTimeout> | undefined
 
 /** Many events come together. */
-function refreshSoon(): void {
+export function refreshSoon(): void {
   coming ??= setTimeout(() => {
     coming = undefined
     void refresh()
@@ -118,7 +80,7 @@ function refreshSoon(): void {
 }
 
 /** Asks for the page again, and replaces its parts that have changed. */
-async function refresh(): Promise<void> {
+export async function refresh(): Promise<void> {
   try {
     const answer = await fetch(location.href, { headers: { 'Tarmac-Refresh': '1' } })
     if (answer.status === 401) return staleSince('The session has ended.', 'Log in again')
@@ -143,20 +105,4 @@ function replaceParts(page: Document): void {
     if (!shown.isEqualNode(part)) shown.replaceWith(document.adoptNode(part))
   }
   document.dispatchEvent(new Event('tarmac:refreshed'))
-}
-
-/** Says that the page may be out of date, since when, and how to get a fresh one. */
-function staleSince(why: string, how = 'Load the page again'): void {
-  if (!stale.hidden && stale.dataset['why'] === why) return
-  const since = new Date().toLocaleTimeString()
-  const link = document.createElement('a')
-  link.href = location.href
-  link.textContent = how
-  stale.replaceChildren(`${why} This page shows what was so at ${since}. `, link)
-  stale.dataset['why'] = why
-  stale.hidden = false
-}
-
-function fresh(): void {
-  stale.hidden = true
 }

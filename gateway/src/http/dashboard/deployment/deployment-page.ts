@@ -1,5 +1,4 @@
 import { type Deployment, isFinal } from '#api/deployment.ts'
-import { fill, routes } from '#api/routes.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
 import { html, type Html } from '../parts/html.ts'
 import { stateMark } from '../parts/mark.ts'
@@ -7,18 +6,16 @@ import type { Page, ShownPage } from '../parts/page.ts'
 import { section } from '../parts/tables.ts'
 import { actionsPart } from './actions.ts'
 import { factsPart } from './facts-part.ts'
-import { logPart, lookAtLog } from './log-part.ts'
+import { logAssets, logPart, lookAtLog } from './log-part.ts'
 import { machinesPart } from './machines-part.ts'
 import { statusStrip } from './status-strip.ts'
 import { verdictPart } from './verdict-part.ts'
-
-/** The events that change more than the log. */
-const news = 'state,plan,machine,waiting,warning,release,drift'
 
 /** One deployment: where it is, why it failed, what it was made of and what it changed. */
 export const deploymentPage: Page = {
   path: addresses.deployment,
   section: 'apps',
+  assets: logAssets,
   async show(context) {
     const { commands, caller, params, isRefresh } = context
     const deployment = await commands.deployment(caller, params['id'] ?? '')
@@ -26,7 +23,7 @@ export const deploymentPage: Page = {
     const log = await lookAtLog(context, deployment)
     return {
       title: `${app} #${number}`,
-      ...liveOf(deployment, log.lastSeq),
+      ...liveOf(deployment, log.missing !== null),
       body: html`${titlePart(deployment)} ${statusStrip(deployment, log.waiting)}
         ${verdictPart(deployment)} ${actionsPart(context, deployment)}
         ${section('facts', 'Facts', factsPart(deployment))}
@@ -37,11 +34,9 @@ export const deploymentPage: Page = {
   },
 }
 
-/** A log that is complete reports nothing more. */
-const liveOf = ({ id, state }: Deployment, lastSeq: number): Pick<ShownPage, 'live'> =>
-  isFinal(state)
-    ? {}
-    : { live: { events: `${fill(routes.events, { id })}?after=${lastSeq}&only=${news}` } }
+/** The script of the log asks for news of the rest too. Without a log the page looks now and then. */
+const liveOf = ({ state }: Deployment, isWithoutLog: boolean): Pick<ShownPage, 'live'> =>
+  isWithoutLog && !isFinal(state) ? { live: { seconds: 5 } } : {}
 
 const titlePart = ({ app, number, owner, state, url }: Deployment): Html =>
   html`<div id="title" data-part>

@@ -1,6 +1,6 @@
 import { type Deployment, type DeploymentState, isFinal } from '#api/deployment.ts'
 import type { Waiting } from '#api/event.ts'
-import { waitsFor } from '#api/text/render-event.ts'
+import { waitsFor } from '#api/text/event-words.ts'
 import { workingStates } from '../../../deployments/states.ts'
 import { html, type Html } from '../parts/html.ts'
 import { mark, type Mood, moodOf, stateWord } from '../parts/mark.ts'

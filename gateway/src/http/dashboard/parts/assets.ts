@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
-import { extname, join } from 'node:path'
+import { basename, extname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import type { RequestHandler } from 'express'
 import { Problem } from '#api/problem.ts'
@@ -17,19 +18,16 @@ const yearSeconds = 365 * 86_400
 
 type Asset = { served: string; type: string; body: Buffer; packed: Buffer }
 
-/** Everything that a page loads: our scripts, styles and icon, by their names in `assets/`. */
-const assets = new Map(
-  readdirSync(folder)
-    .filter((name) => name !== 'tsconfig.json')
-    .map((name) => [name, readAsset(name)]),
-)
+/** Everything that a page loads, by path: `assets/`, and the modules that its scripts import. */
+const assets = new Map<string, Asset>()
+for (const name of readdirSync(folder)) if (name !== 'tsconfig.json') assetAt(join(folder, name))
 const byServedName = new Map([...assets.values()].map((asset) => [asset.served, asset]))
 
 /** The address of an asset. It has a hash of the content, so a browser may keep it for ever. */
 export function assetAddress(name: string): string {
-  const asset = assets.get(name)
+  const asset = assets.get(join(folder, name))
   if (!asset) throw new Error(`There is no asset ${name}.`)
-  return addressOf('asset', { name: asset.served })
+  return servedAt(asset)
 }
 
 /** `GET /ui/assets/{name}`: for everybody, because the page of the login needs them. */
@@ -47,13 +45,38 @@ export const sendAsset: RequestHandler = (request, response) => {
     .end(isPacked ? asset.packed : asset.body)
 }
 
-/** Scripts are TypeScript without any syntax that needs a compiler, as all of the gateway. */
-function readAsset(name: string): Asset {
-  const text = readFileSync(join(folder, name), 'utf8')
-  const isScript = name.endsWith('.ts')
-  const body = Buffer.from(isScript ? stripTypeScriptTypes(text) : text)
+function servedAt({ served }: Asset): string {
+  return addressOf('asset', { name: served })
+}
+
+function assetAt(path: string): Asset {
+  const asset = assets.get(path) ?? readAsset(path)
+  assets.set(path, asset)
+  return asset
+}
+
+function readAsset(path: string): Asset {
+  const [name, ending] = [basename(path), extname(path)]
+  const body = Buffer.from(ending === '.ts' ? scriptAt(path) : readFileSync(path))
   const hash = createHash('sha256').update(body).digest('hex').slice(0, 12)
-  const kind = isScript ? '.js' : extname(name)
-  const served = `${name.slice(0, -extname(name).length)}.${hash}${kind}`
+  const kind = ending === '.ts' ? '.js' : ending
+  const served = `${name.slice(0, -ending.length)}.${hash}${kind}`
   return { served, type: types[kind] ?? 'application/octet-stream', body, packed: gzipSync(body) }
+}
+
+/**
+ * Scripts are TypeScript without any syntax that needs a compiler, as all of the gateway. What they
+ * import is served too, so that a page and the server read a log by the same code.
+ */
+function scriptAt(path: string): string {
+  const importOf = (_: string, before: string, name: string) => {
+    const url = name.startsWith('#')
+      ? import.meta.resolve(name)
+      : new URL(name, pathToFileURL(path))
+    return `${before} from '${servedAt(assetAt(fileURLToPath(url)))}'`
+  }
+  return stripTypeScriptTypes(readFileSync(path, 'utf8')).replaceAll(
+    /^(import [^'\n]*|\}) from '([#.][^'\n]+)'$/gm,
+    importOf,
+  )
 }

@@ -1,0 +1,156 @@
+import type { Page } from 'playwright-core'
+import { expect, test } from 'vitest'
+import { pageApp } from '../lab-actions.ts'
+import { openLine } from './open-line.ts'
+import { lab, openPage } from './open-page.ts'
+
+/** A step that prints lines, and one that fails in red. Each app has a step of its own, so none is cached. */
+const failingApp = (name: string, ...before: string[]) =>
+  pageApp(
+    'fails',
+    ...before,
+    `RUN for n in $(seq 1 120); do echo "line $n of ${name}"; done`,
+    String.raw`RUN echo before; printf '\033[31mred <b>cause</b>\033[0m of it\n' >&2; exit 3`,
+  )
+
+const box = (page: Page) => page.getByRole('region', { name: 'Lines of the log' })
+
+test('the step that failed is open, with colours, and its line has a link that survives', async () => {
+  const id = await lab.submit('log-failing', failingApp('failing'))
+  await lab.end(id)
+  await using ui = await openPage()
+  const { page } = ui
+  await page.goto(`/ui/deployments/${id}`)
+  const log = box(page)
+  await log.waitFor()
+  const failed = log.locator('.heading', { hasText: 'exit 3' })
+  expect(await failed.getByRole('button').getAttribute('aria-expanded')).toBe('true')
+  const green = log.locator('.heading', { hasText: 'seq 1 120' }).getByRole('button')
+  expect(await green.getAttribute('aria-expanded')).toBe('false')
+
+  await page.getByRole('link', { name: /To the failure/ }).click()
+  const cause = log.locator('.line.error', { hasText: 'red <b>cause</b> of it' })
+  expect(await cause.locator('.f1').innerText()).toBe('red <b>cause</b>')
+  await ui.screenshot('log-failed')
+  await ui.assertAccessible()
+
+  await green.click()
+  await log.getByText('line 7 of failing').waitFor()
+  const row = log.locator('.line', { hasText: 'line 7 of failing' })
+  await row.getByRole('link').click()
+  const link = page.url()
+  expect(link).toMatch(/#s\d+L7$/)
+  await page.goto('/ui')
+  await page.goto(link)
+  await log.locator('.line.selected', { hasText: 'line 7 of failing' }).waitFor()
+  expect(await green.getAttribute('aria-expanded')).toBe('true')
+})
+
+test('search looks at all lines, also in closed steps', async () => {
+  const id = await lab.submit('log-search', failingApp('search'))
+  await lab.end(id)
+  await using ui = await openPage()
+  const { page } = ui
+  await page.goto(`/ui/deployments/${id}`)
+  await box(page).waitFor()
+  await page.keyboard.press('Control+f')
+  await page.keyboard.type('LINE 11')
+  const found = page.locator('#log-found')
+  await expect.poll(() => found.innerText()).toBe('11 lines') // 11, 110 to 119
+  await page.keyboard.press('Enter')
+  await page.keyboard.press('Enter')
+  expect(await found.innerText()).toBe('2/11 lines')
+  const selected = box(page).locator('.selected')
+  await selected.getByText('line 110 of search').waitFor()
+  expect(await selected.locator('mark').innerText()).toBe('line 11')
+  await page.keyboard.press('Shift+Enter')
+  await page.keyboard.press('Shift+Enter')
+  await selected.getByText('line 119 of search').waitFor()
+  await ui.screenshot('log-search')
+})
+
+test('a stream that breaks goes on without a lost or doubled line', async () => {
+  await using line = await openLine(lab.gateway)
+  await using ui = await openPage({
+    baseURL: line.url,
+    expected: /ERR_CONNECTION|ERR_EMPTY|ERR_INCOMPLETE/,
+  })
+  const { page } = ui
+  const ticks = 'RUN for n in $(seq 1 80); do echo "tick $n"; sleep 0.15; done'
+  const id = await lab.submit('log-lost', pageApp('lost', ticks))
+  await page.goto(`/ui/deployments/${id}`)
+  await box(page)
+    .getByText(/^tick \d/)
+    .first()
+    .waitFor()
+  line.cut()
+  await page.getByText('The connection to the gateway is lost').waitFor()
+  await line.join()
+  await page.getByText('The connection to the gateway is lost').waitFor({ state: 'hidden' })
+  await page.getByRole('heading', { name: 'live' }).waitFor()
+  await page.getByLabel('Search the log').fill('tick ')
+  await expect.poll(() => page.locator('#log-found').innerText()).toBe('80 lines')
+})
+
+test('a log is followed until its reader scrolls up, and again from its end', async () => {
+  await using ui = await openPage()
+  const { page } = ui
+  const ticks = 'RUN for n in $(seq 1 250); do echo "tick $n"; sleep 0.08; done'
+  const id = await lab.submit('log-follow', pageApp('follow', ticks))
+  const printed = (n: number) =>
+    lab.seen(id, (event) => event.type === 'log' && `${event.text}\n`.includes(`tick ${n}\n`))
+  await page.goto(`/ui/deployments/${id}`)
+  const log = box(page)
+  const follow = page.getByRole('button', { name: 'Follow' })
+  await printed(80)
+  await log
+    .getByText(/^tick \d/)
+    .first()
+    .waitFor()
+  expect(await follow.getAttribute('aria-pressed')).toBe('true')
+  await ui.screenshot('log-following')
+
+  await log.hover()
+  await page.mouse.wheel(0, -300)
+  await expect.poll(() => follow.getAttribute('aria-pressed')).toBe('false')
+  const first = await firstLine(page)
+  await printed(160)
+  expect(await firstLine(page)).toBe(first)
+
+  await page.mouse.wheel(0, 100_000)
+  await expect.poll(() => follow.getAttribute('aria-pressed')).toBe('true')
+  await log
+    .getByText(/^tick 2\d\d$/)
+    .first()
+    .waitFor()
+})
+
+/** The line at the upper edge of the box. */
+const firstLine = (page: Page): Promise<string> =>
+  box(page).evaluate((element) => {
+    const { left, top } = element.getBoundingClientRect()
+    return (
+      (element.ownerDocument.elementFromPoint(left + 200, top + 8)?.textContent ?? '') || 'nothing'
+    )
+  })
+
+test('without JavaScript the log reads by step, and each part of it has an address', async () => {
+  const id = await lab.submit('log-plain', failingApp('plain', 'MAINTAINER me'))
+  await lab.end(id)
+  await using ui = await openPage({
+    javaScriptEnabled: false,
+    viewport: { width: 360, height: 740 },
+    colorScheme: 'dark',
+  })
+  const { page } = ui
+  await page.goto(`/ui/deployments/${id}`)
+  const steps = page.locator('#log-text details')
+  await steps.filter({ hasText: 'exit 3' }).getByText('red <b>cause</b>', { exact: true }).waitFor()
+  const building = steps.filter({ has: page.locator('#state-building') })
+  await building.getByText(/^warning: Dockerfile:2: .*MaintainerDeprecated/).waitFor()
+  const green = steps.filter({ hasText: 'seq 1 120' })
+  expect(await green.getAttribute('open')).toBe(null)
+  await green.locator('summary').click()
+  await green.getByText('line 120 of plain').waitFor()
+  await ui.screenshot('log-plain-phone-dark')
+})
