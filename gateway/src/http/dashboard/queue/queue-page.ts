@@ -1,5 +1,5 @@
 import type { Queue, QueueEntry } from '#api/overview/queue.ts'
-import { waitsFor } from '#api/text/render-event.ts'
+import { waitsFor } from '#api/text/event-words.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
 import { numberLink } from '../lists/deployment-link.ts'
 import { firstCommand } from '../lists/first-command.ts'
