@@ -36,12 +36,22 @@ export const runDoctor: Action = {
     const request = readRequest(DoctorRequest, { app, push: form.get('push') === 'true' })
     const { report } = await context.commands.doctor(context.caller, request)
     const groups = Map.groupBy(report.findings, ({ group }) => group)
+    const wrong = report.findings.filter(
+      ({ answer }) => answer === 'failed' || answer === 'warning',
+    )
     return {
       title: 'Doctor',
       body: html`<p class="crumbs"><a href="${addressOf('builder')}">Builder</a></p>
         <h1>Doctor</h1>
         <p>${summary(report.findings)}</p>
-        ${[...groups].map(([group, found], at) => section(`group-${at}`, group, findingsTable(group, found)))}
+        ${wrong.length > 0 && section('wrong', 'What needs a look', findingsTable('What needs a look', wrong))}
+        ${[...groups].map(
+          ([group, found]) =>
+            html`<details>
+              <summary>${group}: ${summary(found)}</summary>
+              ${findingsTable(group, found)}
+            </details>`,
+        )}
         ${section('again', 'Run it again', doctorForm(context))}`,
     }
   },
