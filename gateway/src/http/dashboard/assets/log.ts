@@ -19,6 +19,8 @@ if (address !== undefined) showLog(address)
 
 function showLog(address: string): void {
   const isOver = section.dataset['over'] !== undefined
+  /** The last event that the page knows. */
+  const pageSeq = Number(section.dataset['seq'])
   const model = new LogModel()
   const view = new LogView(model, !isOver && location.hash === '')
   const tools = new LogTools(view, new LogSearch(model))
@@ -26,7 +28,7 @@ function showLog(address: string): void {
   let isShown = false
   // The part that the page came with stays until the view has more than that.
   const show = () => {
-    if (isShown || model.seq < Number(section.dataset['seq'])) return
+    if (isShown || model.seq < pageSeq) return
     isShown = true
     document.querySelector('#log-text')!.replaceWith(view.box)
     tools.show()
@@ -45,9 +47,9 @@ function showLog(address: string): void {
 
   followEvents(`${address}?after=0`, {
     types: [...news, 'step', 'log', 'dropped', 'note', 'gap'],
-    take: ({ data, type }) => {
+    take: ({ data, type, lastEventId }) => {
       take(data)
-      if (isShown && news.includes(type)) refreshSoon()
+      if (news.includes(type) && Number(lastEventId) > pageSeq) refreshSoon()
     },
     ended: () => isOver || refreshSoon(),
     refused: () => void refresh(),
