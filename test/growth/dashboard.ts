@@ -7,6 +7,7 @@ import { coloured } from '../../gateway/src/http/dashboard/log/coloured.ts'
 import { deploymentsPart } from '../../gateway/src/http/dashboard/app/deployments-part.ts'
 import { filterForm } from '../../gateway/src/http/dashboard/audit/filter-form.ts'
 import { readNewToken } from '../../gateway/src/http/dashboard/callers/new-token-form.ts'
+import { withoutCommand } from '../../api/text/event-words.ts'
 import { detailOf } from '../../api/text/render-verdict.ts'
 import { factsPart, shortDigest } from '../../gateway/src/http/dashboard/deployment/facts-part.ts'
 import { groupName } from '../../gateway/src/http/dashboard/log/group-heading.ts'
@@ -79,6 +80,9 @@ export const dashboard: Record<string, Shapes> = {
   ),
   'gateway/src/http/dashboard/deployment/verdict-part.ts › verdictPart': hostileTexts((text) =>
     verdictPart(deployment(text)),
+  ),
+  'api/text/event-words.ts › withoutCommand': hostileTexts((text) =>
+    withoutCommand(`process "${text}" did not complete`),
   ),
   'api/text/render-verdict.ts › detailOf': hostileTexts((text) =>
     detailOf({ title: text, detail: text, step: text }),
