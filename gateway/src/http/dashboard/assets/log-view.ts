@@ -28,6 +28,8 @@ export class LogView {
   #count = 0
   /** The row at the upper edge, and how far it is above it. */
   #anchor: (Place & { px: number }) | null = null
+  /** The row to show next. A scroll that comes before it must not take its place. */
+  #wanted: typeof this.#anchor = null
   /** Where the view itself has scrolled to. */
   #ownTop = 0
   #selected = ''
@@ -70,7 +72,7 @@ export class LogView {
     this.#chosen.set(group, true)
     this.#selected = line > 0 ? `s${group.number}L${line}` : ''
     this.#layOut()
-    this.#anchor = { group, line: Math.max(-1, at), px: -Math.floor(this.box.clientHeight / 3) }
+    this.#wanted = { group, line: Math.max(-1, at), px: -Math.floor(this.box.clientHeight / 3) }
     this.onFollow()
     this.changed()
   }
@@ -93,8 +95,10 @@ export class LogView {
   #render(): void {
     this.#layOut()
     this.#space.style.height = `${this.#count * rowPx}px`
+    const upper = this.#wanted ?? this.#anchor
+    this.#wanted = null
     if (this.isFollowing) this.box.scrollTop = this.#count * rowPx
-    else if (this.#anchor) this.box.scrollTop = this.#rowOf(this.#anchor) * rowPx + this.#anchor.px
+    else if (upper) this.box.scrollTop = this.#rowOf(upper) * rowPx + upper.px
     this.#ownTop = this.box.scrollTop
     this.#draw()
   }
