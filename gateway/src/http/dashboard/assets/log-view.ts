@@ -29,7 +29,7 @@ export class LogView {
   /** The row at the upper edge, and how far it is above it. */
   #anchor: (Place & { px: number }) | null = null
   /** The row to show next. A scroll that comes before it must not take its place. */
-  #wanted: typeof this.#anchor = null
+  #wanted: (Place & { px: number }) | null = null
   /** Where the view itself has scrolled to. */
   #ownTop = 0
   #selected = ''
