@@ -64,6 +64,11 @@ export async function fromImage(
   }
 
   if ('release' in source) {
+    if (source.app === undefined && source.owner && source.owner !== owner)
+      throw new Problem(
+        'option-invalid',
+        `The source names a release of owner ${source.owner.slice(0, 100)}, and no app. Without an app it is one of the target itself, so say both: app ${app}, owner ${source.owner.slice(0, 100)}.`,
+      )
     const [of, whose] = source.app === undefined ? [app, owner] : [source.app, source.owner ?? null]
     const release = await releaseOf(store.releases, of, whose, source.release)
     const previous = await store.find(release.deployment)

@@ -2,6 +2,7 @@ import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import { earlierRequestsOf, requestOf } from '../deployments/idempotency.ts'
 import { maySupersede } from '../deployments/lanes.ts'
+import { routerTrigger } from '../deployments/router/router-store.ts'
 import type { AnnouncedDeployment, NewDeployment } from '../deployments/store.ts'
 import type { Need } from './callers/quota-rows.ts'
 import { claimEntry, fitsOfNew, makeRoomFor } from './previews/claim-entry.ts'
@@ -21,7 +22,7 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const previous = key && findByKey(deployments, key)
   if (link) tokens.assertFree(link, previous?.id ?? null)
   if (previous) return toDeployment(previous)
-  refuseOwnApps(tables, preview?.app ?? app)
+  refuseOwnApps(tables, preview?.app ?? app, fresh.options)
   const claimed = claimEntry(tables, fresh)
   if (claimed && key) recordKey(deployments, key, claimed.id)
   if (claimed) return claimed
@@ -63,7 +64,7 @@ export function refuseBusyLane(
 ): void {
   const { deployments, lanes, queue, apps, quotas, previews } = tables
   if (key && knownKey(deployments, preview?.app ?? app, key)) return
-  refuseOwnApps(tables, preview?.app ?? app)
+  refuseOwnApps(tables, preview?.app ?? app, options)
   queue.assertHasRoom(app, 0)
   const lane = options.lane ?? apps.settings(app).lane ?? null
   lanes.assertMayJoin({ app, owner: options.owner ?? '' }, lane)
@@ -74,9 +75,20 @@ export function refuseBusyLane(
 
 /**
  * A second deployment would make a preview's app again after the preview's end, and nothing would
- * remove it. One to an owner's app would be no release of the owner's.
+ * remove it. One to an owner's app would be no release of the owner's. Another program in a router's
+ * app would get the routes, and owners would be live at an address that does not lead to them.
  */
-function refuseOwnApps({ previews, ownerApps }: Tables, flyApp: string): void {
+function refuseOwnApps(
+  { previews, ownerApps, routers }: Tables,
+  flyApp: string,
+  { trigger, owner }: Pick<NewDeployment['options'], 'trigger' | 'owner'>,
+): void {
+  const routed = routers.appOf(flyApp)
+  if (routed !== null && (trigger !== routerTrigger || owner !== null))
+    throw new Problem(
+      'request-invalid',
+      `${flyApp} is the router of ${routed}: the gateway deploys its program and its routes. For a new version of both: tarmac router ${routed}. To delete it, and use the name otherwise: tarmac router ${routed} --remove`,
+    )
   const target = ownerApps.targetOf(flyApp)
   if (target)
     throw new Problem(

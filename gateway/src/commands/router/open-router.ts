@@ -1,6 +1,11 @@
 import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
+import {
+  type Router,
+  type RouterStore,
+  routerTrigger,
+} from '../../deployments/router/router-store.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import type { Sources } from '../../sources/sources.ts'
 import type { deleteAppAndCache } from '../app/app-cache.ts'
@@ -12,7 +17,7 @@ import type { RouterCommands } from './router-commands.ts'
 import { routesEnv, routesIn } from './routes.ts'
 
 export type RouterDeps = {
-  store: Pick<DeploymentStore, 'list' | 'releases' | 'routers'>
+  store: Pick<DeploymentStore, 'unfinished' | 'releases' | 'routers'>
   fly: Pick<MachinesApi, 'app' | 'ipAssignments'>
   sources: Pick<Sources, 'receive'>
   submissions: Pick<Submissions, 'submit'>
@@ -41,7 +46,6 @@ export function openRouter(
         TARMAC_ROUTER_DOMAIN: domain ?? '',
         TARMAC_ROUTER_PROGRAM: source.digest,
       }
-      store.routers.put({ app, router, domain })
       const answer = { app, router, domain, warnings: await warningsOf(app, fly, signal) }
       const { live, next, ahead } = await ownerRoutes.known(router)
       const isKnown = Object.entries(settings).every(([name, value]) => next[name] === value)
@@ -53,10 +57,11 @@ export function openRouter(
         network: await networkOf(app, fly, signal),
         ha: true,
         lane: 'latest',
-        trigger: 'router',
+        trigger: routerTrigger,
       })
       const about = { app: router, options, source, idempotencyKey: null }
-      const { id } = await submissions.submit(caller, about)
+      const submit = () => submissions.submit(caller, about)
+      const { id } = await asRouter({ app, router, domain }, submit, store.routers)
       ownerRoutes.syncAfter(app, id) // owners may come and go while it is built
       return { ...answer, deployment: id }
     }),
@@ -77,6 +82,21 @@ export function openRouter(
   }
 }
 
+/** Records a router for its deployment. If there is none, the name may become another app's. */
+async function asRouter<T>(
+  router: Router,
+  submit: () => Promise<T>,
+  routers: RouterStore,
+): Promise<T> {
+  const before = routers.find(router.app)
+  routers.put(router) // first: others deploy nothing to a router
+  return submit().catch((error: unknown) => {
+    if (before) routers.put(before)
+    else routers.remove(router.app)
+    throw error
+  })
+}
+
 /** The name of the router's app may be another app's, of this gateway or of other tools. */
 async function refuseOthersApp(
   { app, router }: Target,
@@ -86,8 +106,9 @@ async function refuseOthersApp(
   if (store.routers.appOf(app) !== null)
     throw new Problem('option-invalid', `${app} is a router itself, so it has no owners.`)
   if (store.routers.find(app)) return
-  const { deployments } = await store.list(router, { limit: 1, before: null })
-  if (deployments.length === 0 && !(await fly.app(router, signal))) return
+  // The records keep the deployments of a router that was removed.
+  const known = (await store.unfinished(router)) ?? (await store.releases.find(router, null))
+  if (!known && !(await fly.app(router, signal))) return
   const detail = `The router of ${app} would be the app ${router}, and there is such an app that is no router. Delete it, or deploy it under another name.`
   throw new Problem('app-name-taken', detail)
 }

@@ -7,6 +7,7 @@ import { readDesired } from '../../deploy/config/read-desired.ts'
 import type { Deployer } from '../../deploy/deployer.ts'
 import type { EventSink } from '../../deployments/event-sink.ts'
 import { type LogStore, untilEnd } from '../../deployments/follow.ts'
+import { routerTrigger } from '../../deployments/router/router-store.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import type { Submissions } from '../submissions.ts'
 import { routeNames, routesEnv, routesIn, type Routes, sameMachines, sameRoutes } from './routes.ts'
@@ -179,7 +180,12 @@ export class OwnerRoutes {
     const env = routesEnv(routes)
     const withoutEnv = routeNames(before).filter((name) => !(name in env))
     const message = `routes: ${why}`
-    const options = DeploymentOptions.parse({ env, lane: 'latest', trigger: 'router', message })
+    const options = DeploymentOptions.parse({
+      env,
+      lane: 'latest',
+      trigger: routerTrigger,
+      message,
+    })
     const about = { app: router, options, withoutEnv, idempotencyKey: null }
     return this.#deps.submissions.deployExisting(gateway, { release: 'newest' }, about)
   }

@@ -8,6 +8,9 @@ export type Router = {
   domain: string | null
 }
 
+/** The option `trigger` of the deployments that the gateway makes of routers. */
+export const routerTrigger = 'router'
+
 /** Which apps have a router. Each method is one look-up in a table. */
 export interface RouterStore {
   find(app: string): Router | null
