@@ -29,6 +29,7 @@ export type Asked = Partial<{
   waitMs: number
   logWaitMs: number
   listenMs: number
+  reportMs: number
   network: string | null
   builder: string | null
   /** How the image was pushed. */
@@ -66,7 +67,8 @@ export async function deployed(
   const { watchMs = 600, network = null, builder = null } = asked
   const urlTemplate = 'http://{app}.flycast'
   const waits = { logWaitMs: asked.logWaitMs ?? 0, listenMs: asked.listenMs ?? 0 }
-  const times = { ...waits, watchMs, proxyMs: 20, waitMs: asked.waitMs ?? waitMs }
+  const reports = asked.reportMs !== undefined && { reportMs: asked.reportMs }
+  const times = { ...waits, ...reports, watchMs, proxyMs: 20, waitMs: asked.waitMs ?? waitMs }
   const { releaseWaitMs, warnLater = () => {} } = asked
   const web = opening.use(new ReleasesApi(ownApi))
   const registers = releaseWaitMs !== undefined && { releases: web, releaseWaitMs, warnLater }
