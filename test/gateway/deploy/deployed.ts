@@ -46,6 +46,7 @@ export type Asked = Partial<{
   redact: DeployJob['redact']
   known: DeployJob['known']
   secrets: NonNullable<DeployJob['secrets']>
+  preview: NonNullable<DeployJob['preview']>
 }>
 
 /** Runs the deploy engine as the pipeline does, from the app to the verdict. */
@@ -98,6 +99,7 @@ export async function deployed(
     redact: asked.redact ?? ((value) => value),
     known: asked.known ?? (async () => true),
     ...(asked.secrets && { secrets: asked.secrets }),
+    ...(asked.preview && { preview: asked.preview }),
     async checkpoint({ rollout, machines }) {
       Object.assign(result, { machines })
       work.rollout = rollout
