@@ -40,6 +40,8 @@ export type Settings = {
    * Default: 15 s, as flyctl.
    */
   listenMs?: number
+  /** How often the log says what a machine waits for, if nothing changes. Default: 10 s. */
+  reportMs?: number
   /** How long Fly's proxy gets to notice a cordon or uncordon before the next step. */
   proxyMs: number
   /** The private network of new apps; null for the organisation's default. */

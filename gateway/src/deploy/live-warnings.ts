@@ -2,6 +2,7 @@ import { configOf, hasFinished, isScheduled, type Machine, servedPorts } from '#
 import type { Execution } from './execution.ts'
 import { failure } from './machines/failures.ts'
 import { askReach, unprovenPorts } from './machines/reachability.ts'
+import { waitingReporter } from './machines/report-waiting.ts'
 import { isStandby } from './config/merge-config.ts'
 import { appliedSteps, stopsWhenIdle } from './plan.ts'
 import type { MachineStep } from './progress.ts'
@@ -33,7 +34,9 @@ export async function warnOfTheLive(
     if (!machine || !step.launch) return
     const ports = unprovenPorts(configOf(machine))
     if (ports.length === 0) return
-    const reach = await askReach(execution, step, { ports, deadline, silentDeadline })
+    const report = waitingReporter(execution, step)
+    const onSilent = (silent: Machine, leftMs: number) => report(silent, { pending: [], leftMs })
+    const reach = await askReach(execution, step, { ports, deadline, silentDeadline, onSilent })
     if (job.preview && reach?.is === 'silent') throw failure(machine, `is not ready: ${reach.text}`)
     if (reach && reach.is !== 'reached') warn(execution, step, reach.text)
   })

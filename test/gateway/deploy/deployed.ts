@@ -29,6 +29,7 @@ export type Asked = Partial<{
   waitMs: number
   logWaitMs: number
   listenMs: number
+  reportMs: number
   network: string | null
   builder: string | null
   /** How the image was pushed. */
@@ -45,6 +46,7 @@ export type Asked = Partial<{
   redact: DeployJob['redact']
   known: DeployJob['known']
   secrets: NonNullable<DeployJob['secrets']>
+  preview: NonNullable<DeployJob['preview']>
 }>
 
 /** Runs the deploy engine as the pipeline does, from the app to the verdict. */
@@ -66,7 +68,8 @@ export async function deployed(
   const { watchMs = 600, network = null, builder = null } = asked
   const urlTemplate = 'http://{app}.flycast'
   const waits = { logWaitMs: asked.logWaitMs ?? 0, listenMs: asked.listenMs ?? 0 }
-  const times = { ...waits, watchMs, proxyMs: 20, waitMs: asked.waitMs ?? waitMs }
+  const reports = asked.reportMs !== undefined && { reportMs: asked.reportMs }
+  const times = { ...waits, ...reports, watchMs, proxyMs: 20, waitMs: asked.waitMs ?? waitMs }
   const { releaseWaitMs, warnLater = () => {} } = asked
   const web = opening.use(new ReleasesApi(ownApi))
   const registers = releaseWaitMs !== undefined && { releases: web, releaseWaitMs, warnLater }
@@ -96,6 +99,7 @@ export async function deployed(
     redact: asked.redact ?? ((value) => value),
     known: asked.known ?? (async () => true),
     ...(asked.secrets && { secrets: asked.secrets }),
+    ...(asked.preview && { preview: asked.preview }),
     async checkpoint({ rollout, machines }) {
       Object.assign(result, { machines })
       work.rollout = rollout

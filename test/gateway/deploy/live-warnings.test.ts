@@ -50,6 +50,17 @@ test('a port without a check on which nothing listens is a warning of the live d
   expect(log).toEqual([`Machine ${machines[0]?.id}: ${text}`])
 })
 
+test('while a port is silent, the log says what listens instead and how much time is left', async () => {
+  await using fly = await FakeFly.start()
+  fly.processes = [{ command: 'node app.js', listen_sockets: [{ address: '0.0.0.0:3000' }] }]
+  const texts: string[] = []
+  const emit = (event: NewEvent) => void (event.type === 'machine' && texts.push(event.text ?? ''))
+  await deployed(fly, { flyToml: unchecked, watchMs: 100, listenMs: 1500, reportMs: 200, emit })
+  expect(texts.join('\n')).toMatch(
+    /Users cannot reach it: no program listens on 0\.0\.0\.0:8080\. What listens instead: node app\.js on 0\.0\.0\.0:3000\. .*; [12] s left/,
+  )
+})
+
 test('an app that listens late is waited for', async () => {
   await using fly = await FakeFly.start()
   fly.processes = [{ command: 'java', listen_sockets: [{ address: '127.0.0.1:9000' }] }]

@@ -9,7 +9,7 @@ import type { ReadSource } from '../../host/read-source-file.ts'
 import { definitionOf, withEnv } from './definition.ts'
 import type { DesiredApp, DesiredGroup } from './desired-app.ts'
 import { refuseLargeConfigs } from './desired-size.ts'
-import { portWarnings, signalWarnings } from './contradictions.ts'
+import { memoryWarnings, portWarnings, signalWarnings } from './contradictions.ts'
 import { serviceToml } from './service-toml.ts'
 
 /** Fly's limit, in characters. */
@@ -63,7 +63,7 @@ export function desiredApp(input: {
     groups.map(({ config }) => portOf(config)).find((port) => port !== null) ?? null
   if (internalPort === null)
     warnings.push(`${path} names no service, so nothing outside can reach the app.`)
-  warnings.push(...portWarnings(groups), ...signalWarnings(groups))
+  warnings.push(...portWarnings(groups), ...signalWarnings(groups), ...memoryWarnings(groups))
   const strategy = options.strategy ?? file.strategy ?? 'rolling'
   refuseNotApplicable(strategy, groups)
 

@@ -49,23 +49,29 @@ async function explained(
       listening,
     ].flatMap((text) => (text ? [`${text}.`] : [])),
     outputText(printed, waitMs, logCommand),
-  ]
-  const facts = { ...reason.facts, logCommand, ...(lastLines.length > 0 && { lastLines }) }
+  ].filter(Boolean)
+  const facts = {
+    ...reason.facts,
+    ...(logCommand && { logCommand }),
+    ...(lastLines.length > 0 && { lastLines }),
+  }
   return new Problem(reason.code, sentences.join(' '), { cause: reason, facts })
 }
 
-export const logCommandOf = ({ job }: Execution, machine: string): string =>
-  `fly logs --app ${job.app} --machine ${machine}`
+/** The command that shows more of a machine's log. Null: the app of a failed preview is deleted. */
+export const logCommandOf = ({ job }: Execution, machine: string): string | null =>
+  job.preview ? null : `fly logs --app ${job.app} --machine ${machine}`
 
-/** One sentence about a program's output, and the command that shows more. */
+/** One sentence about a program's output, and the command that shows more, if there is one. */
 export function outputText(
   printed: string[] | string,
   waitedMs: number,
-  logCommand: string,
+  logCommand: string | null,
 ): string {
   if (typeof printed === 'string')
-    return `What it printed is not here: ${printed}. See its log (${logCommand}).`
-  if (printed.length > 0) return `Its log: ${logCommand}.`
+    return `What it printed is not here: ${printed}.${logCommand ? ` See its log (${logCommand}).` : ''}`
+  if (printed.length > 0) return logCommand ? `Its log: ${logCommand}.` : ''
   const late = waitedMs > 0 ? ` within ${waitedMs / 1000} s` : ''
-  return `Fly's log has shown nothing that it printed${late}. Look again later (${logCommand}).`
+  const again = logCommand ? ` Look again later (${logCommand}).` : ''
+  return `Fly's log has shown nothing that it printed${late}.${again}`
 }

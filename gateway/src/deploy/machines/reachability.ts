@@ -9,10 +9,17 @@ import { assertNotCrashed } from './failures.ts'
 
 const askMs = 5000
 const againMs = 1000
-/** Somebody waits for a preview. */
+/** Somebody waits for a preview. Most listen soon; Fly is not asked so often for minutes. */
 const previewAgainMs = 200
+const soonMs = 10_000
 
-type Look = { ports: number[]; deadline: number; silentDeadline?: number }
+type Look = {
+  ports: number[]
+  deadline: number
+  silentDeadline?: number
+  /** Called after each look at which a port is silent, while time is left. */
+  onSilent: (machine: Machine, leftMs: number) => Promise<void>
+}
 /** A program that listens: its command, and its address as Fly writes it (`0.0.0.0:8080`). */
 export type Listener = { command: string; address: string }
 
@@ -102,12 +109,14 @@ function isLoopback(address: string): boolean {
 export async function askReach(
   execution: Execution,
   step: MachineStep,
-  { ports, deadline, silentDeadline = deadline }: Look,
+  { ports, deadline, silentDeadline = deadline, onSilent }: Look,
 ): Promise<Reach | null> {
   const { fly } = execution.settings
   const ref = execution.refOf(step)
-  const pauseMs = execution.job.preview ? previewAgainMs : againMs
-  for (; ; await pause(pauseMs, execution.signal)) {
+  const startedAt = performance.now()
+  const pauseMs = () =>
+    execution.job.preview && performance.now() - startedAt < soonMs ? previewAgainMs : againMs
+  for (; ; await pause(pauseMs(), execution.signal)) {
     try {
       const machine = await fly.machine(ref, execution.signal)
       if (machine) assertNotCrashed(machine, {})
@@ -116,6 +125,7 @@ export async function askReach(
       const reach = judgeReach(configOf(machine), ports, await fly.processes(ref, signal))
       const until = reach.is === 'silent' ? silentDeadline : deadline
       if (reach.is === 'reached' || performance.now() >= until) return reach
+      if (reach.is === 'silent') await onSilent(machine, until - performance.now())
     } catch (error) {
       execution.signal.throwIfAborted()
       if (error instanceof Problem && error.code === 'deploy-failed') throw error

@@ -6,8 +6,6 @@ import type { Waiting } from './health.ts'
 import { outputOf } from './program-output.ts'
 import { listeningNow } from './reachability.ts'
 
-const everyMs = 10_000
-
 /**
  * Reports what a machine waits for: when its check results change, and every ten seconds. It says
  * how much time is left, what listens on a wrong address, and what the program has printed.
@@ -15,9 +13,10 @@ const everyMs = 10_000
 export function waitingReporter(execution: Execution, step: MachineStep) {
   let reported = ''
   let reportedAt = performance.now()
+  const { reportMs = 10_000 } = execution.settings
   return async (machine: Machine, { pending, leftMs }: Waiting): Promise<void> => {
     const statuses = checkStatuses(machine)
-    if (statuses === reported && performance.now() - reportedAt < everyMs) return
+    if (statuses === reported && performance.now() - reportedAt < reportMs) return
     reported = statuses
     reportedAt = performance.now()
 

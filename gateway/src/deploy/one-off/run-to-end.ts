@@ -47,9 +47,14 @@ export async function runToEnd(
   if (hasFailed) {
     const logCommand = logCommandOf(execution, machine.id)
     const more = outputText(printed, execution.logWaitMs, logCommand)
-    const detail = `${what} ${exitWords(exit)}, before any machine of the app was touched. ${more}`
+    const detail =
+      `${what} ${exitWords(exit)}, before any machine of the app was touched. ${more}`.trimEnd()
     const lastLines = Array.isArray(printed) ? lastOf(printed) : []
-    const facts = { exitCode, logCommand, ...(lastLines.length > 0 && { lastLines }) }
+    const facts = {
+      exitCode,
+      ...(logCommand && { logCommand }),
+      ...(lastLines.length > 0 && { lastLines }),
+    }
     throw new Problem('deploy-failed', detail, { facts })
   }
   await execution.retryWhileUnavailable(() => destroyMachine(execution, step, execution.stopping))

@@ -40,3 +40,15 @@ test('a kill_signal that Fly does not take is a warning before the build', () =>
   ])
   expect(desired(`kill_signal = "SIGTERM"\n${service}`).warnings).toEqual([])
 })
+
+test('memory that Fly does not sell with these CPUs is a warning before the build', () => {
+  const warnings = (vm: string) => desired(`${service}[[vm]]\n${vm}\n`).warnings
+  expect(warnings('size = "shared-cpu-4x"\nmemory = "512mb"')).toEqual([
+    'Group app asks for 512 MiB of memory and 4 shared CPUs, which Fly does not take: it will refuse the machines. Fly takes 1024 to 8192 MiB for that, in steps of 256 MiB.',
+  ])
+  for (const odd of ['100mb', '300mb', '4gb'])
+    expect(warnings(`memory = "${odd}"`).join()).toContain('1 shared CPU, which')
+  expect(warnings('cpu_kind = "performance"\nmemory = "1gb"').join()).toContain('2048 to 8192 MiB')
+  for (const fine of ['memory = "2gb"', 'size = "performance-1x"', 'size = "l40s"', ''])
+    expect(warnings(fine)).toEqual([])
+})

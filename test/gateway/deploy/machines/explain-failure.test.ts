@@ -35,6 +35,18 @@ test('a program that crashes leaves its last lines in the log and the problem, b
   expect(shown.slice(-4)).toEqual(end)
 })
 
+test('a preview that crashes names no command for its log: its app is deleted', async () => {
+  await using fly = await FakeFly.start()
+  fly.natures.set(digest(1), 'crashes')
+  fly.printed = () => words.map((message) => ({ message }))
+  const expiresAt = new Date(Date.now() + 60_000).toISOString()
+  const preview = { id: 'pv-1', app: 'web', owner: 'ada', template: null, expiresAt }
+  const { problem } = await failing(fly, { preview })
+  expect(problem.message).toMatch(/ended by itself with exit code 7\. 1 new machine was removed\.$/)
+  expect(problem.facts['lastLines']).toEqual(words)
+  expect(problem.facts).not.toHaveProperty('logCommand')
+})
+
 test('lines that come late are waited for, and none at all is said', async () => {
   await using fly = await FakeFly.start()
   fly.natures.set(digest(1), 'crashes')
