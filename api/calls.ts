@@ -30,6 +30,7 @@ export const calls: readonly Call[] = [
   call('GET', 'rollout', 'read a rollout: the state of each target'),
   call('POST', 'cancelRollout', 'cancel a rollout'),
   call('GET', 'apps', 'list the apps, each with its newest deployment and release'),
+  call('GET', 'queue', 'what runs, and what waits for what'),
   call('GET', 'allDeployments', 'list the deployments of all apps'),
   call('GET', 'app', 'read the settings of an app'),
   call('PATCH', 'app', 'change the settings of an app'),

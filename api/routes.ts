@@ -26,6 +26,7 @@ export const routes = {
   runtimeSecrets: '/v1/apps/:app/runtime-secrets',
   deploySecrets: '/v1/apps/:app/runtime-secrets/deploy',
   env: '/v1/apps/:app/env',
+  queue: '/v1/queue',
   apps: '/v1/apps',
   allDeployments: '/v1/deployments',
   deployment: '/v1/deployments/:id',

@@ -29,7 +29,8 @@ type Request = {
 type Call<T> = Request & { answer: z.ZodType<T> }
 
 /** `transport`: default is `fetch`. Whoever makes the calls' object disposes of it. */
-export type Endpoint = { baseUrl: string; token: string; transport?: Transport }
+export type Endpoint = { baseUrl: string; token: string; transport?: Transport } & Budgeted
+type Budgeted = { budget?: RequestBudget }
 /** One of Fly's two APIs. All its paths begin with `path`. */
 type Api = { name: string; path: string; authorization: (token: string) => string }
 
@@ -53,14 +54,15 @@ export class FlyCalls {
   readonly #api: Api
   readonly #baseUrl: string
   readonly #authorization: string
-  readonly #budget = new RequestBudget()
+  readonly #budget: RequestBudget
   /** Reads that have not gone out yet, by path. */
   readonly #waiting = new Map<string, Promise<unknown>>()
   readonly #transport: Transport
 
-  constructor({ baseUrl, token, transport = fetchTransport() }: Endpoint, api = machinesApi) {
+  constructor({ baseUrl, token, transport, budget }: Endpoint, api = machinesApi) {
     this.#api = api
-    this.#transport = transport
+    this.#budget = budget ?? new RequestBudget()
+    this.#transport = transport ?? fetchTransport()
     this.#baseUrl = trimEnd(baseUrl, '/') + api.path
     this.#authorization = api.authorization(token)
   }

@@ -5,6 +5,7 @@ import type { AwakeStatus } from './awake.ts'
 import type { CacheStatus } from './cache.ts'
 import { type CostStatus, type CostSum, moneyText } from './cost.ts'
 import type { DriftStatus } from '../drift/drift-status.ts'
+import type { FlyStatus } from '../machines/fly-status.ts'
 import type { ImagesStatus } from './images.ts'
 import type { PoolView } from '../previews/pool.ts'
 import type { PreviewsStatus } from '../previews/previews-status.ts'
@@ -31,6 +32,7 @@ export function renderStatus(status: GatewayStatus): string[] {
     ...part('images', status.images, (facts) => [imagesText(facts)]),
     ...part('awake', status.awake, (facts) => [awakeText(facts, status.at)]),
     ...part('mirror', status.mirror, ({ state, detail }) => [`${state}: ${detail}`]),
+    ...part('fly', status.fly, (facts) => [flyText(facts)]),
     ...part('versions', status.versions, (versions) => [
       versions
         .map(
@@ -108,6 +110,17 @@ function imagesText({ checkedAt, checked, missing, problem }: ImagesStatus): str
     ...(problem === null ? [] : [problem]),
   ].join('; ')
 }
+
+/** `120 calls; 3 waited for their turn, 4.0 s together; 1 wait now` */
+export const flyText = ({ calls, delayed, delayedMs, waiting, refused }: FlyStatus): string =>
+  [
+    `${calls} calls`,
+    ...(delayed > 0
+      ? [`${delayed} waited for their turn, ${(delayedMs / 1000).toFixed(1)} s together`]
+      : []),
+    ...(waiting > 0 ? [`${waiting} wait now`] : []),
+    ...(refused > 0 ? [`${refused} refused by Fly’s rate limit`] : []),
+  ].join('; ')
 
 function previewLines({ states, stuck, sweep, pools }: PreviewsStatus): string[] {
   const counts = Object.entries(states).map(([state, count]) => `${count} ${state}`)

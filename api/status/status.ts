@@ -5,6 +5,7 @@ import { CacheStatus } from './cache.ts'
 import { CostStatus } from './cost.ts'
 import { DriftStatus } from '../drift/drift-status.ts'
 import { DiskStatus } from './disk.ts'
+import { FlyStatus } from '../machines/fly-status.ts'
 import { ImagesStatus } from './images.ts'
 import { MachineStatus } from './machine.ts'
 import { MirrorStatus } from './mirror.ts'
@@ -26,6 +27,7 @@ export const partNames = [
   'sizes',
   'awake',
   'mirror',
+  'fly',
   'previews',
   'cost',
   'audit',
@@ -44,6 +46,7 @@ const parts = {
   sizes: partOf(SizesStatus),
   awake: partOf(AwakeStatus),
   mirror: partOf(MirrorStatus),
+  fly: partOf(FlyStatus),
   previews: partOf(PreviewsStatus),
   cost: partOf(CostStatus),
   audit: partOf(AuditStatus),

@@ -8,6 +8,7 @@ import { cache } from './cache/cache.ts'
 import { operate } from './builder/operate.ts'
 import { cancel } from './cancel.ts'
 import {
+  type Command,
   type FollowCommand,
   readCommandLine,
   type RetryCommand,
@@ -85,13 +86,7 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'cache') return await cache(command, gateway, printer, signal)
     if (command.name === 'whoami') return await whoami(command.gateway, gateway, printer, signal)
     if (command.name === 'drift') return await drift(command, gateway, printer, signal)
-    if (command.name === 'template')
-      return await templates(command.request, gateway, printer, signal)
-    if (command.name === 'router') return await router(command, gateway, printer, signal)
-    if (command.name === 'machines') return await machines(command, gateway, printer, signal)
-    if (command.name === 'owner') return await owners(command.request, { gateway, printer, signal })
-    if (command.name === 'preview') return await previews(command, { gateway, printer, signal })
-    if (command.name === 'pool') return await pools(command.request, { gateway, printer, signal })
+    if (isOfMachines(command)) return await onMachines(command, { gateway, printer, signal })
     if (command.name === 'overview') return await overview(command, gateway, printer, signal)
     const options = { signal, ...(command.name === 'follow' && { show: command.show }) }
     return await followToEnd(await start(command, gateway, signal), gateway, printer, options)
@@ -103,6 +98,33 @@ async function main(argv: string[]): Promise<number> {
         ? (identity?.explain(error) ?? error)
         : new Problem('internal', `The client failed: ${errorMessage(error)}`),
     )
+  }
+}
+
+type MachinesCommand = Extract<Command, { name: (typeof ofMachines)[number] }>
+const ofMachines = ['machines', 'owner', 'router', 'preview', 'pool', 'template'] as const
+const isOfMachines = (command: Command): command is MachinesCommand =>
+  ofMachines.some((name) => name === command.name)
+
+/** Commands about machines, and about what makes them. */
+function onMachines(
+  command: MachinesCommand,
+  calling: { gateway: Gateway; printer: Printer; signal: AbortSignal },
+): Promise<number> {
+  const { gateway, printer, signal } = calling
+  switch (command.name) {
+    case 'machines':
+      return machines(command, gateway, printer, signal)
+    case 'owner':
+      return owners(command.request, calling)
+    case 'router':
+      return router(command, gateway, printer, signal)
+    case 'preview':
+      return previews(command, calling)
+    case 'pool':
+      return pools(command.request, calling)
+    case 'template':
+      return templates(command.request, gateway, printer, signal)
   }
 }
 

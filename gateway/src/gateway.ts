@@ -190,6 +190,8 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
     previewLimits: config.previews,
     prices: config.prices,
     previewMark,
+    queueLimits: config.limits,
+    mayStart: () => parts.network.open,
     org: config.deployer.org,
     checkTemplate: templateChecker(config.previews),
   }

@@ -1,6 +1,7 @@
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
+import { RequestBudget } from '#fly/request-budget.ts'
 import { overUndici } from '#fly/undici-transport.ts'
 import type { Config } from './config.ts'
 import { Deployer } from './deploy/deployer.ts'
@@ -14,7 +15,9 @@ type Opening = { config: Config; log: Logger; opening: AsyncDisposableStack }
 /** Fly's APIs, what deploys through them, and the registry of the apps' images. */
 export function openOutside({ config, log, opening }: Opening) {
   const { registry: host, secrets } = config
-  const fly = opening.use(new MachinesApi(overUndici(config.fly.api, secrets.fly)))
+  const flyBudget = new RequestBudget()
+  const endpoint = { ...overUndici(config.fly.api, secrets.fly), budget: flyBudget }
+  const fly = opening.use(new MachinesApi(endpoint))
   const releases = opening.use(new ReleasesApi(overUndici(config.fly.webApi, secrets.fly)))
   const warnLater = (text: string) => log.warn(text)
   const deployer = opening.use(
@@ -24,5 +27,6 @@ export function openOutside({ config, log, opening }: Opening) {
   const insecure = speaksPlainHttp(host, config.plainHttp)
   const registry = opening.use(new Registry({ host, login, insecure }))
   const registries = { registry, registryHost: host, namedRegistries: namedHosts(config) }
-  return { fly, flyAccess: new FlyAccess(fly, config.deployer.org), deployer, ...registries }
+  const flyAccess = new FlyAccess(fly, config.deployer.org)
+  return { fly, flyBudget, flyAccess, deployer, ...registries }
 }

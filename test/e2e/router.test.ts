@@ -124,10 +124,10 @@ async function strangers(count: number): Promise<unknown[]> {
   return (await Promise.all(all)).flat()
 }
 
+type Machine = { id: string; state: string; config: { metadata?: Record<string, string> } }
 const machinesOf = async (owner: string) =>
-  (await lab.machines('shop')).filter(
-    ({ config }) =>
-      (config as { metadata?: Record<string, string> }).metadata?.['tarmac_owner'] === owner,
+  (await askFly<Machine[]>(lab, 'GET', '/apps/shop/machines')).filter(
+    ({ config }) => config.metadata?.['tarmac_owner'] === owner,
   )
 
 test('300 requests of all forms at once are each answered by the machine of their owner', async () => {
@@ -195,7 +195,7 @@ test('a machine that is replaced under load loses no request', async () => {
 })
 
 test('a router whose machine is killed goes on with the other one', async () => {
-  const [one] = await lab.machines('shop-router')
+  const [one] = await askFly<Machine[]>(lab, 'GET', '/apps/shop-router/machines')
   await askFly(lab, 'POST', `/apps/shop-router/machines/${one!.id}/stop`, { signal: 'SIGKILL' })
   expect(await strangers(30)).toEqual([])
 })

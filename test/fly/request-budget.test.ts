@@ -15,6 +15,8 @@ test('three calls of one action on one machine go out at once, the fourth one se
   expect(busy).toBeGreaterThan(950)
   expect(busy).toBeLessThan(1500)
   expect(other).toBeLessThan(100)
+  expect(budget.use).toMatchObject({ calls: 5, delayed: 1, waiting: 0, refused: 0 })
+  expect(budget.use.delayedMs).toBeGreaterThan(950)
 })
 
 test('machine reads allow ten at once and five per second', async () => {

@@ -225,6 +225,8 @@ export async function startMachines({
       rules,
       admission,
       gatewayLimits: [],
+      queueLimits: { builds: 2, appBuilds: 1, deploys: 2 },
+      mayStart: () => true,
       trail,
       registries,
       loginTester,

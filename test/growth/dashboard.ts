@@ -5,6 +5,9 @@ import { LogModel } from '../../gateway/src/http/dashboard/log/log-model.ts'
 import { activityPart } from '../../gateway/src/http/dashboard/app/activity-part.ts'
 import { coloured } from '../../gateway/src/http/dashboard/log/coloured.ts'
 import { deploymentsPart } from '../../gateway/src/http/dashboard/app/deployments-part.ts'
+import { filterForm } from '../../gateway/src/http/dashboard/audit/filter-form.ts'
+import { readNewToken } from '../../gateway/src/http/dashboard/callers/new-token-form.ts'
+import { withoutCommand } from '../../api/text/event-words.ts'
 import { detailOf } from '../../api/text/render-verdict.ts'
 import { factsPart, shortDigest } from '../../gateway/src/http/dashboard/deployment/facts-part.ts'
 import { groupName } from '../../gateway/src/http/dashboard/log/group-heading.ts'
@@ -78,6 +81,9 @@ export const dashboard: Record<string, Shapes> = {
   'gateway/src/http/dashboard/deployment/verdict-part.ts › verdictPart': hostileTexts((text) =>
     verdictPart(deployment(text)),
   ),
+  'api/text/event-words.ts › withoutCommand': hostileTexts((text) =>
+    withoutCommand(`process "${text}" did not complete`),
+  ),
   'api/text/render-verdict.ts › detailOf': hostileTexts((text) =>
     detailOf({ title: text, detail: text, step: text }),
   ),
@@ -93,6 +99,14 @@ export const dashboard: Record<string, Shapes> = {
   },
   'gateway/src/http/dashboard/app/app-page.ts › ownerOf': hostileTexts((owner) =>
     refused(() => ownerOf(new URLSearchParams({ owner }))),
+  ),
+  'gateway/src/http/dashboard/audit/filter-form.ts › filterForm': hostileTexts((text) =>
+    filterForm(new URLSearchParams({ from: text, to: text, result: text })),
+  ),
+  'gateway/src/http/dashboard/callers/new-token-form.ts › readNewToken': hostileTexts((text) =>
+    refused(() =>
+      readNewToken(new URLSearchParams({ name: text, scopes: text, apps: text, expires: text })),
+    ),
   ),
   'gateway/src/http/dashboard/parts/html.ts › html': {
     ...hostileTexts((text) => html`<p title="${text}">${text}</p>`),

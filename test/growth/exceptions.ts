@@ -14,6 +14,14 @@ export const exceptions: Record<string, string> = {
     'reads names of the address, 16 KiB at most, by linear expressions; its parts have their rows',
   'gateway/src/http/dashboard/app/release-diff-page.ts › releaseDiffPage':
     'reads numbers of the address by one anchored expression',
+  'gateway/src/http/dashboard/drift/drift-page.ts › driftPage':
+    'reads the name of an app, of an address of 16 KiB at most, by AppName',
+  'gateway/src/http/dashboard/previews/preview-actions.ts':
+    'reads a number and one of three words of a form of 64 KiB at most',
+  'gateway/src/http/dashboard/queue/drain-part.ts › startDrain':
+    'reads a number of a form of 64 KiB at most by one anchored expression',
+  'gateway/src/http/dashboard/rollouts/rollouts-page.ts › rolloutsPage':
+    'reads the cursor of an address of 16 KiB at most by one anchored expression',
   'gateway/src/http/routes/callers/audit.ts › listAudit':
     'reads a query of 16 KiB at most, by readAuditFilter',
   'gateway/src/http/routes/callers/audit.ts › readAuditFilter':

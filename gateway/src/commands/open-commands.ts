@@ -25,7 +25,7 @@ import type { Drain } from './drain.ts'
 import { driftCommands } from './drift/drift-commands.ts'
 import { machineCommands } from './machines/machine-commands.ts'
 import { openOwners } from './owners/open-owners.ts'
-import { overviewCommands } from './overview/overview-commands.ts'
+import { type OverviewDeps, overviewCommands } from './overview/overview-commands.ts'
 import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
@@ -44,7 +44,7 @@ import { openRuntime } from './runtime/open-runtime.ts'
 import { whoami } from './whoami/whoami.ts'
 import { assertLinkOpen, type Submissions } from './submissions.ts'
 
-export type CommandDeps = {
+export type CommandDeps = Omit<OverviewDeps, 'store'> & {
   store: DeploymentStore
   vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove' | 'fingerprintOf'>
   fly: MachinesApi
@@ -99,7 +99,7 @@ export function openCommands(deps: CommandDeps): Commands {
     status: () => gatewayStatus(status),
     doctor: (_caller, request) => deps.doctor(request),
     cacheUsage: () => deps.cache.usage(),
-    overview: overviewCommands(store),
+    overview: overviewCommands(deps),
     audit: {
       async list(caller, filter, page) {
         assertKnownNames(filter)

@@ -3,6 +3,7 @@ import { guestSize, type GuestSize } from '#api/status/machine.ts'
 import type { PreviewsStatus } from '#api/previews/previews-status.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
+import type { RequestBudget } from '#fly/request-budget.ts'
 import type { Awake } from '../awake/awake.ts'
 import type { BuildCache } from '../buildkit/cache/build-cache.ts'
 import type { StatusDeps, StatusReaders } from '../commands/status.ts'
@@ -26,6 +27,7 @@ export type StatusParts = {
   store: Pick<DeploymentStore, 'status'>
   disk: Pick<DiskWatch, 'state'>
   fly: Pick<MachinesApi, 'machine'>
+  flyBudget: Pick<RequestBudget, 'use'>
   versions: Pick<Versions, 'facts'>
   awake: Pick<Awake, 'status'>
   mirror: Pick<Mirror, 'status'>
@@ -73,6 +75,7 @@ export function openStatus(parts: StatusParts, config: Config): StatusDeps {
     sizes: async () => sizesStatus(config, await readSpace(config.buildkit.root)),
     awake: () => awake.status(),
     mirror: () => mirror.status(),
+    fly: () => parts.flyBudget.use,
     previews: () => previews.status(),
     cost: costReader(store, priced),
     audit: () => trailWatch.status,

@@ -19,15 +19,21 @@ export async function expireQueued(tables: Tables, limitMs: number): Promise<voi
   })
 }
 
+/** What each waiting deployment waits for. Call it in a transaction. */
+export function queuePositions(
+  { queue, suspects }: Pick<Tables, 'queue' | 'suspects'>,
+  limits: QueueLimits | null,
+) {
+  const first = suspects.any() ? suspects.waiting().map(({ id }) => id) : null
+  return queue.scheduled(limits, first).positions
+}
+
 /** See `DeploymentStore.publishQueuePositions`. */
 export async function publishQueuePositions(
   { deployments, queue, suspects, tools }: Tables,
   limits: QueueLimits | null,
 ): Promise<void> {
-  const { positions } = tools.transaction(() => {
-    const first = suspects.any() ? suspects.waiting().map(({ id }) => id) : null
-    return queue.scheduled(limits, first)
-  })
+  const positions = tools.transaction(() => queuePositions({ queue, suspects }, limits))
   await inParts(positions, tools.transaction, ({ id, ...position }) => {
     const last = queue.lastNotice(id)
     // It may have left the queue while others were updated.

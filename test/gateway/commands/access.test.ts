@@ -68,6 +68,7 @@ const rows: Record<
     scopes: ['read', 'deploy', 'preview', 'admin'],
     filtered: true,
   },
+  'overview.queue': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   'drift.report': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'drift.list': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   'router.deploy': {
@@ -184,6 +185,7 @@ const done = Object.assign([], {
   rollouts: [],
   previews: [],
   teams: [],
+  slots: { builds: {}, deploys: {} },
   next: null,
 })
 const gate: Gate = {

@@ -81,6 +81,8 @@ export async function startHttp(
       rules: callers.rules,
       admission,
       gatewayLimits: [],
+      queueLimits: { builds: 2, appBuilds: 1, deploys: 2 },
+      mayStart: () => true,
       trail,
       tokens: callers.tokens,
       sessions: callers.sessions,

@@ -1,3 +1,4 @@
+import type { Queue } from '#api/overview/queue.ts'
 import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { Commands } from '../commands.ts'
@@ -118,6 +119,7 @@ export const access: TableOf<Commands> = {
         next,
       }),
     },
+    queue: { ...read, shown: ownQueue },
   },
   drift: driftRows,
   deleteApp: { ...administer, ...byApp, recorded: ofDeletedApp },
@@ -228,6 +230,15 @@ export const access: TableOf<Commands> = {
 /** What the apps that a caller sees have of the build cache. */
 function cacheOf({ apps, ...usage }: CacheStatus, isSeen: IsSeen): CacheStatus {
   return { ...usage, apps: apps.filter(({ app }) => app !== null && isSeen({ app })) }
+}
+
+/** Which of the gateway's slots are used says something of other callers' apps. */
+function ownQueue({ slots: { builds, deploys }, entries, isCut }: Queue, isSeen: IsSeen): Queue {
+  return {
+    slots: { builds: { ...builds, used: null }, deploys: { ...deploys, used: null } },
+    entries: entries.filter(isSeen),
+    isCut,
+  }
 }
 
 /** A change that also makes releases needs the right to deploy. */

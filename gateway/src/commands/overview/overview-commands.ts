@@ -1,8 +1,11 @@
 import type { Deployment } from '#api/deployment.ts'
 import { releaseStateOf } from '#api/deployment.ts'
 import type { AppFilter, AppPage, AppSummary, DeploymentFilter } from '#api/overview/overview.ts'
+import type { Queue } from '#api/overview/queue.ts'
 import type { Principal } from '../../callers/principal.ts'
 import type { NewestDeployment } from '../../deployments/overview/overview-store.ts'
+import type { QueueLimits } from '../../deployments/queue.ts'
+import { touchesMachines } from '../../deployments/states.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import { seenBy } from '../access/seen-by.ts'
@@ -17,11 +20,24 @@ export type OverviewCommands = {
   ): Promise<{ deployments: Deployment[]; next: string | null }>
   /** By name. */
   apps(caller: Principal, filter: AppFilter, page: PageRequest): Promise<AppPage>
+  /** What has not ended, and what each waits for. */
+  queue(caller: Principal): Promise<Queue>
 }
 
-type Deps = Pick<DeploymentStore, 'overview' | 'releases' | 'teams'>
+export type OverviewDeps = {
+  store: Pick<DeploymentStore, 'overview' | 'releases' | 'teams' | 'status'>
+  queueLimits: QueueLimits
+  /** Whether queued deployments may start. */
+  mayStart: () => boolean
+}
 
-export const overviewCommands = (store: Deps): OverviewCommands => ({
+const queueShown = 200
+
+export const overviewCommands = ({
+  store,
+  queueLimits,
+  mayStart,
+}: OverviewDeps): OverviewCommands => ({
   deployments: (caller, filter, page) =>
     store.overview.deployments(filter, { ...page, isSeen: seenBy(caller, store.teams) }),
   async apps(caller, filter, page) {
@@ -29,7 +45,25 @@ export const overviewCommands = (store: Deps): OverviewCommands => ({
     const { apps, next } = await store.overview.apps(filter, { ...page, isSeen })
     return { apps: await Promise.all(apps.map((each) => summaryOf(each, store, isSeen))), next }
   },
+  async queue(caller) {
+    const page = { limit: queueShown, isSeen: seenBy(caller, store.teams) }
+    const found = await store.overview.queue(mayStart() ? queueLimits : null, page)
+    return { slots: await slotsOf(store, queueLimits), ...found }
+  },
 })
+
+async function slotsOf(
+  { status }: Pick<DeploymentStore, 'status'>,
+  { builds, deploys }: QueueLimits,
+): Promise<Queue['slots']> {
+  const running = (await status.unfinishedByState()).filter(({ state }) => state !== 'pending')
+  const sum = (counts: typeof running) => counts.reduce((all, { count }) => all + count, 0)
+  const atMachines = sum(running.filter(({ state }) => touchesMachines(state)))
+  return {
+    builds: { limit: builds, used: sum(running) - atMachines },
+    deploys: { limit: deploys, used: atMachines },
+  }
+}
 
 async function summaryOf(
   { app, deployment }: NewestDeployment,

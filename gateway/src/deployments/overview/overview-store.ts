@@ -1,5 +1,7 @@
 import type { Deployment } from '#api/deployment.ts'
 import type { AppFilter, DeploymentFilter } from '#api/overview/overview.ts'
+import type { QueueEntry } from '#api/overview/queue.ts'
+import type { QueueLimits } from '../queue.ts'
 import type { PageRequest } from '../release-store.ts'
 
 /** An app and its newest deployment. */
@@ -20,4 +22,12 @@ export interface OverviewStore {
     filter: AppFilter,
     page: PageRequest,
   ): Promise<{ apps: NewestDeployment[]; next: string | null }>
+  /**
+   * What has not ended, and what each waits for: those that run first, then the oldest. Without limits
+   * no deployment may start.
+   */
+  queue(
+    limits: QueueLimits | null,
+    page: Pick<PageRequest, 'limit' | 'isSeen'>,
+  ): Promise<{ entries: QueueEntry[]; isCut: boolean }>
 }

@@ -7,6 +7,7 @@ import { foreseen } from '../problem.ts'
 import { queryOf } from '../query.ts'
 import { appPage } from './app/app-page.ts'
 import { releaseDiffPage } from './app/release-diff-page.ts'
+import { boardActions, boardPages } from './boards.ts'
 import { deploymentPage } from './deployment/deployment-page.ts'
 import { homePage } from './home/home-page.ts'
 import { addresses } from './parts/addresses.ts'
@@ -23,9 +24,9 @@ import { logIn, logOut, logOutEverywhere } from './session/log-in.ts'
 import { loginPage, ownPage, pageBefore } from './session/login-page.ts'
 
 /** Every page of the dashboard. */
-const pages: Page[] = [homePage, appPage, releaseDiffPage, deploymentPage]
+const pages: Page[] = [homePage, appPage, releaseDiffPage, deploymentPage, ...boardPages]
 /** What forms of the pages do. */
-const actions: Action[] = [logOut, logOutEverywhere]
+const actions: Action[] = [logOut, logOutEverywhere, ...boardActions]
 
 export type DashboardDeps = {
   commands: Commands
@@ -88,7 +89,10 @@ function perform(deps: DashboardDeps, action: Action): RequestHandler {
       await deps.authorize(request)
       const form = await readForm(request, response)
       assertOwnForm(request, callerOf(request), form.get(formKeyField))
-      const done = await action.act(contextOf(request, deps), form)
+      const context = contextOf(request, deps)
+      const done = await action.act(context, form)
+      if (typeof done !== 'string' && 'body' in done)
+        return sendPage(response, done, action, context)
       if (typeof done !== 'string') response.setHeader('Set-Cookie', setSession(request, null))
       response.redirect(303, typeof done === 'string' ? done : done.next)
     } catch (error) {
@@ -121,7 +125,7 @@ function showProblem(
 function sendPage(
   response: Response,
   shown: ShownPage,
-  page: Page | null,
+  page: Pick<Page, 'section' | 'assets'> | null,
   context: Pick<PageContext, 'caller' | 'formKey'> | null,
 ): void {
   const { section = null, assets = [] } = page ?? {}
@@ -133,13 +137,14 @@ function sendPage(
 }
 
 function contextOf(request: Request, { commands, server }: DashboardDeps): PageContext {
-  const { store, appDefaults } = server
+  const { store, appDefaults, currency } = server
   const caller = callerOf(request)
   return {
     commands,
     caller,
     store,
     appDefaults,
+    currency,
     params: Object.fromEntries(
       Object.entries(request.params).map(([name, value]) => [name, String(value)]),
     ),

@@ -4,6 +4,8 @@ import { defaultTeam } from '#api/callers/teams.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
 import { Row, toDeployment } from '../record.ts'
 import type { DeploymentRows } from '../rows/deployment-rows.ts'
+import type { Tables } from '../tables.ts'
+import { queueReader } from './queue-reader.ts'
 import { pageOf, readAs, readRows, seenRows } from '../store-tools.ts'
 
 /** How many records, or apps, one page looks at. */
@@ -12,9 +14,10 @@ const lookedAt = 5000
 type Where = { sql: string; values: string[] }
 
 /** See `OverviewStore`. */
-export const openOverviewStore = (rows: DeploymentRows): OverviewStore => ({
-  deployments: async (filter, page) => deploymentsOf(rows, filter, page),
-  apps: async (filter, page) => appsOf(rows, filter, page),
+export const openOverviewStore = (tables: Tables): OverviewStore => ({
+  deployments: async (filter, page) => deploymentsOf(tables.deployments, filter, page),
+  apps: async (filter, page) => appsOf(tables.deployments, filter, page),
+  queue: queueReader(tables),
 })
 
 /** The cursor is the row id: the order of creation. */

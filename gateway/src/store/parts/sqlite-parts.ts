@@ -47,6 +47,6 @@ export class SqliteParts {
     this.pools = tables.pools
     this.owners = tables.owners
     this.routers = tables.routers
-    this.overview = openOverviewStore(tables.deployments)
+    this.overview = openOverviewStore(tables)
   }
 }

@@ -18,3 +18,16 @@ export const postForm = (
 export const button = (label: string, disabledBecause: string | null = null): Html =>
   html`<button ${attributes({ disabled: disabledBecause !== null })}>${label}</button
     >${disabledBecause && html` <span class="quiet">${disabledBecause}</span>`}`
+
+/** A form that a reader opens first, so that nobody sends it by mistake. A refresh leaves it open. */
+export const confirmation = (id: string, label: string, form: Html): Html =>
+  html`<details id="${id}" class="confirm">
+    <summary>${label}</summary>
+    ${form}
+  </details>`
+
+/** One field of a form, below its label. */
+export const field = (label: string, input: Html, hint: string | null = null): Html =>
+  html`<label class="field"
+    >${label}${input}${hint && html`<span class="quiet">${hint}</span>`}</label
+  >`

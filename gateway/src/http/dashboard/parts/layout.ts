@@ -8,6 +8,13 @@ import type { PageContext, Section, ShownPage } from './page.ts'
 /** The entries of the navigation. A page that comes later adds its own. */
 const navigation: { section: Section; label: string; address: string }[] = [
   { section: 'apps', label: 'Apps', address: addresses.home },
+  { section: 'queue', label: 'Queue', address: addresses.queue },
+  { section: 'previews', label: 'Previews', address: addresses.previews },
+  { section: 'rollouts', label: 'Rollouts', address: addresses.rollouts },
+  { section: 'drift', label: 'Drift', address: addresses.drift },
+  { section: 'callers', label: 'Callers', address: addresses.callers },
+  { section: 'audit', label: 'Audit', address: addresses.audit },
+  { section: 'builder', label: 'Builder', address: addresses.builder },
 ]
 
 type Frame = {

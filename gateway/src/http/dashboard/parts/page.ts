@@ -11,6 +11,8 @@ export type PageContext = {
   /** Events of a log, after `logOf` has allowed it. */
   store: Pick<ServerDeps['store'], 'eventsAfter'>
   appDefaults: ServerDeps['appDefaults']
+  /** Of the prices that the gateway knows. Null: it knows none. */
+  currency: ServerDeps['currency']
   /** The values of the path, decoded: `/ui/apps/:app` gives `app`. */
   params: Record<string, string>
   query: URLSearchParams
@@ -27,7 +29,15 @@ export type PageContext = {
 }
 
 /** The entries of the navigation. */
-export type Section = 'apps' | 'queue' | 'previews' | 'rollouts' | 'callers' | 'audit' | 'builder'
+export type Section =
+  | 'apps'
+  | 'queue'
+  | 'previews'
+  | 'rollouts'
+  | 'drift'
+  | 'callers'
+  | 'audit'
+  | 'builder'
 
 export type ShownPage = {
   title: string
@@ -50,11 +60,13 @@ export type Page = {
   show(context: PageContext): Promise<ShownPage>
 }
 
-/** What a form does. Returns the address of the page to show next. */
-export type Action = {
-  path: string
+/**
+ * What a form does. Returns the address of the page to show next, or a page that is shown this once,
+ * such as a new token.
+ */
+export type Action = Pick<Page, 'path' | 'section' | 'assets'> & {
   act(
     context: PageContext,
     form: URLSearchParams,
-  ): Promise<string | { next: string; endsSession: true }>
+  ): Promise<string | { next: string; endsSession: true } | ShownPage>
 }

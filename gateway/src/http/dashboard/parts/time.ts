@@ -12,3 +12,7 @@ export const runningSince = (at: string, beforeMs = 0, now = Date.now()): Html =
   html`<span data-since="${new Date(Date.parse(at) - beforeMs).toISOString()}"
     >${durationText(now - Date.parse(at) + beforeMs)}</span
   >`
+
+/** How long something took. */
+export const tookText = (from: string, to: string): string =>
+  durationText(Date.parse(to) - Date.parse(from))

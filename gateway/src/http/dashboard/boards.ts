@@ -1,0 +1,52 @@
+import { auditPage } from './audit/audit-page.ts'
+import { builderPage } from './builder/builder-page.ts'
+import { removeAppCache, runDoctor } from './builder/builder-actions.ts'
+import { callersPage } from './callers/callers-page.ts'
+import { removeRule } from './callers/rules-part.ts'
+import { changeTeam, createTeam, removeTeam } from './callers/team-actions.ts'
+import { teamPage } from './callers/team-page.ts'
+import { createToken, revokeToken, rotateToken } from './callers/token-actions.ts'
+import { tokenPage } from './callers/token-page.ts'
+import { acceptDrift, driftPage } from './drift/drift-page.ts'
+import type { Action, Page } from './parts/page.ts'
+import { changePower, destroyPreview, extendPreview } from './previews/preview-actions.ts'
+import { previewPage } from './previews/preview-page.ts'
+import { previewsPage } from './previews/previews-page.ts'
+import { endDrain, startDrain } from './queue/drain-part.ts'
+import { queuePage } from './queue/queue-page.ts'
+import { cancelRollout, rolloutPage } from './rollouts/rollout-page.ts'
+import { rolloutsPage } from './rollouts/rollouts-page.ts'
+
+/** Pages about all apps, or about the gateway itself. */
+export const boardPages: Page[] = [
+  queuePage,
+  previewsPage,
+  previewPage,
+  rolloutsPage,
+  rolloutPage,
+  callersPage,
+  tokenPage,
+  teamPage,
+  auditPage,
+  builderPage,
+  driftPage,
+]
+
+export const boardActions: Action[] = [
+  startDrain,
+  endDrain,
+  extendPreview,
+  changePower,
+  destroyPreview,
+  cancelRollout,
+  createToken,
+  revokeToken,
+  rotateToken,
+  removeRule,
+  createTeam,
+  changeTeam,
+  removeTeam,
+  removeAppCache,
+  runDoctor,
+  acceptDrift,
+]

@@ -1,0 +1,51 @@
+import { flyText } from '#api/status/render.ts'
+import type { Unknown } from '#api/status/part.ts'
+import { addresses } from '../parts/addresses.ts'
+import { html, type Html } from '../parts/html.ts'
+import type { Page } from '../parts/page.ts'
+import { section } from '../parts/tables.ts'
+import { timeOf } from '../parts/time.ts'
+import { doctorForm } from './builder-actions.ts'
+import { cachePart } from './cache-part.ts'
+import { diskPart } from './disk-part.ts'
+import { gatewayPart } from './gateway-part.ts'
+import { known } from './known.ts'
+import { limitsPart } from './limits-part.ts'
+import { mirrorPart } from './mirror-part.ts'
+import { versionsPart } from './versions-part.ts'
+
+const seconds = 15
+
+/** The machine that builds, and the gateway on it. */
+export const builderPage: Page = {
+  path: addresses.builder,
+  section: 'builder',
+  assets: ['boards.css'],
+  async show(context) {
+    const status = await context.commands.status(context.caller)
+    // Of a limited caller, the gateway shows the queue and the cache alone.
+    const isWhole = status.versions !== undefined
+    return {
+      title: 'Builder',
+      live: { seconds },
+      body: html`<h1>Builder</h1>
+        ${section('gateway', 'Gateway', gatewayPart(status))}
+        ${!isWhole && html`<p class="quiet">Disk, limits, mirror and versions are for callers that are not limited to some apps or teams.</p>`}
+        ${part('disk', 'Disk', status.disk, diskPart)}
+        ${part('cache', 'Build cache by app', status.cache, (cache) => cachePart(context, cache))}
+        ${section('doctor', 'Doctor', doctorForm(context))}
+        ${part('fly', 'Calls of Fly', status.fly, (fly) => html`<p>${flyText(fly)}, since ${timeOf(status.startedAt)}.</p>`)}
+        ${part('mirror', 'Registry mirror', status.mirror, mirrorPart)}
+        ${part('limits', 'Limits', status.sizes, limitsPart)}
+        ${part('versions', 'Versions', status.versions, versionsPart)}`,
+    }
+  },
+}
+
+/** One part of the status. Absent: this gateway, or the caller, has none. */
+const part = <Facts extends object>(
+  id: string,
+  title: string,
+  facts: Facts | Unknown | undefined,
+  show: (facts: Facts) => Html,
+): Html | false => facts !== undefined && section(id, title, known(facts, show))

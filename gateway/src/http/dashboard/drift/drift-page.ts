@@ -1,0 +1,106 @@
+import { AppName } from '#api/app.ts'
+import type { AppDrift, DriftList } from '#api/drift/drift-list.ts'
+import type { DriftFinding } from '#api/drift/finding.ts'
+import { addresses, addressOf } from '../parts/addresses.ts'
+import { appLink } from '../lists/deployment-link.ts'
+import { button, confirmation, field, postForm } from '../parts/form.ts'
+import { firstCommand } from '../lists/first-command.ts'
+import { html, type Html } from '../parts/html.ts'
+import { mark } from '../parts/mark.ts'
+import type { Action, Page, PageContext } from '../parts/page.ts'
+import { partOf } from '../parts/part-of.ts'
+import { facts, section } from '../parts/tables.ts'
+import { timeOf } from '../parts/time.ts'
+
+/** Apps for which Fly has something else than Tarmac expects. `?app=`: also looks at it now. */
+export const driftPage: Page = {
+  path: addresses.drift,
+  section: 'drift',
+  assets: ['boards.css'],
+  async show(context) {
+    const { commands, caller, query } = context
+    const list = await commands.drift.list(caller)
+    const app = query.get('app')
+    return {
+      title: 'Drift',
+      body: html`<h1>Drift</h1>
+        <form class="filter" method="get" action="${addressOf('drift')}">
+          ${field('App', html`<input name="app" value="${app}" required />`)}
+          <button>Look now</button>
+        </form>
+        ${app !== null && section('now', 'Found just now', await partOf(look(context, app), (now) => now))}
+        ${section('apps', 'At the last daily look', listPart(context, list))}`,
+    }
+  },
+}
+
+async function look(context: PageContext, given: string): Promise<Html> {
+  const app = AppName.safeParse(given).success ? given : given.slice(0, 100)
+  const { findings, deploying } = await context.commands.drift.report(context.caller, app)
+  return html`<h3>${appLink(app)}</h3>
+    ${findings.length > 0 ? findings.map(findingText) : html`<p>${mark('good', 'no drift')}</p>`}
+    ${deploying && html`<p class="quiet">A deployment changes machines now, so nothing new is said about them.</p>`}
+    ${acceptForm(context, app, findings)}`
+}
+
+function listPart(context: PageContext, { checkedAt, looked, apps }: DriftList): Html {
+  const when =
+    checkedAt === null
+      ? html`The gateway looks once a day at all apps with releases. It has not done so yet.`
+      : html`${looked !== null && `${looked} apps, `}at ${timeOf(checkedAt)}.`
+  if (apps.length > 0)
+    return html`<p class="quiet">${when}</p>
+      ${apps.map((each) => appPart(context, each))}`
+  if (checkedAt !== null) return html`<p>${mark('good', 'no drift')} ${when}</p>`
+  return firstCommand(
+    'Nothing was looked at yet. To look at an app now, here above or:',
+    context.gateway,
+    'tarmac drift my-app',
+  )
+}
+
+const appPart = (context: PageContext, { app, lookedAt, findings, problem }: AppDrift): Html =>
+  html`<h3>${appLink(app)}</h3>
+    ${problem !== null && html`<p class="lines">${mark('warning', 'not looked at')} ${problem}</p>`}
+    ${findings.map(findingText)}
+    <p class="quiet">
+      Looked at ${timeOf(lookedAt)}. <a href="${addressOf('drift', {}, { app })}">Look now</a>
+    </p>
+    ${acceptForm(context, app, findings)}`
+
+const findingText = ({ code, text, expected, found, advice, since }: DriftFinding): Html =>
+  html`<p>${mark('warning', code)} ${text} ${advice}</p>
+    ${facts([
+      ['Expected', expected],
+      ['Found', found],
+      ['Since', since && timeOf(since)],
+    ])}`
+
+/** What `accept` can settle: addresses and hostnames. */
+const acceptable = /^(?:public-address|flycast|certificate)/
+
+const acceptForm = (context: PageContext, app: string, findings: DriftFinding[]): Html | false =>
+  findings.length > 0 &&
+  confirmation(
+    `accept-${app}`,
+    'Accept…',
+    postForm(
+      context,
+      addressOf('acceptDrift', { app }),
+      html`<p>
+          The addresses and hostnames that ${app} has at Fly now are expected from now on. Nothing
+          changes at Fly. Machines that differ stay in this list.
+        </p>
+        ${button('Accept them', findings.some(({ code }) => acceptable.test(code)) ? null : 'Nothing here is about an address or a hostname.')}`,
+    ),
+  )
+
+export const acceptDrift: Action = {
+  path: addresses.acceptDrift,
+  section: 'drift',
+  async act({ commands, caller, params }) {
+    const app = params['app'] ?? ''
+    await commands.drift.accept(caller, app)
+    return addressOf('drift', {}, { app })
+  },
+}

@@ -1,0 +1,98 @@
+import type { Queue, QueueEntry } from '#api/overview/queue.ts'
+import { waitsFor } from '#api/text/event-words.ts'
+import { addresses, addressOf } from '../parts/addresses.ts'
+import { numberLink } from '../lists/deployment-link.ts'
+import { firstCommand } from '../lists/first-command.ts'
+import { html, type Html } from '../parts/html.ts'
+import { stateMark } from '../parts/mark.ts'
+import type { Page } from '../parts/page.ts'
+import { partOf } from '../parts/part-of.ts'
+import { facts, section, table } from '../parts/tables.ts'
+import { runningSince } from '../parts/time.ts'
+import { drainPart } from './drain-part.ts'
+
+const seconds = { busy: 3, quiet: 15 }
+
+/** What runs, what waits for what and since when, and how many may run at once. */
+export const queuePage: Page = {
+  path: addresses.queue,
+  section: 'queue',
+  assets: ['boards.css'],
+  async show(context) {
+    const { commands, caller, gateway } = context
+    const queue = await commands.overview.queue(caller)
+    const running = queue.entries.filter(({ state }) => state !== 'pending')
+    const waiting = queue.entries.filter(({ state }) => state === 'pending')
+    return {
+      title: 'Queue',
+      live: { seconds: queue.entries.length > 0 ? seconds.busy : seconds.quiet },
+      body: html`<h1>Queue</h1>
+        ${section('running', 'Running', running.length > 0 ? runningTable(running) : html`<p>Nothing runs.</p>`)}
+        ${section(
+          'waiting',
+          'Waiting',
+          waiting.length > 0
+            ? waitingTable(waiting, queue.isCut)
+            : firstCommand(
+                'Nothing waits. To deploy, go to a folder with a program, and type:',
+                gateway,
+                'tarmac deploy my-app',
+              ),
+        )}
+        ${section('slots', 'Slots', slotsPart(queue.slots))}
+        ${section(
+          'drain',
+          'Drain',
+          await partOf(commands.drain.status(caller), (drain) => drainPart(context, drain)),
+        )}`,
+    }
+  },
+}
+
+const runningTable = (running: QueueEntry[]): Html =>
+  table(
+    'Deployments that run',
+    ['Deployment', 'State', 'For', 'By'],
+    running.map((entry) => [
+      numberLink(entry),
+      stateMark(entry.state),
+      runningSince(entry.stateSince),
+      entry.triggeredBy?.name ?? '',
+    ]),
+  )
+
+const waitingTable = (waiting: QueueEntry[], isCut: boolean): Html =>
+  html`${table(
+    'Deployments that wait, oldest first',
+    ['Deployment', 'Waits for', 'Place', 'For', 'By'],
+    waiting.map((entry) => [
+      numberLink(entry),
+      reason(entry),
+      entry.waiting?.place ?? '',
+      runningSince(entry.stateSince),
+      entry.triggeredBy?.name ?? '',
+    ]),
+  )}
+  ${isCut && html`<p class="quiet">There are more, which are not listed here.</p>`}`
+
+function reason({ waiting }: QueueEntry): Html {
+  if (!waiting) return html`nothing: it starts now`
+  if (waiting.behind === null) return html`${waitsFor({ type: 'waiting', ...waiting })}`
+  return html`<a href="${addressOf('deployment', { id: waiting.behind })}"
+      >the deployment before it</a
+    >
+    in its lane`
+}
+
+const slotsPart = ({ builds, deploys }: Queue['slots']): Html =>
+  html`${facts([
+      ['Builds', usedOf(builds)],
+      ['At machines', usedOf(deploys)],
+    ])}
+    <p class="quiet">
+      So many may build, and change machines, at once. Deployments of one app and owner form a lane:
+      they run one after the other.
+    </p>`
+
+const usedOf = ({ used, limit }: Queue['slots']['builds']): string =>
+  used === null ? `at most ${limit} at once` : `${used} of ${limit} in use`
