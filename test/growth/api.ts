@@ -10,7 +10,7 @@ import { readPreviewQuery } from '../../api/previews/preview-query.ts'
 import { NewRouter } from '../../api/router/router.ts'
 import { unknownOption } from '../../api/options/unknown-option.ts'
 import { variableName } from '../../api/options/variables.ts'
-import { eventWords, withoutCommand } from '../../api/text/event-words.ts'
+import { eventWords } from '../../api/text/event-words.ts'
 import { renderEvent } from '../../api/text/render-event.ts'
 import { renderRefusal, renderVerdict } from '../../api/text/render-verdict.ts'
 import { shortStep } from '../../api/text/short-step.ts'
@@ -153,7 +153,6 @@ export const api: Record<string, Shapes> = {
     ...hostileTexts(rendered),
     ...hostileTexts(rendered, (text) => `a\r${text}\r\n`),
   },
-  'api/text/event-words.ts › withoutCommand': hostileTexts(withoutCommand),
   'api/text/event-words.ts › eventWords': hostileTexts((text) =>
     eventWords({ seq: 1, at, type: 'step', step: 'a', name: text, status: 'failed', error: text }),
   ),
