@@ -69,14 +69,14 @@ function readAsset(path: string): Asset {
  * import is served too, so that a page and the server read a log by the same code.
  */
 function scriptAt(path: string): string {
-  const importOf = (_: string, before: string, name: string) => {
+  const importOf = (_: string, name: string) => {
     const url = name.startsWith('#')
       ? import.meta.resolve(name)
       : new URL(name, pathToFileURL(path))
-    return `${before} from '${servedAt(assetAt(fileURLToPath(url)))}'`
+    return `} from '${servedAt(assetAt(fileURLToPath(url)))}'`
   }
   return stripTypeScriptTypes(readFileSync(path, 'utf8')).replaceAll(
-    /^(import [^'\n]*|\}) from '([#.][^'\n]+)'$/gm,
+    /\} from '([#.][^'\n]+)'$/gm,
     importOf,
   )
 }
