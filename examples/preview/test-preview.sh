@@ -40,6 +40,7 @@ echo
 
 echo "5. Let it live until ten minutes from now"
 call POST "/v1/previews/$id/extend" '{"ttlSeconds":600}' | field expiresAt | sed 's/^/   until /'
+echo
 
 echo "6. List what there is"
 call GET "/v1/previews/stats?app=$app" | sed 's/^/   /'

@@ -69,7 +69,7 @@ export function readPreviewArgs(
   values: Values,
   env: NodeJS.ProcessEnv,
 ): PreviewRequest | null {
-  const [first] = args
+  const first = args[0] === 'list' ? 'ls' : args[0] // other commands say list: no folder is sent for it
   if (first === undefined) return null
   const verb = isVerb(first) ? first : 'create'
   const rest = isVerb(first) ? args.slice(1) : args

@@ -121,7 +121,10 @@ function toCopy(
 }
 
 export const imageGone = (reference: string) =>
-  new Problem('image-gone', `The registry has no ${reference} any more. Deploy its source again.`)
+  new Problem(
+    'image-gone',
+    `The registry has no ${reference}. Check its name and tag; if it was there, deploy its source again.`,
+  )
 
 /**
  * The app whose repository an image is in. Null: it is in no registry of the apps, or no reference,

@@ -370,6 +370,6 @@ test(
     const without = await deploy('shop', release, { owner: 'ada' })
     expect(envOf()).toMatchObject({ COLOR: 'red' })
     expect(envOf()).not.toHaveProperty('WHO')
-    expect(without.warnings.join()).toContain('WHO')
+    expect(without.warnings.join()).toContain('WHO. To keep one: deploy with --env NAME=VALUE')
   },
 )

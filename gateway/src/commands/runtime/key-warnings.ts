@@ -25,7 +25,7 @@ export function keyWarnings(
   { now, own, words }: SecretsOfTarget,
 ): string[] {
   if (!before) return []
-  const { app, number } = before
+  const { app, owner, number } = before
   const variables = lackingEnv(readDesired(before.desired), desired)
   const secrets = lackingSecrets(before.secrets, now)
   const lacks = (what: string, names: string[], next: string) =>
@@ -34,8 +34,10 @@ export function keyWarnings(
       : [
           `This release lacks ${what} that release ${number} had: ${someOf(names, maxShown)}. ${next}`,
         ]
+  // The settings of the app are those of all its owners.
+  const keep = owner === null ? `tarmac env set ${app} NAME=VALUE` : 'deploy with --env NAME=VALUE'
   return [
-    ...lacks('variables', variables, `To keep one: tarmac env set ${app} NAME=VALUE`),
+    ...lacks('variables', variables, `To keep one: ${keep}`),
     ...lacks('secrets', secrets, `To set one again: tarmac secrets set ${words} NAME`),
     ...(now ? foreignChanges(before, now, own) : []),
   ]
