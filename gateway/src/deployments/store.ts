@@ -194,6 +194,8 @@ export interface DeploymentStore extends StoreParts {
    * the same as `recover`, but suspects that were changing machines wait for `claim`.
    */
   startLife(life: Life, reason: string): Promise<{ claims: Claim[]; ended: Deployment[] }>
+  /** Whether there are suspects, so that no other deployment starts. */
+  hasSuspects(): boolean
   /** The gateway was asked to stop. Whatever ends it from now on makes no deployment a suspect. */
   endLife(): Promise<void>
   /** Ends a deployment as failed when nothing else can, whichever runner has it. */

@@ -167,6 +167,10 @@ class SqliteStore extends SqliteParts implements DeploymentStore, SecretStore {
     })
   }
 
+  hasSuspects(): boolean {
+    return this.#tables.suspects.any()
+  }
+
   async recover(reason: string, only: string | null = null): Promise<Claim[]> {
     const { alone } = this.#settings
     return this.#transaction(() => recoverLeft(this.#tables, { alone, reason, only }))

@@ -1,4 +1,5 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import type { NewEvent } from '#api/event.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { RouterAnswer } from '#api/router/router.ts'
 import { startMachines } from '../start-machines.ts'
@@ -69,4 +70,16 @@ test('nobody deploys another program, or owners, to the app of a router', async 
     })
   }
   expect((await deployRouter()).body).toMatchObject({ deployment: null })
+})
+
+test('after a death of the gateway no owner waits for the router while others have not had their turn', async () => {
+  const { deployRouter, live, store, ownerRoutes } = await withShop()
+  await live(await deployRouter())
+  vi.spyOn(store, 'hasSuspects').mockReturnValue(true) // the runner here ends them at once
+  const said: NewEvent[] = []
+  const emit = (event: NewEvent) => void said.push(event)
+  const waiting = { emit, signal: AbortSignal.timeout(5000), isAlone: false }
+  await ownerRoutes.route({ app: 'shop', owner: 'ada', machines: ['m1'] }, waiting)
+  const text = expect.stringContaining('shop-router gets the route of ada afterwards')
+  expect(said).toEqual([{ type: 'warning', text }])
 })

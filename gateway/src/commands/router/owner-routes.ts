@@ -13,7 +13,8 @@ import type { Submissions } from '../submissions.ts'
 import { routeNames, routesEnv, routesIn, type Routes, sameMachines, sameRoutes } from './routes.ts'
 
 export type RouteDeps = {
-  store: LogStore & Pick<DeploymentStore, 'list' | 'releases' | 'routers' | 'status'>
+  store: LogStore &
+    Pick<DeploymentStore, 'list' | 'releases' | 'routers' | 'status' | 'hasSuspects'>
   deployer: Pick<Deployer, 'machinesOfOwners'>
   submissions: Pick<Submissions, 'deployExisting'>
   log: Pick<Logger, 'warn'>
@@ -77,7 +78,8 @@ export class OwnerRoutes {
     for (let last = ''; ;) {
       const ahead = await this.#inTurn(router, () => this.#advance(router, target, signal))
       if (ahead === null) return
-      if (isAlone) {
+      // Also while others have not had their turn: they wait for this one.
+      if (isAlone || this.#deps.store.hasSuspects()) {
         this.syncAfter(app, ahead.id)
         const text = `The gateway died while this ran, so it runs alone now. ${router} gets the route of ${owner} afterwards, by deployment ${ahead.id}.`
         return emit({ type: 'warning', text })
