@@ -251,7 +251,7 @@ test('a rollback to a missing release touches nothing and says so', async () => 
   expect(await refused('')).toEqual([
     410,
     'image-gone',
-    expect.stringContaining('Deploy its source again'),
+    expect.stringContaining('deploy its source again'),
   ])
   expect((await gateway.store.list('shop', { limit: 9, before: null })).deployments).toHaveLength(2)
 })
