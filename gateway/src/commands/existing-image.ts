@@ -13,6 +13,7 @@ import { type ImageReference, parseReference, referenceText } from '#api/image/r
 import type { Registry } from '../registry/registry.ts'
 import { ownPlatform } from '../build/platforms.ts'
 import { findDeployment } from './deployments.ts'
+import { variablesOfOthers } from './owners/variables-of-others.ts'
 
 export type ExistingImageDeps = {
   store: Pick<DeploymentStore, 'find' | 'releases'>
@@ -43,9 +44,13 @@ export async function fromImage(
   deps: ExistingImageDeps,
   signal: AbortSignal,
 ): Promise<Found> {
-  const { app, options, withoutEnv, inPlace = false } = target
+  const { app, options, withoutEnv = [], inPlace = false } = target
   const { store, sources } = deps
   const { owner } = options
+  const others = async (previous: Deployment | null) =>
+    (await variablesOfOthers(previous, { app, owner }, store)).filter(
+      (name) => !(name in options.env),
+    )
   if (!options.deploy)
     throw new Problem('option-invalid', 'deploy=false with an existing image leaves nothing to do.')
 
@@ -72,12 +77,11 @@ export async function fromImage(
     const [of, whose] = source.app === undefined ? [app, owner] : [source.app, source.owner ?? null]
     const release = await releaseOf(store.releases, of, whose, source.release)
     const previous = await store.find(release.deployment)
-    const overlaid = overlay(previous, options)
+    const from = { app: of, owner: whose, release: release.number }
     const found = await findImage(release.image.reference, release.image, deps, signal)
     return {
-      options: { ...overlaid, env: omit(overlaid.env, withoutEnv) },
+      ...leavingOut([...withoutEnv, ...(await others(previous))], overlay(previous, options), from),
       source: null,
-      from: { app: of, owner: whose, release: release.number, ...(withoutEnv && { withoutEnv }) },
       resolved: true,
       ...toCopy(found, { app, inPlace }, deps),
     }
@@ -86,13 +90,26 @@ export async function fromImage(
   const previous = await findDeployment(store, source.deployment)
   if (!previous.image) throw new Problem('no-image', `Deployment ${previous.id} has no image.`)
   const found = await findImage(previous.image.reference, previous.image, deps, signal)
-  const config = await configOf(previous, sources)
-  const known = { options: overlay(previous, options), ...config, resolved: true }
-  return { ...known, ...toCopy(found, { app, inPlace }, deps) }
+  const { source: kept, from } = await configOf(previous, sources)
+  const own = leavingOut(await others(previous), overlay(previous, options), from)
+  return { ...own, source: kept, resolved: true, ...toCopy(found, { app, inPlace }, deps) }
 }
 
-const omit = (env: Record<string, string>, names: string[] = []) =>
-  Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)))
+/** A config without these variables. The release that it is from may have them too. */
+function leavingOut<From extends Deployment['from']>(
+  names: string[],
+  options: DeploymentOptions,
+  from: From,
+) {
+  const env = Object.fromEntries(
+    Object.entries(options.env).filter(([name]) => !names.includes(name)),
+  )
+  const withoutEnv = [...(from?.withoutEnv ?? []), ...names]
+  return {
+    options: { ...options, env },
+    from: from && (withoutEnv.length > 0 ? { ...from, withoutEnv } : from),
+  }
+}
 
 async function releaseOf(
   releases: ExistingImageDeps['store']['releases'],

@@ -1,9 +1,10 @@
 import { errorCode } from '#api/error-code.ts'
 import { apiHost } from '#api/registries/address.ts'
+import { isAppsRepository, type ImagePlace, type Mirrors, placesOf } from './image-places.ts'
 import { Recent } from './recent.ts'
 import { Registry } from './registry.ts'
 import { registryAgent } from './transport.ts'
-import { onLoopback, speaksPlainHttp } from './plain-http.ts'
+import { speaksPlainHttp } from './plain-http.ts'
 
 export type AccessSettings = {
   /** An app's login for a repository of a registry. Null: the app has none there. */
@@ -14,11 +15,8 @@ export type AccessSettings = {
   ) => { user: string; secret: string } | null
   /** The registry of the apps' own images. Each app has the repository of its name. */
   own: string
-  /**
-   * Mirrors that the build daemon tries before a registry, as `host:port/folder`, by the registry's
-   * host.
-   */
-  mirrors: Readonly<Record<string, readonly string[]>>
+  /** Those that the build daemon tries before a registry. */
+  mirrors: Mirrors
   /** Further hosts that speak plain HTTP, beside those on loopback. */
   plainHttp?: readonly string[]
   /** How long a granted access is cached, in milliseconds. */
@@ -27,7 +25,7 @@ export type AccessSettings = {
 /** `another-apps`: only another app's repository has the image. */
 type Access = { granted: true; digest: string } | { granted: false; why: 'denied' | 'another-apps' }
 /** One manifest, by its tag or its digest, at a registry or at one of its mirrors. */
-type ImageLocation = { host: string; repository: string; reference: string }
+type ImageLocation = ImagePlace & { reference: string }
 
 const denied: Access = { granted: false, why: 'denied' }
 
@@ -92,17 +90,8 @@ export class ImageAccess {
     return access
   }
 
-  /**
-   * Repository names without a slash belong to apps, even behind a mirror: `ghcr.io/shop` may be
-   * the app shop's.
-   */
-  #isAnotherApps(app: string, { host, repository }: ImageLocation): boolean {
-    return this.#isOwn(host) && repository !== app && !repository.includes('/')
-  }
-
-  #isOwn(host: string): boolean {
-    const { own, mirrors } = this.#settings
-    return [own, ...(mirrors[own] ?? [])].some((address) => plainHost(address) === plainHost(host))
+  #isAnotherApps(app: string, place: ImageLocation): boolean {
+    return place.repository !== app && isAppsRepository(place, this.#settings)
   }
 
   async #find(
@@ -131,29 +120,7 @@ function locationsOf(name: string, mirrors: AccessSettings['mirrors']): ImageLoc
     /^([^/@]+)\/([^:@]+)(?::([^:@/]+))?(?:@(\w+:\w+))?$/.exec(name) ?? []
   const reference = digest ?? tag
   if (!reference) return []
-  const locations = (mirrors[host] ?? []).map((mirror) => {
-    const [mirrorHost = '', ...folders] = mirror.replace(/^https?:\/\//, '').split('/')
-    return {
-      host: mirrorHost,
-      repository: [...folders.filter(Boolean), repository].join('/'),
-      reference,
-    }
-  })
-  return [...locations, { host, repository, reference }]
-}
-
-/**
- * Normalizes a host: without the default port and the final dot, and with one name for this
- * machine.
- */
-function plainHost(address: string): string {
-  const [host = ''] = address
-    .toLowerCase()
-    .replace(/^https?:\/\//, '')
-    .split('/')
-  const [, name = host, port = ''] = /^(\[[^\]]*\]|[^:]*?)\.?(:\d+)?$/.exec(host) ?? []
-  const plainPort = [':443', ':80'].includes(port) ? '' : port
-  return `${onLoopback(name) ? 'localhost' : name}${plainPort}`
+  return placesOf({ host, repository }, mirrors).map((place) => ({ ...place, reference }))
 }
 
 /** Whether an error says that no registry could be reached. */

@@ -6,11 +6,13 @@ import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import type { EventSink } from '../../deployments/event-sink.ts'
 import { imageBuilder } from '../image-index.ts'
+import { isAppsRepository, type Mirrors, placesOf } from '../image-places.ts'
 import { speaksPlainHttp } from '../plain-http.ts'
 import { assertMayBePublic, publicAgent } from '../public-agent.ts'
 import type { Registry } from '../registry.ts'
 import type { Login } from '../token-request.ts'
 import { registryAgent } from '../transport.ts'
+import type { Repository } from './blobs.ts'
 import { copyBlobs, mb } from './copy-image.ts'
 import { findImage, type FoundImage } from './find-image.ts'
 import { type ImageReference, parseReference, referenceText } from '#api/image/reference.ts'
@@ -28,6 +30,8 @@ export type CopySettings = {
   own: { host: string; login: Login; insecure: boolean }
   /** Whether images of others are copied to the app's repository, or stay where they are. */
   foreign: 'copy' | 'leave'
+  /** Where images of others are looked for first, if they are copied. */
+  mirrors: Mirrors
   /** Registries that may be at private addresses: see `namedHosts`. */
   named: ReadonlySet<string>
   /** Further hosts that speak plain HTTP. */
@@ -52,6 +56,10 @@ export type CopyRequest = {
   pushing: () => void
   emit: EventSink
 }
+
+type Wanted = Parameters<typeof findImage>[1]
+/** An image of others, and where it was found. */
+type Foreign = { from: Repository; found: FoundImage; isOpen: boolean }
 
 /** A registry may take long to store a large blob after its last byte. */
 const storeMs = 300_000
@@ -83,7 +91,11 @@ export class ImageCopier {
     const to = this.#ownSession()
     const wanted = { image: reference, platform, pinned: image.digest, maxBytes }
     const { from, found, isOpen } = isOwn
-      ? { from: to, found: await findImage(to, wanted, signal), isOpen: true }
+      ? {
+          from: { session: to, repository: reference.repository },
+          found: await findImage(to, wanted, signal),
+          isOpen: true,
+        }
       : await this.#findForeign(app, wanted, signal)
     await request.pinned({ reference: image.reference, digest: found.named })
 
@@ -107,11 +119,7 @@ export class ImageCopier {
     emit({ type: 'note', text: `Copying ${what}, to ${own.host}/${app}.` })
     request.pushing()
     const begun = performance.now()
-    const repositories = {
-      from: { session: from, repository: reference.repository },
-      to: { session: to, repository: app },
-    }
-    await copyBlobs({ ...repositories, name, found, emit }, signal)
+    await copyBlobs({ from, to: { session: to, repository: app }, name, found, emit }, signal)
     await this.#name(request, found, signal)
     const ms = Math.round(performance.now() - begun)
     return {
@@ -145,25 +153,41 @@ export class ImageCopier {
   }
 
   /** Looks for an image of others. `isOpen`: without a login, where that matters. */
-  async #findForeign(
-    app: string,
-    wanted: Parameters<typeof findImage>[1],
-    signal: AbortSignal,
-  ): Promise<{ from: RegistrySession; found: FoundImage; isOpen: boolean }> {
+  async #findForeign(app: string, wanted: Wanted, signal: AbortSignal): Promise<Foreign> {
     const { named, registryLogin, foreign } = this.#settings
     const { host, repository } = wanted.image
     assertMayBePublic(host, named)
+    // An image that stays where it is must be there.
+    const mirrored = foreign === 'copy' ? await this.#findMirrored(app, wanted, signal) : null
+    if (mirrored) return mirrored
     const login = await registryLogin(app, { host, repository })
-    const look = async (login: Login | null) => {
-      const from = this.#foreignSession(wanted.image, login)
-      return { from, found: await findImage(from, wanted, signal), isOpen: login === null }
-    }
-    if (login === null || foreign === 'copy') return look(login)
+    if (login === null || foreign === 'copy') return this.#look(wanted, login, signal)
     // Machines have no login, so whether they can get the image shows without one.
-    return look(null).catch((error: unknown) => {
-      if (errorCode(error) === 'image-forbidden') return look(login)
+    return this.#look(wanted, null, signal).catch((error: unknown) => {
+      if (errorCode(error) === 'image-forbidden') return this.#look(wanted, login, signal)
       throw error
     })
+  }
+
+  /** Looks at the mirrors of the image's registry. What they lack or refuse, the registry may have. */
+  async #findMirrored(app: string, wanted: Wanted, signal: AbortSignal): Promise<Foreign | null> {
+    const { mirrors, own, registryLogin } = this.#settings
+    for (const place of placesOf(wanted.image, mirrors).slice(0, -1)) {
+      if (isAppsRepository(place, { own: own.host, mirrors })) continue
+      try {
+        const at = { ...wanted, image: { ...wanted.image, ...place } }
+        return await this.#look(at, await registryLogin(app, place), signal)
+      } catch {
+        signal.throwIfAborted()
+      }
+    }
+    return null
+  }
+
+  async #look(wanted: Wanted, login: Login | null, signal: AbortSignal): Promise<Foreign> {
+    const session = this.#foreignSession(wanted.image, login)
+    const found = await findImage(session, wanted, signal)
+    return { from: { session, repository: wanted.image.repository }, found, isOpen: login === null }
   }
 
   #foreignSession({ host, repository }: ImageReference, login: Login | null): RegistrySession {

@@ -10,13 +10,13 @@ export function openImageCopier(
   registry: Registry,
   registryLogin: LoginFor,
 ): ImageCopier {
-  const { registry: host, secrets, plainHttp, foreign } = config
+  const { registry: host, secrets, plainHttp, foreign, buildkit } = config
   const named = namedHosts(config)
   const login = { username: 'x', password: secrets.fly }
   const { mode, maxBytes } = foreign
   const own = { host, login, insecure: speaksPlainHttp(host, plainHttp) }
   return new ImageCopier(
-    { own, foreign: mode, named, plainHttp, maxBytes, registryLogin },
+    { own, foreign: mode, mirrors: buildkit.mirrors, named, plainHttp, maxBytes, registryLogin },
     registry,
   )
 }

@@ -28,6 +28,7 @@ async function start(
   const settings: CopySettings = {
     own: { host: ours.host, login: gateway, insecure: true },
     foreign: 'copy',
+    mirrors: {},
     named: new Set([theirs.host]),
     plainHttp: [],
     maxBytes: 10e6,
@@ -518,4 +519,31 @@ test('a copy that is cancelled stops at once, with the reason', async () => {
     'cancelled here',
   )
   expect(ours.manifests.size).toBe(0)
+})
+
+test('a mirror comes before the registry, lacks what it lacks, and leads to no app’s repository', async () => {
+  const away = '127.0.0.1:9' // nobody listens there
+  const mirror = await ImageRegistry.start({ kind: 'open' })
+  onTestFinished(() => mirror[Symbol.asyncDispose]())
+  const digest = mirror.putImage('cache/library/tool', 'v1', [layer('tool')])
+  const mirrors = { [away]: [`${mirror.host}/cache`] }
+  const named = new Set([away, mirror.host])
+  const { ours, take } = await start(undefined, { mirrors, named })
+  expect(await take(`${away}/library/tool:v1`)).toMatchObject({ digest })
+  expect(isIn(ours, 'shop', layer('tool'))).toBe(true)
+  // What no mirror has, the registry decides; here it does not answer.
+  await expect(take(`${away}/library/other:v1`)).rejects.toMatchObject({
+    code: 'registry-unavailable',
+  })
+
+  const secret = ours.putImage('secret', 'v1', [layer('secret')])
+  const behind = await start(undefined, {
+    mirrors: { [away]: [ours.host] },
+    named: new Set([away, ours.host]),
+    own: { host: ours.host, login: gateway, insecure: true },
+    registryLogin: async () => gateway,
+  })
+  await expect(behind.take(`${away}/secret@${secret}`)).rejects.toMatchObject({
+    code: 'registry-unavailable',
+  })
 })
