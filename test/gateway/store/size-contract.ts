@@ -264,7 +264,7 @@ const mark = (more: object) => ({ flyId: null, version: 1, own: {}, ...more })
 /** Methods that store no text. A method belongs here only when that is true. */
 const storesNoText = Object.entries({
   DeploymentStore:
-    'findByIdempotencyKey unfinished countUnfinished refuseBusyLane find list imageOf onQueueChange claim expireQueued publishQueuePositions renew eventsAfter changed sourcesInUse appSettings dropLogs endLife',
+    'findByIdempotencyKey unfinished countUnfinished refuseBusyLane find list imageOf onQueueChange claim expireQueued publishQueuePositions renew eventsAfter changed sourcesInUse appSettings dropLogs endLife hasSuspects',
   ReleaseStore: 'find list newest newestFacts newestOn apps flyApps images isOwnApp forget',
   RolloutStore: 'findByIdempotencyKey find list unfinished begin made end',
   RuntimeSecretStore: 'find',
