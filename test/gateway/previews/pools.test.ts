@@ -169,6 +169,9 @@ test('one that ran after it had rested, or that somebody had, never waits again'
   const { store, fly } = gateway
   const idOf = async () => (await store.pools.entries()).map(({ id, state }) => [id, state])
   await untilReady(gateway, 1)
+  const [waiting] = await store.pools.entries()
+  const start = `/v1/apps/${waiting!.flyApp}/machines/${fly.machines(waiting!.flyApp)[0]!.id}/start`
+  expect((await gateway.call<ProblemBody>('POST', start)).body.code).toBe('app-busy')
   for (const used of ['started', 'owned'] as const) {
     const [entry] = await store.pools.entries()
     const machine = fly.machines(entry!.flyApp)[0]!

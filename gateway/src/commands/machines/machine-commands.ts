@@ -4,6 +4,7 @@ import { statusOf } from '#fly/fly-calls.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Principal } from '../../callers/principal.ts'
 import { forEachLimit } from '#api/flow/for-each-limit.ts'
+import { isPooled } from '../../deployments/previews/pool-store.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import { found, start, stop } from './machine-power.ts'
 import { machineView } from './machine-view.ts'
@@ -19,7 +20,10 @@ export type MachineCommands = {
   change(caller: Principal, app: string, id: string, action: MachineAction): Promise<MachineView>
 }
 
-type Deps = { fly: MachinesApi; store: Pick<DeploymentStore, 'unfinished' | 'ownerApps'> }
+type Deps = {
+  fly: MachinesApi
+  store: Pick<DeploymentStore, 'unfinished' | 'ownerApps' | 'previews'>
+}
 
 /** For the calls to Fly of one command. */
 const callMs = 150_000
@@ -40,6 +44,7 @@ export function machineCommands({ fly, store }: Deps): MachineCommands {
       const signal = AbortSignal.timeout(callMs)
       const ref = { app: await flyAppWith(id, app, { fly, store }, signal), id }
       await found(fly, ref, signal)
+      await refusePooled(store, ref.app)
       await refuseBusy(store, ref.app)
       await using lease = await fly.lease(
         ref,
@@ -93,6 +98,14 @@ const flyAppsOf = (app: string, { ownerApps }: Deps['store']): string[] => [
 function noneIfGone(error: unknown): never[] {
   if (statusOf(error) !== 404) throw error
   return []
+}
+
+/** Whoever takes a machine of a pool gets one that nobody has used. */
+async function refusePooled({ previews }: Deps['store'], flyApp: string): Promise<void> {
+  const preview = await previews.ofFlyApp(flyApp)
+  if (!preview || !isPooled(preview)) return
+  const detail = `${flyApp} waits in a pool of ${preview.app}, for the next request that takes it. To take it: tarmac preview ${preview.app}`
+  throw new Problem('app-busy', detail, { facts: { preview: preview.id } })
 }
 
 /** A deployment that only waits or builds touches no machine yet. */
