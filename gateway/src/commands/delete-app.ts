@@ -8,7 +8,7 @@ import type { DeploymentStore } from '../deployments/store.ts'
 /** `confirm`: the app's name once more. `foreign`: also an app that the gateway did not create. */
 export type DeleteRequest = { confirm: string | null; foreign: boolean }
 type DeleteDeps = {
-  store: Pick<DeploymentStore, 'unfinished' | 'releases' | 'ownerApps'>
+  store: Pick<DeploymentStore, 'unfinished' | 'releases' | 'ownerApps' | 'routers'>
   fly: MachinesApi
   deployer: Deployer
 }
@@ -17,7 +17,7 @@ type DeleteDeps = {
 const atOnce = 8
 
 /**
- * Deletes an app, the apps of its owners, and their machines on Fly, and their releases and build
+ * Deletes an app, the apps of its owners and its router, with their machines on Fly, and their releases and build
  * secrets here. Keeps the deployment records and logs. Sent again after a failure, it goes on. Throws
  * `option-invalid` without the confirmation, `app-busy`, `app-not-found`, or `app-not-managed` if the
  * gateway did not create the app and `foreign` is false.
@@ -28,17 +28,13 @@ export async function deleteApp(
   deps: DeleteDeps,
   signal: AbortSignal,
 ): Promise<void> {
-  const { store, fly, deployer } = deps
+  const { store, fly } = deps
   refuseOwnersApp(app, store.ownerApps)
   const owners = store.ownerApps.list(app)
+  const router = store.routers.find(app)?.router
   if (confirm !== app) throw unconfirmed(app, owners)
-  const busy = await store.unfinished(app)
-  if (busy)
-    throw new Problem(
-      'app-busy',
-      `Deployment ${busy.id} of ${app} is ${busy.state}. Cancel it, or wait for its end.`,
-      { facts: { deployment: busy.id } },
-    )
+  await refuseBusy(app, store)
+  if (router !== undefined) await refuseBusy(router, store)
 
   const found = await fly.app(app, signal)
   const made = await store.releases.isOwnApp(app, found?.id ?? null)
@@ -49,22 +45,33 @@ export async function deleteApp(
       `The gateway did not create the app ${app}. To delete it anyway, send foreign=true.`,
     )
 
-  await forEachLimit(owners, atOnce, (owner) => deleteOwnersApp(owner, deps, signal))
-  await fly.deleteApp(app, signal)
-  deployer.forget(app)
+  await forEachLimit(owners, atOnce, async ({ owner, flyApp }) => {
+    await deleteOne(flyApp, deps, signal)
+    store.ownerApps.forget({ app, owner })
+  })
+  if (router !== undefined) {
+    await deleteOne(router, deps, signal)
+    store.routers.remove(app)
+  }
+  await deleteOne(app, deps, signal)
   store.ownerApps.forget({ app, owner: null })
-  await store.releases.forget(app)
 }
 
-async function deleteOwnersApp(
-  { app, owner, flyApp }: OwnerApp,
+async function deleteOne(
+  flyApp: string,
   { store, fly, deployer }: DeleteDeps,
   signal: AbortSignal,
 ): Promise<void> {
   await fly.deleteApp(flyApp, signal)
   deployer.forget(flyApp)
   await store.releases.forget(flyApp)
-  store.ownerApps.forget({ app, owner })
+}
+
+async function refuseBusy(app: string, store: DeleteDeps['store']): Promise<void> {
+  const busy = await store.unfinished(app)
+  if (!busy) return
+  const detail = `Deployment ${busy.id} of ${app} is ${busy.state}. Cancel it, or wait for its end.`
+  throw new Problem('app-busy', detail, { facts: { deployment: busy.id } })
 }
 
 function refuseOwnersApp(flyApp: string, ownerApps: DeleteDeps['store']['ownerApps']): void {

@@ -51,7 +51,7 @@ test(
   'an owner is live when the router knows its machine, at the address behind the router',
   { timeout: 60_000 },
   async () => {
-    const { deploy, page, routes, machinesOf, fly } = await withRouter()
+    const { deploy, page, routes, machinesOf, fly, call } = await withRouter()
     const ada = await deploy('shop', { image: page.name }, { owner: 'ada' })
     expect(ada).toMatchObject({ state: 'live', url: 'http://shop-router.flycast/~ada/' })
     expect(ada.log.map((event) => 'text' in event && event.text).join('\n')).toContain(
@@ -74,6 +74,10 @@ test(
     expect(routes()).toEqual([moved, moved])
     const app = await deploy('shop', { image: page.name })
     expect(app).toMatchObject({ state: 'live', url: 'http://shop.flycast' })
+
+    expect((await call('DELETE', '/v1/apps/shop?confirm=shop')).status).toBe(204)
+    expect([...fly.apps.keys()]).toEqual([])
+    expect((await call('DELETE', '/v1/apps/shop/router')).status).toBe(404)
   },
 )
 
