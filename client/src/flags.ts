@@ -88,7 +88,11 @@ export function parse(argv: string[]) {
     if (givesRights.has(name)) refuseTwice(given.map((option) => option.name))
     return parsed
   } catch (error) {
-    throw wrongUse(`${errorMessage(error).split('. ')[0]}. See tarmac --help.`)
+    const inside = argv[0] === 'preview' && argv[1] === 'exec' && !argv.includes('--')
+    const next = inside
+      ? 'Put -- before the command: tarmac preview exec ID -- ls -l'
+      : 'See tarmac --help.'
+    throw wrongUse(`${errorMessage(error).split('. ')[0]}. ${next}`)
   }
 }
 

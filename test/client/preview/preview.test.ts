@@ -233,6 +233,7 @@ test('a wrong use says what is right', async () => {
     [['ls', '--follow'], /--follow is not an option of tarmac preview ls/],
     [['list', '--follow'], /--follow is not an option of tarmac preview ls/],
     [['exec', 'pv-1'], /The usage is/],
+    [['exec', 'pv-1', 'ls', '-l'], /Put -- before the command/],
     [['exec', 'pv-1', '--timeout', '6m', '--', 'ls'], /--timeout is a span .*at most 300 s/],
     [['logs', 'pv-1', '--lines', '0'], /--lines is a number from 1 to 1000/],
   ]
