@@ -88,7 +88,7 @@ export function parse(argv: string[]) {
     if (givesRights.has(name)) refuseTwice(given.map((option) => option.name))
     return parsed
   } catch (error) {
-    const inside = argv[0] === 'preview' && argv[1] === 'exec' && !argv.includes('--')
+    const inside = argv[0] === 'preview' && argv.includes('exec') && !argv.includes('--')
     const next = inside
       ? 'Put -- before the command: tarmac preview exec ID -- ls -l'
       : 'See tarmac --help.'
