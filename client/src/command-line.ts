@@ -34,7 +34,7 @@ import { knownGateway } from './up/known-gateway.ts'
 export type FollowCommand = Connection & { name: 'follow'; id: string; show: Show }
 /** Filter for a log: events of these types, or of steps whose name contains this text. */
 export type Show = { only?: string | undefined; step?: string | undefined }
-export type RetryCommand = Connection & { name: 'retry'; id: string; reuseImage: boolean }
+export type RetryCommand = Connection & { name: 'retry'; id: string; how: URLSearchParams }
 export type CancelCommand = Connection & {
   name: 'cancel'
   id: string
@@ -104,7 +104,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (name === 'follow' && args.length === 1)
     return { name, id: args[0]!, show: { only, step }, ...connection }
   if (name === 'retry' && args.length === 1)
-    return { name, id: args[0]!, reuseImage: values['reuse-image'], ...connection }
+    return { name, id: args[0]!, how: readRetry(values), ...connection }
   if (name === 'cancel' && args.length === 1)
     return { name, id: args[0]!, abort: values.abort, why: values.why ?? null, ...connection }
   if (name === 'audit' && args.length === 0) return { name, ...readAudit(values), ...connection }
@@ -199,6 +199,9 @@ const usages: Record<string, string> = {
   down: '[OPTIONS]',
   upgrade: '[OPTIONS]',
 }
+
+const readRetry = ({ 'reuse-image': reuseImage, rebuild }: Values): URLSearchParams =>
+  new URLSearchParams({ 'reuse-image': String(reuseImage), ...(rebuild && { rebuild: 'true' }) })
 
 /** Their --app is what a caller may use, and not the builder’s app. */
 const namesApps = new Set(['audit', 'rule', 'token'])

@@ -123,9 +123,8 @@ export class Gateway {
     return this.#post(fill(routes.cancel, { id }), query)
   }
 
-  retry(id: string, reuseImage: boolean): Promise<DeploymentRecord> {
-    const query = new URLSearchParams({ 'reuse-image': String(reuseImage) })
-    return this.#post(fill(routes.retry, { id }), query)
+  retry(id: string, how: URLSearchParams): Promise<DeploymentRecord> {
+    return this.#post(fill(routes.retry, { id }), how)
   }
 
   /** Deploys an image that exists. With the same key nothing is made twice. */

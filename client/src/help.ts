@@ -123,6 +123,7 @@ Options of follow:
 
 Options of retry:
   --reuse-image         deploy the image that was built, build nothing
+  --rebuild             run every step again, even if it is cached
 
 Options of rollback:
   --release N           this release instead of the previous one

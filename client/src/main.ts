@@ -147,7 +147,7 @@ function start(
     case 'follow':
       return gateway.find(command.id, signal)
     case 'retry':
-      return gateway.retry(command.id, command.reuseImage)
+      return gateway.retry(command.id, command.how)
     case 'rollback':
       return gateway.rollBack(command.app, command.query)
   }

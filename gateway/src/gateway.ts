@@ -6,7 +6,7 @@ import { Admission } from './callers/admission.ts'
 import { openCallers } from './callers/open-callers.ts'
 import { proofAfterRestart } from './callers/proof-after-restart.ts'
 import { openGuarded } from './commands/access/open-guarded.ts'
-import type { Commands } from './commands/commands.ts'
+import type { GuardedCommands } from './commands/access/guarded.ts'
 import { Drain } from './commands/drain.ts'
 import { Claims } from './commands/previews/claims.ts'
 import { openCommands } from './commands/open-commands.ts'
@@ -205,7 +205,7 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
 /** Listens for callers, as the last part that opens. */
 async function openServer(
   { config, log, opening, awake }: Opening,
-  parts: Parts & Running & { commands: Commands },
+  parts: Parts & Running & { commands: GuardedCommands },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
   const { authenticate, sessions, commands, images, drift, stopping, admission } = parts

@@ -28,6 +28,7 @@ import type { RegistryCommands } from './registries/registry-commands.ts'
 import type { Rollback } from './rollback.ts'
 import type { PoolCommands } from './pools/pool-commands.ts'
 import type { PreviewCommands } from './previews/preview-commands.ts'
+import type { RetryHow } from './retry.ts'
 import type { RouterCommands } from './router/router-commands.ts'
 import type { RuleCommands } from './rules/rule-commands.ts'
 import type { SessionCommands } from './sessions/session-commands.ts'
@@ -70,7 +71,7 @@ export type Commands = {
   retry(
     caller: Principal,
     id: string,
-    more: { reuseImage: boolean; idempotencyKey: string | null },
+    more: RetryHow & { idempotencyKey: string | null },
   ): Promise<Deployment>
   /** Cancels a deployment. The returned record may not be `cancelled` yet. */
   cancel(caller: Principal, id: string, request: NewCancelRequest): Promise<Deployment>

@@ -3,13 +3,16 @@ import { Problem } from '#api/problem.ts'
 import type { NewDeployment } from '../deployments/store.ts'
 import { configOf, type ExistingImageDeps, assertSourceRetained } from './existing-image.ts'
 
+/** With the same image, or from the same source with every step run again. */
+export type RetryHow = { reuseImage: boolean; rebuild?: boolean }
+
 /**
  * A new deployment from an earlier one's kept source and options. With `reuseImage`, or if the earlier
  * one had no source, it deploys the same image. The current lane policy applies.
  */
 export async function retryOf(
   previous: Deployment,
-  reuseImage: boolean,
+  { reuseImage, rebuild = false }: RetryHow,
   { sources }: Pick<ExistingImageDeps, 'sources'>,
 ): Promise<Omit<NewDeployment, 'id' | 'secrets'>> {
   const { id, app, source, from, image, requestedImage } = previous
@@ -19,7 +22,16 @@ export async function retryOf(
       `Deployment ${id} has no image; retry it without reuse-image=true.`,
     )
 
-  const options = { ...previous.options, lane: null, trigger: 'retry' }
+  if (rebuild && (reuseImage || !source))
+    throw new Problem(
+      'option-invalid',
+      reuseImage
+        ? 'rebuild=true and reuse-image=true exclude each other; choose one.'
+        : `Deployment ${id} has no source that could be built again; retry it without rebuild=true.`,
+    )
+
+  const again = { ...previous.options, lane: null, trigger: 'retry' }
+  const options = rebuild ? { ...again, rebuild } : again
   if (!reuseImage && source) {
     await assertSourceRetained(sources, id, source.digest)
     return { app, source, from, image: null, options, resolved: true, retryOf: id }

@@ -6,7 +6,7 @@ import { crashPoint } from '#api/flow/crash-point.ts'
 import { assertLinkFree } from '../deployments/callers/deploy-link.ts'
 import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import { fromImage, type ExistingImageDeps } from './existing-image.ts'
-import { retryOf } from './retry.ts'
+import { type RetryHow, retryOf } from './retry.ts'
 import type { Vault } from '../secrets/vault.ts'
 import type { Admission } from '../callers/admission.ts'
 import type { Principal } from '../callers/principal.ts'
@@ -84,15 +84,15 @@ export class Submissions {
   async retry(
     caller: Principal,
     id: string,
-    { reuseImage, idempotencyKey }: { reuseImage: boolean; idempotencyKey: string | null },
+    { idempotencyKey, ...how }: RetryHow & { idempotencyKey: string | null },
   ) {
     const { store, assertAccepting } = this.#deps
     const previous = await findDeployment(store, id)
-    const key = { requestBody: { retry: id, reuseImage }, idempotencyKey }
+    const key = { requestBody: { retry: id, ...how }, idempotencyKey }
     const made = await store.findByIdempotencyKey(previous.app, key)
     if (made) return made
     assertAccepting()
-    const submission = await retryOf(previous, reuseImage, this.#deps)
+    const submission = await retryOf(previous, how, this.#deps)
     return this.submit(caller, { ...submission, ...key })
   }
 }

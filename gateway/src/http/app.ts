@@ -5,6 +5,7 @@ import { visibleJson } from '#api/text/visible-text.ts'
 import type { Authorize, Prove } from './auth.ts'
 import { addDashboard } from './dashboard/dashboard.ts'
 import { downloadLog } from './log/download.ts'
+import type { GuardedCommands } from '../commands/access/guarded.ts'
 import type { Commands } from '../commands/commands.ts'
 import type { ServerDeps } from './deps.ts'
 import { sendProblem } from './problem.ts'
@@ -42,7 +43,7 @@ import { readStatus } from './routes/status.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
 export function httpApp(
-  commands: Commands,
+  commands: GuardedCommands,
   server: ServerDeps,
   { authorize, prove }: { authorize: Authorize; prove: Prove },
 ): Express {

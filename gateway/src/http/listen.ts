@@ -13,7 +13,7 @@ import { type ConnectionLimits, Connections, defaultConnectionLimits } from './c
 import { eventsReader, readerGate } from './log/endpoint.ts'
 import { isForEvents } from './log/log-address.ts'
 import { EventsSocket } from './log/websocket.ts'
-import type { Commands } from '../commands/commands.ts'
+import type { GuardedCommands } from '../commands/access/guarded.ts'
 import type { ServerDeps } from './deps.ts'
 import { sendProblem } from './problem.ts'
 import { refuseTokenInAddress } from './token-in-address.ts'
@@ -37,7 +37,7 @@ const ownFiles = 512
  * waits `graceMs` for answers in progress, then cuts the rest. Fire `deps.stopping` first.
  */
 export async function listen(
-  commands: Commands,
+  commands: GuardedCommands,
   deps: ServerDeps,
   options: Options,
 ): Promise<Listening> {
@@ -79,7 +79,7 @@ export async function listen(
  * What answers requests: the log of a deployment, or Express for all others. Both have the same
  * authorization, access log and problems.
  */
-function handlers(commands: Commands, deps: ServerDeps, connections: Connections) {
+function handlers(commands: GuardedCommands, deps: ServerDeps, connections: Connections) {
   const prove = prover(deps.authenticate)
   const pass = authorizer(prove, deps.sessionOf)
   const held = new HeldRequests(deps.awake)

@@ -44,54 +44,88 @@ type Group = { [name: string]: AnyCommand | Group }
 type Rows = { [name: string]: AnyRow | Rows }
 
 /**
+ * For each command, why its caller may not make such a call: what the call itself would be refused
+ * with. Null: it may. Nothing runs, and nothing is recorded.
+ */
+export type Refusals<C = Commands> = {
+  [Name in keyof C]: C[Name] extends (caller: Principal, ...args: infer A) => Promise<unknown>
+    ? (caller: Principal, ...args: A) => Promise<Problem | null>
+    : Refusals<C[Name]>
+}
+export type GuardedCommands = Commands & { whyNot: Refusals }
+
+/**
  * The same commands, each of which first checks the right of its caller. Throws `forbidden` when a
  * scope is missing, and the problem of something that does not exist for what the caller may not see.
  */
-export function guarded(commands: Commands, gate: Gate): Commands {
+export function guarded(commands: Commands, gate: Gate): GuardedCommands {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the table has the same groups and names (`TableOf`)
-  return guardedGroup(commands as unknown as Group, access, gate) as unknown as Commands
+  const all = commands as unknown as Group
+  const checked = forRows(all, access, ({ command, run, row }) => guard(command, run, row, gate))
+  const whyNot = forRows(all, access, ({ command, row }) => async (given, ...args) => {
+    given.proof?.assertHolds()
+    return (await judge({ command, row, given, args }, gate)).why
+  })
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+  return { ...checked, whyNot } as unknown as GuardedCommands
 }
 
-function guardedGroup(group: Group, rows: Rows, gate: Gate, prefix = ''): Group {
-  const checked = Object.entries(rows).map(([name, row]) => {
+type Listed = { command: string; run: AnyCommand; row: AnyRow }
+
+/** Makes a function for each row, in the same groups. */
+function forRows(
+  group: Group,
+  rows: Rows,
+  make: (listed: Listed) => AnyCommand,
+  prefix = '',
+): Group {
+  const made = Object.entries(rows).map(([name, row]) => {
     const member = group[name]
-    if (!isRow(row)) {
-      if (typeof member !== 'object') throw new Error(`There are no commands ${prefix}${name}.`)
-      return [name, guardedGroup(member, row, gate, `${prefix}${name}.`)]
-    }
-    if (typeof member !== 'function') throw new Error(`There is no command ${prefix}${name}.`)
     const command = `${prefix}${name}`
-    return [
-      name,
-      guard(command, (caller, ...args) => member.call(group, caller, ...args), row, gate),
-    ]
+    if (!isRow(row)) {
+      if (typeof member !== 'object') throw new Error(`There are no commands ${command}.`)
+      return [name, forRows(member, row, make, `${command}.`)]
+    }
+    if (typeof member !== 'function') throw new Error(`There is no command ${command}.`)
+    const run: AnyCommand = (caller, ...args) => member.call(group, caller, ...args)
+    return [name, make({ command, run, row })]
   })
-  return Object.fromEntries(checked)
+  return Object.fromEntries(made)
 }
 
 function guard(command: string, run: AnyCommand, row: AnyRow, gate: Gate): AnyCommand {
-  const { changes, recorded, shown, early } = row
+  const { shown } = row
   return async (given, ...args) => {
     given.proof?.assertHolds()
-    const caller = gate.inTeams(given)
-    const isSeen = (target: Target) => sees(caller, gate.partOf(target), gate.teamOf)
-    const found: Reached[] | null = row.targets ? await row.targets(args, gate.find) : []
-    const targets = found ?? []
-    const unseen = targets.filter((target) => !isSeen(target))
-    const newApps = changes && !row.teams ? unseen.map(({ app }) => app) : []
-    const call = { command, early, caller, changes, newApps, targets, args, recorded }
-
-    const exists = found !== null
-    const why = await refusal(row, { ...call, targets, unseen, exists }, gate)
+    const { call, why, isSeen } = await judge({ command, row, given, args }, gate)
     if (why) {
       await gate.refused(call, why)
       throw why
     }
+    const { caller } = call
     const result = await gate.around(call, () => run(caller, ...args))
     return shown && isLimited(caller)
       ? shown(result, isSeen, { find: gate.find, caller, args })
       : result
   }
+}
+
+type Attempt = { command: string; row: AnyRow; given: Principal; args: unknown[] }
+
+/** What a call concerns, and why its caller may not make it. */
+async function judge({ command, row, given, args }: Attempt, gate: Gate) {
+  const { changes, recorded, early } = row
+  const caller = gate.inTeams(given)
+  const isSeen = (target: Target) => sees(caller, gate.partOf(target), gate.teamOf)
+  const found: Reached[] | null = row.targets ? await row.targets(args, gate.find) : []
+  const targets = found ?? []
+  const unseen = targets.filter((target) => !isSeen(target))
+  const newApps = changes && !row.teams ? unseen.map(({ app }) => app) : []
+  const call: Call = { command, early, caller, changes, newApps, targets, args, recorded }
+
+  const exists = found !== null
+  const why = await refusal(row, { ...call, targets, unseen, exists }, gate)
+  return { call, why, isSeen }
 }
 
 type Asked = Omit<Call, 'targets'> & { targets: Reached[]; unseen: Reached[]; exists: boolean }

@@ -9,6 +9,7 @@ import {
 import type { AddedRule, NewRule } from '#api/callers/rule.ts'
 import type { NewCancelRequest } from '#api/deployment.ts'
 import type { DeleteRequest } from '../delete-app.ts'
+import type { RetryHow } from '../retry.ts'
 import type { Lookups, Recorded } from './row.ts'
 
 // What the audit trail keeps of the arguments of some commands: names and numbers, and never the
@@ -114,9 +115,10 @@ export const ofRollback = {
   asked: ([{ release }]: [{ release: number | null }]) => ({ release }),
 }
 export const ofRetry = {
-  asked: ([deployment, { reuseImage }]: [string, { reuseImage: boolean }]) => ({
+  asked: ([deployment, { reuseImage, rebuild }]: [string, RetryHow]) => ({
     deployment,
     reuseImage,
+    ...(rebuild && { rebuild }),
   }),
 }
 export const ofDeletedApp = {

@@ -1,6 +1,6 @@
 import type { Express, Request, RequestHandler, Response } from 'express'
 import { Problem } from '#api/problem.ts'
-import type { Commands } from '../../commands/commands.ts'
+import type { GuardedCommands } from '../../commands/access/guarded.ts'
 import { type Authorize, callerOf, knownCallerOf, type Prove } from '../auth.ts'
 import type { ServerDeps } from '../deps.ts'
 import { foreseen } from '../problem.ts'
@@ -29,7 +29,7 @@ const pages: Page[] = [homePage, appPage, releaseDiffPage, deploymentPage, ...bo
 const actions: Action[] = [logOut, logOutEverywhere, ...boardActions]
 
 export type DashboardDeps = {
-  commands: Commands
+  commands: GuardedCommands
   server: ServerDeps
   authorize: Authorize
   prove: Prove

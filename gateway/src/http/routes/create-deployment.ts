@@ -51,14 +51,19 @@ export function createDeployment(
   }
 }
 
-/** `POST /v1/deployments/{id}/retry`: deploys the kept source; `reuse-image=true`: the same image. */
+/**
+ * `POST /v1/deployments/{id}/retry`: deploys the kept source; `rebuild=true`: without cached steps;
+ * `reuse-image=true`: the same image.
+ */
 export function retryDeployment({ retry }: Pick<Commands, 'retry'>): RequestHandler {
   return async (request, response) => {
-    const reuseImage = booleanQuery(knownQuery(request, 'reuse-image'), 'reuse-image')
+    const query = knownQuery(request, 'reuse-image', 'rebuild')
+    const rebuild = booleanQuery(query, 'rebuild')
+    const how = { reuseImage: booleanQuery(query, 'reuse-image'), ...(rebuild && { rebuild }) }
     const id = String(request.params['id'])
     respondAccepted(
       response,
-      await retry(callerOf(request), id, { reuseImage, idempotencyKey: idempotencyKeyOf(request) }),
+      await retry(callerOf(request), id, { ...how, idempotencyKey: idempotencyKeyOf(request) }),
     )
   }
 }

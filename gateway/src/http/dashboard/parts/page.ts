@@ -1,12 +1,12 @@
-import type { Commands } from '../../../commands/commands.ts'
+import type { GuardedCommands } from '../../../commands/access/guarded.ts'
 import type { Principal } from '../../../callers/principal.ts'
 import type { ServerDeps } from '../../deps.ts'
 import type { Html } from './html.ts'
 
 /** What a page or an action gets. */
 export type PageContext = {
-  /** Guarded: each checks the right of the caller. */
-  commands: Commands
+  /** Each checks the right of the caller. `whyNot` says what it would be refused with. */
+  commands: GuardedCommands
   caller: Principal
   /** Events of a log, after `logOf` has allowed it. */
   store: Pick<ServerDeps['store'], 'eventsAfter'>
