@@ -12,7 +12,7 @@ import { detailOf } from '../../api/text/render-verdict.ts'
 import { factsPart, shortDigest } from '../../gateway/src/http/dashboard/deployment/facts-part.ts'
 import { groupName } from '../../gateway/src/http/dashboard/log/group-heading.ts'
 import { machinesPart } from '../../gateway/src/http/dashboard/deployment/machines-part.ts'
-import { ownerOf } from '../../gateway/src/http/dashboard/app/app-page.ts'
+import { ownerOf } from '../../gateway/src/http/dashboard/app/owner-of.ts'
 import { showControls } from '../../api/text/visible-text.ts'
 import { verdictPart } from '../../gateway/src/http/dashboard/deployment/verdict-part.ts'
 import { windowOf } from '../../gateway/src/http/dashboard/log/read-log.ts'
@@ -97,7 +97,7 @@ export const dashboard: Record<string, Shapes> = {
       return () => activityPart([entry(text)])
     },
   },
-  'gateway/src/http/dashboard/app/app-page.ts › ownerOf': hostileTexts((owner) =>
+  'gateway/src/http/dashboard/app/owner-of.ts › ownerOf': hostileTexts((owner) =>
     refused(() => ownerOf(new URLSearchParams({ owner }))),
   ),
   'gateway/src/http/dashboard/audit/filter-form.ts › filterForm': hostileTexts((text) =>

@@ -5,6 +5,7 @@ import { type Authorize, callerOf, knownCallerOf, type Prove } from '../auth.ts'
 import type { ServerDeps } from '../deps.ts'
 import { foreseen } from '../problem.ts'
 import { queryOf } from '../query.ts'
+import { ownActions, ownActionPages } from './actions/actions.ts'
 import { appPage } from './app/app-page.ts'
 import { releaseDiffPage } from './app/release-diff-page.ts'
 import { boardActions, boardPages } from './boards.ts'
@@ -24,9 +25,16 @@ import { logIn, logOut, logOutEverywhere } from './session/log-in.ts'
 import { loginPage, ownPage, pageBefore } from './session/login-page.ts'
 
 /** Every page of the dashboard. */
-const pages: Page[] = [homePage, appPage, releaseDiffPage, deploymentPage, ...boardPages]
+const pages: Page[] = [
+  homePage,
+  appPage,
+  releaseDiffPage,
+  deploymentPage,
+  ...ownActionPages,
+  ...boardPages,
+]
 /** What forms of the pages do. */
-const actions: Action[] = [logOut, logOutEverywhere, ...boardActions]
+const actions: Action[] = [logOut, logOutEverywhere, ...ownActions, ...boardActions]
 
 export type DashboardDeps = {
   commands: GuardedCommands
@@ -118,7 +126,10 @@ function showProblem(
   const shown =
     problem.status === 401 || request.path === addresses.login
       ? loginPage(pageBefore(request), isNews ? problem : null)
-      : problemPage(problem, requestId)
+      : problemPage(problem, {
+          requestId,
+          back: request.method === 'POST' ? pageBefore(request) : null,
+        })
   sendPage(response, { status: problem.status, ...shown }, null, knownContext(request))
 }
 

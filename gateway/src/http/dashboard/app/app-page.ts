@@ -1,4 +1,4 @@
-import { AppName, OwnerName } from '#api/app.ts'
+import { AppName } from '#api/app.ts'
 import { describeSettings } from '#api/options/app-settings.ts'
 import { Problem } from '#api/problem.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
@@ -6,11 +6,14 @@ import { html } from '../parts/html.ts'
 import type { Page, PageContext } from '../parts/page.ts'
 import { partOf } from '../parts/part-of.ts'
 import { section } from '../parts/tables.ts'
+import { powerNote } from '../actions/machine-power.ts'
+import { actionsPart } from './actions-part.ts'
 import { activityPart } from './activity-part.ts'
 import { deploymentsPart } from './deployments-part.ts'
 import { driftPart } from './drift-part.ts'
 import { machinesPart } from './machines-part.ts'
 import { secretsPart, variablesPart } from './names-part.ts'
+import { ownerOf } from './owner-of.ts'
 import { newestPart, releasesPart } from './releases-part.ts'
 import { settingsPart } from './settings-part.ts'
 
@@ -24,6 +27,7 @@ const seconds = 15
 export const appPage: Page = {
   path: addresses.app,
   section: 'apps',
+  assets: ['boards.css'],
   async show(context) {
     const app = appOf(context)
     const owner = ownerOf(context.query)
@@ -42,7 +46,8 @@ export const appPage: Page = {
         <h1>
           ${app}${owner !== null && html` for ${owner} <a class="quiet" href="${addressOf('app', { app })}">all of the app</a>`}
         </h1>
-        ${section('newest', 'What runs', parts.newest)}
+        ${powerNote(context)} ${section('newest', 'What runs', parts.newest)}
+        ${section('actions', 'What can be done', parts.actions)}
         ${section('machines', 'Machines', parts.machines)}
         ${section('deployments', 'Deployments', deploymentsPart(app, deployments, next))}
         ${section('releases', 'Releases', parts.releases)} ${section('drift', 'Drift', parts.drift)}
@@ -67,29 +72,35 @@ async function partsOf(context: PageContext, target: Target) {
     commands.runtime.secrets(caller, { app, owner }),
     commands.secrets(caller, app),
   ])
-  const [newest, older, machines, drift, variables, names, settings, activity] = await Promise.all([
-    partOf(releases, (page) => newestPart(page, owner, url)),
-    partOf(releases, releasesPart),
-    partOf(commands.machines.list(caller, app), (all) => machinesPart(all, owner)),
-    partOf(commands.drift.list(caller), (list) => driftPart(app, list)),
-    partOf(commands.runtime.env(caller, app), variablesPart),
-    partOf(secrets, ([runtime, build]) => secretsPart(runtime, build)),
-    partOf(commands.settings(caller, app), (own) =>
-      settingsPart(describeSettings(own, appDefaults)),
-    ),
-    partOf(audit, ({ entries }) => activityPart(entries)),
-  ])
-  return { newest, releases: older, machines, drift, variables, secrets: names, settings, activity }
+  const [newest, older, actions, machines, drift, variables, names, settings, activity] =
+    await Promise.all([
+      partOf(releases, (page) => newestPart(page, owner, url)),
+      partOf(releases, releasesPart),
+      partOf(releases, (page) => actionsPart(context, target, page)),
+      machinesPart(context, target),
+      partOf(commands.drift.list(caller), (list) => driftPart(context, app, list)),
+      partOf(commands.runtime.env(caller, app), variablesPart),
+      partOf(secrets, ([runtime, build]) => secretsPart(runtime, build)),
+      partOf(commands.settings(caller, app), (own) =>
+        settingsPart(describeSettings(own, appDefaults)),
+      ),
+      partOf(audit, ({ entries }) => activityPart(entries)),
+    ])
+  return {
+    newest,
+    releases: older,
+    actions,
+    machines,
+    drift,
+    variables,
+    secrets: names,
+    settings,
+    activity,
+  }
 }
 
 function appOf({ params }: PageContext): string {
   const app = AppName.safeParse(params['app'])
   if (app.success) return app.data
   throw new Problem('app-name-invalid', app.error.issues[0]!.message)
-}
-
-export function ownerOf(query: URLSearchParams): string | null {
-  const owner = OwnerName.nullable().safeParse(query.get('owner'))
-  if (owner.success) return owner.data
-  throw new Problem('option-invalid', owner.error.issues[0]!.message)
 }

@@ -4,7 +4,7 @@ import { addresses, addressOf } from '../parts/addresses.ts'
 import { html, type Html } from '../parts/html.ts'
 import type { Page } from '../parts/page.ts'
 import { table } from '../parts/tables.ts'
-import { ownerOf } from './app-page.ts'
+import { ownerOf } from './owner-of.ts'
 
 /** What changed between two releases of a target. */
 export const releaseDiffPage: Page = {
@@ -27,7 +27,7 @@ export const releaseDiffPage: Page = {
   },
 }
 
-const differencesTable = (differences: Difference[], from: number, to: number): Html =>
+export const differencesTable = (differences: Difference[], from: number, to: number): Html =>
   table(
     'Differences',
     ['What', `Release ${from}`, `Release ${to}`],

@@ -1,5 +1,6 @@
 import type { ImageFacts } from '#api/deployment.ts'
 import type { Release, ReleasePage } from '#api/release.ts'
+import { rollbackAddress } from '../actions/rollback-page.ts'
 import { addressOf } from '../parts/addresses.ts'
 import { html, type Html } from '../parts/html.ts'
 import { deploymentLink } from '../parts/links.ts'
@@ -37,18 +38,22 @@ const imageText = ({ reference, digest, sizeBytes }: ImageFacts): Html =>
   html`<code title="${reference}">${digest.slice(7, 19)}</code
     >${sizeBytes !== undefined && `, ${sizeText(sizeBytes)}`}`
 
+/** The newest ones. The page of a rollback says what it changes, and asks. */
 export const releasesPart = ({ releases }: ReleasePage): Html =>
   releases.length === 0
     ? html`<p class="quiet">None.</p>`
     : table(
         'Releases',
-        ['Release', 'When', 'Deployment', 'Image', 'Changes'],
+        ['Release', 'When', 'Deployment', 'Image', 'Changes', 'Again'],
         releases.map((release, at) => [
           html`${release.number} ${at === 0 ? releaseMark(release.state) : ''}`,
           timeOf(release.createdAt),
           deploymentLink(release.deployment),
           html`<code>${release.image.digest.slice(7, 19)}</code>`,
           diffLink(release, releases[at + 1]),
+          at === 0
+            ? ''
+            : html`<a href="${rollbackAddress(release, release.number)}">Roll back…</a>`,
         ]),
       )
 

@@ -21,12 +21,12 @@ export const deploymentPage: Page = {
     const deployment = await commands.deployment(caller, params['id'] ?? '')
     const { id, app, number } = deployment
     const log = await lookAtLog(context, deployment)
+    const actions = await actionsPart(context, deployment)
     return {
       title: `${app} #${number}`,
       ...liveOf(deployment, log.missing !== null),
       body: html`${titlePart(deployment)} ${statusStrip(deployment, log.waiting)}
-        ${verdictPart(deployment)} ${actionsPart(context, deployment)}
-        ${section('facts', 'Facts', factsPart(deployment))}
+        ${verdictPart(deployment)} ${actions} ${section('facts', 'Facts', factsPart(deployment))}
         ${deployment.machines.length > 0 ? section('machines', 'Machines', machinesPart(deployment)) : html`<section id="machines" data-part hidden></section>`}
         ${!isRefresh && logPart(deployment, log)}
         <p class="quiet">Deployment <code>${id}</code></p>`,

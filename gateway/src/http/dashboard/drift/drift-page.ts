@@ -79,7 +79,11 @@ const findingText = ({ code, text, expected, found, advice, since }: DriftFindin
 /** What `accept` can settle: addresses and hostnames. */
 const acceptable = /^(?:public-address|flycast|certificate)/
 
-const acceptForm = (context: PageContext, app: string, findings: DriftFinding[]): Html | false =>
+export const acceptForm = (
+  context: PageContext,
+  app: string,
+  findings: DriftFinding[],
+): Html | false =>
   findings.length > 0 &&
   confirmation(
     `accept-${app}`,

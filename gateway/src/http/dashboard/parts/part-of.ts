@@ -9,7 +9,10 @@ const patienceMs = 4000
  * One part of a page. If it cannot be read, or the caller may not, the part says why, and the rest of
  * the page stays.
  */
-export async function partOf<T>(reading: Promise<T>, show: (read: T) => Html): Promise<Html> {
+export async function partOf<T>(
+  reading: Promise<T>,
+  show: (read: T) => Html | Promise<Html>,
+): Promise<Html> {
   const late = new AbortController()
   const lateness = sleep(patienceMs, null, { signal: late.signal }).catch(() => null)
   try {

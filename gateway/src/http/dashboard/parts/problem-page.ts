@@ -12,16 +12,26 @@ export const problemText = (title: string, detail: string, fault: Html | string 
     <p class="lines">${detail}</p>
     ${fault && html`<p class="quiet">${fault}</p>`}`
 
-/** The page of a call that failed: what, why, whose fault it is, and where to go next. */
-export function problemPage({ code, message, status }: Problem, requestId: string): ShownPage {
-  const { title, fault } = problems[code]
+/**
+ * The page of a call that failed: what, why, whose fault it is, and where to go next. `back`: the page
+ * whose form it was.
+ */
+export function problemPage(
+  { code, message, status, facts }: Problem,
+  { requestId, back }: { requestId: string; back: string | null },
+): ShownPage {
+  const { title, fault, retry } = problems[code]
+  const { deployment } = facts
   return {
     title,
     status,
     body: html`<h1>${title}</h1>
       ${problemText(code, message, faultTexts[fault])}
       ${code === 'internal' && html`<p class="quiet">Request ${requestId}</p>`}
+      ${retry && html`<p>Next: try it again later.</p>`}
       <p>
+        ${back !== null && html`<a href="${back}">Back to the form</a> · `}
+        ${typeof deployment === 'string' && html`<a href="${addressOf('deployment', { id: deployment })}">The deployment</a> · `}
         <a href="/problems/${code}">What ${code} means</a> ·
         <a href="${addressOf('home')}">All apps</a>
       </p>`,
