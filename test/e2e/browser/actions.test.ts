@@ -113,6 +113,8 @@ test('a limited caller sees why it may not; forged forms do nothing; an ended se
   expect(actions).toContain('This needs the scope deploy; token:act-reader has read.')
   expect(await reader.page.getByRole('button', { name: 'Cancel…' }).isDisabled()).toBe(true)
   await reader.screenshot('actions-forbidden')
+  await reader.page.goto('/ui/apps/act-limit')
+  expect(await reader.page.locator('#actions').innerText()).toContain('needs the scope deploy')
 
   await using ui = await openPage({ expected: /^40[13]/ })
   const { page, context } = ui

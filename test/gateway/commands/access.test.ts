@@ -238,17 +238,23 @@ async function answer(name: string, caller: Partial<Principal>): Promise<string>
   return answerOf(commands, { name, args: rows[name]!.args, caller: principal })
 }
 
-function answerOf(
+/** Fails if `whyNot` says something else than the command does. */
+async function answerOf(
   group: Group,
   { name, args, caller }: { name: string; args: unknown[]; caller: Principal },
 ): Promise<string> {
-  let found: unknown = group
-  for (const part of name.split('.')) found = (found as Group)[part]
-  const command = found as (...args: unknown[]) => Promise<unknown>
-  return command(caller, ...args).then(
-    () => 'ran',
-    (error: { code: string }) => error.code,
-  )
+  const codeOf = (error: { code: string }) => error.code
+  const refused = commandIn(group['whyNot'] as Group, name)(caller, ...args)
+  const refusal = await refused.then((why) => (why as Problem | null)?.code ?? 'ran', codeOf)
+  const got = await commandIn(group, name)(caller, ...args).then(() => 'ran', codeOf)
+  expect(refusal).toBe(got)
+  return got
+}
+
+function commandIn(group: Group, name: string): (...args: unknown[]) => Promise<unknown> {
+  let found: Group[string] = group
+  for (const part of name.split('.')) found = (found as Group)[part]!
+  return found as (...args: unknown[]) => Promise<unknown>
 }
 
 test('the walk knows every command that the gateway opens', () => {

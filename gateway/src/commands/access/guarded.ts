@@ -45,7 +45,7 @@ type Rows = { [name: string]: AnyRow | Rows }
 
 /**
  * For each command, why its caller may not make such a call: what the call itself would be refused
- * with. Null: it may. Nothing runs, and nothing is recorded.
+ * with. Null: it may. Nothing runs, and nothing is recorded. Throws for a caller whose proof has ended.
  */
 export type Refusals<C = Commands> = {
   [Name in keyof C]: C[Name] extends (caller: Principal, ...args: infer A) => Promise<unknown>

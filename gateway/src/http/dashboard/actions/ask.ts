@@ -43,8 +43,22 @@ export const aboutTarget = (target: Target) => ({
   name: targetText(target),
 })
 
-/** A link to such a page, or a button that says why it is of no use now. */
-export const askLink = (label: string, address: string, disabledBecause: string | null): Html =>
-  disabledBecause === null
-    ? html`<a class="button" href="${address}">${label}</a>`
-    : button(label, disabledBecause)
+/** A link to such a page. `disabledBecause`: why it is of no use now, or not allowed. Null: neither. */
+export type AskLink = { label: string; address: string; disabledBecause: string | null }
+
+/** First the links that can be used. The others are buttons, with one sentence for those of one reason. */
+export function askLinks(links: AskLink[]): Html {
+  const groups = Map.groupBy(links, ({ disabledBecause }) => disabledBecause)
+  const usable = groups.get(null) ?? []
+  groups.delete(null)
+  return html`<div class="actions">
+    ${usable.map(({ label, address }) => html`<a class="button" href="${address}">${label}</a>`)}
+    ${[...groups].map(
+      ([why, all]) =>
+        html`<span
+          >${all.map(({ label }) => html`<button disabled>${label}</button> `)}
+          <span class="quiet">${why}</span></span
+        >`,
+    )}
+  </div>`
+}

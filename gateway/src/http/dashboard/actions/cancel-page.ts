@@ -50,7 +50,8 @@ export async function cancelUseless(
 function whatHappens(deployment: Deployment, release: number | null): Html {
   const { state, machines } = deployment
   const target = targetText(deployment)
-  const stays = `${target} keeps ${release === null ? 'what it has: no release' : `release ${release}`}`
+  const stays =
+    release === null ? `${target} has no release yet` : `${target} keeps release ${release}`
   if (state === 'pending') return html`<p>It leaves the queue. Nothing of it has run. ${stays}.</p>`
   if (!touchesMachines(state))
     return html`<p>Its work stops at once. No machine has been changed: ${stays}.</p>`

@@ -54,13 +54,16 @@ export async function retryUseless(
   kind: RetryKind,
 ): Promise<string | null> {
   const { id, state, source, image, requestedImage, preview } = deployment
+  const forbidden = await commands.whyNot.retry(caller, id, {
+    ...howOf(kind),
+    idempotencyKey: null,
+  })
+  if (forbidden) return forbidden.message
   if (preview) return 'It has started a preview. Make another preview instead.'
   if (!isFinal(state)) return 'It runs still. Wait for its end, or cancel it.'
   if (kind === 'rebuild' && !source) return 'It was made of an image: there is nothing to build.'
   if (kind === 'image' && !image) return 'It has no image.'
-  if (!source && !image && !requestedImage) return 'It has neither a source nor an image.'
-  const request = { ...howOf(kind), idempotencyKey: null }
-  return (await commands.whyNot.retry(caller, id, request))?.message ?? null
+  return (source ?? image ?? requestedImage) ? null : 'It has neither a source nor an image.'
 }
 
 const howOf = (kind: RetryKind) => ({

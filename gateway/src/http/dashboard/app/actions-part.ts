@@ -1,10 +1,10 @@
 import type { ReleasePage } from '#api/release.ts'
-import { askLink } from '../actions/ask.ts'
+import { askLinks } from '../actions/ask.ts'
 import { elsewhereForbidden } from '../actions/deploy-elsewhere-page.ts'
 import { rollbackAddress, rollbackForbidden } from '../actions/rollback-page.ts'
 import type { Target } from '../actions/words.ts'
 import { addressOf } from '../parts/addresses.ts'
-import { html, type Html } from '../parts/html.ts'
+import type { Html } from '../parts/html.ts'
 import type { PageContext } from '../parts/page.ts'
 
 /** What can be done with the app: links to pages that ask first. One of no use now says why. */
@@ -19,27 +19,23 @@ export async function actionsPart(
   const mayNot = await rollbackForbidden(context, target, before?.number ?? null)
   const dropCache = await commands.whyNot.removeCache(caller, app)
   const elsewhere = newest && { ...target, release: newest.number }
-  return html`<div class="actions">
-    <span
-      >${askLink(
-        before ? `Roll back to release ${before.number}…` : 'Roll back…',
-        rollbackAddress(target, before?.number ?? 0),
-        mayNot ?? (before ? null : 'There is no earlier release.'),
-      )}</span
-    >
-    <span
-      >${askLink(
-        newest ? `Deploy release ${newest.number} elsewhere…` : 'Deploy elsewhere…',
-        addressOf('deployElsewhere', {}, elsewhere ?? {}),
-        elsewhere ? await elsewhereForbidden(context, elsewhere, target) : 'There is no release.',
-      )}</span
-    >
-    <span
-      >${askLink(
-        'Drop the build cache…',
-        addressOf('dropCache', { app }),
-        dropCache?.message ?? null,
-      )}</span
-    >
-  </div>`
+  return askLinks([
+    {
+      label: before ? `Roll back to release ${before.number}…` : 'Roll back…',
+      address: rollbackAddress(target, before?.number ?? 0),
+      disabledBecause: mayNot ?? (before ? null : 'There is no earlier release.'),
+    },
+    {
+      label: newest ? `Deploy release ${newest.number} elsewhere…` : 'Deploy elsewhere…',
+      address: addressOf('deployElsewhere', {}, elsewhere ?? {}),
+      disabledBecause: elsewhere
+        ? await elsewhereForbidden(context, elsewhere, target)
+        : 'There is no release.',
+    },
+    {
+      label: 'Drop the build cache…',
+      address: addressOf('dropCache', { app }),
+      disabledBecause: dropCache?.message ?? null,
+    },
+  ])
 }

@@ -37,7 +37,7 @@ export const differencesTable = (differences: Difference[], from: number, to: nu
 const valueText = (value: unknown): Html | string =>
   value === undefined
     ? html`<span class="quiet">none</span>`
-    : html`<code>${typeof value === 'string' ? value : JSON.stringify(value)}</code>`
+    : html`<code class="lines">${typeof value === 'string' ? value : JSON.stringify(value)}</code>`
 
 function numberIn(text: string | undefined): number {
   if (text !== undefined && /^\d{1,9}$/.test(text)) return Number(text)
