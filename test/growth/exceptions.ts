@@ -10,10 +10,14 @@ export const exceptions: Record<string, string> = {
   'gateway/src/doctor/': 'reads what this machine, its kernel and Fly say, when the operator asks',
   'gateway/src/http/routes/doctor.ts › examineGateway':
     'reads by jsonObject, which has its row, and three fields of it',
+  'gateway/src/http/dashboard/actions/':
+    'reads names, a number and a key of an address of 16 KiB or a form of 64 KiB, by anchored expressions',
   'gateway/src/http/dashboard/app/app-page.ts › appPage':
     'reads names of the address, 16 KiB at most, by linear expressions; its parts have their rows',
   'gateway/src/http/dashboard/app/release-diff-page.ts › releaseDiffPage':
     'reads numbers of the address by one anchored expression',
+  'gateway/src/http/dashboard/drift/drift-page.ts › acceptForm':
+    'reads the beginning of codes that the gateway itself has given',
   'gateway/src/http/dashboard/drift/drift-page.ts › driftPage':
     'reads the name of an app, of an address of 16 KiB at most, by AppName',
   'gateway/src/http/dashboard/previews/preview-actions.ts':

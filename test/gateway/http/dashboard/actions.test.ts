@@ -32,6 +32,21 @@ test('a cancel is asked for on a page of its own, and done once', async () => {
   expect((await open(server, cookie, path)).text).toMatch(/<button disabled>Cancel it/)
 })
 
+test('a cancel while machines change says so, and rolls them back', async () => {
+  await using server = await startHttp()
+  const { id } = await server.create()
+  await server.play([['analyzing'], ['building'], ['deploying']])
+  const cookie = await logIn(server)
+  const path = `/ui/deployments/${id}/cancel`
+  const { text, fields } = await open(server, cookie, path)
+  expect(text).toMatch(/It changes machines of shop now.*get back the version/s)
+  expect(text).toContain('<input type="hidden" name="abort" value="true" />')
+  await post(server, path, { ...fields, abort: 'true' }, { cookie })
+  expect((await server.store.find(id))?.cancel).toMatchObject({ by: 'operator', abort: true })
+  const page = (await open(server, cookie, `/ui/deployments/${id}`)).text
+  expect(page).toContain('operator has cancelled it. It is stopping.')
+})
+
 test('a form of another session, of another origin, or without its key does nothing', async () => {
   await using server = await startHttp()
   const { id } = await server.create()

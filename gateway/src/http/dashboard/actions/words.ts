@@ -29,7 +29,8 @@ const ownOf = (all: MachineView[], { owner }: Target): MachineView[] =>
   all.filter((machine) => machine.owner === owner)
 
 /** The newest release of a target. Null: it has none. */
-export async function newestRelease({ commands, caller }: PageContext, target: Target) {
-  const { releases } = await commands.releases(caller, target, { limit: 1, before: null })
+export async function newestRelease({ commands, caller }: PageContext, { app, owner }: Target) {
+  const page = { limit: 1, before: null }
+  const { releases } = await commands.releases(caller, { app, owner }, page)
   return releases[0] ?? null
 }

@@ -7,7 +7,11 @@ import type { PageContext } from '../parts/page.ts'
 import { timeOf } from '../parts/time.ts'
 
 /** What the daily look found that Fly has other than Tarmac expects. */
-export function driftPart(context: PageContext, app: string, { checkedAt, apps }: DriftList): Html {
+export async function driftPart(
+  context: PageContext,
+  app: string,
+  { checkedAt, apps }: DriftList,
+): Promise<Html> {
   const lookNow = html`<a href="${addressOf('drift', {}, { app })}">Look now</a>`
   const own = apps.find((each) => each.app === app)
   if (!own)
@@ -17,5 +21,5 @@ export function driftPart(context: PageContext, app: string, { checkedAt, apps }
   return html`${own.problem !== null && html`<p class="lines">${mark('warning', 'not read')} ${own.problem}</p>`}
     ${own.findings.map(({ text, advice, since }) => html`<p class="lines">${mark('warning', 'drift')} ${text} ${advice}${since && html` <span class="quiet">Since ${timeOf(since)}.</span>`}</p>`)}
     <p class="quiet">Looked at ${timeOf(own.lookedAt)}. ${lookNow}</p>
-    ${acceptForm(context, app, own.findings)}`
+    ${await acceptForm(context, app, own.findings)}`
 }

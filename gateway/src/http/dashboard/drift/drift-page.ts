@@ -29,7 +29,7 @@ export const driftPage: Page = {
           <button>Look now</button>
         </form>
         ${app !== null && section('now', 'Found just now', await partOf(look(context, app), (now) => now))}
-        ${section('apps', 'At the last daily look', listPart(context, list))}`,
+        ${section('apps', 'At the last daily look', await listPart(context, list))}`,
     }
   },
 }
@@ -40,17 +40,20 @@ async function look(context: PageContext, given: string): Promise<Html> {
   return html`<h3>${appLink(app)}</h3>
     ${findings.length > 0 ? findings.map(findingText) : html`<p>${mark('good', 'no drift')}</p>`}
     ${deploying && html`<p class="quiet">A deployment changes machines now, so nothing new is said about them.</p>`}
-    ${acceptForm(context, app, findings)}`
+    ${await acceptForm(context, app, findings)}`
 }
 
-function listPart(context: PageContext, { checkedAt, looked, apps }: DriftList): Html {
+async function listPart(
+  context: PageContext,
+  { checkedAt, looked, apps }: DriftList,
+): Promise<Html> {
   const when =
     checkedAt === null
       ? html`The gateway looks once a day at all apps with releases. It has not done so yet.`
       : html`${looked !== null && `${looked} apps, `}at ${timeOf(checkedAt)}.`
   if (apps.length > 0)
     return html`<p class="quiet">${when}</p>
-      ${apps.map((each) => appPart(context, each))}`
+      ${await Promise.all(apps.map((each) => appPart(context, each)))}`
   if (checkedAt !== null) return html`<p>${mark('good', 'no drift')} ${when}</p>`
   return firstCommand(
     'Nothing was looked at yet. To look at an app now, here above or:',
@@ -59,14 +62,17 @@ function listPart(context: PageContext, { checkedAt, looked, apps }: DriftList):
   )
 }
 
-const appPart = (context: PageContext, { app, lookedAt, findings, problem }: AppDrift): Html =>
+const appPart = async (
+  context: PageContext,
+  { app, lookedAt, findings, problem }: AppDrift,
+): Promise<Html> =>
   html`<h3>${appLink(app)}</h3>
     ${problem !== null && html`<p class="lines">${mark('warning', 'not looked at')} ${problem}</p>`}
     ${findings.map(findingText)}
     <p class="quiet">
       Looked at ${timeOf(lookedAt)}. <a href="${addressOf('drift', {}, { app })}">Look now</a>
     </p>
-    ${acceptForm(context, app, findings)}`
+    ${await acceptForm(context, app, findings)}`
 
 const findingText = ({ code, text, expected, found, advice, since }: DriftFinding): Html =>
   html`<p>${mark('warning', code)} ${text} ${advice}</p>
@@ -79,13 +85,18 @@ const findingText = ({ code, text, expected, found, advice, since }: DriftFindin
 /** What `accept` can settle: addresses and hostnames. */
 const acceptable = /^(?:public-address|flycast|certificate)/
 
-export const acceptForm = (
+/** False: there is nothing to accept. */
+export async function acceptForm(
   context: PageContext,
   app: string,
   findings: DriftFinding[],
-): Html | false =>
-  findings.length > 0 &&
-  confirmation(
+): Promise<Html | false> {
+  if (findings.length === 0) return false
+  const forbidden = await context.commands.whyNot.drift.accept(context.caller, app)
+  const useless = findings.some(({ code }) => acceptable.test(code))
+    ? null
+    : 'Nothing here is about an address or a hostname.'
+  return confirmation(
     `accept-${app}`,
     'Accept…',
     postForm(
@@ -95,9 +106,10 @@ export const acceptForm = (
           The addresses and hostnames that ${app} has at Fly now are expected from now on. Nothing
           changes at Fly. Machines that differ stay in this list.
         </p>
-        ${button('Accept them', findings.some(({ code }) => acceptable.test(code)) ? null : 'Nothing here is about an address or a hostname.')}`,
+        ${button('Accept them', forbidden?.message ?? useless)}`,
     ),
   )
+}
 
 export const acceptDrift: Action = {
   path: addresses.acceptDrift,
