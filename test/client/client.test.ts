@@ -466,6 +466,24 @@ test('retry follows a new deployment of the same source', async () => {
   expect([await run.code, run.out]).toEqual([0, 'http://shop.localhost/\n'])
 })
 
+test('retry builds again with what is cached, or without, or not at all', async () => {
+  const asked: object[] = []
+  await using http = await startHttp({
+    async retry(_caller, id, { reuseImage, rebuild }) {
+      asked.push({ reuseImage, rebuild })
+      throw new Problem('source-gone', `The source of deployment ${id} is no longer kept.`)
+    },
+  })
+  const { id } = await http.create()
+  for (const flags of [[], ['--rebuild'], ['--reuse-image']])
+    await tarmac(http.url, ['retry', id, ...flags]).code
+  expect(asked).toEqual([
+    { reuseImage: false },
+    { reuseImage: false, rebuild: true },
+    { reuseImage: true },
+  ])
+})
+
 test('follow shows the requested event types or steps', async () => {
   await using http = await startHttp()
   await http.create()

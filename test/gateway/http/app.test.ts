@@ -420,6 +420,7 @@ test('an unknown parameter is refused, not ignored', async () => {
   }
   expect(await answer('POST', `/v1/deployments/${id}/retry?agian=true`)).toBe(422)
   expect(await answer('POST', `/v1/deployments/${id}/retry?reuse-image=yes`)).toBe(422)
+  expect(await answer('POST', `/v1/deployments/${id}/retry?rebuild=yes`)).toBe(422)
   expect(await answer('POST', `/v1/deployments/${id}/retry`, '{"again":true}')).toBe(400)
   expect(await answer('POST', `/v1/deployments/${id}/cancel?abort=yes`)).toBe(422)
   expect(await answer('GET', `/v1/deployments/${id}/events?onyl=state`)).toBe(422)
