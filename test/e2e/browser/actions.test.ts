@@ -6,6 +6,8 @@ import { lab, openPage } from './open-page.ts'
 
 const idIn = (address: string) =>
   /\/ui\/deployments\/([\w-]+)$/.exec(new URL(address).pathname)![1]!
+const makeToken = async (name: string, scope: string) =>
+  (await askLab<{ token: string }>('POST', '/v1/tokens', { name, scopes: [scope] })).token
 const deploymentsOf = (app: string) =>
   askLab<{ deployments: Deployment[] }>('GET', `/v1/apps/${app}/deployments`)
 
@@ -103,11 +105,7 @@ test('a release comes back, goes elsewhere, and its machine stops and starts', a
 
 test('a limited caller sees why it may not; forged forms do nothing; an ended session comes back to its form', async () => {
   const id = await lab.submit('act-limit', pageApp('limited', 'RUN sleep 5'))
-  const { token } = await askLab<{ token: string }>('POST', '/v1/tokens', {
-    name: 'act-reader',
-    scopes: ['read'],
-  })
-  await using reader = await openPage({ token })
+  await using reader = await openPage({ token: await makeToken('act-reader', 'read') })
   await reader.page.goto(`/ui/deployments/${id}`)
   const actions = await reader.page.locator('#actions').innerText()
   expect(actions).toContain('This needs the scope deploy; token:act-reader has read.')
@@ -116,7 +114,8 @@ test('a limited caller sees why it may not; forged forms do nothing; an ended se
   await reader.page.goto('/ui/apps/act-limit')
   expect(await reader.page.locator('#actions').innerText()).toContain('needs the scope deploy')
 
-  await using ui = await openPage({ expected: /^40[13]/ })
+  const token = await makeToken('act-deployer', 'deploy')
+  await using ui = await openPage({ token, expected: /^40[13]/ })
   const { page, context } = ui
   const address = `/ui/deployments/${id}/cancel`
   await page.goto(address)
@@ -127,8 +126,9 @@ test('a limited caller sees why it may not; forged forms do nothing; an ended se
   expect(await send({ 'form-key': key! }, 'http://evil.example')).toBe(401)
   expect((await lab.deployment(id)).cancel).toBeNull()
 
-  await context.clearCookies()
+  await askLab('DELETE', '/v1/tokens/act-deployer')
   await page.getByRole('button', { name: 'Cancel it' }).click()
+  await page.getByText('The token act-deployer was revoked').waitFor()
   await page.getByLabel('Token').fill(lab.token)
   await page.getByRole('button', { name: 'Log in' }).click()
   await page.getByRole('heading', { name: /^Cancel act-limit/ }).waitFor()

@@ -111,7 +111,7 @@ test('what cannot be undone needs the name of the app', async () => {
   await using server = await startHttp({
     removeCache: async (_caller, app) => {
       dropped.push(app)
-      return { app, removedBytes: 2e6, keptBytes: 0, removedPlans: 1 } as never
+      return { app, removedBytes: 2e6, keptBytes: 0, removedPlans: 1 }
     },
   })
   const cookie = await logIn(server)
