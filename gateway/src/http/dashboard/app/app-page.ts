@@ -11,6 +11,7 @@ import { deploymentsPart } from './deployments-part.ts'
 import { driftPart } from './drift-part.ts'
 import { machinesPart } from './machines-part.ts'
 import { secretsPart, variablesPart } from './names-part.ts'
+import { deploymentsInPictures, phasesPart } from './phases-part.ts'
 import { newestPart, releasesPart } from './releases-part.ts'
 import { settingsPart } from './settings-part.ts'
 
@@ -24,6 +25,7 @@ const seconds = 15
 export const appPage: Page = {
   path: addresses.app,
   section: 'apps',
+  assets: ['pictures.css'],
   async show(context) {
     const app = appOf(context)
     const owner = ownerOf(context.query)
@@ -45,6 +47,7 @@ export const appPage: Page = {
         ${section('newest', 'What runs', parts.newest)}
         ${section('machines', 'Machines', parts.machines)}
         ${section('deployments', 'Deployments', deploymentsPart(app, deployments, next))}
+        ${section('phases', 'Where the time goes', parts.phases)}
         ${section('releases', 'Releases', parts.releases)} ${section('drift', 'Drift', parts.drift)}
         ${section('variables', 'Variables', parts.variables)}
         ${section('secrets', 'Secrets', parts.secrets)}
@@ -62,24 +65,39 @@ async function partsOf(context: PageContext, target: Target) {
   const { commands, caller, appDefaults } = context
   const { app, owner, url } = target
   const releases = commands.releases(caller, target, { limit: releasesShown, before: null })
+  const recent = commands.deployments(caller, app, { limit: deploymentsInPictures, before: null })
   const audit = commands.audit.list(caller, { app }, { limit: entriesShown, before: null })
   const secrets = Promise.all([
     commands.runtime.secrets(caller, { app, owner }),
     commands.secrets(caller, app),
   ])
-  const [newest, older, machines, drift, variables, names, settings, activity] = await Promise.all([
-    partOf(releases, (page) => newestPart(page, owner, url)),
-    partOf(releases, releasesPart),
-    partOf(commands.machines.list(caller, app), (all) => machinesPart(all, owner)),
-    partOf(commands.drift.list(caller), (list) => driftPart(app, list)),
-    partOf(commands.runtime.env(caller, app), variablesPart),
-    partOf(secrets, ([runtime, build]) => secretsPart(runtime, build)),
-    partOf(commands.settings(caller, app), (own) =>
-      settingsPart(describeSettings(own, appDefaults)),
-    ),
-    partOf(audit, ({ entries }) => activityPart(entries)),
-  ])
-  return { newest, releases: older, machines, drift, variables, secrets: names, settings, activity }
+  const [newest, older, phases, machines, drift, variables, names, settings, activity] =
+    await Promise.all([
+      partOf(releases, (page) => newestPart(page, owner, url)),
+      partOf(releases, releasesPart),
+      partOf(recent, ({ deployments }) =>
+        phasesPart(deployments.filter((each) => owner === null || each.owner === owner)),
+      ),
+      partOf(commands.machines.list(caller, app), (all) => machinesPart(all, owner)),
+      partOf(commands.drift.list(caller), (list) => driftPart(app, list)),
+      partOf(commands.runtime.env(caller, app), variablesPart),
+      partOf(secrets, ([runtime, build]) => secretsPart(runtime, build)),
+      partOf(commands.settings(caller, app), (own) =>
+        settingsPart(describeSettings(own, appDefaults)),
+      ),
+      partOf(audit, ({ entries }) => activityPart(entries)),
+    ])
+  return {
+    newest,
+    releases: older,
+    phases,
+    machines,
+    drift,
+    variables,
+    secrets: names,
+    settings,
+    activity,
+  }
 }
 
 function appOf({ params }: PageContext): string {
