@@ -30,7 +30,7 @@ export function phasesPart(all: Deployment[]): Html {
     kinds: phases.map((phase) => ({ name: nameOf(phase), look: `phase-${phase}` })),
     columns,
     text: durationText,
-    heads: ['Deployment', 'State', ...phases.map(nameOf), 'In all', 'When'],
+    heads: ['Deployment', 'State', ...phases.map(nameOf), 'In all', 'When', 'Build'],
     rows: ended.toReversed().map((each) => [
       html`<a href="${addressOf('deployment', { id: each.id })}">#${each.number}</a>`,
       stateMark(each.state),
@@ -40,6 +40,9 @@ export function phasesPart(all: Deployment[]): Html {
       }),
       durationText(sumOf(timesOf(each))),
       timeOf(each.createdAt),
+      each.plan
+        ? html`<a href="${addressOf('build', { id: each.id })}">steps of #${each.number}</a>`
+        : '',
     ]),
   })
 }

@@ -6,6 +6,8 @@ export const addresses = {
   app: '/ui/apps/:app',
   releaseDiff: '/ui/apps/:app/releases/:from/diff/:to',
   deployment: '/ui/deployments/:id',
+  build: '/ui/deployments/:id/build',
+  compare: '/ui/compare',
   queue: '/ui/queue',
   startDrain: '/ui/queue/drain',
   endDrain: '/ui/queue/drain/end',
