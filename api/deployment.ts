@@ -154,6 +154,10 @@ export type Crash = z.infer<typeof Crash>
 export const BuildUsage = z.object({ cpuMs: z.number(), peakMemoryBytes: z.number() })
 export type BuildUsage = z.infer<typeof BuildUsage>
 
+/** How many steps of its build came from the cache, and how many ran. */
+export const BuildSteps = z.object({ cached: z.number(), run: z.number() })
+export type BuildSteps = z.infer<typeof BuildSteps>
+
 /** Whether a release serves as it went live. */
 export const ReleaseState = z.enum(['healthy', 'degraded'])
 export type ReleaseState = z.infer<typeof ReleaseState>
@@ -224,6 +228,8 @@ export const Deployment = z.object({
   phases: z.partialRecord(DeploymentState, z.number()).default({}),
   /** What the steps of its build used. Null: nothing was measured. */
   buildUsage: BuildUsage.nullable().default(null),
+  /** Null: no step took place, as when the image existed already. */
+  buildSteps: BuildSteps.nullable().default(null),
   /** What it took of the builder's machine, once it has ended. Null: nothing. */
   cost: DeploymentCost.nullable().default(null),
   /** What its release lacks of the one before, and secrets that another tool has changed. */

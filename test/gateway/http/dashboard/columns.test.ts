@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { buildsPart } from '../../../../gateway/src/http/dashboard/app/builds-part.ts'
 import { phasesPart } from '../../../../gateway/src/http/dashboard/app/phases-part.ts'
 import { columnPicture } from '../../../../gateway/src/http/dashboard/pictures/column-picture.ts'
 import {
@@ -57,13 +58,10 @@ test('nothing, zeros and broken numbers make no broken picture', () => {
 test('names in a picture are text', () => {
   const hostile = '<script>alert(1)</script>"'
   const text = columnPicture({
-    id: 'one',
     summary: hostile,
     kinds: [{ name: hostile, look: 'phase-building' }],
     columns: [{ values: [1], name: hostile, hasFailed: true }],
     text: String,
-    heads: [hostile],
-    rows: [[hostile]],
   }).toString()
   expect(text).not.toContain('<script')
   expect(text).toContain('&lt;script&gt;')
@@ -84,5 +82,26 @@ test('a picture shows where the time of each deployment went, and marks the fail
   const text = await part()
   expect(text).toMatch(/aria-label="#1 to #2, oldest first\..* 1 of 2 failed\."/)
   expect(text).toContain('#2: failed')
+  expect(text).not.toMatch(/NaN|undefined|Infinity/)
+})
+
+test('a picture shows what builds had from the cache and used, with a link to compare them', async () => {
+  await using server = await startHttp()
+  const part = async () => {
+    const { deployments } = await server.store.list('shop', { limit: 30, before: null })
+    return buildsPart(deployments).toString()
+  }
+  expect(await part()).toContain('No build of the app has been measured yet')
+  await server.create()
+  await server.play([['analyzing'], ['building'], ['built', { buildSteps: { cached: 0, run: 4 } }]])
+  expect(await part()).not.toMatch(/NaN|undefined|Infinity/)
+  await server.create()
+  const buildUsage = { cpuMs: 2000, peakMemoryBytes: 3e6 }
+  const buildSteps = { cached: 3, run: 1 }
+  await server.play([['analyzing'], ['building'], ['built', { buildSteps, buildUsage }]])
+  const text = await part()
+  expect(text).toContain('38 % came from the cache')
+  expect(text).toContain('one step had 3.0 MB at most')
+  expect(text).toMatch(/\/ui\/compare\?a=[^"]*"\s*>with #1</)
   expect(text).not.toMatch(/NaN|undefined|Infinity/)
 })

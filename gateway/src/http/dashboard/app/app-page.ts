@@ -7,11 +7,11 @@ import type { Page, PageContext } from '../parts/page.ts'
 import { partOf } from '../parts/part-of.ts'
 import { section } from '../parts/tables.ts'
 import { activityPart } from './activity-part.ts'
+import { appPictures } from './app-pictures.ts'
 import { deploymentsPart } from './deployments-part.ts'
 import { driftPart } from './drift-part.ts'
 import { machinesPart } from './machines-part.ts'
 import { secretsPart, variablesPart } from './names-part.ts'
-import { deploymentsInPictures, phasesPart } from './phases-part.ts'
 import { newestPart, releasesPart } from './releases-part.ts'
 import { settingsPart } from './settings-part.ts'
 
@@ -36,7 +36,10 @@ export const appPage: Page = {
     })
     const url =
       deployments.find((each) => each.state === 'live' && each.owner === owner)?.url ?? null
-    const parts = await partsOf(context, { app, owner, url })
+    const [parts, pictures] = await Promise.all([
+      partsOf(context, { app, owner, url }),
+      appPictures(context, { app, owner }),
+    ])
     return {
       title: app,
       live: { seconds },
@@ -47,8 +50,8 @@ export const appPage: Page = {
         ${section('newest', 'What runs', parts.newest)}
         ${section('machines', 'Machines', parts.machines)}
         ${section('deployments', 'Deployments', deploymentsPart(app, deployments, next))}
-        ${section('phases', 'Where the time goes', parts.phases)}
-        ${section('releases', 'Releases', parts.releases)} ${section('drift', 'Drift', parts.drift)}
+        ${pictures} ${section('releases', 'Releases', parts.releases)}
+        ${section('drift', 'Drift', parts.drift)}
         ${section('variables', 'Variables', parts.variables)}
         ${section('secrets', 'Secrets', parts.secrets)}
         ${section('settings', 'Settings', parts.settings)}
@@ -65,39 +68,24 @@ async function partsOf(context: PageContext, target: Target) {
   const { commands, caller, appDefaults } = context
   const { app, owner, url } = target
   const releases = commands.releases(caller, target, { limit: releasesShown, before: null })
-  const recent = commands.deployments(caller, app, { limit: deploymentsInPictures, before: null })
   const audit = commands.audit.list(caller, { app }, { limit: entriesShown, before: null })
   const secrets = Promise.all([
     commands.runtime.secrets(caller, { app, owner }),
     commands.secrets(caller, app),
   ])
-  const [newest, older, phases, machines, drift, variables, names, settings, activity] =
-    await Promise.all([
-      partOf(releases, (page) => newestPart(page, owner, url)),
-      partOf(releases, releasesPart),
-      partOf(recent, ({ deployments }) =>
-        phasesPart(deployments.filter((each) => owner === null || each.owner === owner)),
-      ),
-      partOf(commands.machines.list(caller, app), (all) => machinesPart(all, owner)),
-      partOf(commands.drift.list(caller), (list) => driftPart(app, list)),
-      partOf(commands.runtime.env(caller, app), variablesPart),
-      partOf(secrets, ([runtime, build]) => secretsPart(runtime, build)),
-      partOf(commands.settings(caller, app), (own) =>
-        settingsPart(describeSettings(own, appDefaults)),
-      ),
-      partOf(audit, ({ entries }) => activityPart(entries)),
-    ])
-  return {
-    newest,
-    releases: older,
-    phases,
-    machines,
-    drift,
-    variables,
-    secrets: names,
-    settings,
-    activity,
-  }
+  const [newest, older, machines, drift, variables, names, settings, activity] = await Promise.all([
+    partOf(releases, (page) => newestPart(page, owner, url)),
+    partOf(releases, releasesPart),
+    partOf(commands.machines.list(caller, app), (all) => machinesPart(all, owner)),
+    partOf(commands.drift.list(caller), (list) => driftPart(app, list)),
+    partOf(commands.runtime.env(caller, app), variablesPart),
+    partOf(secrets, ([runtime, build]) => secretsPart(runtime, build)),
+    partOf(commands.settings(caller, app), (own) =>
+      settingsPart(describeSettings(own, appDefaults)),
+    ),
+    partOf(audit, ({ entries }) => activityPart(entries)),
+  ])
+  return { newest, releases: older, machines, drift, variables, secrets: names, settings, activity }
 }
 
 function appOf({ params }: PageContext): string {

@@ -4,11 +4,8 @@ import { addressOf } from '../parts/addresses.ts'
 import { html, type Html } from '../parts/html.ts'
 import { moodOf, stateMark, stateWord } from '../parts/mark.ts'
 import { durationText, timeOf } from '../parts/time.ts'
-import { columnPicture } from '../pictures/column-picture.ts'
+import { columnPicture, numbers } from '../pictures/column-picture.ts'
 import { medianOf, sumOf } from '../pictures/columns.ts'
-
-/** So many deployments are in the pictures of an app. */
-export const deploymentsInPictures = 30
 
 const phases: DeploymentState[] = ['pending', ...workingStates]
 
@@ -19,19 +16,21 @@ export function phasesPart(all: Deployment[]): Html {
     return html`<p class="quiet">
       No deployment has ended yet. The picture begins with the first.
     </p>`
-  const columns = ended.map((each) => ({
-    values: timesOf(each),
-    name: `#${each.number}`,
-    hasFailed: moodOf(each.state) === 'bad',
-  }))
-  return columnPicture({
-    id: 'phases',
+  return html`${columnPicture({
     summary: summaryOf(ended),
     kinds: phases.map((phase) => ({ name: nameOf(phase), look: `phase-${phase}` })),
-    columns,
+    columns: ended.map((each) => ({
+      values: timesOf(each),
+      name: `#${each.number}`,
+      hasFailed: moodOf(each.state) === 'bad',
+    })),
     text: durationText,
-    heads: ['Deployment', 'State', ...phases.map(nameOf), 'In all', 'When', 'Build'],
-    rows: ended.toReversed().map((each) => [
+  })}
+  ${numbers(
+    'phases',
+    'Time in each state',
+    ['Deployment', 'State', ...phases.map(nameOf), 'In all', 'When'],
+    ended.toReversed().map((each) => [
       html`<a href="${addressOf('deployment', { id: each.id })}">#${each.number}</a>`,
       stateMark(each.state),
       ...phases.map((phase) => {
@@ -40,11 +39,8 @@ export function phasesPart(all: Deployment[]): Html {
       }),
       durationText(sumOf(timesOf(each))),
       timeOf(each.createdAt),
-      each.plan
-        ? html`<a href="${addressOf('build', { id: each.id })}">steps of #${each.number}</a>`
-        : '',
     ]),
-  })
+  )}`
 }
 
 /** Older gateways kept no phases. What a newer deployment has replaced while it waited did nothing. */

@@ -6,22 +6,17 @@ import { area, type Column, columnsOf, topOf } from './columns.ts'
 export type Kind = { name: string; look: string }
 
 export type ColumnPicture = {
-  /** Names it for the page's script, which leaves an open table open. */
-  id: string
   /** What the picture shows, in a sentence: all that a reader without it needs. */
   summary: string
   kinds: readonly Kind[]
   columns: readonly { values: readonly number[]; name: string; hasFailed?: boolean }[]
   /** A value in words: `3 min 5 s`. */
   text: (value: number) => string
-  /** The same numbers for readers who do not see it. */
-  heads: readonly string[]
-  rows: readonly (readonly (Html | string | number)[])[]
 }
 
-/** Stacked columns with a legend, a sentence that says the same, and the numbers as a table. */
+/** Stacked columns with a legend, below a sentence that says the same. The page gives `numbers` too. */
 export function columnPicture(picture: ColumnPicture): Html {
-  const { id, summary, columns, text, heads, rows } = picture
+  const { summary, columns, text } = picture
   const values = columns.map((each) => each.values)
   const top = topOf(values)
   const drawn = columnsOf(values, top)
@@ -40,12 +35,15 @@ export function columnPicture(picture: ColumnPicture): Html {
       ${legend(picture)}
       ${drawn.some(({ isCut }) => isCut) && html`<span class="quiet">Columns with a bar on top go on above ${text(top)}.</span>`}
     </figcaption>
-    <details id="${id}-numbers">
-      <summary>The numbers</summary>
-      ${table(summary, heads, rows)}
-    </details>
   </figure>`
 }
+
+/** The same numbers for readers who do not see the pictures. The page's script leaves it open. */
+export const numbers = (id: string, ...[label, heads, rows]: Parameters<typeof table>): Html =>
+  html`<details id="${id}-numbers" class="numbers">
+    <summary>The numbers</summary>
+    ${table(label, heads, rows)}
+  </details>`
 
 function columnShape(
   { kinds, text }: ColumnPicture,
