@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { NewEvent } from '../../../../api/event.ts'
+import type { ImageLayers } from '../../../../api/image/layers.ts'
 import type { DeploymentState } from '../../../../api/deployment.ts'
 import type { DeploymentPatch } from '../../../../gateway/src/deployments/store.ts'
 import { alignSteps } from '../../../../gateway/src/http/dashboard/build/align-steps.ts'
@@ -7,6 +8,10 @@ import {
   BuildModel,
   type BuildStep,
 } from '../../../../gateway/src/http/dashboard/build/build-model.ts'
+import {
+  layersCompared,
+  layersPart,
+} from '../../../../gateway/src/http/dashboard/build/layers-part.ts'
 import { stepsPart } from '../../../../gateway/src/http/dashboard/build/steps-part.ts'
 import { startHttp } from '../start-http.ts'
 
@@ -145,4 +150,28 @@ test('a comparison without a log, or of nothing, says so', async () => {
   expect(text).toContain('Version of node: 22 before, 24 now.')
   expect((await server.get('/ui/compare?a=only')).status).toBe(422)
   expect((await server.get(`/ui/compare?a=${ids[0]}&b=none`)).status).toBe(404)
+})
+
+test('layers are drawn by size, with the largest named', () => {
+  const image = (...sizes: number[]): ImageLayers => ({
+    reference: 'registry.test/web@sha256:a',
+    layers: sizes.map((sizeBytes, at) => ({
+      digest: `sha256:${sizeBytes}`,
+      sizeBytes,
+      madeBy: at === 1 ? 'COPY <src> .' : null,
+    })),
+  })
+  const text = layersPart(image(2e6, 5e6, 0)).toString()
+  expect(text).toMatch(/3 layers, 7\.0 MB as stored.*5\.0 MB: <span class="mono">COPY &lt;src&gt;/s)
+  expect(layersPart({ reference: null, layers: [] }).toString()).toContain('It has no image')
+  const compared = layersCompared(image(1e6, 2e6), image(1e6, 9e6)).toString()
+  expect(compared).toMatch(/Layers in both images: 1\. New ones: 1, with\s+9\.0 MB/)
+  for (const part of [
+    text,
+    compared,
+    layersPart(image(0)).toString(),
+    layersCompared(image(), image()).toString(),
+    layersCompared(image(3), image()).toString(),
+  ])
+    expect(part).not.toMatch(/NaN|Infinity|undefined/)
 })

@@ -7,12 +7,13 @@ import { partOf } from '../parts/part-of.ts'
 import { section, table } from '../parts/tables.ts'
 import { timeOf } from '../parts/time.ts'
 import { findingsPart } from './findings-part.ts'
+import { layersPart } from './layers-part.ts'
 import { readBuild } from './read-build.ts'
 import { stepsPart } from './steps-part.ts'
 
 const othersShown = 10
 
-/** What the build of a deployment did: its steps, what they used, and what the linter found. */
+/** What the build of a deployment did: its steps, what they used, the layers of its image, and what the linter found. */
 export const buildPage: Page = {
   path: addresses.build,
   section: 'apps',
@@ -23,9 +24,10 @@ export const buildPage: Page = {
     const { id, app, number, owner, state } = deployment
     const build = readBuild(context, deployment)
     const recent = commands.deployments(caller, app, { limit: othersShown + 1, before: null })
-    const [steps, findings, others] = await Promise.all([
+    const [steps, findings, layers, others] = await Promise.all([
       partOf(build, stepsPart),
       partOf(build, findingsPart),
+      partOf(commands.imageLayers(caller, id), layersPart),
       partOf(recent, ({ deployments }) => othersPart(deployment, deployments)),
     ])
     return {
@@ -36,7 +38,7 @@ export const buildPage: Page = {
           <a href="${addressOf('deployment', { id })}">Deployment #${number}</a>
         </p>
         <h1>Build of #${number} ${stateMark(state)}</h1>
-        ${section('steps', 'Steps', steps)}
+        ${section('steps', 'Steps', steps)} ${section('layers', 'Layers', layers)}
         ${section('findings', 'Warnings of the linter', findings)}
         ${section('others', 'Compare with', others)}`,
     }

@@ -10,6 +10,7 @@ import { durationText, timeOf } from '../parts/time.ts'
 import { bars } from '../pictures/bar.ts'
 import { type Aligned, alignSteps } from './align-steps.ts'
 import { type ComparedFact, comparedFacts } from './compared-facts.ts'
+import { layersCompared } from './layers-part.ts'
 import { readBuild } from './read-build.ts'
 import { stepLook, stepMark, stepName, stepTime } from './step-words.ts'
 import { whatChanged } from './what-changed.ts'
@@ -25,13 +26,17 @@ export const comparePage: Page = {
     const steps = Promise.all([readBuild(context, a), readBuild(context, b)]).then(
       ([before, after]) => alignSteps(before.steps, after.steps),
     )
-    const [changes, stepsPart] = await Promise.all([
+    const layers = Promise.all(
+      [a, b].map(({ id }) => context.commands.imageLayers(context.caller, id)),
+    )
+    const [changes, stepsPart, layersPart] = await Promise.all([
       partOf(
         // Without the logs, the records still say what the builds were made of.
         steps.catch(() => null),
         (rows) => listOf(whatChanged(facts, rows)),
       ),
       partOf(steps, (rows) => stepsTable(rows, a, b)),
+      partOf(layers, ([before, after]) => layersCompared(before!, after!)),
     ])
     return {
       title: `${nameOf(a, b)} and ${nameOf(b, a)}`,
@@ -42,6 +47,7 @@ export const comparePage: Page = {
         <h1>From ${nameOf(a, b)} to ${nameOf(b, a)}</h1>
         ${table('Builds', ['Build', 'State', 'When'], [a, b].map(buildRow))}
         ${section('changes', 'What changed', changes)} ${section('steps', 'Steps', stepsPart)}
+        ${section('layers', 'Layers', layersPart)}
         ${section('facts', 'Facts', factsTable(facts, a, b))}`,
     }
   },
