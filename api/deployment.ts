@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { Caller } from './callers/caller.ts'
+import { BuildSteps, BuildUsage } from './image/build-usage.ts'
 import { RequestedImage } from './image-source.ts'
 import { DeploymentOptions } from './options.ts'
 import { PreviewOf } from './previews/preview.ts'
@@ -149,14 +150,6 @@ export const Crash = z.object({
   ending: z.enum(['recovered', 'stopped', 'gone']).nullable(),
 })
 export type Crash = z.infer<typeof Crash>
-
-/** CPU time of all steps, and the most memory, with its page cache, that one of them had at once. */
-export const BuildUsage = z.object({ cpuMs: z.number(), peakMemoryBytes: z.number() })
-export type BuildUsage = z.infer<typeof BuildUsage>
-
-/** How many steps of its build came from the cache, and how many ran. */
-export const BuildSteps = z.object({ cached: z.number(), run: z.number() })
-export type BuildSteps = z.infer<typeof BuildSteps>
 
 /** Whether a release serves as it went live. */
 export const ReleaseState = z.enum(['healthy', 'degraded'])

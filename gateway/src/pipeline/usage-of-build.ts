@@ -1,4 +1,4 @@
-import type { BuildSteps, BuildUsage } from '#api/deployment.ts'
+import type { BuildSteps, BuildUsage } from '#api/image/build-usage.ts'
 import type { EventSink } from '../deployments/event-sink.ts'
 
 /** The step that makes the image from the others. It never comes from the cache. */

@@ -54,16 +54,19 @@ const nameOf = (phase: DeploymentState): string =>
 
 /** How long they take, what takes the most of it, and how long they wait for it. */
 function summaryOf(ended: Deployment[]): string {
-  const sums = phases.map((_, at) => sumOf(ended.map((each) => timesOf(each)[at]!)))
-  const most = sums.indexOf(Math.max(...sums))
-  const percent = Math.round((100 * sums[most]!) / Math.max(1, sumOf(sums)))
+  const sums = phases.map((phase) => ({
+    phase,
+    ms: sumOf(ended.map((each) => each.phases[phase] ?? 0)),
+  }))
+  const most = sums.reduce((largest, each) => (each.ms > largest.ms ? each : largest))
+  const percent = Math.round((100 * most.ms) / Math.max(1, sumOf(sums.map(({ ms }) => ms))))
   const waits = ended.map((each) => each.phases.pending ?? 0)
   const failed = ended.filter(({ state }) => moodOf(state) === 'bad').length
   const usual = durationText(medianOf(ended.map((each) => sumOf(timesOf(each)))))
   const from = ended.length === 1 ? '' : `#${ended[0]!.number} to `
   return [
     `${from}#${ended.at(-1)!.number}, oldest first. Half of them took ${usual} or less.`,
-    `${percent} % of all the time is ${nameOf(phases[most]!)}.`,
+    `${percent} % of all the time is ${nameOf(most.phase)}.`,
     `Half waited ${durationText(medianOf(waits))} or less, none more than ${durationText(Math.max(...waits))}.`,
     failed > 0 ? `${failed} of ${ended.length} failed.` : '',
   ]

@@ -5,8 +5,9 @@ export type Aligned = { a: BuildStep | null; b: BuildStep | null }
 
 /** Pairs the steps of two builds by their names, in the order of the second one. */
 export function alignSteps(a: readonly BuildStep[], b: readonly BuildStep[]): Aligned[] {
-  const places = Map.groupBy(a.keys(), (at) => keyOf(a[at]!))
-  const pairs = b.map((step) => ({ step, at: places.get(keyOf(step))?.shift() }))
+  // The last places first: of steps with the same name, the first one is taken from the end.
+  const places = Map.groupBy([...a.keys()].toReversed(), (at) => keyOf(a[at]!))
+  const pairs = b.map((step) => ({ step, at: places.get(keyOf(step))?.pop() }))
   const paired = new Set(pairs.map(({ at }) => at))
 
   const rows: Aligned[] = []
