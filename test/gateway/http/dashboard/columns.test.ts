@@ -105,3 +105,15 @@ test('a picture shows what builds had from the cache and used, with a link to co
   expect(text).toMatch(/\/ui\/compare\?a=[^"]*"\s*>with #1</)
   expect(text).not.toMatch(/NaN|undefined|Infinity/)
 })
+
+test('the queue shows how long deployments waited, once, and not with each refresh', async () => {
+  await using server = await startHttp()
+  const page = async (headers = {}) => (await server.get('/ui/queue', headers)).text()
+  expect(await page()).toContain('No deployment has begun yet')
+  await server.create()
+  await server.play([['analyzing']])
+  const text = await page()
+  expect(text).toMatch(/aria-label="The last 1, oldest first\. Half waited \d/)
+  expect(text).not.toMatch(/NaN|undefined|Infinity/)
+  expect(await page({ 'Tarmac-Refresh': '1' })).not.toContain('oldest first.')
+})

@@ -1,4 +1,4 @@
-import type { Deployment } from '#api/deployment.ts'
+import { type Deployment, isFinal } from '#api/deployment.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
 import { html, type Html } from '../parts/html.ts'
 import { stateMark } from '../parts/mark.ts'
@@ -12,6 +12,8 @@ import { readBuild } from './read-build.ts'
 import { stepsPart } from './steps-part.ts'
 
 const othersShown = 10
+/** Of a build that runs. Its whole log is read each time. */
+const seconds = 10
 
 /** What the build of a deployment did: its steps, what they used, the layers of its image, and what the linter found. */
 export const buildPage: Page = {
@@ -32,12 +34,13 @@ export const buildPage: Page = {
     ])
     return {
       title: `Build of ${app} #${number}`,
+      ...(!isFinal(state) && { live: { seconds } }),
       body: html`<p class="crumbs">
           <a href="${addressOf('home')}">Apps</a> /
           <a href="${addressOf('app', { app }, { owner })}">${app}</a> /
           <a href="${addressOf('deployment', { id })}">Deployment #${number}</a>
         </p>
-        <h1>Build of #${number} ${stateMark(state)}</h1>
+        <div id="title" data-part><h1>Build of #${number} ${stateMark(state)}</h1></div>
         ${section('steps', 'Steps', steps)} ${section('layers', 'Layers', layers)}
         ${section('findings', 'Warnings of the linter', findings)}
         ${section('others', 'Compare with', others)}`,
