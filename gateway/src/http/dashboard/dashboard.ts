@@ -8,8 +8,6 @@ import { queryOf } from '../query.ts'
 import { appPage } from './app/app-page.ts'
 import { releaseDiffPage } from './app/release-diff-page.ts'
 import { boardActions, boardPages } from './boards.ts'
-import { buildPage } from './build/build-page.ts'
-import { comparePage } from './build/compare-page.ts'
 import { deploymentPage } from './deployment/deployment-page.ts'
 import { homePage } from './home/home-page.ts'
 import { addresses } from './parts/addresses.ts'
@@ -26,15 +24,7 @@ import { logIn, logOut, logOutEverywhere } from './session/log-in.ts'
 import { loginPage, ownPage, pageBefore } from './session/login-page.ts'
 
 /** Every page of the dashboard. */
-const pages: Page[] = [
-  homePage,
-  appPage,
-  releaseDiffPage,
-  deploymentPage,
-  buildPage,
-  comparePage,
-  ...boardPages,
-]
+const pages: Page[] = [homePage, appPage, releaseDiffPage, deploymentPage, ...boardPages]
 /** What forms of the pages do. */
 const actions: Action[] = [logOut, logOutEverywhere, ...boardActions]
 

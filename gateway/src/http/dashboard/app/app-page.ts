@@ -7,13 +7,13 @@ import type { Page, PageContext } from '../parts/page.ts'
 import { partOf } from '../parts/part-of.ts'
 import { section } from '../parts/tables.ts'
 import { activityPart } from './activity-part.ts'
-import { appPictures } from './app-pictures.ts'
 import { deploymentsPart } from './deployments-part.ts'
 import { driftPart } from './drift-part.ts'
 import { machinesPart } from './machines-part.ts'
 import { secretsPart, variablesPart } from './names-part.ts'
 import { newestPart, releasesPart } from './releases-part.ts'
 import { settingsPart } from './settings-part.ts'
+import { appPictures } from './app-pictures.ts'
 
 const releasesShown = 10
 const deploymentsShown = 10
