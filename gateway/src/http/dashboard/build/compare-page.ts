@@ -92,7 +92,7 @@ function stepsTable(rows: Aligned[], a: Deployment, b: Deployment): Html {
     </p>
     ${table(
       'Steps of both builds',
-      ['Step', nameOf(a, b), nameOf(b, a), 'Time'],
+      ['Step', nameOf(a, b), nameOf(b, a), 'Of the longest'],
       rows.map((row) => [
         stepName((row.b ?? row.a)!),
         cellOf(row.a),

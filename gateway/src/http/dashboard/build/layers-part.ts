@@ -21,7 +21,7 @@ export function layersPart({ reference, layers }: ImageLayers): Html {
     </p>
     ${table(
       'Layers of the image',
-      ['Layer', 'Made by', 'Size', ''],
+      ['Layer', 'Made by', 'Size', 'Of the largest'],
       layers.map((layer) => [
         html`<code>${shortDigest(layer.digest)}</code>`,
         html`<span class="mono">${layer.madeBy ?? ''}</span>`,
@@ -54,7 +54,7 @@ export function layersCompared(a: ImageLayers, b: ImageLayers): Html {
     </p>
     ${table(
       'Layers that only one of the images has',
-      ['Image', 'Layer', 'Made by', 'Size', ''],
+      ['Image', 'Layer', 'Made by', 'Size', 'Of the largest'],
       [...gone.map(row('earlier', 'earlier')), ...fresh.map(row('later', 'phase-pushing'))],
     )}`
 }

@@ -18,7 +18,7 @@ export function stepsPart({ steps, omitted }: Pick<BuildModel, 'steps' | 'omitte
   return html`<p>${summaryOf(steps)}</p>
     ${table(
       'Steps of the build',
-      ['Step', 'Result', 'Time', '', 'CPU time', 'Memory at most'],
+      ['Step', 'Result', 'Time', 'Of the longest', 'CPU time', 'Memory at most'],
       steps.map((step) => [
         stepName(step),
         stepMark(step),
