@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { Caller } from './callers/caller.ts'
+import { BuildSteps, BuildUsage } from './image/build-usage.ts'
 import { RequestedImage } from './image-source.ts'
 import { DeploymentOptions } from './options.ts'
 import { PreviewOf } from './previews/preview.ts'
@@ -150,10 +151,6 @@ export const Crash = z.object({
 })
 export type Crash = z.infer<typeof Crash>
 
-/** CPU time of all steps, and the most memory, with its page cache, that one of them had at once. */
-export const BuildUsage = z.object({ cpuMs: z.number(), peakMemoryBytes: z.number() })
-export type BuildUsage = z.infer<typeof BuildUsage>
-
 /** Whether a release serves as it went live. */
 export const ReleaseState = z.enum(['healthy', 'degraded'])
 export type ReleaseState = z.infer<typeof ReleaseState>
@@ -224,6 +221,8 @@ export const Deployment = z.object({
   phases: z.partialRecord(DeploymentState, z.number()).default({}),
   /** What the steps of its build used. Null: nothing was measured. */
   buildUsage: BuildUsage.nullable().default(null),
+  /** Null: no step took place, as when the image existed already. */
+  buildSteps: BuildSteps.nullable().default(null),
   /** What it took of the builder's machine, once it has ended. Null: nothing. */
   cost: DeploymentCost.nullable().default(null),
   /** What its release lacks of the one before, and secrets that another tool has changed. */

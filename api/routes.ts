@@ -32,6 +32,7 @@ export const routes = {
   deployment: '/v1/deployments/:id',
   events: '/v1/deployments/:id/events',
   log: '/v1/deployments/:id/log',
+  imageLayers: '/v1/deployments/:id/layers',
   cancel: '/v1/deployments/:id/cancel',
   retry: '/v1/deployments/:id/retry',
   registries: '/v1/registries',

@@ -44,6 +44,7 @@ test.each([
     })
     expect(first.record.phases.building).toBeGreaterThan(0)
     expect(first.record.buildUsage!.cpuMs).toBeGreaterThan(0)
+    expect(first.record.buildSteps!.run).toBeGreaterThan(0)
     expect(first.record.buildUsage!.peakMemoryBytes).toBeGreaterThan(2 ** 20)
     expect(first.states).toEqual([
       'pending',

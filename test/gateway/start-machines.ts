@@ -238,7 +238,7 @@ export async function startMachines({
       checkTemplate: templateChecker(previewSettings),
     }
     const drift = new Drift({ fly, exposure, store, log })
-    const made = { ...none, submissions, ownerRoutes, sources }
+    const made = { ...none, submissions, ownerRoutes, sources, registry, registryHost: images.host }
     const own = { ...made, tokens, sessions, store, vault, fly, deployer, drift, log }
     const open = () => openCommands({ ...own, ...now() })
     return new Proxy({} as Commands, {

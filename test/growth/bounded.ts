@@ -10,6 +10,7 @@ import { parseJson } from '../../gateway/src/host/parse-json.ts'
 import { sourceText } from '../../gateway/src/host/source-text.ts'
 import { parseReference } from '../../api/image/reference.ts'
 import { saidIn } from '../../gateway/src/registry/copy/session.ts'
+import { madeByOf } from '../../gateway/src/registry/image-layers.ts'
 import { imageParts, refuseUnusable } from '../../gateway/src/registry/image-parts.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
@@ -69,6 +70,17 @@ export const bounded: Record<string, Shapes> = {
   'gateway/src/host/source-text.ts › sourceText': hostileTexts((text) =>
     sourceText(Buffer.from(text), 'fly.toml', 'fly-config-invalid', { strict: true }),
   ),
+  'gateway/src/registry/image-layers.ts › madeByOf': {
+    ...hostileTexts((text) => madeByOf(Buffer.from(text))),
+    ...hostileTexts((text) =>
+      madeByOf(Buffer.from(JSON.stringify({ history: [{ created_by: text }] }))),
+    ),
+    'many layers': (size) => {
+      const history = listed(size, 20, () => ({ created_by: 'RUN /bin/sh -c make # buildkit' }))
+      const config = Buffer.from(JSON.stringify({ history }))
+      return () => madeByOf(config)
+    },
+  },
   'gateway/src/registry/image-parts.ts › imageParts': {
     ...hostileTexts((text) => imageParts(manifest(text))),
     'many layers': (size) => () => imageParts(manifest(manyLayers(size))),

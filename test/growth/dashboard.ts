@@ -8,6 +8,9 @@ import { deploymentsPart } from '../../gateway/src/http/dashboard/app/deployment
 import { filterForm } from '../../gateway/src/http/dashboard/audit/filter-form.ts'
 import { readNewToken } from '../../gateway/src/http/dashboard/callers/new-token-form.ts'
 import { withoutCommand } from '../../api/text/event-words.ts'
+import { alignSteps, isRenamed } from '../../gateway/src/http/dashboard/build/align-steps.ts'
+import { BuildModel, type BuildStep } from '../../gateway/src/http/dashboard/build/build-model.ts'
+import { whatChanged } from '../../gateway/src/http/dashboard/build/what-changed.ts'
 import { detailOf } from '../../api/text/render-verdict.ts'
 import { factsPart, shortDigest } from '../../gateway/src/http/dashboard/deployment/facts-part.ts'
 import { groupName } from '../../gateway/src/http/dashboard/log/group-heading.ts'
@@ -43,6 +46,14 @@ const refused = (run: () => unknown) => {
     // the answer does not matter here
   }
 }
+
+const step = (name: string): BuildStep => ({
+  name,
+  status: 'done',
+  ms: 1,
+  cpuMs: null,
+  peakMemoryBytes: null,
+})
 
 /** A deployment whose every text is this one. */
 const deployment = (text: string) => {
@@ -100,6 +111,41 @@ export const dashboard: Record<string, Shapes> = {
   'gateway/src/http/dashboard/app/owner-of.ts › ownerOf': hostileTexts((owner) =>
     refused(() => ownerOf(new URLSearchParams({ owner }))),
   ),
+  'gateway/src/http/dashboard/build/align-steps.ts › alignSteps': {
+    ...hostileTexts((text) => alignSteps([step(text), step(`${text}a`)], [step(text)])),
+    'many equal steps': (size) => {
+      const steps = listed(size, 10, () => step('[1/2] RUN make'))
+      return () => alignSteps(steps, steps)
+    },
+    'many other steps': (size) => {
+      const [a, b] = ['a', 'b'].map((from) => listed(size, 10, (at) => step(`${from}${at}`)))
+      return () => alignSteps(a!, b!)
+    },
+  },
+  'gateway/src/http/dashboard/build/align-steps.ts › isRenamed': hostileTexts((text) =>
+    isRenamed({ a: step(text), b: step(`${text}a`) }),
+  ),
+  'gateway/src/http/dashboard/build/what-changed.ts › whatChanged': hostileTexts((text) =>
+    whatChanged(
+      [{ name: text, a: text, b: null, differs: true, isCause: true }],
+      [
+        { a: step(text), b: null },
+        { a: null, b: step(text) },
+      ],
+    ),
+  ),
+  'gateway/src/http/dashboard/build/build-model.ts › BuildModel': {
+    'many events of many steps': (size) => {
+      const events = listed(size, 10, (seq): DeploymentEvent => {
+        const name = String(seq % 1000)
+        return { seq, at: '2026', type: 'step', step: name, name, status: 'started' }
+      })
+      return () => {
+        const model = new BuildModel()
+        for (const event of events) model.take(event)
+      }
+    },
+  },
   'gateway/src/http/dashboard/audit/filter-form.ts › filterForm': hostileTexts((text) =>
     filterForm(new URLSearchParams({ from: text, to: text, result: text })),
   ),

@@ -59,6 +59,8 @@ export const exceptions: Record<string, string> = {
   'gateway/src/mirror/mirror-failure.ts › mirrorFailure': 'reads the code of an error of Node',
   'gateway/src/kept-images/image-watch.ts › ImageWatch':
     'reads what the gateway itself has written, and answers of the registry by Registry',
+  'gateway/src/registry/image-layers.ts › readLayers':
+    'reads manifests by imageParts, and 1 MiB of a configuration at most by madeByOf, which have rows',
   'gateway/src/privileged/': 'reads what the gateway’s own processes send, by schemas',
   'api/registries/registry.ts › readTestRequest': 'reads as readNewRegistry, which has its row',
   'gateway/src/commands/registries/open-registries.ts › openRegistries':

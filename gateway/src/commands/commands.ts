@@ -3,6 +3,7 @@ import type { Whoami } from '#api/callers/whoami.ts'
 import type { AuditFilter, AuditPage } from '#api/callers/audit.ts'
 import type { NewCancelRequest, Deployment, SourceFacts } from '#api/deployment.ts'
 import type { DoctorAnswer, DoctorRequest } from '#api/doctor/report.ts'
+import type { ImageLayers } from '#api/image/layers.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { Release, ReleaseDiff } from '#api/release.ts'
@@ -83,6 +84,8 @@ export type Commands = {
   deployment(caller: Principal, id: string): Promise<Deployment>
   /** A deployment whose log is kept. */
   logOf(caller: Principal, id: string): Promise<Deployment>
+  /** What its image is made of. Asks the registry. */
+  imageLayers(caller: Principal, id: string): Promise<ImageLayers>
   deployments(
     caller: Principal,
     app: string,

@@ -23,6 +23,7 @@ import { assertKnownNames } from './audit/known-names.ts'
 import { findDeployment, findLog } from './deployments.ts'
 import type { Drain } from './drain.ts'
 import { driftCommands } from './drift/drift-commands.ts'
+import { imageLayers, type ImageLayersDeps } from './image-layers.ts'
 import { machineCommands } from './machines/machine-commands.ts'
 import { openOwners } from './owners/open-owners.ts'
 import { type OverviewDeps, overviewCommands } from './overview/overview-commands.ts'
@@ -44,7 +45,7 @@ import { openRuntime } from './runtime/open-runtime.ts'
 import { whoami } from './whoami/whoami.ts'
 import { assertLinkOpen, type Submissions } from './submissions.ts'
 
-export type CommandDeps = Omit<OverviewDeps, 'store'> & {
+export type CommandDeps = Omit<OverviewDeps & ImageLayersDeps, 'store'> & {
   store: DeploymentStore
   vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove' | 'fingerprintOf'>
   fly: MachinesApi
@@ -144,6 +145,7 @@ function deploymentCommands(deps: CommandDeps) {
     },
     deployment: (_caller, id) => findDeployment(store, id),
     logOf: (_caller, id) => findLog(store, id),
+    imageLayers: (_caller, id) => imageLayers(id, deps, deadline()),
     deployments: (caller, app, page) =>
       store.list(app, { ...page, isSeen: seenBy(caller, store.teams) }),
 

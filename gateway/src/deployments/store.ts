@@ -68,6 +68,7 @@ type Facts =
   | 'problem'
   | 'warnings'
   | 'buildUsage'
+  | 'buildSteps'
 /** What is known of a deployment before its source arrives. */
 type KnownEarly = 'app' | 'options' | 'idempotencyKey' | 'exempt' | 'preview'
 export type AnnouncedDeployment = Pick<NewDeployment, KnownEarly>

@@ -28,7 +28,7 @@ import { addOverviewRoutes } from './routes/overview/overview.ts'
 import { addPoolRoutes } from './routes/previews/pools.ts'
 import { addTemplateRoutes } from './routes/previews/templates.ts'
 import { addPreviewRoutes } from './routes/previews/previews.ts'
-import { listDeployments, readDeployment } from './routes/read-deployments.ts'
+import { listDeployments, readDeployment, readLayersOf } from './routes/read-deployments.ts'
 import { diffReleases, listReleases, readRelease, removeApp, rollBack } from './routes/releases.ts'
 import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from './routes/rollouts.ts'
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
@@ -91,6 +91,7 @@ function deploymentRoutes(app: Express, commands: Commands, server: ServerDeps):
   app.get(routes.rollout, readRolloutRecord(commands))
   app.post(routes.cancelRollout, cancelRollout(commands))
   app.get(routes.deployment, readDeployment(commands))
+  app.get(routes.imageLayers, readLayersOf(commands))
   app.get(routes.log, downloadLog(commands, server))
   app.post(routes.retry, retryDeployment(commands))
   app.post(routes.cancel, cancelDeployment(commands))

@@ -24,7 +24,7 @@ type RegistrySettings = {
   agent?: Agent
 }
 
-/** Reads and tags manifests in a registry. Throws `registry-unavailable` and `registry-denied`. */
+/** Reads and tags manifests in a registry, and reads small blobs. Throws `registry-unavailable` and `registry-denied`. */
 export class Registry {
   readonly #base: string
   readonly #login: Login | null
@@ -64,6 +64,18 @@ export class Registry {
   }
 
   /**
+   * Reads a small blob of a repository, such as the configuration of an image; null if there is none.
+   * Checks its content.
+   */
+  async blob(repository: string, digest: string, signal: AbortSignal): Promise<Buffer | null> {
+    const request = { method: 'GET', kind: 'blobs', repository, reference: digest } as const
+    const answer = await this.#request(request, signal)
+    if (answer && digestOf(answer.bytes) !== digest)
+      throw this.#transport.unavailable(`for ${digest} it returned something else`)
+    return answer && answer.bytes
+  }
+
+  /**
    * The digest of a manifest that this login may read. Null if it is missing or hidden: a registry
    * does not say which.
    */
@@ -100,9 +112,9 @@ export class Registry {
       )
   }
 
-  async #request(request: ManifestRequest, signal: AbortSignal): Promise<Answer | null> {
-    const { method, repository, reference, content = null } = request
-    const path = `/${repository}/manifests/${reference}`
+  async #request(request: ContentRequest, signal: AbortSignal): Promise<Answer | null> {
+    const { method, kind = 'manifests', repository, reference, content = null } = request
+    const path = `/${repository}/${kind}/${reference}`
     const send = (authorization: string | null) =>
       this.#transport.send({ method, url: this.#base + path, authorization, content }, signal)
 
@@ -139,8 +151,9 @@ export class Registry {
   }
 }
 
-type ManifestRequest = {
+type ContentRequest = {
   method: 'GET' | 'HEAD' | 'PUT'
+  kind?: 'manifests' | 'blobs'
   repository: string
   reference: string
   content?: Content

@@ -63,6 +63,7 @@ export type Body = Pick<
   | 'stateSince'
   | 'phases'
   | 'buildUsage'
+  | 'buildSteps'
 >
 export type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededBy'>>
 
@@ -87,6 +88,7 @@ const emptyBody = (): Omit<Body, 'options'> => ({
   stateSince: null,
   phases: {},
   buildUsage: null,
+  buildSteps: null,
   problem: null,
   cancel: null,
   supersededBy: null,
@@ -227,6 +229,7 @@ const StoredBody = z.looseObject({
   stateSince: z.string().nullable(),
   phases: part,
   buildUsage: part.nullable(),
+  buildSteps: part.nullable(),
   problem: part.nullable(),
   cancel: part.nullable(),
   supersededBy: z.string().nullable(),

@@ -62,11 +62,13 @@ test('nothing that a build, a commit or a name says can act on a page', async ()
     '/ui/apps/hostile',
     '/ui',
     `/ui/deployments/${live.record.id}`,
+    `${address}/build`,
+    `/ui/compare?a=${failed.record.id}&b=${live.record.id}`,
     missing,
   ]) {
     await page.goto(path)
     const found = await page.evaluate(
-      `document.querySelectorAll('main :is(script, img, iframe, svg, style, link, meta, base, #acts, [onerror], [onload], [onfocus])').length`,
+      `document.querySelectorAll('main :is(script, img, iframe, svg:not([viewBox]), style, link, meta, base, #acts, [onerror], [onload], [onfocus])').length`,
     )
     expect([path, found]).toEqual([path, 0])
     const links = (await page.evaluate(

@@ -37,6 +37,7 @@ const rows: Record<
   refuseBusyLane: { args: [app], scopes: ['deploy', 'admin'], creates: true },
   deployment: { args: ['of-shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   logOf: { args: ['of-shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  imageLayers: { args: ['of-shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   deployments: { args: ['shop', {}], scopes: ['read', 'deploy', 'preview', 'admin'] },
   releases: {
     args: [{ app: 'shop', owner: null }],

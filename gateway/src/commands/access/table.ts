@@ -60,6 +60,7 @@ export const access: TableOf<Commands> = {
   refuseBusyLane: { ...deploy, ...makesSoon('submit'), ...bySubmission, ...makes },
   deployment: { ...read, ...reads },
   logOf: { ...read, ...reads },
+  imageLayers: { ...read, ...byDeployment },
   deployments: {
     ...read,
     targets: ([app]) => [{ app }],

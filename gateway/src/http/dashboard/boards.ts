@@ -1,6 +1,8 @@
 import { auditPage } from './audit/audit-page.ts'
 import { builderPage } from './builder/builder-page.ts'
 import { removeAppCache, runDoctor } from './builder/builder-actions.ts'
+import { buildPage } from './build/build-page.ts'
+import { comparePage } from './build/compare-page.ts'
 import { callersPage } from './callers/callers-page.ts'
 import { removeRule } from './callers/rules-part.ts'
 import { changeTeam, createTeam, removeTeam } from './callers/team-actions.ts'
@@ -17,7 +19,7 @@ import { queuePage } from './queue/queue-page.ts'
 import { cancelRollout, rolloutPage } from './rollouts/rollout-page.ts'
 import { rolloutsPage } from './rollouts/rollouts-page.ts'
 
-/** Pages about all apps, or about the gateway itself. */
+/** Pages about all apps, about builds, or about the gateway itself. */
 export const boardPages: Page[] = [
   queuePage,
   previewsPage,
@@ -30,6 +32,8 @@ export const boardPages: Page[] = [
   auditPage,
   builderPage,
   driftPage,
+  buildPage,
+  comparePage,
 ]
 
 export const boardActions: Action[] = [

@@ -23,6 +23,12 @@ export function readDeployment({ deployment }: Pick<Commands, 'deployment'>): Re
     void response.json(await deployment(callerOf(request), String(request.params['id'])))
 }
 
+/** `GET /v1/deployments/{id}/layers`: what its image is made of. */
+export function readLayersOf({ imageLayers }: Pick<Commands, 'imageLayers'>): RequestHandler {
+  return async (request, response) =>
+    void response.json(await imageLayers(callerOf(request), String(request.params['id'])))
+}
+
 /** The reader's last event. `Last-Event-ID`, from a browser that reconnects, wins over `after`. */
 export function afterOf(request: IncomingMessage): number {
   const after = queryOf(request).get('after')

@@ -16,6 +16,7 @@ import { secretsPart, variablesPart } from './names-part.ts'
 import { ownerOf } from './owner-of.ts'
 import { newestPart, releasesPart } from './releases-part.ts'
 import { settingsPart } from './settings-part.ts'
+import { appPictures } from './app-pictures.ts'
 
 const releasesShown = 10
 const deploymentsShown = 10
@@ -27,7 +28,7 @@ const seconds = 15
 export const appPage: Page = {
   path: addresses.app,
   section: 'apps',
-  assets: ['boards.css'],
+  assets: ['boards.css', 'pictures.css'],
   async show(context) {
     const app = appOf(context)
     const owner = ownerOf(context.query)
@@ -38,7 +39,10 @@ export const appPage: Page = {
     })
     const url =
       deployments.find((each) => each.state === 'live' && each.owner === owner)?.url ?? null
-    const parts = await partsOf(context, { app, owner, url })
+    const [parts, pictures] = await Promise.all([
+      partsOf(context, { app, owner, url }),
+      appPictures(context, { app, owner }),
+    ])
     return {
       title: app,
       live: { seconds },
@@ -50,7 +54,8 @@ export const appPage: Page = {
         ${section('actions', 'What can be done', parts.actions)}
         ${section('machines', 'Machines', parts.machines)}
         ${section('deployments', 'Deployments', deploymentsPart(app, deployments, next))}
-        ${section('releases', 'Releases', parts.releases)} ${section('drift', 'Drift', parts.drift)}
+        ${pictures} ${section('releases', 'Releases', parts.releases)}
+        ${section('drift', 'Drift', parts.drift)}
         ${section('variables', 'Variables', parts.variables)}
         ${section('secrets', 'Secrets', parts.secrets)}
         ${section('settings', 'Settings', parts.settings)}

@@ -75,8 +75,9 @@ const planText = ({ builder, reason, planner, provider, versions }: PlanFacts): 
     .join(', ')
 
 function resultFacts(deployment: Deployment): Fact[] {
-  const { image, buildUsage, cost, app, owner, release, logDroppedAt } = deployment
+  const { id, plan, image, buildUsage, cost, app, owner, release, logDroppedAt } = deployment
   return [
+    ['Build', plan && html`<a href="${addressOf('build', { id })}">Steps, layers and warnings</a>`],
     ['Image', image && imageText(image)],
     ['Push', image?.push ? `by the ${image.push.via} in ${durationText(image.push.ms)}` : null],
     [

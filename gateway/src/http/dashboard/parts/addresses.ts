@@ -39,6 +39,8 @@ export const addresses = {
   removeCache: '/ui/builder/cache/:app/remove',
   drift: '/ui/drift',
   acceptDrift: '/ui/drift/:app/accept',
+  build: '/ui/deployments/:id/build',
+  compare: '/ui/compare',
   login: '/ui/login',
   logout: '/ui/logout',
   logoutEverywhere: '/ui/logout-everywhere',

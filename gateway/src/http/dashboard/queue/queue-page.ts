@@ -10,16 +10,18 @@ import { partOf } from '../parts/part-of.ts'
 import { facts, section, table } from '../parts/tables.ts'
 import { runningSince } from '../parts/time.ts'
 import { drainPart } from './drain-part.ts'
+import { waitsPart } from './waits-part.ts'
 
 const seconds = { busy: 3, quiet: 15 }
+const waitsShown = 60
 
 /** What runs, what waits for what and since when, and how many may run at once. */
 export const queuePage: Page = {
   path: addresses.queue,
   section: 'queue',
-  assets: ['boards.css'],
+  assets: ['boards.css', 'pictures.css'],
   async show(context) {
-    const { commands, caller, gateway } = context
+    const { commands, caller, gateway, isRefresh } = context
     const queue = await commands.overview.queue(caller)
     const running = queue.entries.filter(({ state }) => state !== 'pending')
     const waiting = queue.entries.filter(({ state }) => state === 'pending')
@@ -40,6 +42,18 @@ export const queuePage: Page = {
               ),
         )}
         ${section('slots', 'Slots', slotsPart(queue.slots))}
+        ${
+          // What is over does not change: the script need not ask for it again and again.
+          !isRefresh &&
+          section(
+            'waits',
+            'How long deployments waited',
+            await partOf(
+              commands.overview.deployments(caller, {}, { limit: waitsShown, before: null }),
+              ({ deployments }) => waitsPart(deployments),
+            ),
+          )
+        }
         ${section(
           'drain',
           'Drain',

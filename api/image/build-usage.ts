@@ -1,0 +1,9 @@
+import { z } from 'zod'
+
+/** CPU time of all steps, and the most memory, with its page cache, that one of them had at once. */
+export const BuildUsage = z.object({ cpuMs: z.number(), peakMemoryBytes: z.number() })
+export type BuildUsage = z.infer<typeof BuildUsage>
+
+/** How many steps of its build came from the cache, and how many ran. */
+export const BuildSteps = z.object({ cached: z.number(), run: z.number() })
+export type BuildSteps = z.infer<typeof BuildSteps>

@@ -1,0 +1,69 @@
+import { expect, test } from 'vitest'
+import { pageApp } from '../lab-actions.ts'
+import { phone } from './ask-lab.ts'
+import { lab, openPage } from './open-page.ts'
+
+test('an app shows where its time goes; two of its builds are compared', async () => {
+  // BuildKit's linter finds MAINTAINER at line 2.
+  const first = await lab.submit('drawn', pageApp('one', 'MAINTAINER me', 'RUN sleep 2'))
+  await lab.end(first)
+  const second = await lab.submit('drawn', pageApp('two', 'MAINTAINER me', 'RUN sleep 2'))
+  const { record } = await lab.end(second)
+  expect(record.buildSteps).toEqual({ cached: 2, run: 1 })
+  await lab.end(await lab.submit('drawn', pageApp('three', 'RUN exit 4')))
+
+  await using ui = await openPage()
+  const { page } = ui
+  const part = (name: string) => page.getByRole('region', { name, exact: true })
+  await page.goto('/ui/apps/drawn')
+  const times = part('Where the time goes')
+  await times.getByRole('img', { name: /#1 to #3.*1 of 3 failed/ }).waitFor()
+  await times.getByText('The numbers').click()
+  await times.getByRole('row', { name: /#1 .*live.* s.* s/ }).waitFor()
+  await part('Builds')
+    .getByRole('img', { name: /came from the cache/ })
+    .waitFor()
+  await part('Builds').getByText('The numbers').click()
+  await ui.screenshot('pictures-app')
+  await ui.assertAccessible()
+
+  await part('Builds').getByRole('link', { name: 'with #1' }).click()
+  await page.getByRole('heading', { level: 1, name: 'From #1 to #2' }).waitFor()
+  expect(await part('What changed').innerText()).toMatch(/Source: .* before, .* now/)
+  expect(await part('What changed').innerText()).toContain('The first step that ran')
+  expect(await part('Steps').innerText()).toMatch(/RUN sleep 2\s+●\s*done\s+2\.\d s\s+◇\s*cached/)
+  expect(await part('Layers').innerText()).toMatch(/New ones: 1, with .*COPY index\.html/s)
+  await ui.screenshot('pictures-compare')
+  await ui.assertAccessible()
+
+  await page.goto(`/ui/deployments/${first}`)
+  await page.getByRole('link', { name: 'Steps, layers and warnings' }).click()
+  expect(await part('Steps').innerText()).toMatch(/The longest: .*RUN, 2\.\d s/)
+  expect(await part('Layers').innerText()).toMatch(/The largest has .* MB/)
+  expect(await part('Warnings of the linter').innerText()).toMatch(/Dockerfile:2\s+Maintainer/)
+  await ui.screenshot('pictures-build')
+  await ui.assertAccessible()
+})
+
+test('pictures read on a phone, in the dark, without JavaScript', async () => {
+  const ids = []
+  for (const text of ['one', 'two']) ids.push(await lab.submit('narrow', pageApp(text)))
+  for (const id of ids) await lab.end(id)
+  await using ui = await openPage({ ...phone, javaScriptEnabled: false })
+  const pages = {
+    'pictures-app': '/ui/apps/narrow',
+    'pictures-build': `/ui/deployments/${ids[0]}/build`,
+    'pictures-compare': `/ui/compare?a=${ids[0]}&b=${ids[1]}`,
+  }
+  for (const [name, path] of Object.entries(pages)) {
+    await ui.page.goto(path)
+    await ui.screenshot(`${name}-phone-dark`)
+  }
+
+  await using small = await openPage(phone)
+  for (const path of Object.values(pages)) {
+    await small.page.goto(path)
+    expect(await small.page.evaluate('document.documentElement.scrollWidth')).toBe(360)
+    await small.assertAccessible()
+  }
+})
