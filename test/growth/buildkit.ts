@@ -12,6 +12,7 @@ import { solveProblem } from '../../gateway/src/buildkit/failures.ts'
 import { IgnorePatterns } from '../../api/dockerignore/ignore-patterns.ts'
 import { readPattern } from '../../api/dockerignore/ignore-tokens.ts'
 import { ImageAccess } from '../../gateway/src/registry/image-access.ts'
+import { isAppsRepository, placesOf } from '../../gateway/src/registry/image-places.ts'
 import { BuildPolicy } from '../../gateway/src/buildkit/build-policy.ts'
 import { ImagePolicy } from '../../gateway/src/buildkit/image-policy.ts'
 import { PolicyQuestion, StatusResponse, UsageRecord } from '../../gateway/src/buildkit/messages.ts'
@@ -87,6 +88,12 @@ const question = (identifier: string, digest?: string) =>
 const digestOf = (at: number) => `sha256:${`${at}`.padStart(64, '0')}`
 
 export const buildkit: Record<string, Shapes> = {
+  'gateway/src/registry/image-places.ts › placesOf': hostileTexts((text) =>
+    placesOf({ host: 'a', repository: text }, { a: [text] }),
+  ),
+  'gateway/src/registry/image-places.ts › isAppsRepository': hostileTexts((text) =>
+    isAppsRepository({ host: text, repository: text }, { own: 'a', mirrors: { a: [text] } }),
+  ),
   'gateway/src/buildkit/cache/cache-records.ts › mountKeyOf': hostileTexts((text) =>
     mountKeyOf(`cached mount / from exec ${text} with id "${text}"`),
   ),
