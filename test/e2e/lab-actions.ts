@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 /** What tests do with a running lab. */
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
@@ -172,8 +173,11 @@ export function actionsOn(lab: LabAddresses) {
 
     async machines(app: string): Promise<Machine[]> {
       const headers = { authorization: `Bearer ${lab.flyToken}` }
-      const answer = await fetch(`${lab.flyApi}/v1/apps/${app}/machines`, { headers })
-      return answer.ok ? ((await answer.json()) as Machine[]) : []
+      for (;;) {
+        const answer = await fetch(`${lab.flyApi}/v1/apps/${app}/machines`, { headers })
+        if (answer.status !== 429) return answer.ok ? ((await answer.json()) as Machine[]) : []
+        await sleep(1000) // the gateway's requests share the same limits
+      }
     },
   }
 }
