@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 /** What tests do with a running lab. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
