@@ -84,6 +84,7 @@ export class Judge {
     const plantedAt = this.#facts.planted.get(name)
     if (status === 404) {
       const isEntry = plantedAt === undefined && (await this.#pools.isEntry(gateway, name))
+      if (upSince !== gateway.upSince) return
       if (isEntry && this.#facts.known.has(id))
         this.#fault('wrong', `${name} waits in a pool, and a request had taken it`)
       else if (isEntry) return
