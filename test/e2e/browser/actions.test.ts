@@ -83,7 +83,7 @@ test('a release comes back, goes elsewhere, and its machine stops and starts', a
 
   await page.goto('/ui/apps/act-back')
   await page.getByRole('link', { name: 'Deploy release 3 elsewhere…' }).click()
-  await page.getByLabel('App').fill('act-else')
+  await page.getByLabel('App', { exact: true }).fill('act-else')
   await ui.screenshot('deploy-elsewhere')
   await page.getByRole('button', { name: 'Deploy it' }).click()
   await page.waitForURL(/\/ui\/deployments\//)
