@@ -34,7 +34,7 @@ test('a token is made, shown once, and logs in with its own rights, which the bo
   const callers = await textOf('/ui/callers')
   expect(callers.match(/This needs the scope admin/g)?.length).toBeGreaterThan(0)
   const builder = await textOf('/ui/builder')
-  expect(builder).toContain(own)
+  expect(builder).toContain('Build cache by app')
   expect(builder).not.toContain(other)
   await reader.screenshot('builder-limited-phone')
   await reader.page.getByRole('button', { name: 'Run the doctor' }).click()
