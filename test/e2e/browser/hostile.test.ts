@@ -72,7 +72,7 @@ test('nothing that a build, a commit or a name says can act on a page', async ()
     )
     expect([path, found]).toEqual([path, 0])
     const links = (await page.evaluate(
-      `[...document.querySelectorAll('[href], [action]')].map((each) => each.href?.baseVal === undefined ? (each.href ?? each.action) : new URL(each.href.baseVal, document.baseURI).href)`,
+      `[...document.querySelectorAll('[href], [action]')].map((each) => new URL(each.getAttribute('href') ?? each.getAttribute('action'), document.baseURI).href)`,
     )) as string[]
     expect(
       links.filter((link) => !/^https?:\/\/(?:127\.0\.0\.1|[\w.-]*localhost)[:/]/.test(link)),
