@@ -17,6 +17,7 @@ export const calls: readonly Call[] = [
   call('POST', 'deployments', 'deploy a source or an existing image'),
   call('GET', 'deployments', 'list the deployments of an app'),
   call('GET', 'deployment', 'read the record of a deployment'),
+  call('GET', 'imageLayers', 'the layers of the image of a deployment'),
   call('GET', 'events', 'follow the log of a deployment, from any event on'),
   call('GET', 'log', 'download the log of a deployment as text'),
   call('POST', 'cancel', 'cancel a deployment'),
