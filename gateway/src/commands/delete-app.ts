@@ -17,10 +17,10 @@ type DeleteDeps = {
 const atOnce = 8
 
 /**
- * Deletes an app, the apps of its owners and its router, with their machines on Fly, and their releases and build
- * secrets here. Keeps the deployment records and logs. Sent again after a failure, it goes on. Throws
- * `option-invalid` without the confirmation, `app-busy`, `app-not-found`, or `app-not-managed` if the
- * gateway did not create the app and `foreign` is false.
+ * Deletes an app, the apps of its owners and its router, with their machines on Fly, and their
+ * releases and build secrets here. Keeps the deployment records and logs. Sent again after a failure,
+ * it goes on. Throws `option-invalid` without the confirmation, `app-busy`, `app-not-found`, or
+ * `app-not-managed` if the gateway did not create the app and `foreign` is false.
  */
 export async function deleteApp(
   app: string,

@@ -124,9 +124,9 @@ export type Claim = {
 export interface DeploymentStore extends StoreParts {
   /**
    * Writes the record and its first event (`pending`), with the app's settings as defaults of the
-   * options, and decides which app on Fly a new target gets. Applies the lane policy to other deployments of the lane. Throws `lane-busy`,
-   * `queue-full`, `quota-reached` or `token-used` without writing. A known idempotency key returns
-   * the deployment that it created, or throws `idempotency-mismatch` if that request differed.
+   * options, and decides which app on Fly a new target gets. Applies the lane policy to other
+   * deployments of the lane. Throws `lane-busy`, `queue-full`, `quota-reached` or `token-used` without
+   * writing. A known idempotency key returns the deployment that it created, or throws `idempotency-mismatch` if that request differed.
    */
   create(fresh: NewDeployment): Promise<Deployment>
   /** The app's deployment that this key created, if any. Throws `idempotency-mismatch`. */

@@ -30,7 +30,7 @@ const ask = (gateway: Gateway & { image: string }, more: object = {}, headers = 
     headers,
   )
 
-test('a request takes the machine that waits, by as few calls as tell that it answers, and another one is made', async () => {
+test('a request takes the machine that waits, with no calls but those that show that it answers, and another one is made', async () => {
   await using gateway = await withPool()
   const { fly, get, store } = gateway
   await untilReady(gateway, 1)

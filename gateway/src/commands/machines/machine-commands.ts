@@ -1,10 +1,11 @@
 import type { MachineAction, MachineView } from '#api/machines/machine-facts.ts'
 import { Problem } from '#api/problem.ts'
-import { statusOf } from '#fly/fly-calls.ts'
+import { noneIfGone } from '#fly/apps/none-if-gone.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Principal } from '../../callers/principal.ts'
 import { forEachLimit } from '#api/flow/for-each-limit.ts'
 import { isPooled } from '../../deployments/previews/pool-store.ts'
+import { touchesMachines } from '../../deployments/states.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import { found, start, stop } from './machine-power.ts'
 import { machineView } from './machine-view.ts'
@@ -94,12 +95,6 @@ const flyAppsOf = (app: string, { ownerApps }: Deps['store']): string[] => [
   ...ownerApps.list(app).map(({ flyApp }) => flyApp),
 ]
 
-/** An owner's app that was deleted on Fly, or that its first deployment has not made yet. */
-function noneIfGone(error: unknown): never[] {
-  if (statusOf(error) !== 404) throw error
-  return []
-}
-
 /** Whoever takes a machine of a pool gets one that nobody has used. */
 async function refusePooled({ previews }: Deps['store'], flyApp: string): Promise<void> {
   const preview = await previews.ofFlyApp(flyApp)
@@ -112,7 +107,7 @@ async function refusePooled({ previews }: Deps['store'], flyApp: string): Promis
 async function refuseBusy(store: Deps['store'], flyApp: string): Promise<void> {
   const { app, owner } = store.ownerApps.targetOf(flyApp) ?? { app: flyApp }
   const busy = await store.unfinished(app, owner)
-  if (busy?.state !== 'deploying' && busy?.state !== 'verifying') return
+  if (!busy || !touchesMachines(busy.state)) return
   const detail = `Deployment ${busy.id} of ${app} changes machines now. Wait for its end, or cancel it.`
   throw new Problem('app-busy', detail, { facts: { deployment: busy.id } })
 }

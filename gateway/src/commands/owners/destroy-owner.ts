@@ -10,8 +10,9 @@ import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Deployer } from '../../deploy/deployer.ts'
 import { untilEnd } from '../../deployments/follow.ts'
 import type { Owned } from '../../deployments/owners/owner-store.ts'
+import { touchesMachines } from '../../deployments/states.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
-import { isChanging, type KnownOwner, lookUpOwner, noOwner, ownerBusy } from './find-owner.ts'
+import { type KnownOwner, lookUpOwner, noOwner, ownerBusy } from './find-owner.ts'
 import { machinesToDestroy, type Place, volumesOf } from './on-fly.ts'
 
 export type DestroyDeps = {
@@ -83,7 +84,7 @@ async function emptyLane(
   { by, signal }: Call,
   { runner, store }: DestroyDeps,
 ): Promise<void> {
-  const busy = unfinished.find(isChanging)
+  const busy = unfinished.find(({ state }) => touchesMachines(state))
   if (busy) throw ownerBusy(target, busy)
   const why = `The owner ${target.owner} is destroyed.`
   for (const { id } of unfinished.toReversed())

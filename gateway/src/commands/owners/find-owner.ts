@@ -1,6 +1,7 @@
-import type { Deployment, DeploymentState } from '#api/deployment.ts'
+import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { Owned, OwnerStore, Rest } from '../../deployments/owners/owner-store.ts'
+import { touchesMachines } from '../../deployments/states.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import type { Place } from './on-fly.ts'
 
@@ -45,13 +46,9 @@ export const noOwner = ({ app, owner }: Owned) =>
     `The app ${app.slice(0, 100)} has no owner ${owner.slice(0, 100)}. To list them: tarmac owners ${app.slice(0, 100)}`,
   )
 
-/** Whether a deployment in this state may be changing machines. */
-export const isChanging = ({ state }: { state: DeploymentState }): boolean =>
-  state === 'deploying' || state === 'verifying'
-
 /** Throws `app-busy` while a deployment changes the owner's machines. One that waits or builds does not. */
 export async function refuseBusy(target: Owned, owners: OwnerStore): Promise<void> {
-  const busy = (await owners.unfinished(target)).find(isChanging)
+  const busy = (await owners.unfinished(target)).find(({ state }) => touchesMachines(state))
   if (busy) throw ownerBusy(target, busy)
 }
 

@@ -1,4 +1,4 @@
-import { statusOf } from '#fly/fly-calls.ts'
+import { noneIfGone } from '#fly/apps/none-if-gone.ts'
 import type { Volume } from '#fly/answers.ts'
 import { configOf, type Machine } from '#fly/machine.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
@@ -16,7 +16,7 @@ export async function machinesOf(
   fly: Pick<MachinesApi, 'machines'>,
   signal: AbortSignal,
 ): Promise<Machine[]> {
-  const all = await fly.machines(place.flyApp, signal).catch(noneThere)
+  const all = await fly.machines(place.flyApp, signal).catch(noneIfGone)
   const isOwn = (machine: Machine) => ownerIn(configOf(machine).metadata) === place.owner
   return all.filter(isOwn).toSorted((a, b) => a.name.localeCompare(b.name, 'en'))
 }
@@ -27,7 +27,7 @@ export async function machinesToDestroy(
   fly: Pick<MachinesApi, 'machines'>,
   signal: AbortSignal,
 ): Promise<Machine[]> {
-  const all = await fly.machines(place.flyApp, signal).catch(noneThere)
+  const all = await fly.machines(place.flyApp, signal).catch(noneIfGone)
   const isOwn = (machine: Machine) => configOf(machine).metadata?.['tarmac_owner'] === place.owner
   return hasOwnApp(place) ? all : all.filter(isOwn)
 }
@@ -38,15 +38,9 @@ export async function volumesOf(
   fly: Pick<MachinesApi, 'volumes'>,
   signal: AbortSignal,
 ): Promise<Volume[]> {
-  const all = (await fly.volumes(place.flyApp, signal).catch(noneThere)).filter(
+  const all = (await fly.volumes(place.flyApp, signal).catch(noneIfGone)).filter(
     ({ state }) => !state?.includes('destroy'),
   )
   const mark = volumeMark(place.owner)
   return hasOwnApp(place) ? all : all.filter(({ name }) => name.endsWith(mark))
-}
-
-/** An app that is not there has nothing of an owner. */
-function noneThere(error: unknown): never[] {
-  if (statusOf(error) !== 404) throw error
-  return []
 }

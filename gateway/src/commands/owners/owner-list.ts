@@ -6,8 +6,9 @@ import { withoutTag } from '#fly/machine.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import { ownerIn } from '../../deployments/owners/owner-marks.ts'
 import type { Owned, Rest } from '../../deployments/owners/owner-store.ts'
+import { touchesMachines } from '../../deployments/states.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
-import { isChanging, type OwnerRelease } from './find-owner.ts'
+import type { OwnerRelease } from './find-owner.ts'
 import type { OwnerPageRequest } from './owner-commands.ts'
 import { ownerState } from './owner-state.ts'
 
@@ -75,7 +76,7 @@ async function ownersOf(
     const found = byOwner.get(owner) ?? []
     const rest = rests.get(owner) ?? null
     const isDeploying = own.some(
-      (each) => each.owner === owner && (release === null || isChanging(each)),
+      (each) => each.owner === owner && (release === null || touchesMachines(each.state)),
     )
     const state = ownerState({
       machines: found.map((machine) => machine.state),

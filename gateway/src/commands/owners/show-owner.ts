@@ -4,9 +4,10 @@ import { configOf, imageOf, type Machine, stoppedUnasked } from '#fly/machine.ts
 import type { MachinesApi } from '#fly/machines-api.ts'
 import { readDesired } from '../../deploy/config/read-desired.ts'
 import type { Owned } from '../../deployments/owners/owner-store.ts'
+import { touchesMachines } from '../../deployments/states.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import { machineView } from '../machines/machine-view.ts'
-import { findOwner, isChanging, type KnownOwner } from './find-owner.ts'
+import { findOwner, type KnownOwner } from './find-owner.ts'
 import { machinesOf, volumesOf } from './on-fly.ts'
 import { hasCrashed, type SeenMachine, summaryOf } from './owner-list.ts'
 import { ownerState } from './owner-state.ts'
@@ -35,7 +36,7 @@ export async function showOwner(
     machines: machines.map((machine) => machine.state),
     rest,
     hasCrashed: hasCrashed(release) || machines.some(stoppedUnasked),
-    isDeploying: unfinished.some((each) => release === null || isChanging(each)),
+    isDeploying: unfinished.some(({ state }) => release === null || touchesMachines(state)),
   })
   const summary = await summaryOf(
     { ...known, state, machines: machines.map(overviewOf) },

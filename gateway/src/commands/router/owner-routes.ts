@@ -8,6 +8,7 @@ import type { Deployer } from '../../deploy/deployer.ts'
 import type { EventSink } from '../../deployments/event-sink.ts'
 import { type LogStore, untilEnd } from '../../deployments/follow.ts'
 import { routerTrigger } from '../../deployments/router/router-store.ts'
+import { touchesMachines } from '../../deployments/states.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
 import type { Submissions } from '../submissions.ts'
 import { routeNames, routesEnv, routesIn, type Routes, sameMachines, sameRoutes } from './routes.ts'
@@ -144,7 +145,7 @@ export class OwnerRoutes {
     ])
     for (const target of unfinished) {
       const { owner, state } = target
-      if (target.app !== app || (state !== 'deploying' && state !== 'verifying')) continue
+      if (target.app !== app || !touchesMachines(state)) continue
       const route = before.get(owner)
       if (route) routes.set(owner, route)
       else routes.delete(owner)

@@ -1,6 +1,6 @@
 import type { NewestRelease, ReleaseStore } from '../../deployments/release-store.ts'
 import type { OrgMachine } from '#fly/answers.ts'
-import { statusOf } from '#fly/fly-calls.ts'
+import { noneIfGone } from '#fly/apps/none-if-gone.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../../log.ts'
 import { TimeSlice } from '../../time-slice.ts'
@@ -128,10 +128,4 @@ export class ReleaseWatch {
       return true
     }
   }
-}
-
-/** An app that was deleted has no machines. */
-function noneIfGone(error: unknown): never[] {
-  if (statusOf(error) !== 404) throw error
-  return []
 }

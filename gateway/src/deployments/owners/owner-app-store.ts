@@ -28,8 +28,8 @@ export interface OwnerAppStore {
   /** The owners of an app that have an app of their own, oldest first. */
   list(app: string): OwnerApp[]
   /**
-   * Forgets where a target's machines are, when they are gone: its next deployment decides anew. With
-   * owner null, those of all owners of the app.
+   * Forgets where a target's machines are, when they are gone: its next deployment decides again.
+   * With owner null, those of all owners of the app.
    */
   forget(target: OwnerTarget): void
 }
