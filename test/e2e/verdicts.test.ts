@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import { quicklyChecked } from '../../lab/use-lab.ts'
+import { heldApp } from './held-step.ts'
 import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type Files, type TestLab } from './start.ts'
 
@@ -167,7 +168,8 @@ test('200 with a warning for a version that listens on another port without a ch
 })
 
 test('409 for a deployment that a newer one supersedes', async () => {
-  const first = await lab.submit('crowd', pageApp('one', 'RUN sleep 3'))
+  const build = heldApp('one')
+  const first = await lab.submit('crowd', build.files)
   const second = lab.held('crowd', pageApp('two'))
   await lab.seen(first, (event) => event.type === 'step' && event.name.includes('sleep'))
   await expect
@@ -179,6 +181,7 @@ test('409 for a deployment that a newer one supersedes', async () => {
     status: 409,
     record: { state: 'superseded', problem: { code: 'superseded' } },
   })
+  await build.release()
   expect(await third).toMatchObject({ status: 200, record: { state: 'live', problem: null } })
   expect(await lab.page('crowd')).toBe('three')
   expect((await lab.end(first)).record.state).toBe('live')

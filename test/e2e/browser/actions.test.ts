@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
+import { heldApp } from '../held-step.ts'
 import { pageApp } from '../lab-actions.ts'
 import { askLab, phone } from './ask-lab.ts'
 import { lab, openPage } from './open-page.ts'
@@ -12,7 +13,7 @@ const deploymentsOf = (app: string) =>
   askLab<{ deployments: Deployment[] }>('GET', `/v1/apps/${app}/deployments`)
 
 test('a running deployment is cancelled by the keyboard alone', async () => {
-  const id = await lab.submit('act-cancel', pageApp('slow', 'RUN sleep 30'))
+  const id = await lab.submit('act-cancel', heldApp('slow').files)
   await lab.seen(id, (event) => event.type === 'state' && event.state === 'building')
   await using ui = await openPage(phone)
   const { page } = ui
@@ -104,7 +105,8 @@ test('a release comes back, goes elsewhere, and its machine stops and starts', a
 })
 
 test('a limited caller sees why it may not; forged forms do nothing; an ended session comes back to its form', async () => {
-  const id = await lab.submit('act-limit', pageApp('limited', 'RUN sleep 5'))
+  const build = heldApp('limited')
+  const id = await lab.submit('act-limit', build.files)
   await using reader = await openPage({ token: await makeToken('act-reader', 'read') })
   await reader.page.goto(`/ui/deployments/${id}`)
   const actions = await reader.page.locator('#actions').innerText()
@@ -133,5 +135,6 @@ test('a limited caller sees why it may not; forged forms do nothing; an ended se
   await page.getByRole('button', { name: 'Log in' }).click()
   await page.getByRole('heading', { name: /^Cancel act-limit/ }).waitFor()
   expect(new URL(page.url()).pathname).toBe(address)
+  await build.release()
   await lab.end(id)
 })

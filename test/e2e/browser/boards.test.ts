@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Rollout } from '#api/rollout.ts'
+import { heldApp } from '../held-step.ts'
 import { pageApp } from '../lab-actions.ts'
 import { askLab, phone } from './ask-lab.ts'
 import { lab, openPage } from './open-page.ts'
@@ -15,7 +16,7 @@ const deployed = lab
 test('the queue says what runs and what waits for it, and follows both', async () => {
   await using ui = await openPage(phone)
   const { page } = ui
-  const first = await lab.submit('board-queue', pageApp('one', 'RUN sleep 600'), 'lane=fifo')
+  const first = await lab.submit('board-queue', heldApp('one').files, 'lane=fifo')
   await lab.seen(first, (event) => event.type === 'state' && event.state === 'building')
   const second = await lab.submit('board-queue', pageApp('two'), 'lane=fifo')
 

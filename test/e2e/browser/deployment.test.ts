@@ -1,17 +1,20 @@
 import { expect, test } from 'vitest'
+import { heldApp } from '../held-step.ts'
 import { pageApp } from '../lab-actions.ts'
 import { openLine } from './open-line.ts'
 import { lab, openPage } from './open-page.ts'
 
 test('a deployment is watched from the queue to live, without a reload', async () => {
   await using ui = await openPage()
-  const id = await lab.submit('watched', pageApp('watched', 'RUN sleep 5'), 'message=First+one')
+  const build = heldApp('watched')
+  const id = await lab.submit('watched', build.files, 'message=First+one')
   const { page } = ui
   await page.goto(`/ui/deployments/${id}`)
   const strip = page.getByRole('list', { name: 'States of the deployment' })
   await strip.locator('.busy', { hasText: 'building' }).waitFor()
   await ui.screenshot('deployment-building')
   await page.evaluate('window.notReloaded = true')
+  await build.release()
 
   await page.getByRole('heading', { name: 'live' }).waitFor()
   expect(await page.evaluate('window.notReloaded')).toBe(true)
@@ -59,13 +62,15 @@ test('a failure shows the last lines, whose fault it is and what to do next, wit
 test('a page whose connection is lost says so, and goes on where it was', async () => {
   await using line = await openLine(lab.gateway)
   await using ui = await openPage({ baseURL: line.url, expected: /net::ERR_/ })
-  const id = await lab.submit('lost', pageApp('lost', 'RUN sleep 8'))
+  const build = heldApp('lost')
+  const id = await lab.submit('lost', build.files)
   const { page } = ui
   await page.goto(`/ui/deployments/${id}`)
   await page.locator('.strip .busy').waitFor()
   line.cut()
   await page.getByText('The connection to the gateway is lost').waitFor()
   await ui.screenshot('deployment-stale')
+  await build.release()
   await line.join()
   await page.getByRole('heading', { name: 'live' }).waitFor()
   await page.getByText('The connection to the gateway is lost').waitFor({ state: 'hidden' })
@@ -82,7 +87,8 @@ test('a session that ends leads to the login, and back to the page', async () =>
   const { token } = (await made.json()) as { token: string }
   await using ui = await openPage({ token, expected: /^401/ })
   const { page } = ui
-  const id = await lab.submit('ended', pageApp('ended', 'RUN sleep 5'))
+  const build = heldApp('ended')
+  const id = await lab.submit('ended', build.files)
   await page.goto(`/ui/deployments/${id}`)
   await page.locator('.strip .busy').waitFor()
   await tokens('/short', 'DELETE')
@@ -94,5 +100,6 @@ test('a session that ends leads to the login, and back to the page', async () =>
   await page.keyboard.press('Enter')
   await page.getByRole('heading', { name: /^Deployment #1/ }).waitFor()
   expect(new URL(page.url()).pathname).toBe(`/ui/deployments/${id}`)
+  await build.release()
   await lab.end(id)
 })

@@ -1,15 +1,18 @@
 import { expect, test } from 'vitest'
+import { heldApp } from '../held-step.ts'
 import { pageApp } from '../lab-actions.ts'
 import { lab, openPage } from './open-page.ts'
 
 test('home shows what runs, what is on its way and what failed last, and follows it', async () => {
   await using ui = await openPage()
-  const slow = await lab.submit('home-slow', pageApp('slow', 'RUN sleep 5'))
+  const build = heldApp('slow')
+  const slow = await lab.submit('home-slow', build.files)
   const { page } = ui
   await page.reload()
   const running = page.getByRole('region', { name: 'On the way' })
   await running.getByRole('link', { name: 'home-slow #1' }).waitFor()
   await ui.screenshot('home-running')
+  await build.release()
 
   // No reload: the page follows.
   await page.getByRole('row', { name: /home-slow.*live/ }).waitFor()
