@@ -176,6 +176,7 @@ const usages: Record<string, string> = {
   promote: 'APP --to APP',
   apps: '[APP]',
   deployments: '[APP]',
+  releases: 'APP [--owner NAME]',
   template: templateUsage,
   pool: poolUsage,
   cache: '[rm APP]',

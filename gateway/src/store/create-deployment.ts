@@ -97,13 +97,13 @@ function refuseOwnApps(
   if (target)
     throw new Problem(
       'request-invalid',
-      `${flyApp} is the app of owner ${target.owner} of ${target.app}. Deploy there by the names that it has: app=${target.app} and owner=${target.owner}.`,
+      `${flyApp} is the app of owner ${target.owner} of ${target.app}. Deploy there by the names that it has: tarmac deploy ${target.app} --owner ${target.owner}`,
     )
   const app = previews.appOf(flyApp)
   if (app !== null)
     throw new Problem(
       'request-invalid',
-      `${flyApp} is the app of a preview of ${app}. A preview has one deployment; make another preview instead: POST /v1/previews.`,
+      `${flyApp} is the app of a preview of ${app}. A preview has one deployment; make another preview instead: tarmac preview ${app}`,
     )
 }
 
