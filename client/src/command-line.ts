@@ -192,7 +192,7 @@ const usages: Record<string, string> = {
   owners: 'APP',
   owner: ownerUsage,
   preview: 'APP [FOLDER], or ls|show|extend|destroy|stop|start|suspend|logs|exec|watch|stats',
-  router: 'APP [--domain NAME], or APP --remove',
+  router: 'APP [--domain NAME | --release N], or APP --remove',
   machines: '[list|start|stop|restart] APP [MACHINE]...',
   backup: '[FILE]',
   restore: 'FILE',

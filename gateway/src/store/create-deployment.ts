@@ -91,7 +91,7 @@ function refuseOwnApps(
   if (routed !== null && (trigger !== routerTrigger || owner !== null))
     throw new Problem(
       'request-invalid',
-      `${flyApp} is the router of ${routed}: the gateway deploys its program and its routes. For a new version of both: tarmac router ${routed}. To delete it, and use the name otherwise: tarmac router ${routed} --remove`,
+      `${flyApp} is the router of ${routed}: the gateway deploys its program and its routes. For a new version of both: tarmac router ${routed}. For an earlier one: tarmac router ${routed} --release N; tarmac releases ${flyApp} lists them. To delete it, and use the name otherwise: tarmac router ${routed} --remove`,
     )
   const target = ownerApps.targetOf(flyApp)
   if (target)
