@@ -196,7 +196,7 @@ async function browse(host: string, ca: string, { path = '/', headers = {} } = {
   const answered = Promise.race([once(sent, 'response'), once(sent, 'upgrade')])
   sent.end()
   const [answer, socket, head] = (await answered) as [IncomingMessage, Duplex?, Buffer?]
-  if (socket) socket.end('bye')
+  socket?.write('bye') // TLS has no half of a connection that stays open
   const whole = String(head ?? '') + (await text(socket ?? answer))
   const json = (whole.startsWith('{') ? JSON.parse(whole) : {}) as Record<string, unknown>
   return { status: answer.statusCode, text: whole, json }
