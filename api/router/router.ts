@@ -5,15 +5,23 @@ import { Problem } from '../problem.ts'
 const hostName = /^[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,10}$/
 
 /** The body of `POST /v1/apps/{app}/router`. */
-export const NewRouter = z.strictObject({
-  /** `users.example.com`: the router finds the owner also in the first label of a host below it. */
-  domain: z
-    .string()
-    .max(200)
-    .regex(hostName, 'a domain is written as users.example.com, in lower case')
-    .nullable()
-    .default(null),
-})
+export const NewRouter = z
+  .strictObject({
+    /** `users.example.com`: the router finds the owner also in the first label of a host below it. */
+    domain: z
+      .string()
+      .max(200)
+      .regex(hostName, 'a domain is written as users.example.com, in lower case')
+      .nullable()
+      .default(null),
+    /** An earlier release of the router: its program and its domain, with the routes of now. */
+    release: z.number().int().positive().nullable().default(null),
+  })
+  .refine(({ domain, release }) => domain === null || release === null, {
+    path: ['release'],
+    message: 'a release has its own domain; leave one of the two out',
+  })
+export type NewRouter = z.infer<typeof NewRouter>
 
 export const RouterAnswer = z.object({
   app: z.string(),

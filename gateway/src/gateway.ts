@@ -208,7 +208,7 @@ async function openServer(
   parts: Parts & Running & { commands: GuardedCommands },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
-  const { authenticate, sessions, commands, images, drift, stopping, admission } = parts
+  const { authenticate, sourceOf, sessions, commands, images, drift, stopping, admission } = parts
 
   return opening.use(
     await listen(
@@ -235,6 +235,7 @@ async function openServer(
         appWarnings: async (app) => [...images.warningsOf(app), ...(await drift.warningsOf(app))],
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
         authenticate,
+        sourceOf,
         sessionOf: (cookie) => sessions.find(cookie),
         currency: config.prices?.currency ?? null,
         log,

@@ -15,6 +15,7 @@ import { isListed, overview, showMachine, summary } from './machine-shapes.ts'
 import { policyRoutes } from './network/policies-api.ts'
 import { metadataRoutes } from './metadata-routes.ts'
 import { expectOrg, isOf, pageOf } from './org-pages.ts'
+import { expectSoldSize } from './guest-sizes.ts'
 import { expectRegion } from './regions.ts'
 import { machinePath, ok, parse, Routes } from './routes.ts'
 import type { App, FlyState, Machine } from './state.ts'
@@ -57,6 +58,7 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
     const launch = { ...rest, config: withoutNulls(config) }
     const wrong = schema.wrongConfig(launch.config)
     if (wrong) throw new FlyError(400, `invalid_argument: config${wrong}`)
+    expectSoldSize(launch.config)
     atLeast(app, launch.min_secrets_version)
     expectRegion(launch.region ?? region)
     claimVolumes(state, app, launch.config, launch.region ?? region, machine)

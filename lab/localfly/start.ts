@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { Autostop } from './proxy/autostop.ts'
@@ -73,6 +74,7 @@ export async function startLocalfly(options: LocalflyOptions) {
   const traffic = new Traffic({ state, flyd, hostile })
   const autostop = opening.use(new Autostop({ state, flyd, traffic }))
   const proxy = await listen(createProxy(state, traffic), options.proxyPort, opening)
+  const tls = await listen(createProxy(state, traffic, { tls: true }), 0, opening)
   const openFlycast = () => createProxy(state, traffic, { flycast: true })
   const host = podman.hostAddress
   opening.use(await Flycast.start({ state, host, proxy: openFlycast }))
@@ -99,6 +101,8 @@ export async function startLocalfly(options: LocalflyOptions) {
   return {
     flyApi: `http://127.0.0.1:${apiPort}`,
     apps: `http://localhost:${proxy}`,
+    /** The same over TLS, for hostnames with an imported certificate. */
+    appsTls: `https://localhost:${tls}`,
     /** Signs the tokens of machines. On Fly it is `https://oidc.fly.io/ORG`. */
     oidcIssuer: issuer.url,
     registry: `127.0.0.1:${front}`,
@@ -129,7 +133,7 @@ export async function sweepLocalfly(lab: { dir: string; name: string }): Promise
 }
 
 async function listen(
-  handler: RequestListener | Server,
+  handler: RequestListener | Server | TlsServer,
   at: number | { host: string; port: number },
   closing: AsyncDisposableStack,
 ): Promise<number> {

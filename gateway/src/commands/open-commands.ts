@@ -176,7 +176,7 @@ function appCommands(deps: CommandDeps) {
     releaseDiff: async (_caller, target, from, to) =>
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
-    machines: machineCommands({ fly, store }),
+    machines: machineCommands(deps),
     owners: openOwners(deps),
     drift: driftCommands(deps.drift),
     deleteApp: (_caller, app, request) => deleteAppAndCache(app, request, deps, deadline()),

@@ -23,6 +23,8 @@ export type MachineCommands = {
 
 type Deps = {
   fly: MachinesApi
+  /** The organisation on Fly. */
+  org: string
   store: Pick<DeploymentStore, 'unfinished' | 'ownerApps' | 'previews'>
 }
 
@@ -31,19 +33,20 @@ const callMs = 150_000
 /** How many owners' apps are asked at once. */
 const atOnce = 8
 
-export function machineCommands({ fly, store }: Deps): MachineCommands {
+export function machineCommands(deps: Deps): MachineCommands {
+  const { fly, store } = deps
   return {
     async list(_caller, app) {
       const signal = AbortSignal.timeout(callMs)
       if (!(await fly.app(app, signal)))
         throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
-      const views = await viewsOf(app, { fly, store }, signal)
+      const views = await viewsOf(app, deps, signal)
       return views.toSorted((a, b) => order(a).localeCompare(order(b), 'en'))
     },
 
     async change({ name }, app, id, action) {
       const signal = AbortSignal.timeout(callMs)
-      const ref = { app: await flyAppWith(id, app, { fly, store }, signal), id }
+      const ref = { app: await flyAppWith(id, app, deps, signal), id }
       await found(fly, ref, signal)
       await refusePooled(store, ref.app)
       await refuseBusy(store, ref.app)
@@ -76,18 +79,18 @@ async function viewsOf(
 }
 
 /** The app on Fly that has a machine: `app`, unless one of its owners' apps has it. */
-async function flyAppWith(
-  id: string,
-  app: string,
-  { fly, store }: Deps,
-  signal: AbortSignal,
-): Promise<string> {
+async function flyAppWith(id: string, app: string, deps: Deps, signal: AbortSignal) {
+  const { fly, org, store } = deps
   if (await fly.machine({ app, id }, signal)) return app
-  let having = app
-  await forEachLimit(flyAppsOf(app, store).slice(1), atOnce, async (flyApp) => {
-    if (await fly.machine({ app: flyApp, id }, signal)) having = flyApp
-  })
-  return having
+  const owned = flyAppsOf(app, store).slice(1)
+  if (owned.length === 0) return app
+  // One call, however many owners there are. It may lack a new machine, and not each token may make it.
+  const all = await fly.orgMachines(org, null, signal).catch(() => [])
+  const listed = all.find((each) => each.id === id && owned.includes(each.app_name))
+  if (listed) return listed.app_name
+  // Not one machine by its id: Fly limits those calls by the id, so hundreds of owners take minutes.
+  const views = await viewsOf(app, deps, signal)
+  return views.find((each) => each.id === id)?.flyApp ?? app
 }
 
 const flyAppsOf = (app: string, { ownerApps }: Deps['store']): string[] => [

@@ -19,11 +19,7 @@ export function addRouterRoutes(
     knownNames(queryOf(request))
     const target = targetOf(request)
     const body = await jsonObject(request, response, bodyMs)
-    const answer = await router.deploy(
-      callerOf(request),
-      target,
-      readRequest(NewRouter, body).domain,
-    )
+    const answer = await router.deploy(callerOf(request), target, readRequest(NewRouter, body))
     const { deployment: id } = answer
     if (id !== null) response.status(202).location(fill(routes.deployment, { id }))
     response.json(answer)
