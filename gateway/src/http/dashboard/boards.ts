@@ -5,6 +5,7 @@ import { buildPage } from './build/build-page.ts'
 import { comparePage } from './build/compare-page.ts'
 import { callersPage } from './callers/callers-page.ts'
 import { removeRule } from './callers/rules-part.ts'
+import { changeQuotas } from './callers/quotas-part.ts'
 import { changeTeam, createTeam, removeTeam } from './callers/team-actions.ts'
 import { teamPage } from './callers/team-page.ts'
 import { createToken, revokeToken, rotateToken } from './callers/token-actions.ts'
@@ -49,6 +50,7 @@ export const boardActions: Action[] = [
   removeRule,
   createTeam,
   changeTeam,
+  changeQuotas,
   removeTeam,
   removeAppCache,
   runDoctor,

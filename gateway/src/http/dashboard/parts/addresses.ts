@@ -32,6 +32,7 @@ export const addresses = {
   createTeam: '/ui/callers/teams',
   team: '/ui/callers/teams/:team',
   changeTeam: '/ui/callers/teams/:team/change',
+  changeQuotas: '/ui/callers/teams/:team/quotas',
   removeTeam: '/ui/callers/teams/:team/remove',
   audit: '/ui/audit',
   builder: '/ui/builder',

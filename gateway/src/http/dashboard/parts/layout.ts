@@ -22,7 +22,7 @@ type Frame = {
   section: Section | null
   assets: readonly string[]
   /** Null: nobody is logged in. */
-  context: Pick<PageContext, 'caller' | 'formKey'> | null
+  context: (Pick<PageContext, 'caller' | 'formKey'> & Partial<PageContext>) | null
 }
 
 /** The whole document around a page. */
@@ -51,7 +51,13 @@ export const layout = ({ shown, section, assets, context }: Frame): Html =>
           }
         </header>
         <p id="stale" role="status" hidden></p>
-        <main id="main" tabindex="-1" ${attributes(liveOf(shown))}>${shown.body}</main>
+        <main
+          id="main"
+          tabindex="-1"
+          ${attributes({ ...liveOf(shown), 'data-page': context?.refused ? (context.here ?? null) : null })}
+        >
+          ${shown.body}
+        </main>
       </body>
     </html> `
 
@@ -61,8 +67,8 @@ const liveOf = ({ live }: ShownPage) => ({
 })
 
 /** Who is logged in, and how to leave. A caller that a proxy names has no session to end. */
-function who(context: Pick<PageContext, 'caller' | 'formKey'>): Html {
-  const { caller } = context
+function who({ caller, formKey }: Pick<PageContext, 'caller' | 'formKey'>): Html {
+  const context = { formKey }
   return html`<details class="who">
     <summary>${caller.name}</summary>
     <p>

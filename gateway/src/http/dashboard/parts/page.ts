@@ -1,3 +1,4 @@
+import type { Problem } from '#api/problem.ts'
 import type { GuardedCommands } from '../../../commands/access/guarded.ts'
 import type { Principal } from '../../../callers/principal.ts'
 import type { ServerDeps } from '../../deps.ts'
@@ -26,7 +27,12 @@ export type PageContext = {
   session: string | null
   /** The page's own script asks for what changed: it replaces the parts with `data-part` alone. */
   isRefresh: boolean
+  /** The form of this page that was just refused. Null: none was. */
+  refused: Refused | null
 }
+
+/** A form that was refused: its address, what was typed, and why. */
+export type Refused = { action: string; form: URLSearchParams; problem: Problem }
 
 /** The entries of the navigation. */
 export type Section =
