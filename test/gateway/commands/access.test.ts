@@ -77,6 +77,11 @@ const rows: Record<
     scopes: ['deploy', 'admin'],
     creates: true,
   },
+  'router.list': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
+  'router.show': {
+    args: [{ app: 'shop', router: 'shop' }],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+  },
   'router.remove': { args: [{ app: 'shop', router: 'shop' }], scopes: ['admin'] },
   'drift.accept': { args: ['shop'], scopes: ['deploy', 'admin'] },
   deleteApp: { args: ['shop', { confirm: 'shop', foreign: false }], scopes: ['admin'] },

@@ -10,6 +10,12 @@ import { changeTeam, createTeam, removeTeam } from './callers/team-actions.ts'
 import { teamPage } from './callers/team-page.ts'
 import { createToken, revokeToken, rotateToken } from './callers/token-actions.ts'
 import { tokenPage } from './callers/token-page.ts'
+import { destroyOwner, powerOwner } from './owners/owner-actions.ts'
+import { moveOwner, moveOwnerPage } from './owners/move-page.ts'
+import { ownersPage } from './owners/owners-page.ts'
+import { deployRouter, removeRouter } from './routers/router-actions.ts'
+import { routerPage } from './routers/router-page.ts'
+import { routersPage } from './routers/routers-page.ts'
 import { acceptDrift, driftPage } from './drift/drift-page.ts'
 import type { Action, Page } from './parts/page.ts'
 import { changePower, destroyPreview, extendPreview } from './previews/preview-actions.ts'
@@ -33,6 +39,10 @@ export const boardPages: Page[] = [
   auditPage,
   builderPage,
   driftPage,
+  ownersPage,
+  moveOwnerPage,
+  routersPage,
+  routerPage,
   buildPage,
   comparePage,
 ]
@@ -55,4 +65,9 @@ export const boardActions: Action[] = [
   removeAppCache,
   runDoctor,
   acceptDrift,
+  powerOwner,
+  destroyOwner,
+  moveOwner,
+  deployRouter,
+  removeRouter,
 ]

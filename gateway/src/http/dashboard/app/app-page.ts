@@ -14,6 +14,7 @@ import { driftPart } from './drift-part.ts'
 import { machinesPart } from './machines-part.ts'
 import { secretsPart, variablesPart } from './names-part.ts'
 import { ownerOf } from './owner-of.ts'
+import { ownerSection, ownersSection } from './owners-section.ts'
 import { newestPart, releasesPart } from './releases-part.ts'
 import { settingsPart } from './settings-part.ts'
 import { appPictures } from './app-pictures.ts'
@@ -51,7 +52,7 @@ export const appPage: Page = {
           ${app}${owner !== null && html` for ${owner} <a class="quiet" href="${addressOf('app', { app })}">all of the app</a>`}
         </h1>
         ${powerNote(context)} ${section('newest', 'What runs', parts.newest)}
-        ${section('actions', 'What can be done', parts.actions)}
+        ${section('actions', 'What can be done', parts.actions)} ${parts.owners}
         ${section('machines', 'Machines', parts.machines)}
         ${section('deployments', 'Deployments', deploymentsPart(app, deployments, next))}
         ${pictures} ${section('releases', 'Releases', parts.releases)}
@@ -77,12 +78,14 @@ async function partsOf(context: PageContext, target: Target) {
     commands.runtime.secrets(caller, { app, owner }),
     commands.secrets(caller, app),
   ])
-  const [newest, older, actions, machines, drift, variables, names, settings, activity] =
+  const known = owner === null ? null : commands.owners.show(caller, { app, owner })
+  const [newest, older, actions, owners, machines, drift, variables, names, settings, activity] =
     await Promise.all([
       partOf(releases, (page) => newestPart(page, owner, url)),
       partOf(releases, releasesPart),
       partOf(releases, (page) => actionsPart(context, target, page)),
-      machinesPart(context, target),
+      known ? ownerSection(context, known) : ownersSection(context, app),
+      machinesPart(context, app, known && known.then((found) => found.machines)),
       partOf(commands.drift.list(caller), (list) => driftPart(context, app, list)),
       partOf(commands.runtime.env(caller, app), variablesPart),
       partOf(secrets, ([runtime, build]) => secretsPart(runtime, build)),
@@ -95,6 +98,7 @@ async function partsOf(context: PageContext, target: Target) {
     newest,
     releases: older,
     actions,
+    owners,
     machines,
     drift,
     variables,

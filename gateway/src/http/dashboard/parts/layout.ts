@@ -11,6 +11,7 @@ const navigation: { section: Section; label: string; address: string }[] = [
   { section: 'queue', label: 'Queue', address: addresses.queue },
   { section: 'previews', label: 'Previews', address: addresses.previews },
   { section: 'rollouts', label: 'Rollouts', address: addresses.rollouts },
+  { section: 'routers', label: 'Routers', address: addresses.routers },
   { section: 'drift', label: 'Drift', address: addresses.drift },
   { section: 'callers', label: 'Callers', address: addresses.callers },
   { section: 'audit', label: 'Audit', address: addresses.audit },

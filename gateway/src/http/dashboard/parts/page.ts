@@ -40,6 +40,7 @@ export type Section =
   | 'queue'
   | 'previews'
   | 'rollouts'
+  | 'routers'
   | 'drift'
   | 'callers'
   | 'audit'
