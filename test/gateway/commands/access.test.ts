@@ -185,6 +185,7 @@ const rows: Record<
 }
 
 const done = Object.assign([], {
+  routers: [],
   entries: [],
   deployments: [],
   apps: [],

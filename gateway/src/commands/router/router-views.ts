@@ -1,4 +1,4 @@
-import type { RouterList, RouterSummary, RouterView } from '#api/router/router.ts'
+import { type RouterList, RouterSummary, type RouterView } from '#api/router/router.ts'
 import type { Router, RouterStore } from '../../deployments/router/router-store.ts'
 import type { OwnerRoutes } from './owner-routes.ts'
 import { routesIn } from './routes.ts'
@@ -7,7 +7,7 @@ type ViewDeps = { store: { routers: RouterStore }; ownerRoutes: Pick<OwnerRoutes
 
 export async function listRouters({ store, ownerRoutes }: ViewDeps): Promise<RouterList> {
   const views = store.routers.list().map((router) => viewOf(router, ownerRoutes))
-  const routers: RouterSummary[] = (await Promise.all(views)).map(({ routes: _, ...each }) => each)
+  const routers = (await Promise.all(views)).map((view) => RouterSummary.parse(view))
   return { routers: routers.toSorted((one, other) => (one.app < other.app ? -1 : 1)) }
 }
 

@@ -10,6 +10,7 @@ import { appPage } from './app/app-page.ts'
 import { releaseDiffPage } from './app/release-diff-page.ts'
 import { boardActions, boardPages } from './boards.ts'
 import { deploymentPage } from './deployment/deployment-page.ts'
+import { editActions, editPages } from './edit/edit.ts'
 import { readForm } from './forms/read-form.ts'
 import { pageOfForm, refusalPart } from './forms/refused-form.ts'
 import { homePage } from './home/home-page.ts'
@@ -33,10 +34,11 @@ const pages: Page[] = [
   releaseDiffPage,
   deploymentPage,
   ...ownActionPages,
+  ...editPages,
   ...boardPages,
 ]
 /** What forms of the pages do. */
-const actions: Action[] = [logOut, logOutEverywhere, ...ownActions, ...boardActions]
+const actions: Action[] = [logOut, logOutEverywhere, ...ownActions, ...editActions, ...boardActions]
 
 export type DashboardDeps = {
   commands: GuardedCommands

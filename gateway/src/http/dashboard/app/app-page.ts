@@ -7,6 +7,7 @@ import type { Page, PageContext } from '../parts/page.ts'
 import { partOf } from '../parts/part-of.ts'
 import { section } from '../parts/tables.ts'
 import { powerNote } from '../actions/machine-power.ts'
+import { settingsLink } from '../edit/settings-page.ts'
 import { actionsPart } from './actions-part.ts'
 import { activityPart } from './activity-part.ts'
 import { deploymentsPart } from './deployments-part.ts'
@@ -78,6 +79,7 @@ async function partsOf(context: PageContext, target: Target) {
     commands.runtime.secrets(caller, { app, owner }),
     commands.secrets(caller, app),
   ])
+  const ownSettings = commands.settings(caller, app)
   const known = owner === null ? null : commands.owners.show(caller, { app, owner })
   const [newest, older, actions, owners, machines, drift, variables, names, settings, activity] =
     await Promise.all([
@@ -87,10 +89,13 @@ async function partsOf(context: PageContext, target: Target) {
       known ? ownerSection(context, known) : ownersSection(context, app),
       machinesPart(context, app, known && known.then((found) => found.machines)),
       partOf(commands.drift.list(caller), (list) => driftPart(context, app, list)),
-      partOf(commands.runtime.env(caller, app), variablesPart),
-      partOf(secrets, ([runtime, build]) => secretsPart(runtime, build)),
-      partOf(commands.settings(caller, app), (own) =>
-        settingsPart(describeSettings(own, appDefaults)),
+      partOf(Promise.all([commands.runtime.env(caller, app), ownSettings]), ([env, own]) =>
+        variablesPart(context, env, own),
+      ),
+      partOf(secrets, ([runtime, build]) => secretsPart(context, runtime, build)),
+      partOf(
+        ownSettings,
+        (own) => html`${settingsPart(describeSettings(own, appDefaults))} ${settingsLink(context)}`,
       ),
       partOf(audit, ({ entries }) => activityPart(entries)),
     ])

@@ -4,6 +4,12 @@ import { fill } from '#api/routes.ts'
 export const addresses = {
   home: '/ui',
   app: '/ui/apps/:app',
+  settings: '/ui/apps/:app/settings',
+  setVariable: '/ui/apps/:app/variables/set',
+  unsetVariable: '/ui/apps/:app/variables/unset',
+  setSecret: '/ui/apps/:app/secrets/set',
+  unsetSecret: '/ui/apps/:app/secrets/unset',
+  deploySecrets: '/ui/apps/:app/secrets/deploy',
   owners: '/ui/apps/:app/owners',
   powerOwner: '/ui/apps/:app/owners/:owner/power',
   destroyOwner: '/ui/apps/:app/owners/:owner/destroy',
