@@ -16,6 +16,7 @@ import { ownersPage } from './owners/owners-page.ts'
 import { deployRouter, removeRouter } from './routers/router-actions.ts'
 import { routerPage } from './routers/router-page.ts'
 import { routersPage } from './routers/routers-page.ts'
+import { deploymentsPage } from './deployments/deployments-page.ts'
 import { acceptDrift, driftPage } from './drift/drift-page.ts'
 import type { Action, Page } from './parts/page.ts'
 import { changePower, destroyPreview, extendPreview } from './previews/preview-actions.ts'
@@ -28,6 +29,7 @@ import { rolloutsPage } from './rollouts/rollouts-page.ts'
 
 /** Pages about all apps, about builds, or about the gateway itself. */
 export const boardPages: Page[] = [
+  deploymentsPage,
   queuePage,
   previewsPage,
   previewPage,

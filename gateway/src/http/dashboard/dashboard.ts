@@ -198,6 +198,7 @@ function contextOf(request: Request, { commands, server }: DashboardDeps): PageC
     caller,
     store,
     appDefaults,
+    appWarnings: async (app) => (await server.appWarnings?.(app)) ?? [],
     currency,
     params: Object.fromEntries(
       Object.entries(request.params).map(([name, value]) => [name, String(value)]),

@@ -125,6 +125,19 @@ test('what cannot be undone needs the name of the app', async () => {
   expect(dropped).toEqual(['shop'])
 })
 
+test('a source that is no longer kept leaves nothing to retry, and the page says so before', async () => {
+  await using server = await startHttp({ hasSource: false })
+  const { id } = await server.create()
+  await server.play(toBuildFailed)
+  const cookie = await logIn(server)
+  const { text } = await open(server, cookie, `/ui/deployments/${id}`)
+  const why = `The source of deployment ${id} is no longer kept. Send it again.`
+  expect(text).toMatch(/<button disabled>Retry…<\/button>\s+<button disabled>Rebuild…/)
+  expect(text).toContain(why)
+  const page = await open(server, cookie, `/ui/deployments/${id}/retry?with=rebuild`)
+  expect(page.text).toMatch(/<button disabled>Rebuild<\/button/)
+})
+
 test('a page of an action says what is wrong with its address', async () => {
   await using server = await startHttp()
   const cookie = await logIn(server)

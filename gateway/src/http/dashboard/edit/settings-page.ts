@@ -1,15 +1,18 @@
-import { z } from 'zod'
-import { AppSettings, describeSettings, type OwnSettings } from '#api/options/app-settings.ts'
+import {
+  type AppSettings,
+  describeSettings,
+  type OwnSettings,
+  settingKinds,
+} from '#api/options/app-settings.ts'
 import { aboutTarget, ask } from '../actions/ask.ts'
 import { selectField, textField } from '../forms/fields.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
 import { html, type Html } from '../parts/html.ts'
 import type { Action, Page, PageContext, Refused } from '../parts/page.ts'
 
-/** Variables have forms of their own. */
-const { env: _env, build: _build, ...shape } = AppSettings.shape
-type Name = keyof typeof shape
+type Name = keyof Omit<AppSettings, 'env' | 'build'>
 
+/** Variables have forms of their own. */
 const about: Record<Name, string> = {
   lane: 'What a new deployment does to those before it: latest replaces what waits, fifo waits for all, cancel-running also cancels what runs, reject is refused.',
   builds: 'Deployments of this app that may build at once.',
@@ -73,18 +76,15 @@ function fieldsFor(own: OwnSettings, gateway: OwnSettings, typed: Refused | null
       hint,
       value: own[name] === undefined ? '' : String(own[name]),
     }
-    const kind = shape[name]
-    if (kind instanceof z.ZodEnum)
-      return selectField(typed, {
-        ...field,
-        options: [['', ''], ...kind.options.map((each) => [each, each] as const)],
-      })
-    return textField(typed, { ...field, type: kind instanceof z.ZodNumber ? 'number' : 'text' })
+    const kind = settingKinds[name]!
+    if (typeof kind === 'string') return textField(typed, { ...field, type: kind })
+    const options = ['', ...kind].map((each) => [each, each] as const)
+    return selectField(typed, { ...field, options })
   })}`
 }
 
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- an object has exactly the keys of its type here
-const namesOf = () => Object.keys(shape) as Name[]
+const namesOf = () => Object.keys(about) as Name[]
 
 /** What differs from the settings now: null removes one. */
 function patchOf(form: URLSearchParams, own: OwnSettings): Record<string, string | number | null> {
@@ -92,7 +92,7 @@ function patchOf(form: URLSearchParams, own: OwnSettings): Record<string, string
   for (const name of namesOf()) {
     const text = form.get(name)?.trim()
     if (text === undefined || text === String(own[name] ?? '')) continue
-    const isNumber = shape[name] instanceof z.ZodNumber && /^\d{1,15}$/.test(text)
+    const isNumber = settingKinds[name] === 'number' && /^\d{1,15}$/.test(text)
     patch[name] = text === '' ? null : isNumber ? Number(text) : text
   }
   return patch

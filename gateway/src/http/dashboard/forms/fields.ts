@@ -95,10 +95,11 @@ export const checkBox = (
   >`
 
 /** The owner of a target, in forms that deploy. */
-export const ownerField = (typed: Typed): Html =>
+export const ownerField = (typed: Typed, owner: string | null = null): Html =>
   textField(typed, {
     name: 'owner',
     label: 'Owner',
+    value: owner,
     maxlength: 63,
     hint: 'Only the machines of this user in the app. Empty: the app itself.',
   })

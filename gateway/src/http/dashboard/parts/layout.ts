@@ -8,6 +8,7 @@ import type { PageContext, Section, ShownPage } from './page.ts'
 /** The entries of the navigation. A page that comes later adds its own. */
 const navigation: { section: Section; label: string; address: string }[] = [
   { section: 'apps', label: 'Apps', address: addresses.home },
+  { section: 'deployments', label: 'Deployments', address: addresses.deployments },
   { section: 'queue', label: 'Queue', address: addresses.queue },
   { section: 'previews', label: 'Previews', address: addresses.previews },
   { section: 'rollouts', label: 'Rollouts', address: addresses.rollouts },

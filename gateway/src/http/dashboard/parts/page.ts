@@ -12,6 +12,8 @@ export type PageContext = {
   /** Events of a log, after `logOf` has allowed it. */
   store: Pick<ServerDeps['store'], 'eventsAfter'>
   appDefaults: ServerDeps['appDefaults']
+  /** What the gateway found out about an app that needs attention. For callers who may see the app. */
+  appWarnings: NonNullable<ServerDeps['appWarnings']>
   /** Of the prices that the gateway knows. Null: it knows none. */
   currency: ServerDeps['currency']
   /** The values of the path, decoded: `/ui/apps/:app` gives `app`. */
@@ -37,6 +39,7 @@ export type Refused = { action: string; form: URLSearchParams; problem: Problem 
 /** The entries of the navigation. */
 export type Section =
   | 'apps'
+  | 'deployments'
   | 'queue'
   | 'previews'
   | 'rollouts'
