@@ -48,6 +48,8 @@ export const calls: readonly Call[] = [
   call('GET', 'owner', 'read an owner: machines, volumes, release, address'),
   call('POST', 'ownerAction', 'stop, start or suspend the machines of an owner'),
   call('DELETE', 'owner', 'destroy the machines of an owner, with or without their volumes'),
+  call('GET', 'routers', 'list the routers'),
+  call('GET', 'router', 'the router of an app: which machines get the requests of each owner'),
   call('POST', 'router', 'deploy the router of an app whose owners share it'),
   call('DELETE', 'router', 'delete the router of an app'),
   call('GET', 'secrets', 'list the names of build secrets'),

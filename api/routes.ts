@@ -13,6 +13,7 @@ export const routes = {
   owners: '/v1/apps/:app/owners',
   owner: '/v1/apps/:app/owners/:owner',
   ownerAction: '/v1/apps/:app/owners/:owner/:action',
+  routers: '/v1/routers',
   router: '/v1/apps/:app/router',
   releases: '/v1/apps/:app/releases',
   release: '/v1/apps/:app/releases/:number',

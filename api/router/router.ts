@@ -34,6 +34,31 @@ export const RouterAnswer = z.object({
 })
 export type RouterAnswer = z.infer<typeof RouterAnswer>
 
+/** A router as its records have it. */
+export const RouterSummary = z.object({
+  app: z.string(),
+  /** The router's own app. */
+  router: z.string(),
+  domain: z.string().nullable(),
+  /** The release that runs. Null: none was live yet. */
+  release: z.number().nullable(),
+  /** The deployment that changes it now. Null: none. */
+  deployment: z.string().nullable(),
+  /** How many owners it knows. */
+  owners: z.number(),
+})
+export type RouterSummary = z.infer<typeof RouterSummary>
+
+/** `GET /v1/routers`, by the name of their app. */
+export const RouterList = z.object({ routers: z.array(RouterSummary) })
+export type RouterList = z.infer<typeof RouterList>
+
+/** `GET /v1/apps/{app}/router`. `routes`: by owner, the machines that get its requests. */
+export const RouterView = RouterSummary.extend({
+  routes: z.array(z.object({ owner: z.string(), machines: z.array(z.string()) })),
+})
+export type RouterView = z.infer<typeof RouterView>
+
 /** The name of the app of an app's router. Throws `app-name-invalid`. */
 export function routerOf(app: string): string {
   const router = `${app}-router`

@@ -199,7 +199,8 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   const commands = openCommands({ ...parts, ...opened })
   const isOnFly = async (app: string) =>
     (await fly.app(app, AbortSignal.timeout(askFlyMs))) !== null
-  return openGuarded(commands, { ...parts, isOnFly, log, secrets: config.secrets })
+  const hasSource = (digest: string) => parts.sources.has(digest)
+  return openGuarded(commands, { ...parts, isOnFly, hasSource, log, secrets: config.secrets })
 }
 
 /** Listens for callers, as the last part that opens. */

@@ -4,7 +4,10 @@ import type { DeploymentEvent } from '../../api/event.ts'
 import { LogModel } from '../../gateway/src/http/dashboard/log/log-model.ts'
 import { activityPart } from '../../gateway/src/http/dashboard/app/activity-part.ts'
 import { coloured } from '../../gateway/src/http/dashboard/log/coloured.ts'
-import { deploymentsPart } from '../../gateway/src/http/dashboard/app/deployments-part.ts'
+import {
+  deploymentRows,
+  deploymentsPart,
+} from '../../gateway/src/http/dashboard/app/deployments-part.ts'
 import { filterForm } from '../../gateway/src/http/dashboard/audit/filter-form.ts'
 import { readNewToken } from '../../gateway/src/http/dashboard/callers/new-token-form.ts'
 import { withoutCommand } from '../../api/text/event-words.ts'
@@ -99,7 +102,10 @@ export const dashboard: Record<string, Shapes> = {
     detailOf({ title: text, detail: text, step: text }),
   ),
   'gateway/src/http/dashboard/app/deployments-part.ts › deploymentsPart': hostileTexts((text) =>
-    deploymentsPart(text, [deployment(text)], text),
+    deploymentsPart({ app: text, owner: text }, [deployment(text)], text),
+  ),
+  'gateway/src/http/dashboard/app/deployments-part.ts › deploymentRows': hostileTexts((text) =>
+    deploymentRows(deployment(text)),
   ),
   'gateway/src/http/dashboard/app/activity-part.ts › activityPart': {
     ...hostileTexts((text) => activityPart([entry(text)])),

@@ -12,6 +12,14 @@ export const exceptions: Record<string, string> = {
     'reads by jsonObject, which has its row, and three fields of it',
   'gateway/src/http/dashboard/actions/':
     'reads names, a number and a key of an address of 16 KiB or a form of 64 KiB, by anchored expressions',
+  'gateway/src/http/dashboard/edit/':
+    'reads names, numbers and values of a form of 64 KiB at most, by anchored expressions',
+  'gateway/src/http/dashboard/forms/':
+    'writes back fields of a form of 64 KiB at most, and reads an address of 16 KiB by its parts',
+  'gateway/src/http/dashboard/owners/':
+    'reads names and words of an address of 16 KiB or a form of 64 KiB, by anchored expressions',
+  'gateway/src/http/dashboard/callers/quotas-part.ts › changeQuotas':
+    'reads numbers of a form of 64 KiB at most, by one anchored expression',
   'gateway/src/http/dashboard/app/app-page.ts › appPage':
     'reads names of the address, 16 KiB at most, by linear expressions; its parts have their rows',
   'gateway/src/http/dashboard/app/release-diff-page.ts › releaseDiffPage':

@@ -32,7 +32,7 @@ const rows: Record<
   submit: { args: [app], scopes: ['deploy', 'admin'], creates: true },
   deployExisting: { args: [{ image: 'nginx' }, app], scopes: ['deploy', 'admin'], creates: true },
   rollback: { args: [app], scopes: ['deploy', 'admin'] },
-  retry: { args: ['of-shop'], scopes: ['deploy', 'admin'] },
+  retry: { args: ['of-shop', { reuseImage: false }], scopes: ['deploy', 'admin'] },
   cancel: { args: ['of-shop'], scopes: ['deploy', 'admin'] },
   refuseBusyLane: { args: [app], scopes: ['deploy', 'admin'], creates: true },
   deployment: { args: ['of-shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
@@ -76,6 +76,11 @@ const rows: Record<
     args: [{ app: 'shop', router: 'shop' }, null],
     scopes: ['deploy', 'admin'],
     creates: true,
+  },
+  'router.list': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
+  'router.show': {
+    args: [{ app: 'shop', router: 'shop' }],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
   },
   'router.remove': { args: [{ app: 'shop', router: 'shop' }], scopes: ['admin'] },
   'drift.accept': { args: ['shop'], scopes: ['deploy', 'admin'] },
@@ -180,6 +185,7 @@ const rows: Record<
 }
 
 const done = Object.assign([], {
+  routers: [],
   entries: [],
   deployments: [],
   apps: [],
@@ -198,6 +204,7 @@ const gate: Gate = {
     settings: async () => ({}),
     appOfImage: (reference) => /^registry\.test\/([^:@]*)/.exec(reference)?.[1] ?? null,
     rule: async () => null,
+    isSourceGone: async () => false,
     teams: { find: () => null, teamOf: () => 'default', teamsOf: () => null },
   },
   inTeams: (caller) => caller,

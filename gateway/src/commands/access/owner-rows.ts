@@ -35,6 +35,13 @@ const byBoth = {
 
 /** What each command about routers needs of its caller. */
 export const routerRows: TableOf<RouterCommands> = {
+  list: {
+    ...read,
+    shown: ({ routers }, isSeen) => ({
+      routers: routers.filter(({ app, router }) => isSeen({ app }) && isSeen({ app: router })),
+    }),
+  },
+  show: { ...read, ...byBoth },
   deploy: {
     ...deploy,
     ...byBoth,

@@ -38,7 +38,8 @@ export function machineCommands(deps: Deps): MachineCommands {
   return {
     async list(_caller, app) {
       const signal = AbortSignal.timeout(callMs)
-      if (!(await fly.app(app, signal)))
+      // An app whose owners have apps of their own may not be on Fly itself.
+      if (store.ownerApps.list(app).length === 0 && !(await fly.app(app, signal)))
         throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
       const views = await viewsOf(app, deps, signal)
       return views.toSorted((a, b) => order(a).localeCompare(order(b), 'en'))

@@ -5,6 +5,7 @@ import type { deleteAppAndCache } from '../app/app-cache.ts'
 import type { Drain } from '../drain.ts'
 import type { RouterCommands } from './router-commands.ts'
 import { earlierVersion, ownVersion, type VersionDeps } from './router-version.ts'
+import { listRouters, viewOf } from './router-views.ts'
 import { type WarningDeps, warningsOf } from './router-warnings.ts'
 
 export type RouterDeps = VersionDeps &
@@ -24,6 +25,9 @@ export function openRouter(
 ): RouterCommands {
   const { store, ownerRoutes, drain } = deps
   return {
+    list: () => listRouters({ store, ownerRoutes }),
+    show: async (_caller, { app }) => viewOf(routerFor(app, store.routers), ownerRoutes),
+
     deploy: drain.whileOpen(async (caller, target, { domain: named, release }) => {
       const { app, router } = target
       const signal = AbortSignal.timeout(callMs)
@@ -41,9 +45,7 @@ export function openRouter(
     }),
 
     async remove(_caller, { app, router }) {
-      const known = store.routers.find(app)
-      const gone = new Problem('app-not-found', `${app} has no router.`)
-      if (!known) throw gone
+      const { domain } = routerFor(app, store.routers)
       const request = { confirm: router, foreign: false }
       const deadline = AbortSignal.timeout(callMs)
       await deleteApp(router, request, deps, deadline).catch((error: unknown) => {
@@ -51,9 +53,15 @@ export function openRouter(
         if (!isGone) throw error
       })
       store.routers.remove(app)
-      return { app, router, domain: known.domain, deployment: null, warnings: [] }
+      return { app, router, domain, deployment: null, warnings: [] }
     },
   }
+}
+
+function routerFor(app: string, routers: RouterStore): Router {
+  const router = routers.find(app)
+  if (router) return router
+  throw new Problem('app-not-found', `${app} has no router. To deploy one: tarmac router ${app}`)
 }
 
 /** Records a router for its deployment. If there is none, the name may become another app's. */

@@ -22,10 +22,10 @@ export type RouteDeps = {
 }
 type Env = Record<string, string>
 /**
- * `live`: the variables of the router's newest release. Null: it has none. `next`: those that it is
+ * `live`: the variables of the router's newest release, whose number is `release`. Null: it has none. `next`: those that it is
  * about to have. `ahead`: its newest deployment that has not ended.
  */
-type Known = { live: Env | null; next: Env; ahead: Deployment | null }
+type Known = { live: Env | null; release: number | null; next: Env; ahead: Deployment | null }
 type RouteOf = { app: string; owner: string; machines: string[] }
 type Waiting = {
   emit: EventSink
@@ -179,7 +179,8 @@ export class OwnerRoutes {
     const ahead = deployments.find(({ state }) => !isFinal(state)) ?? null
     const release = await store.releases.find(router, null)
     const live = release && (readDesired(release.desired).groups[0]?.config.env ?? {})
-    return { live, next: ahead?.options.env ?? live ?? {}, ahead }
+    const next = ahead?.options.env ?? live ?? {}
+    return { live, release: release?.number ?? null, next, ahead }
   }
 
   #deploy(router: string, before: Env, routes: Routes, why: string): Promise<Deployment> {
