@@ -43,6 +43,7 @@ export const calls: readonly Call[] = [
   call('POST', 'acceptDrift', 'accept the addresses and hostnames of an app as they are'),
   call('GET', 'driftList', 'the apps with drift at the last daily look'),
   call('GET', 'machines', 'list the machines of an app'),
+  call('GET', 'metrics', 'what the machines of an app used of memory and CPU in the last hour'),
   call('POST', 'machineAction', 'start, stop or restart a machine'),
   call('GET', 'owners', 'list the owners of machines of an app'),
   call('GET', 'owner', 'read an owner: machines, volumes, release, address'),

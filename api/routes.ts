@@ -9,6 +9,7 @@ export const routes = {
   acceptDrift: '/v1/apps/:app/drift/accept',
   driftList: '/v1/drift',
   machines: '/v1/apps/:app/machines',
+  metrics: '/v1/apps/:app/metrics',
   machineAction: '/v1/apps/:app/machines/:id/:action',
   owners: '/v1/apps/:app/owners',
   owner: '/v1/apps/:app/owners/:owner',

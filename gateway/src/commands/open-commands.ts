@@ -24,7 +24,7 @@ import { findDeployment, findLog } from './deployments.ts'
 import type { Drain } from './drain.ts'
 import { driftCommands } from './drift/drift-commands.ts'
 import { imageLayers, type ImageLayersDeps } from './image-layers.ts'
-import { machineCommands } from './machines/machine-commands.ts'
+import { machineCommands, type MachineDeps } from './machines/machine-commands.ts'
 import { openOwners } from './owners/open-owners.ts'
 import { type OverviewDeps, overviewCommands } from './overview/overview-commands.ts'
 import { releaseDiff, releaseView } from './releases.ts'
@@ -49,6 +49,7 @@ export type CommandDeps = Omit<OverviewDeps & ImageLayersDeps, 'store'> & {
   store: DeploymentStore
   vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove' | 'fingerprintOf'>
   fly: MachinesApi
+  metrics: MachineDeps['metrics']
   deployer: Deployer
   drift: Parameters<typeof driftCommands>[0]
   cache: Pick<BuildCache, 'usage' | 'remove'>
@@ -176,7 +177,7 @@ function appCommands(deps: CommandDeps) {
     releaseDiff: async (_caller, target, from, to) =>
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
-    machines: machineCommands({ fly, store }),
+    machines: machineCommands(deps),
     owners: openOwners(deps),
     drift: driftCommands(deps.drift),
     deleteApp: (_caller, app, request) => deleteAppAndCache(app, request, deps, deadline()),

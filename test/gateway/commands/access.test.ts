@@ -51,6 +51,10 @@ const rows: Record<
   status: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   doctor: { args: [{}], scopes: ['admin'], wide: true },
   'machines.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'machines.metrics': {
+    args: ['shop', { owner: null, minutes: 60 }],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+  },
   'machines.change': { args: ['shop', 'm1', 'stop'], scopes: ['deploy', 'admin'] },
   'owners.list': { args: ['shop', {}, {}], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'owners.show': {
@@ -186,6 +190,7 @@ const done = Object.assign([], {
   rollouts: [],
   previews: [],
   teams: [],
+  machines: [],
   slots: { builds: {}, deploys: {} },
   next: null,
 })
@@ -289,7 +294,9 @@ test.each(names)('%s is closed to callers of other apps, teams and owners', asyn
     expect(await answer(name, { scopes, ...limit })).toMatch(closed)
   const ofOwner = await answer(name, { scopes, owners: ['alice'] })
   expect(ofOwner).toMatch(
-    ['deployments', 'machines.list', 'owners.list'].includes(name) || ofTeam ? 'ran' : closed,
+    ['deployments', 'machines.list', 'machines.metrics', 'owners.list'].includes(name) || ofTeam
+      ? 'ran'
+      : closed,
   )
 })
 
