@@ -67,6 +67,7 @@ export const routes = {
   drain: '/v1/drain',
   backup: '/v1/backup',
   status: '/v1/status',
+  diskHistory: '/v1/status/disk',
   doctor: '/v1/doctor',
   audit: '/v1/audit',
   problem: '/problems/:code',

@@ -7,6 +7,7 @@ import type { Deployer } from '../deploy/deployer.ts'
 import type { Principal } from '../callers/principal.ts'
 import type { AuditTrail } from '../deployments/audit/audit-trail.ts'
 import { findRelease } from '../deployments/release-store.ts'
+import { diskSampleMs } from '../deployments/status/status-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../log.ts'
@@ -99,6 +100,10 @@ export function openCommands(deps: CommandDeps): Commands {
     ...callerCommands(deps),
 
     status: () => gatewayStatus(status),
+    diskHistory: async () => ({
+      everySeconds: diskSampleMs / 1000,
+      samples: await store.status.diskSamples(),
+    }),
     doctor: (_caller, request) => deps.doctor(request),
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(deps),

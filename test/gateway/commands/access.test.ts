@@ -49,6 +49,7 @@ const rows: Record<
     scopes: ['read', 'deploy', 'preview', 'admin'],
   },
   status: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
+  diskHistory: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], wide: true },
   doctor: { args: [{}], scopes: ['admin'], wide: true },
   'machines.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'machines.metrics': {

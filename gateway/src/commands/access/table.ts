@@ -89,6 +89,7 @@ export const access: TableOf<Commands> = {
       }
     },
   },
+  diskHistory: read,
   doctor: { ...administer, recorded: { asked: ([{ app }]) => ({ app }) } },
   machines: machineRows,
   owners: ownerRows,

@@ -13,7 +13,7 @@ export type ColumnPicture = {
   /** The value at the upper edge. Default: that of the highest column. */
   top?: number
   /** What the first and the last column are, where columns are times. */
-  ends?: readonly [string, string]
+  ends?: readonly [string, string] | undefined
   /** A value in words: `3 min 5 s`. */
   text: (value: number) => string
 }
