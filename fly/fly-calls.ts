@@ -45,6 +45,11 @@ export const webApi: Api = {
   path: '',
   authorization: (token) => `Bearer ${token.replace(/^FlyV1 /, '')}`,
 }
+/**
+ * Fly's Prometheus, at the same address. Source: https://fly.io/docs/monitoring/metrics/, which asks
+ * for the whole `FlyV1 …` or `Bearer …`.
+ */
+export const metricsApi: Api = { ...machinesApi, name: "Fly's metrics", path: '/prometheus' }
 
 /**
  * Calls one of Fly's APIs within one request budget. Repeats calls that are safe to repeat, up to

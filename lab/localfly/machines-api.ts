@@ -9,6 +9,7 @@ import { leaseRoutes } from './lease-routes.ts'
 import { acquireLease } from './leases.ts'
 import type { RequestLimits } from './limits.ts'
 import type { Stop } from './machine-actions.ts'
+import type { Scraper } from './metrics/scraper.ts'
 import { readLog } from './machine-log.ts'
 import { Launch, withoutNulls } from './machine-config.ts'
 import { isListed, overview, showMachine, summary } from './machine-shapes.ts'
@@ -30,6 +31,8 @@ type Parts = {
   limits: RequestLimits
   schema: FlySchema
   registry: string
+  /** Absent: there are no metrics. */
+  scraper?: Scraper
 }
 
 /**

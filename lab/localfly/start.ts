@@ -12,6 +12,7 @@ import { controlPort, flyControl } from './hostile-control.ts'
 import { Hostile } from './hostile.ts'
 import { Issuer } from '../issuer.ts'
 import { RequestLimits } from './limits.ts'
+import { Scraper } from './metrics/scraper.ts'
 import { macOf } from './network/machine-network.ts'
 import { machinesApi } from './machines-api.ts'
 import { RegistryMirror } from './mirror.ts'
@@ -82,7 +83,8 @@ export async function startLocalfly(options: LocalflyOptions) {
   const schema = new FlySchema()
   const limits = new RequestLimits()
   limits.hold = options.limits ?? true
-  const api = machinesApi({ state, flyd, token, limits, schema, registry })
+  const scraper = opening.use(new Scraper(state))
+  const api = machinesApi({ state, flyd, token, limits, schema, registry, scraper })
   const faultyApi = hostileApi({ api, state, hostile })
   const issuerPath = `/oidc/${org_slug}`
   const apiPort = await listen(
@@ -93,7 +95,7 @@ export async function startLocalfly(options: LocalflyOptions) {
   issuer.url = `http://127.0.0.1:${apiPort}${issuerPath}`
   await inside(faultyApi, insidePorts.api)
   const control = await listen(
-    controlPort({ hostile, autostop, limits, mirror, state }),
+    controlPort({ hostile, autostop, limits, mirror, state, scraper }),
     options.controlPort ?? 0,
     opening,
   )

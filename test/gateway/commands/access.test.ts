@@ -49,8 +49,13 @@ const rows: Record<
     scopes: ['read', 'deploy', 'preview', 'admin'],
   },
   status: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
+  diskHistory: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], wide: true },
   doctor: { args: [{}], scopes: ['admin'], wide: true },
   'machines.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'machines.metrics': {
+    args: ['shop', { owner: null, minutes: 60 }],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+  },
   'machines.change': { args: ['shop', 'm1', 'stop'], scopes: ['deploy', 'admin'] },
   'owners.list': { args: ['shop', {}, {}], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'owners.show': {
@@ -192,6 +197,7 @@ const done = Object.assign([], {
   rollouts: [],
   previews: [],
   teams: [],
+  machines: [],
   slots: { builds: {}, deploys: {} },
   next: null,
 })
@@ -296,7 +302,9 @@ test.each(names)('%s is closed to callers of other apps, teams and owners', asyn
     expect(await answer(name, { scopes, ...limit })).toMatch(closed)
   const ofOwner = await answer(name, { scopes, owners: ['alice'] })
   expect(ofOwner).toMatch(
-    ['deployments', 'machines.list', 'owners.list'].includes(name) || ofTeam ? 'ran' : closed,
+    ['deployments', 'machines.list', 'machines.metrics', 'owners.list'].includes(name) || ofTeam
+      ? 'ran'
+      : closed,
   )
 })
 
