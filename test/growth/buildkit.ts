@@ -163,12 +163,12 @@ export const buildkit: Record<string, Shapes> = {
   },
   'gateway/src/buildkit/image-policy.ts › ImagePolicy': {
     ...hostileTexts((text) =>
-      new BuildPolicy(policy, { app: 'a', contextUrl: null, refresh: false }).answer(
+      new BuildPolicy(policy, { app: 'a', contextUrls: [], refresh: false }).answer(
         question(`docker-image://docker.io/${text}`),
       ),
     ),
     'many images in a text': (size) => {
-      const found = new BuildPolicy(policy, { app: 'a', contextUrl: null, refresh: true })
+      const found = new BuildPolicy(policy, { app: 'a', contextUrls: [], refresh: true })
       const names = listed(size, 100, (at) => `docker-image://docker.io/library/a${at}`)
       return () => {
         for (const [at, name] of names.entries()) found.answer(question(name, digestOf(at)))

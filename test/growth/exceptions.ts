@@ -128,6 +128,8 @@ export const exceptions: Record<string, string> = {
   'gateway/src/buildkit/daemon/containers.ts': 'reads the mounts and containers of this machine',
   'gateway/src/buildkit/context/context-server.ts › ContextServer':
     'reads one header of the build daemon; its work is filterEntries and tarHeader, which have their rows',
+  'gateway/src/buildkit/context/large-files.ts › largeFiles':
+    'looks at names of 1,024 bytes at most; its work is filterEntries, which has its row',
   'gateway/src/llb/graph.ts': 'looks among the inputs of one operation, three at most',
   'gateway/src/http/held-requests.ts › HeldRequests': 'cuts the path of a request, 16 KiB at most',
   'gateway/src/http/access-log.ts › accessLog': 'cuts the path of a request, 16 KiB at most',

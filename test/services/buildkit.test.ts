@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
+import { hash, randomUUID } from 'node:crypto'
 import { subscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
@@ -340,6 +340,21 @@ test.each([
   const problem = await problemOf(solve(build).solved)
   expect(problem.body()).toMatchObject({ code, ...facts })
   expect(problem.message).not.toContain(build.context.url)
+})
+
+test('a large file of the source is written once, and is in the build as it was sent', async () => {
+  const large = 'large'.repeat(7 * 1024 ** 2)
+  const name = 'a large ä.bin'
+  const check = `/busybox sha256sum "/src/${name}"; /busybox stat -c "%a %u %s" "/src/${name}"; /busybox ls /src`
+  const text = dockerfile('COPY . /src', `RUN ["/busybox", "sh", "-c", ${JSON.stringify(check)}]`)
+  using build = await dockerfileBuild({ Dockerfile: text, [name]: large, small: 'small' })
+  expect(build.context.large.map(({ file }) => file.path)).toEqual([name])
+  const { solved, events } = solve(build)
+  await solved
+  expect(logText(events)).toContain(hash('sha256', large))
+  expect(logText(events)).toContain(`644 0 ${large.length}`)
+  expect(logText(events)).toMatch(/a large ä\.bin[^]*busybox[^]*small/)
+  expect(JSON.stringify(events)).not.toContain(build.context.url)
 })
 
 test('a cancel stops the running step with the given reason', async () => {
