@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { Problem } from '#api/problem.ts'
-import { type Endpoint, FlyCalls, metricsApi } from '../fly-calls.ts'
+import { metricsApi } from '../endpoints/fly-apis.ts'
+import { type Endpoint, FlyCalls } from '../fly-calls.ts'
 
 /**
  * What a machine used, at each step of a range. CPUs: 1 is one CPU that was busy all the time. Null:

@@ -9,7 +9,7 @@ import type { Logger } from './log.ts'
 import type { TrailWatch } from './store/audit/trail-watch.ts'
 import type { Resealing } from './secrets/resealing.ts'
 import type { Sources } from './sources/sources.ts'
-import { recordDisk } from './status/record-disk.ts'
+import { recordDisk } from './host/disk/record-disk.ts'
 
 type HousekeepingDeps = {
   store: Pick<DeploymentStore, 'sourcesInUse' | 'expireQueued' | 'dropLogs' | 'status'>

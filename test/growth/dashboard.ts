@@ -13,6 +13,7 @@ import { readNewToken } from '../../gateway/src/http/dashboard/callers/new-token
 import { withoutCommand } from '../../api/text/event-words.ts'
 import { alignSteps, isRenamed } from '../../gateway/src/http/dashboard/build/align-steps.ts'
 import { BuildModel, type BuildStep } from '../../gateway/src/http/dashboard/build/build-model.ts'
+import { findingsPart } from '../../gateway/src/http/dashboard/build/findings-part.ts'
 import { whatChanged } from '../../gateway/src/http/dashboard/build/what-changed.ts'
 import { detailOf } from '../../api/text/render-verdict.ts'
 import { factsPart, shortDigest } from '../../gateway/src/http/dashboard/deployment/facts-part.ts'
@@ -116,6 +117,9 @@ export const dashboard: Record<string, Shapes> = {
   },
   'gateway/src/http/dashboard/app/owner-of.ts › ownerOf': hostileTexts((owner) =>
     refused(() => ownerOf(new URLSearchParams({ owner }))),
+  ),
+  'gateway/src/http/dashboard/build/findings-part.ts › findingsPart': hostileTexts((text) =>
+    findingsPart({ findings: [{ text, file: text, line: 1, code: text }], steps: [] }),
   ),
   'gateway/src/http/dashboard/build/align-steps.ts › alignSteps': {
     ...hostileTexts((text) => alignSteps([step(text), step(`${text}a`)], [step(text)])),

@@ -2,7 +2,7 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { recordDisk } from '../../../gateway/src/status/record-disk.ts'
+import { recordDisk } from '../../../gateway/src/host/disk/record-disk.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 
 const folder = () => mkdtempSync(join(tmpdir(), 'disk-samples-'))

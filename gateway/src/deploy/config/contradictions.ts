@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { unsoldSize } from '#fly/guest-sizes.ts'
+import { unsoldSize } from '#fly/sizes/guest-sizes.ts'
 import { servedPorts } from '#fly/machine.ts'
 import { graceMs } from '../machines/checks.ts'
 import type { DesiredApp, DesiredGroup } from './desired-app.ts'

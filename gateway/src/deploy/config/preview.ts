@@ -1,5 +1,5 @@
 import { Problem } from '#api/problem.ts'
-import { unsoldSize } from '#fly/guest-sizes.ts'
+import { unsoldSize } from '#fly/sizes/guest-sizes.ts'
 import type { Guest, MachineConfig } from '#fly/machine.ts'
 import type { DesiredApp } from './desired-app.ts'
 import { serviceToml } from './service-toml.ts'

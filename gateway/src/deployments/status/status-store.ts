@@ -1,5 +1,5 @@
 import type { Deployment, DeploymentState } from '#api/deployment.ts'
-import type { DiskSample } from '#api/status/disk-history.ts'
+import type { DiskSample } from '#api/status/disk/disk-history.ts'
 import type { Rate } from '#api/status/prices.ts'
 import type { KeepSources } from '../store.ts'
 

@@ -3,7 +3,7 @@ import type { Commands } from '../../commands/commands.ts'
 import { callerOf } from '../auth.ts'
 import { knownQuery } from '../query.ts'
 
-/** `GET /v1/status/disk`: see `api/status/disk-history.ts`. */
+/** `GET /v1/status/disk`: see `api/status/disk/disk-history.ts`. */
 export function readDiskHistory({ diskHistory }: Pick<Commands, 'diskHistory'>): RequestHandler {
   return async (request, response) => {
     knownQuery(request)

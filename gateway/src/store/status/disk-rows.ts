@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { DiskSample } from '#api/status/disk-history.ts'
+import { DiskSample } from '#api/status/disk/disk-history.ts'
 import { diskSampleMs } from '../../deployments/status/status-store.ts'
 import { readRows } from '../store-tools.ts'
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Deployment } from '../../../../api/deployment.ts'
 import type { AppMetrics, MachineMetrics } from '../../../../api/machines/machine-metrics.ts'
-import type { DiskSample } from '../../../../api/status/disk-history.ts'
+import type { DiskSample } from '../../../../api/status/disk/disk-history.ts'
 import { buildsPart } from '../../../../gateway/src/http/dashboard/app/builds-part.ts'
 import { metricsPart } from '../../../../gateway/src/http/dashboard/app/metrics-part.ts'
 import { phasesPart } from '../../../../gateway/src/http/dashboard/app/phases-part.ts'

@@ -1,4 +1,4 @@
-import type { DiskHistory, DiskSample } from '#api/status/disk-history.ts'
+import type { DiskHistory, DiskSample } from '#api/status/disk/disk-history.ts'
 import { minuteOf } from '#api/text/minute-of.ts'
 import { html, type Html } from '../parts/html.ts'
 import { sizeText } from '../parts/size.ts'

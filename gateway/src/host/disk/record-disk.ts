@@ -1,7 +1,7 @@
 import type { CacheStatus } from '#api/status/cache.ts'
-import type { KeepSources } from '../deployments/store.ts'
-import type { StatusStore } from '../deployments/status/status-store.ts'
-import { readSpace } from '../host/disk/disk-space.ts'
+import type { KeepSources } from '../../deployments/store.ts'
+import type { StatusStore } from '../../deployments/status/status-store.ts'
+import { readSpace } from './disk-space.ts'
 
 type Deps = {
   /** A folder on the disk. */
