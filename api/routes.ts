@@ -18,6 +18,8 @@ export const routes = {
   release: '/v1/apps/:app/releases/:number',
   releaseDiff: '/v1/apps/:app/releases/:from/diff/:to',
   rollback: '/v1/apps/:app/rollback',
+  uploads: '/v1/uploads',
+  upload: '/v1/uploads/:id',
   rollouts: '/v1/rollouts',
   rollout: '/v1/rollouts/:id',
   cancelRollout: '/v1/rollouts/:id/cancel',

@@ -7,10 +7,12 @@ import type { Logger } from './log.ts'
 import type { TrailWatch } from './store/audit/trail-watch.ts'
 import type { Resealing } from './secrets/resealing.ts'
 import type { Sources } from './sources/sources.ts'
+import type { Uploads } from './sources/uploads/uploads.ts'
 
 type HousekeepingDeps = {
   store: Pick<DeploymentStore, 'sourcesInUse' | 'expireQueued' | 'dropLogs' | 'status'>
   sources: Pick<Sources, 'sweep'>
+  uploads: Pick<Uploads, 'sweep'>
   disk: Pick<DiskWatch, 'removeFirst'>
   ballast: Pick<Ballast, 'fill'>
   trailWatch: Pick<TrailWatch, 'look'>
@@ -24,13 +26,14 @@ type HousekeepingDeps = {
 const everyMs = 10 * 60_000
 
 /**
- * Now and every 10 minutes: refills the ballast, removes sources that no record needs, ends
+ * Now and every 10 minutes: refills the ballast, removes expired uploads
+ * and sources that no record needs, ends
  * deployments that waited too long, counts machine time, drops old logs, keeps the audit
  * trail, and seals again what an older key sealed. A failure is logged, and the next job runs.
  * Disposing waits for the job that runs.
  */
 export function startHousekeeping(
-  { store, sources, disk, ballast, trailWatch, resealing, awake, log, stopping }: HousekeepingDeps,
+  { sources, uploads, store, disk, ballast, log, stopping, ...deps }: HousekeepingDeps,
   {
     keep,
     keepLogs,
@@ -38,9 +41,12 @@ export function startHousekeeping(
     limits,
   }: Pick<Config, 'keep' | 'keepLogs' | 'keepAuditDays' | 'limits'>,
 ): AsyncDisposable {
+  const { trailWatch, resealing, awake } = deps
   const sweepSources = async () => {
     const { removed } = await sources.sweep(await store.sourcesInUse(keep))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
+    const expired = (await uploads.sweep()).removed
+    if (expired > 0) log.info({ expired }, 'expired uploads removed')
   }
   disk.removeFirst(sweepSources)
 

@@ -24,6 +24,31 @@ const injected = {
     'the tree is complete, its record is not written',
     'the next start deletes the tree; the idempotency key is unused',
   ),
+  'upload-made': row(
+    'G V',
+    'a resumable upload was made, the request is not answered',
+    'nobody knows its id: it expires',
+  ),
+  'upload-written': row(
+    'G V',
+    'bytes of a resumable upload are written, but not synced',
+    'they do not count: the sender goes on at the last synced byte',
+  ),
+  'upload-synced': row(
+    'G V',
+    'bytes of a resumable upload are synced, their offset is not recorded',
+    'they do not count: the sender goes on at the offset before them',
+  ),
+  'upload-recorded': row(
+    'G V',
+    'the new offset is recorded, the request is not answered',
+    'the sender goes on at the new offset',
+  ),
+  'upload-used': row(
+    'G V',
+    'the deployment of a resumable upload is recorded, the upload is still there',
+    'the deployment runs, and the same idempotency key returns it; the upload expires',
+  ),
   'record-made': row(
     'G V',
     'the record is written, but the request is not answered',

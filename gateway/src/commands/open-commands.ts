@@ -42,6 +42,7 @@ import { openPools, type PoolDeps } from './pools/open-pools.ts'
 import { openRouter, type RouterDeps } from './router/open-router.ts'
 import { openPreviews, type PreviewDeps } from './previews/open-previews.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
+import { openUploads, type UploadDeps } from './uploads/open-uploads.ts'
 import { whoami } from './whoami/whoami.ts'
 import { assertLinkOpen, type Submissions } from './submissions.ts'
 
@@ -77,6 +78,7 @@ export type CommandDeps = Omit<OverviewDeps & ImageLayersDeps, 'store'> & {
   /** See `LimitDeps`. */
   gatewayLimits: readonly GatewayLimit[]
   sources: RouterDeps['sources']
+  uploads: UploadDeps['uploads']
   ownerRoutes: RouterDeps['ownerRoutes']
   runner: {
     cancel: (
@@ -118,6 +120,7 @@ export function openCommands(deps: CommandDeps): Commands {
     deleteSecret: (_caller, app, name) => vault.remove(app, name),
     changeBuildSecrets: (_caller, app, values) => vault.change(app, values),
     runtime: openRuntime(deps),
+    uploads: openUploads(deps),
     previews: openPreviews(deps),
     templates: openTemplates(deps),
     pools: openPools(deps),
@@ -127,10 +130,16 @@ export function openCommands(deps: CommandDeps): Commands {
 
 /** Commands that make or change deployments and rollouts, or read their records. */
 function deploymentCommands(deps: CommandDeps) {
-  const { store, submissions, rollouts, runner, drain, admission } = deps
+  const { store, submissions, rollouts, runner, drain, admission, vault } = deps
   const { releases } = store
   return {
     submit: (caller, submission) => submissions.submit(caller, submission),
+    deploySent: drain.whileOpen((caller, { source, ...submission }) => {
+      const { options, secrets } = submission
+      const fingerprint = vault.fingerprintOf(secrets)
+      const requestBody = { source, options, secrets: fingerprint }
+      return submissions.deploySent(caller, source, { ...submission, requestBody })
+    }),
     deployExisting: drain.whileOpen((caller, source, target) =>
       submissions.deployExisting(caller, source, target),
     ),

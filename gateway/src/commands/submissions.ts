@@ -2,6 +2,7 @@ import { randomUUIDv7 } from 'node:crypto'
 import type { Deployment } from '#api/deployment.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { RolloutTarget } from '#api/rollout.ts'
+import type { SentSource } from '#api/sources/sent-source.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
 import { assertLinkFree } from '../deployments/callers/deploy-link.ts'
 import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
@@ -11,14 +12,16 @@ import type { Vault } from '../secrets/vault.ts'
 import type { Admission } from '../callers/admission.ts'
 import type { Principal } from '../callers/principal.ts'
 import { findDeployment } from './deployments.ts'
+import { type SentSourcesDeps, takeSent } from './uploads/sent-sources.ts'
 
-export type SubmissionsDeps = ExistingImageDeps & {
-  store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>
-  vault: Vault
-  admission: Pick<Admission, 'isExempt'>
-  /** Throws a Problem if the gateway accepts no builds now. */
-  assertAccepting: () => void
-}
+export type SubmissionsDeps = ExistingImageDeps &
+  SentSourcesDeps & {
+    store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>
+    vault: Vault
+    admission: Pick<Admission, 'isExempt'>
+    /** Throws a Problem if the gateway accepts no builds now. */
+    assertAccepting: () => void
+  }
 type Submission = Omit<NewDeployment, 'id' | 'secrets' | 'triggeredBy'> & {
   id?: string
   secrets?: ReadonlyMap<string, Uint8Array>
@@ -56,6 +59,28 @@ export class Submissions {
     const deployment = await store.create({ id, ...submission, ...sealed, exempt, ...by })
     link?.noteUse(deployment.id)
     crashPoint('record-made')
+    return deployment
+  }
+
+  /**
+   * Creates a deployment of a source that the caller has sent before. A known key needs that source no
+   * more.
+   */
+  async deploySent(
+    caller: Principal,
+    source: SentSource,
+    { app, ...more }: Omit<Submission, 'source'>,
+  ): Promise<Deployment> {
+    const { store, assertAccepting } = this.#deps
+    const of = more.preview?.app ?? app
+    const made = await store.findByIdempotencyKey(of, more)
+    if (caller.link) assertLinkFree(caller.link.deployment, made?.id ?? null)
+    if (made) return made
+    assertAccepting()
+    const taken = await takeSent(caller, { app: of, source }, this.#deps)
+    const deployment = await this.submit(caller, { app, ...more, source: taken.source })
+    crashPoint('upload-used')
+    await taken.used()
     return deployment
   }
 

@@ -4,12 +4,12 @@ import { mkdir, open, readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { SourceFacts } from '#api/deployment.ts'
-import { errorCode } from '#api/error-code.ts'
-import { asProblem, Problem } from '#api/problem.ts'
+import { Problem } from '#api/problem.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import { manifestName, readManifest } from '../host/tree-manifest.ts'
+import { asSourceProblem } from './source-problem.ts'
 import { removeTree, syncTree, Upload } from './upload.ts'
 
 /** A tree that was read or received in this time stays: its deployment may not be recorded yet. */
@@ -63,7 +63,7 @@ export class Sources {
     try {
       return await work
     } catch (error) {
-      throw translated(error)
+      throw asSourceProblem(error)
     } finally {
       over.abort() // stops reading the body
       this.#running.delete(work)
@@ -167,14 +167,3 @@ export class Sources {
 
 const exists = async (path: string): Promise<boolean> =>
   (await stat(path).catch(() => null)) !== null
-
-function translated(error: unknown): Problem {
-  const code = errorCode(error)
-  if (code === 'ENOSPC' || code === 'EDQUOT')
-    return new Problem(
-      'no-space',
-      'The gateway’s volume is full. Try again later, or give it a larger volume.',
-      { cause: error },
-    )
-  return asProblem(error)
-}

@@ -1,9 +1,7 @@
-import type { Queue } from '#api/overview/queue.ts'
-import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { Commands } from '../commands.ts'
-import { ruleRows, sessionRows, tokenRows } from './caller-rows.ts'
-import { driftRows } from './drift-rows.ts'
+import { ruleRows, sessionRows, tokenRows } from './rows/caller-rows.ts'
+import { driftRows } from './rows/drift-rows.ts'
 import {
   ofCancel,
   ofChange,
@@ -11,6 +9,7 @@ import {
   ofName,
   ofRetry,
   ofRollback,
+  ofSentSubmission,
   ofSubmission,
 } from './recorded.ts'
 import {
@@ -30,12 +29,14 @@ import {
   reads,
   secrets,
 } from './row-kinds.ts'
-import { poolRows, previewRows, templateRows } from './preview-rows.ts'
-import { ownerRows, routerRows } from './owner-rows.ts'
-import { registryRows } from './registry-rows.ts'
+import { poolRows, previewRows, templateRows } from './rows/preview-rows.ts'
+import { ownerRows, routerRows } from './rows/owner-rows.ts'
+import { registryRows } from './rows/registry-rows.ts'
+import { cacheOf, ownQueue } from './own-part.ts'
 import { readsOf } from './reads-of.ts'
-import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
-import { teamRows } from './team-rows.ts'
+import { type Reached, type TableOf, targetOf } from './row.ts'
+import { teamRows } from './rows/team-rows.ts'
+import { uploadRows } from './rows/upload-rows.ts'
 
 /**
  * What each command needs of its caller. A command without a row does not compile;
@@ -43,6 +44,7 @@ import { teamRows } from './team-rows.ts'
  */
 export const access: TableOf<Commands> = {
   submit: { ...deploy, ...bySubmission, ...makes, creates: true, recorded: ofSubmission },
+  deploySent: { ...deploy, ...bySubmission, ...makes, creates: true, recorded: ofSentSubmission },
   deployExisting: {
     ...deploy,
     ...makes,
@@ -217,6 +219,7 @@ export const access: TableOf<Commands> = {
   },
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
+  uploads: uploadRows,
   previews: previewRows,
   router: routerRows,
   templates: templateRows,
@@ -226,20 +229,6 @@ export const access: TableOf<Commands> = {
   // The command shows the caller's own part alone.
   limits: { read: { ...read, shown: (answer) => answer } },
   whoami: { scope: null, changes: false, ofLink: () => true, shown: (answer) => answer },
-}
-
-/** What the apps that a caller sees have of the build cache. */
-function cacheOf({ apps, ...usage }: CacheStatus, isSeen: IsSeen): CacheStatus {
-  return { ...usage, apps: apps.filter(({ app }) => app !== null && isSeen({ app })) }
-}
-
-/** Which of the gateway's slots are used says something of other callers' apps. */
-function ownQueue({ slots: { builds, deploys }, entries, isCut }: Queue, isSeen: IsSeen): Queue {
-  return {
-    slots: { builds: { ...builds, used: null }, deploys: { ...deploys, used: null } },
-    entries: entries.filter(isSeen),
-    isCut,
-  }
 }
 
 /** A change that also makes releases needs the right to deploy. */

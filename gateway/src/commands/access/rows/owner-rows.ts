@@ -1,7 +1,7 @@
-import type { OwnerCommands } from '../owners/owner-commands.ts'
-import type { RouterCommands } from '../router/router-commands.ts'
-import { administer, byTarget, deploy, noApp, read } from './row-kinds.ts'
-import type { TableOf } from './row.ts'
+import type { OwnerCommands } from '../../owners/owner-commands.ts'
+import type { RouterCommands } from '../../router/router-commands.ts'
+import { administer, byTarget, deploy, noApp, read } from '../row-kinds.ts'
+import type { TableOf } from '../row.ts'
 
 /** What each command about the owners of an app needs of its caller. */
 export const ownerRows: TableOf<OwnerCommands> = {
