@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { UploadId } from './upload.ts'
 
 /** The digest of a source tree, as `treeDigest` gives it. */
 export const TreeDigest = z
@@ -54,6 +55,9 @@ export const TreeAnswer = z.discriminatedUnion('state', [
   }),
 ])
 export type TreeAnswer = z.infer<typeof TreeAnswer>
+
+/** A pack whose bytes are those of a finished upload. */
+export const PackedUpload = z.strictObject({ upload: UploadId })
 
 /**
  * The answer to `POST /v1/apps/{app}/packs`: how many files it held. They are synced, and kept for a
