@@ -1,7 +1,7 @@
 import type { routes } from './routes.ts'
 
 type Call = {
-  method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE'
+  method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE' | 'HEAD' | 'OPTIONS'
   route: keyof typeof routes
   about: string
 }
@@ -14,6 +14,13 @@ const call = (method: Call['method'], route: Call['route'], about: string): Call
 /** Every call of the HTTP API. */
 export const calls: readonly Call[] = [
   call('PUT', 'deploy', 'upload a source, and follow its deployment to the end'),
+  call('POST', 'trees', 'send the list of a source, and learn which files are missing'),
+  call('POST', 'packs', 'send the files that are missing'),
+  call('POST', 'uploads', 'begin a resumable upload (tus 1.0.0)'),
+  call('OPTIONS', 'uploads', 'what the gateway takes of tus'),
+  call('HEAD', 'upload', 'how much of a resumable upload has arrived'),
+  call('PATCH', 'upload', 'send a part of a resumable upload'),
+  call('DELETE', 'upload', 'delete a resumable upload'),
   call('POST', 'deployments', 'deploy a source or an existing image'),
   call('GET', 'deployments', 'list the deployments of an app'),
   call('GET', 'deployment', 'read the record of a deployment'),

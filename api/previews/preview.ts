@@ -4,6 +4,7 @@ import { Caller } from '../callers/caller.ts'
 import { ImageSource } from '../image-source.ts'
 import { DeploymentOptions } from '../options.ts'
 import { variables } from '../options/variables.ts'
+import { SentSource } from '../sources/sent-source.ts'
 import { ProblemBody } from '../problem/body.ts'
 
 /**
@@ -130,6 +131,7 @@ export type NewPreview = z.infer<typeof NewPreview>
 
 /** The body of `POST /v1/previews`. `secrets`: variables of its machine that the record never has. */
 export const NewPreviewBody = NewPreview.extend({
+  source: z.union([...ImageSource.options, SentSource]).optional(),
   secrets: z.record(z.string(), z.string()).default({}),
 })
 

@@ -1,16 +1,8 @@
-/**
- * Whose fault a failure is: the source's (its author can fix it), the gateway's (its operator can), or Fly's.
- */
-export type Fault = 'source' | 'gateway' | 'fly'
+import { type Row, row } from './row.ts'
+import { treeProblems } from './tree-codes.ts'
+import { uploadProblems } from './upload-codes.ts'
 
-export type Row = { status: number; title: string; fault: Fault; retry: boolean }
-
-export const row = (status: number, fault: Fault, retry: boolean, title: string): Row => ({
-  status,
-  title,
-  fault,
-  retry,
-})
+export type { Fault } from './row.ts'
 
 /**
  * All problems. `status` is the HTTP status, also of a `wait=true` response. `retry` says whether
@@ -117,6 +109,8 @@ export const problems = {
   'digest-mismatch': row(400, 'source', true, 'The body is not what its digest says'),
   'digest-unsupported': row(400, 'source', false, 'The gateway does not know this kind of digest'),
   'upload-stalled': row(408, 'source', true, 'The upload stopped'),
+  ...uploadProblems,
+  ...treeProblems,
   'no-space': row(507, 'gateway', true, 'The disk of the gateway is full'),
 
   'no-builder-found': row(422, 'source', false, 'No builder for this source was found'),

@@ -10,10 +10,12 @@ import type { TrailWatch } from './store/audit/trail-watch.ts'
 import type { Resealing } from './secrets/resealing.ts'
 import type { Sources } from './sources/sources.ts'
 import { recordDisk } from './host/disk/record-disk.ts'
+import type { Uploads } from './sources/uploads/uploads.ts'
 
 type HousekeepingDeps = {
   store: Pick<DeploymentStore, 'sourcesInUse' | 'expireQueued' | 'dropLogs' | 'status'>
   sources: Pick<Sources, 'sweep'>
+  uploads: Pick<Uploads, 'sweep'>
   disk: Pick<DiskWatch, 'removeFirst'>
   ballast: Pick<Ballast, 'fill'>
   trailWatch: Pick<TrailWatch, 'look'>
@@ -28,24 +30,13 @@ type HousekeepingDeps = {
 const everyMs = diskSampleMs
 
 /**
- * Now and every 10 minutes: refills the ballast, removes sources that no record needs, ends
+ * Now and every 10 minutes: refills the ballast, removes expired uploads and sources that no record needs, ends
  * deployments that waited too long, counts machine time, records what is on the disk, drops old logs, keeps the audit
  * trail, and seals again what an older key sealed. A failure is logged, and the next job runs.
  * Disposing waits for the job that runs.
  */
 export function startHousekeeping(
-  {
-    store,
-    sources,
-    disk,
-    ballast,
-    trailWatch,
-    resealing,
-    awake,
-    log,
-    stopping,
-    buildkit: { cache },
-  }: HousekeepingDeps,
+  { sources, uploads, store, disk, ballast, log, stopping, ...deps }: HousekeepingDeps,
   {
     keep,
     keepLogs,
@@ -54,9 +45,13 @@ export function startHousekeeping(
     buildkit,
   }: Pick<Config, 'keep' | 'keepLogs' | 'keepAuditDays' | 'limits' | 'buildkit'>,
 ): AsyncDisposable {
+  const { trailWatch, resealing, awake } = deps
+  const { cache } = deps.buildkit
   const sweepSources = async () => {
     const { removed } = await sources.sweep(await store.sourcesInUse(keep))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
+    const expired = (await uploads.sweep()).removed
+    if (expired > 0) log.info({ expired }, 'expired uploads removed')
   }
   disk.removeFirst(sweepSources)
 

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from './config.ts'
 import { Ballast } from './host/disk/ballast.ts'
+import { bytesOf } from './host/disk/disk-space.ts'
 import type { DiskWatch } from './host/disk/disk-watch.ts'
 import { retryWhenFull } from './host/disk/retry-when-full.ts'
 import type { OwnersPolicy } from './deployments/owners/owner-app-store.ts'
@@ -9,12 +10,13 @@ import { ownerAppName } from './deployments/owners/owner-names.ts'
 import type { Logger } from './log.ts'
 import { ownKey } from './secrets/own-key.ts'
 import { Sources } from './sources/sources.ts'
+import { Uploads } from './sources/uploads/uploads.ts'
 import { databaseIn, takeVolume } from './store/backup.ts'
 import { Copies } from './store/copies/copies.ts'
 import { IntegrityWatch } from './store/integrity/integrity-watch.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
-type Opening = Pick<Config, 'data' | 'source' | 'quotas' | 'owners'> & {
+type Opening = Pick<Config, 'data' | 'source' | 'uploads' | 'quotas' | 'owners'> & {
   log: Logger
   opening: AsyncDisposableStack
 }
@@ -28,7 +30,7 @@ export async function openVolume({
   goBackTo,
   log,
   opening,
-}: Omit<Opening, 'source' | 'quotas' | 'owners'> & Pick<Config, 'goBackTo'>) {
+}: Omit<Opening, 'source' | 'uploads' | 'quotas' | 'owners'> & Pick<Config, 'goBackTo'>) {
   await mkdir(data, { recursive: true })
   const { restored } = opening.use(takeVolume(data, goBackTo))
   if (restored) log.warn(restored, 'records restored from a backup; the earlier ones are kept')
@@ -44,11 +46,19 @@ export async function openVolume({
  * with other records.
  */
 export async function openRecords(
-  { data, source, quotas, owners: setting, log, opening }: Opening,
+  { data, source, uploads: setting, quotas, owners: ownersSetting, log, opening }: Opening,
   { ballast, disk, key }: { ballast: Ballast; disk: DiskWatch; key: Uint8Array },
 ) {
   const sources = opening.use(await Sources.open({ dir: data, limits: source }))
-  const owners: OwnersPolicy = { setting, nameOf: (target) => ownerAppName(key, target) }
+  const { space, ...limits } = setting
+  const maxBytes = () => bytesOf(space, disk.space)
+  const uploads = opening.use(
+    await Uploads.open({ dir: data, limits: source, maxBytes, ...limits }),
+  )
+  const owners: OwnersPolicy = {
+    setting: ownersSetting,
+    nameOf: (target) => ownerAppName(key, target),
+  }
   const records = () =>
     openSqliteStore(databaseIn(data), { quotas, owners, makeRoom: () => ballast.release() })
   const store = opening.use(await retryWhenFull(disk, records))
@@ -58,5 +68,5 @@ export async function openRecords(
   const integrity = opening.use(new IntegrityWatch(databaseIn(data), log))
   const restart = new AbortController()
   const copies = opening.use(await Copies.open(data, () => restart.abort()))
-  return { sources, store, trail, trailWatch, integrity, copies, restart: restart.signal }
+  return { sources, uploads, store, trail, trailWatch, integrity, copies, restart: restart.signal }
 }

@@ -33,6 +33,7 @@ import { OwnerRoutes } from '../../gateway/src/commands/router/owner-routes.ts'
 import { Rollouts } from '../../gateway/src/commands/rollouts.ts'
 import { Runner } from '../../gateway/src/pipeline/runner.ts'
 import { Submissions } from '../../gateway/src/commands/submissions.ts'
+import { Uploads } from '../../gateway/src/sources/uploads/uploads.ts'
 import { SealingKeys } from '../../gateway/src/secrets/sealing.ts'
 import { Vault } from '../../gateway/src/secrets/vault.ts'
 import { Registry } from '../../gateway/src/registry/registry.ts'
@@ -128,7 +129,14 @@ export async function startMachines({
       body.destroy()
       return source
     },
+    join: () => {},
+    forget: () => {},
+    receiveTree: () => Promise.reject(new Error('nothing is unpacked here')),
+    receivePack: () => Promise.reject(new Error('nothing is unpacked here')),
   }
+  const uploads = opening.use(
+    await Uploads.open({ dir: root, keepMs: 60_000, perCaller: 10, maxBytes: () => 2 ** 30 }),
+  )
   // Nothing is built here: the modules that build are absent.
   const vault = new Vault(store, new SealingKeys(hasKey ? new Uint8Array(32) : null))
   const admission = new Admission(store)
@@ -136,6 +144,7 @@ export async function startMachines({
     store,
     vault,
     sources,
+    uploads,
     registry,
     registryHost: images.host,
     namedRegistries: new Set(),
@@ -240,7 +249,15 @@ export async function startMachines({
       checkTemplate: templateChecker(previewSettings),
     }
     const drift = new Drift({ fly, exposure, store, log })
-    const made = { ...none, submissions, ownerRoutes, sources, registry, registryHost: images.host }
+    const made = {
+      ...none,
+      submissions,
+      ownerRoutes,
+      sources,
+      uploads,
+      registry,
+      registryHost: images.host,
+    }
     const own = { ...made, tokens, sessions, store, vault, fly, metrics, deployer, drift, log }
     const open = () => openCommands({ ...own, ...now() })
     return new Proxy({} as Commands, {

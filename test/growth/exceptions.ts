@@ -153,7 +153,7 @@ export const exceptions: Record<string, string> = {
   'gateway/src/http/routes/backup.ts':
     'reads one header and the query of a request, 16 KiB at most',
   'gateway/src/http/routes/create-deployment.ts › createDeployment':
-    'reads by idempotencyKeyOf, readOptions and readImageSource, which have their rows',
+    'reads by idempotencyKeyOf, readOptions and readSource, which have their rows',
   'gateway/src/http/routes/create-deployment.ts › retryDeployment':
     'reads by idempotencyKeyOf and knownQuery, which have their rows',
   'gateway/src/http/routes/cancel-deployment.ts › cancelDeployment':
@@ -166,7 +166,7 @@ export const exceptions: Record<string, string> = {
     'reads the address and the Accept header, 16 KiB at most; its regular expressions are linear',
   'gateway/src/http/routes/releases.ts':
     'reads one name of an owner in the query, by the rule of AppName',
-  'gateway/src/http/routes/rollouts.ts':
+  'gateway/src/http/routes/rollouts/':
     'reads a body of 1 MiB at most, 1000 targets at most, each by parseOptions, which has its row',
   'gateway/src/sources/sources.ts › Sources':
     'reads by TarReader, TreeShape and sourcePath, which have their rows',

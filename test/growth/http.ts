@@ -8,7 +8,7 @@ import { filterOf } from '../../gateway/src/http/log/filter.ts'
 import { asObject, parseJson } from '../../gateway/src/http/body/json.ts'
 import { isLoopbackHost } from '../../gateway/src/http/loopback-host.ts'
 import { booleanQuery, knownQuery, pageQuery, wholeNumber } from '../../gateway/src/http/query.ts'
-import { readImageSource } from '../../gateway/src/http/body/read-image-source.ts'
+import { readSource } from '../../gateway/src/http/body/read-source.ts'
 import { appParam } from '../../gateway/src/http/body/upload.ts'
 import { NewToken } from '../../api/callers/token.ts'
 import { readToken } from '../../gateway/src/callers/tokens/token-text.ts'
@@ -86,14 +86,14 @@ export const http: Record<string, Shapes> = {
   'gateway/src/http/body/upload.ts › appParam': hostileTexts((app) =>
     appParam({ params: { app } } as unknown as Request),
   ),
-  'gateway/src/http/body/read-image-source.ts › readImageSource': {
-    ...hostileTexts((image) => readImageSource({ image })),
-    ...hostileTexts((owner) => readImageSource({ release: 1, owner, app: owner })),
+  'gateway/src/http/body/read-source.ts › readSource': {
+    ...hostileTexts((image) => readSource({ image })),
+    ...hostileTexts((owner) => readSource({ release: 1, owner, app: owner })),
     'many unknown fields': (size) => {
       const source = Object.fromEntries(
         listed(size, 10, (at) => `a${at}`).map((name) => [name, name]),
       )
-      return () => readImageSource({ ...source, image: 'a' })
+      return () => readSource({ ...source, image: 'a' })
     },
   },
   'gateway/src/http/log/filter.ts › filterOf': {

@@ -6,12 +6,17 @@ import type { QuotaStore, TeamStore } from '../deployments/teams/team-store.ts'
 import { isLimited, type Principal } from './principal.ts'
 import { rateLimitFields } from './rate-limit-fields.ts'
 
-/** An upload that arrives. */
-type Upload = { announcedBytes: number; arrivedBytes: () => number }
+/**
+ * Bytes of an upload that arrive. `isPart`: they are part of a resumable one, which counts as an
+ * upload for as long as it is kept.
+ */
+type Upload = { announcedBytes: number; arrivedBytes: () => number; isPart?: boolean }
 
 type Deps = {
   teams: Pick<TeamStore, 'isAlone' | 'teamsOf' | 'find'>
   quotas: QuotaStore
+  /** How many resumable uploads of a team are kept. */
+  keptUploads?: (team: string) => number
   /** Milliseconds since 1970. */
   now?: () => number
 }
@@ -71,7 +76,7 @@ export class Admission {
   upload(caller: Principal, upload: Upload): AsyncDisposable & { assertWithin: () => void } {
     const team = this.teamFor(caller)
     if (team === null) return { assertWithin() {}, async [Symbol.asyncDispose]() {} }
-    this.#assertRoom(team, 'uploads', 1)
+    if (!upload.isPart) this.#assertRoom(team, 'uploads', 1)
     this.#assertRoom(team, 'upload-mib-per-day', mib(Math.max(1, upload.announcedBytes)))
 
     const all = this.#uploads.get(team) ?? new Set()
@@ -83,6 +88,14 @@ export class Admission {
         await this.#deps.quotas.add(team, 'upload-mib-per-day', upload.arrivedBytes())
       },
     }
+  }
+
+  /** Throws `quota-reached` unless the caller may have one more upload of this size. */
+  assertUpload(caller: Principal, lengthBytes: number): void {
+    const team = this.teamFor(caller)
+    if (team === null) return
+    this.#assertRoom(team, 'uploads', 1)
+    this.#assertRoom(team, 'upload-mib-per-day', mib(lengthBytes))
   }
 
   /** The fields `RateLimit` and `RateLimit-Policy` of an answer to this caller. */
@@ -99,7 +112,8 @@ export class Admission {
   usedOf(team: string, quota: QuotaName): number | null {
     const uploads = [...(this.#uploads.get(team) ?? [])]
     if (quota === 'requests-per-minute') return this.#minute(team).used
-    if (quota === 'uploads') return uploads.length
+    if (quota === 'uploads')
+      return uploads.filter(({ isPart }) => !isPart).length + (this.#deps.keptUploads?.(team) ?? 0)
     const stored = this.#deps.quotas.usedOf(team, quota)
     if (quota !== 'upload-mib-per-day' || stored === null) return stored
     const arriving = uploads.map(({ announcedBytes, arrivedBytes }) =>

@@ -11,6 +11,7 @@ import type { BuildSecretsAnswer } from '#api/runtime/secrets.ts'
 import type { NewRollout, Rollout, RolloutPage, RolloutTarget } from '#api/rollout.ts'
 import type { SecretFacts } from '#api/secret.ts'
 import type { CacheStatus, RemovedCache } from '#api/status/cache.ts'
+import type { SentSource } from '#api/sources/sent-source.ts'
 import type { RestoreFacts } from '#api/status/backup.ts'
 import type { DrainFacts } from '#api/status/drain.ts'
 import type { DiskHistory } from '#api/status/disk/disk-history.ts'
@@ -38,6 +39,8 @@ import type { TeamCommands } from './teams/team-commands.ts'
 import type { TokenCommands } from './tokens/token-commands.ts'
 import type { TemplateCommands } from './templates/template-commands.ts'
 import type { RuntimeCommands } from './runtime/runtime-commands.ts'
+import type { TreeCommands } from './trees/tree-commands.ts'
+import type { UploadCommands } from './uploads/upload-commands.ts'
 
 type Target = { app: string; owner: string | null }
 
@@ -53,6 +56,17 @@ export type Commands = {
       app: string
       options: DeploymentOptions
       source: SourceFacts
+      secrets: ReadonlyMap<string, Uint8Array>
+      idempotencyKey: string | null
+    },
+  ): Promise<Deployment>
+  /** Deploys a source that the caller has sent before, with the same answer for the same key. */
+  deploySent(
+    caller: Principal,
+    submission: {
+      app: string
+      options: DeploymentOptions
+      source: SentSource
       secrets: ReadonlyMap<string, Uint8Array>
       idempotencyKey: string | null
     },
@@ -158,6 +172,8 @@ export type Commands = {
 
   /** Who the caller is, for any caller. */
   whoami(caller: Principal): Promise<Whoami>
+  uploads: UploadCommands
+  trees: TreeCommands
   previews: PreviewCommands
   templates: TemplateCommands
   pools: PoolCommands

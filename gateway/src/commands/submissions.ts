@@ -2,23 +2,28 @@ import { randomUUIDv7 } from 'node:crypto'
 import type { Deployment } from '#api/deployment.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import type { RolloutTarget } from '#api/rollout.ts'
+import type { SentSource } from '#api/sources/sent-source.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
 import { assertLinkFree } from '../deployments/callers/deploy-link.ts'
 import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import { fromImage, type ExistingImageDeps } from './existing-image.ts'
 import { type RetryHow, retryOf } from './retry.ts'
+import type { Sources } from '../sources/sources.ts'
 import type { Vault } from '../secrets/vault.ts'
 import type { Admission } from '../callers/admission.ts'
 import type { Principal } from '../callers/principal.ts'
 import { findDeployment } from './deployments.ts'
+import { type SentSourcesDeps, takeSent } from './uploads/sent-sources.ts'
 
-export type SubmissionsDeps = ExistingImageDeps & {
-  store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>
-  vault: Vault
-  admission: Pick<Admission, 'isExempt'>
-  /** Throws a Problem if the gateway accepts no builds now. */
-  assertAccepting: () => void
-}
+export type SubmissionsDeps = ExistingImageDeps &
+  SentSourcesDeps & {
+    store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>
+    sources: Pick<Sources, 'join'>
+    vault: Vault
+    admission: Pick<Admission, 'isExempt'>
+    /** Throws a Problem if the gateway accepts no builds now. */
+    assertAccepting: () => void
+  }
 type Submission = Omit<NewDeployment, 'id' | 'secrets' | 'triggeredBy'> & {
   id?: string
   secrets?: ReadonlyMap<string, Uint8Array>
@@ -47,15 +52,38 @@ export class Submissions {
     caller: Principal,
     { secrets = new Map(), id = randomUUIDv7(), ...submission }: Submission,
   ): Promise<Deployment> {
-    const { store, vault, admission } = this.#deps
+    const { store, sources, vault, admission } = this.#deps
     const { name, kind, proof, link } = caller
     proof?.assertHolds() // an upload, or a question to the registry, has taken time
     const sealed = vault.sealFor(id, secrets)
     const exempt = admission.isExempt(caller)
     const by = { triggeredBy: { name, kind }, link: link?.id ?? null }
     const deployment = await store.create({ id, ...submission, ...sealed, exempt, ...by })
+    if (submission.source) sources.join(submission.source.digest)
     link?.noteUse(deployment.id)
     crashPoint('record-made')
+    return deployment
+  }
+
+  /**
+   * Creates a deployment of a source that the caller has sent before. A known key needs that source no
+   * more.
+   */
+  async deploySent(
+    caller: Principal,
+    source: SentSource,
+    { app, ...more }: Omit<Submission, 'source'>,
+  ): Promise<Deployment> {
+    const { store, assertAccepting } = this.#deps
+    const of = more.preview?.app ?? app
+    const made = await store.findByIdempotencyKey(of, more)
+    if (caller.link) assertLinkFree(caller.link.deployment, made?.id ?? null)
+    if (made) return made
+    assertAccepting()
+    const taken = await takeSent(caller, { app: of, source }, this.#deps)
+    const deployment = await this.submit(caller, { app, ...more, source: taken.source })
+    crashPoint('upload-used')
+    await taken.used()
     return deployment
   }
 

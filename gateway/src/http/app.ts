@@ -30,14 +30,18 @@ import { addTemplateRoutes } from './routes/previews/templates.ts'
 import { addPreviewRoutes } from './routes/previews/previews.ts'
 import { listDeployments, readDeployment, readLayersOf } from './routes/read-deployments.ts'
 import { diffReleases, listReleases, readRelease, removeApp, rollBack } from './routes/releases.ts'
-import { cancelRollout, createRollout, listRollouts, readRolloutRecord } from './routes/rollouts.ts'
+import { createRollout } from './routes/rollouts/create-rollout.ts'
+import { cancelRollout, listRollouts, readRolloutRecord } from './routes/rollouts/rollouts.ts'
 import { deleteSecret, listSecrets, putSecret } from './routes/secrets.ts'
 import { readLimits } from './routes/callers/limits.ts'
 import { addRegistryRoutes } from './routes/registries/registries.ts'
 import { addTeamRoutes } from './routes/callers/teams.ts'
 import { listAudit } from './routes/callers/audit.ts'
 import { addRouterRoutes } from './routes/router/router.ts'
+import { addTreeRoutes } from './routes/trees/trees.ts'
 import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
+import { speakTus } from './routes/uploads/tus.ts'
+import { addUploadRoutes } from './routes/uploads/uploads.ts'
 import { readWhoami } from './routes/callers/whoami.ts'
 import { readDiskHistory, readStatus } from './routes/status.ts'
 
@@ -58,6 +62,7 @@ export function httpApp(
   app.get(routes.health, (_request, response) => void response.json({ ok: true }))
   app.get(routes.problem, readProblem)
   app.get(routes.ready, readReadiness(server, authorize))
+  app.use(routes.uploads, speakTus)
   addDashboard(app, { commands, server, authorize, prove })
   app.use(async (request, _response, next) => {
     await authorize(request)
@@ -81,6 +86,8 @@ function deploymentRoutes(app: Express, commands: Commands, server: ServerDeps):
   app.put(routes.deploy, deployAndFollow(commands, server))
   app.post(routes.deployments, createDeployment(commands, server))
   app.get(routes.deployments, listDeployments(commands))
+  addUploadRoutes(app, commands, server)
+  addTreeRoutes(app, commands, server)
   addOverviewRoutes(app, commands)
   addPreviewRoutes(app, commands, server)
   addTemplateRoutes(app, commands, server)

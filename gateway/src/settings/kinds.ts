@@ -25,6 +25,9 @@ export const countOrAuto = z.preprocess(
 export const seconds = number({ above: 0, max: maxSeconds })
 /** Seconds as milliseconds; `pauseMs` may be 0. */
 export const secondsAsMs = seconds.transform((value) => value * 1000)
+export const hoursAsMs = number({ above: 0, max: 24 * maxDays }).transform(
+  (value) => value * 3_600_000,
+)
 export const pauseMs = number({ min: 0, max: maxSeconds }).transform((value) => value * 1000)
 
 /** Seconds as milliseconds, `off`, or nothing for the default. */

@@ -1,9 +1,11 @@
 import { z } from 'zod'
 import {
+  amount,
   count,
   countOrAuto,
   countOrNone,
   days,
+  hoursAsMs,
   kibibytes,
   maxDays,
   mebibytes,
@@ -28,6 +30,17 @@ export const limits = {
     ),
     unpackMs: setting('TARMAC_UNPACK_TIMEOUT', secondsAsMs, 120).describe(
       'Seconds for checking and unpacking an archive. Time in which the gateway waits for the sender does not count.',
+    ),
+  }),
+  uploads: z.object({
+    keepMs: setting('TARMAC_KEEP_UPLOADS_HOURS', hoursAsMs, 24).describe(
+      'Hours for which a resumable upload is kept after its last byte.',
+    ),
+    perCaller: setting('TARMAC_CALLER_UPLOADS', count, 64).describe(
+      'Resumable uploads that one caller may have at once. One ends when it is deployed or deleted, or expires.',
+    ),
+    space: setting('TARMAC_UPLOADS_SPACE', amount, '50%').describe(
+      'What all resumable uploads together may take of the volume, as announced: in MiB, or as a share.',
     ),
   }),
   keep: z.object({

@@ -4,11 +4,11 @@ import type { Config } from '../config.ts'
 import { queueLimits, sizeLimits } from '../deployments/size-limits.ts'
 import { defaultLimits } from '../sources/limits.ts'
 
-type Limited = Pick<Config, 'source' | 'limits' | 'appTimes'>
+type Limited = Pick<Config, 'source' | 'uploads' | 'limits' | 'appTimes'>
 type Value = [name: string, value: number, setting?: string]
 
 /** The limits that hold for every caller, from the constants and settings that the code works with. */
-export function gatewayLimits({ source, limits, appTimes }: Limited): GatewayLimit[] {
+export function gatewayLimits({ source, uploads, limits, appTimes }: Limited): GatewayLimit[] {
   const archive = { ...defaultLimits, ...source }
   const { app, all } = queueLimits
   return [
@@ -25,10 +25,12 @@ export function gatewayLimits({ source, limits, appTimes }: Limited): GatewayLim
     ...inUnit('entries', [['archive', archive.entries]]),
     ...inUnit('folders', [['depth of an archive', archive.depth]]),
     ...inUnit('times', [['unpacked size to sent size', archive.ratio]]),
+    ...inUnit('uploads', [['resumable, of a caller', uploads.perCaller, 'TARMAC_CALLER_UPLOADS']]),
     ...inUnit('bytes per second', [
       ['slowest upload', archive.minBytesPerS, 'TARMAC_MIN_UPLOAD_KIB'],
     ]),
     ...inUnit('seconds', [
+      ['keeping a resumable upload', uploads.keepMs / 1000, 'TARMAC_KEEP_UPLOADS_HOURS'],
       ['silence of an upload', archive.idleMs / 1000],
       ['unpacking', archive.unpackMs / 1000, 'TARMAC_UNPACK_TIMEOUT'],
       ['waiting in the queue', limits.queueMs / 1000, 'TARMAC_QUEUE_TIMEOUT'],

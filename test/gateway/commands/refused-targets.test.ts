@@ -20,6 +20,7 @@ test('a rollout whose 1,000 targets are all refused by the records alone does no
     store,
     vault,
     sources: none,
+    uploads: none,
     registry: none,
     registryHost: 'registry.test',
     namedRegistries: new Set(),

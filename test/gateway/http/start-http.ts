@@ -71,7 +71,12 @@ export async function startHttp(
   const received: { sizeBytes: number; contentDigest?: string }[] = []
   const runner = { running: () => 0, pause() {}, stopRunning() {}, resume: async () => {} }
   const callers = await openTestCallers([token, 'another-token-of-tests'], store)
-  const submissions = new Submissions({ store, vault, admission } as unknown as SubmissionsDeps)
+  const submissions = new Submissions({
+    store,
+    vault,
+    admission,
+    sources: { join: () => {} },
+  } as unknown as SubmissionsDeps)
   const drain = new Drain({ store, runner, log: openLog('silent') })
   const commands: Commands = {
     ...openCommands({

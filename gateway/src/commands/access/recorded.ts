@@ -61,6 +61,14 @@ export const ofSubmission = {
   }),
 }
 
+export const ofSentSubmission = {
+  asked: ([{ source, secrets, options }]: [Omit<Submission, 'source'> & { source: object }]) => ({
+    source,
+    trigger: options.trigger,
+    secrets: [...secrets.keys()],
+  }),
+}
+
 export const ofCancel = {
   asked: ([id, request]: [string, NewCancelRequest]) => ({ id, ...request }),
   made: () => null,

@@ -1,9 +1,7 @@
-import type { Queue } from '#api/overview/queue.ts'
-import type { CacheStatus } from '#api/status/cache.ts'
 import { queueStatus } from '#api/status/queue.ts'
 import type { Commands } from '../commands.ts'
-import { ruleRows, sessionRows, tokenRows } from './caller-rows.ts'
-import { driftRows } from './drift-rows.ts'
+import { ruleRows, sessionRows, tokenRows } from './rows/caller-rows.ts'
+import { driftRows } from './rows/drift-rows.ts'
 import {
   ofCancel,
   ofChange,
@@ -11,6 +9,7 @@ import {
   ofName,
   ofRetry,
   ofRollback,
+  ofSentSubmission,
   ofSubmission,
 } from './recorded.ts'
 import {
@@ -31,12 +30,15 @@ import {
   reads,
   secrets,
 } from './row-kinds.ts'
-import { poolRows, previewRows, templateRows } from './preview-rows.ts'
-import { machineRows, ownerRows, routerRows } from './owner-rows.ts'
-import { registryRows } from './registry-rows.ts'
-import { readsOf } from './reads-of.ts'
-import { type IsSeen, type Reached, type TableOf, targetOf } from './row.ts'
-import { teamRows } from './team-rows.ts'
+import { poolRows, previewRows, templateRows } from './rows/preview-rows.ts'
+import { machineRows, ownerRows, routerRows } from './rows/owner-rows.ts'
+import { registryRows } from './rows/registry-rows.ts'
+import { cacheOf, ownQueue } from './own-part.ts'
+import { ofSent, readsOf } from './reads-of.ts'
+import { type Reached, type TableOf, targetOf } from './row.ts'
+import { teamRows } from './rows/team-rows.ts'
+import { treeRows } from './rows/tree-rows.ts'
+import { uploadRows } from './rows/upload-rows.ts'
 
 /**
  * What each command needs of its caller. A command without a row does not compile;
@@ -44,6 +46,17 @@ import { teamRows } from './team-rows.ts'
  */
 export const access: TableOf<Commands> = {
   submit: { ...deploy, ...bySubmission, ...makes, creates: true, recorded: ofSubmission },
+  deploySent: {
+    ...deploy,
+    ...bySubmission,
+    ...makes,
+    creates: true,
+    targets: ([{ app, options, source }]) => [
+      { app, owner: options.owner },
+      ...ofSent(app, source),
+    ],
+    recorded: ofSentSubmission,
+  },
   deployExisting: {
     ...deploy,
     ...makes,
@@ -206,6 +219,8 @@ export const access: TableOf<Commands> = {
   },
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
+  uploads: uploadRows,
+  trees: treeRows,
   previews: previewRows,
   router: routerRows,
   templates: templateRows,
@@ -215,20 +230,6 @@ export const access: TableOf<Commands> = {
   // The command shows the caller's own part alone.
   limits: { read: { ...read, shown: (answer) => answer } },
   whoami: { scope: null, changes: false, ofLink: () => true, shown: (answer) => answer },
-}
-
-/** What the apps that a caller sees have of the build cache. */
-function cacheOf({ apps, ...usage }: CacheStatus, isSeen: IsSeen): CacheStatus {
-  return { ...usage, apps: apps.filter(({ app }) => app !== null && isSeen({ app })) }
-}
-
-/** Which of the gateway's slots are used says something of other callers' apps. */
-function ownQueue({ slots: { builds, deploys }, entries, isCut }: Queue, isSeen: IsSeen): Queue {
-  return {
-    slots: { builds: { ...builds, used: null }, deploys: { ...deploys, used: null } },
-    entries: entries.filter(isSeen),
-    isCut,
-  }
 }
 
 /** A change that also makes releases needs the right to deploy. */

@@ -18,7 +18,7 @@ export type CreateDeps = {
   store: Pick<DeploymentStore, 'templates' | 'previews'>
   /** See `markOf`. */
   previewMark: string
-  submissions: Pick<Submissions, 'deployExisting' | 'submit'>
+  submissions: Pick<Submissions, 'deployExisting' | 'deploySent' | 'submit'>
   vault: Pick<Vault, 'fingerprintOf'>
   claims: Pick<Claims, 'start'>
   previewLimits: PreviewLimits & { ttlMs: number; image: string }
@@ -44,21 +44,26 @@ export async function createPreview(
 async function make(
   caller: Principal,
   request: NewPreview,
-  { upload, secrets = new Map(), idempotencyKey, mayClaim }: PreviewParts & { mayClaim: boolean },
+  parts: PreviewParts & { mayClaim: boolean },
   deps: CreateDeps,
 ): Promise<Preview> {
   const { submissions, vault, store } = deps
+  const { upload, sent, secrets = new Map(), idempotencyKey, mayClaim } = parts
   if (secrets.size > 0) checkRuntimeSecrets(textsOf(secrets))
-  const source = upload ? null : sourceOf(request, deps.previewLimits)
+  const source = upload || sent ? null : sourceOf(request, deps.previewLimits)
   const { app, options, preview } = await planOf(request, deps)
   const isUsual = source && 'image' in source && secrets.size === 0 && !addsOptions(options)
   const stored = { ...preview, ...(mayClaim && isUsual && { pool: 'claim' as const }) }
   const fingerprint = vault.fingerprintOf(secrets)
-  const requestBody = { ...request, source, upload: upload?.digest, secrets: fingerprint }
+  const archive = { upload: upload?.digest, sent }
+  const requestBody = { ...request, source, ...archive, secrets: fingerprint }
   const asked = { app, options, preview: stored, idempotencyKey, requestBody, secrets }
-  const deployment = source
-    ? await submissions.deployExisting(caller, source, asked)
-    : await submissions.submit(caller, { ...asked, source: upload ?? null })
+  const submit = () => {
+    if (source) return submissions.deployExisting(caller, source, asked)
+    if (sent) return submissions.deploySent(caller, sent, asked)
+    return submissions.submit(caller, { ...asked, source: upload ?? null })
+  }
+  const deployment = await submit()
   return findPreview(store.previews, deployment.preview?.id ?? preview.id)
 }
 

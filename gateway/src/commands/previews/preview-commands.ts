@@ -7,14 +7,16 @@ import type {
 import type { NewPreview, Preview, PreviewFilter, PreviewPage } from '#api/previews/preview.ts'
 import type { LivingPreview, StatsFilter } from '#api/previews/preview-stats.ts'
 import type { SourceFacts } from '#api/deployment.ts'
+import type { SentSource } from '#api/sources/sent-source.ts'
 import type { Principal } from '../../callers/principal.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
 
-/** `secrets`: of its machines. `upload`: the source that has arrived. */
+/** `secrets`: of its machines. `upload`: the source that has arrived; `sent`: that was sent before. */
 export type PreviewParts = {
   idempotencyKey: string | null
   secrets?: ReadonlyMap<string, Uint8Array>
   upload?: SourceFacts
+  sent?: SentSource
 }
 
 /** Short-lived machines with an owner. */

@@ -4,9 +4,11 @@ import { parseOptions, readOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
-import { readImageSource } from '../body/read-image-source.ts'
+import { readSecrets } from '../body/read-secrets.ts'
+import { readSource } from '../body/read-source.ts'
 import { jsonObject } from '../body/small-body.ts'
 import { appParam, receiveSource } from '../body/upload.ts'
+import type { Principal } from '../../callers/principal.ts'
 import type { Commands } from '../../commands/commands.ts'
 import { callerOf } from '../auth.ts'
 import type { UploadDeps } from '../deps.ts'
@@ -14,7 +16,7 @@ import { booleanQuery, knownQuery, queryOf } from '../query.ts'
 
 /** `POST /v1/apps/{app}/deployments`: answers when the source and the record are saved. */
 export function createDeployment(
-  commands: Pick<Commands, 'submit' | 'deployExisting' | 'refuseBusyLane'>,
+  commands: Pick<Commands, 'submit' | 'deploySent' | 'deployExisting' | 'refuseBusyLane'>,
   upload: UploadDeps,
 ): RequestHandler {
   return async (request, response) => {
@@ -26,18 +28,8 @@ export function createDeployment(
     if (request.is('application/json')) {
       if (query.length > 0)
         throw new Problem('request-invalid', 'With a JSON body the options are fields of it.')
-      const { source, ...fields } = await jsonObject(request, response, upload.bodyMs)
-      const options = parseOptions(fields)
-      const requestBody = { source: readImageSource(source), options }
-      return respondAccepted(
-        response,
-        await commands.deployExisting(caller, requestBody.source, {
-          app,
-          options,
-          idempotencyKey,
-          requestBody,
-        }),
-      )
+      const body = await jsonObject(request, response, upload.bodyMs)
+      return respondAccepted(response, await fromJson(caller, body, { app, idempotencyKey }))
     }
 
     const { options: announced } = readOptions(query)
@@ -48,6 +40,28 @@ export function createDeployment(
       response,
       await commands.submit(caller, { app, options, source, secrets, idempotencyKey }),
     )
+  }
+
+  async function fromJson(
+    caller: Principal,
+    { source, secrets: texts, ...fields }: Record<string, unknown>,
+    { app, idempotencyKey }: { app: string; idempotencyKey: string | null },
+  ): Promise<Deployment> {
+    const secrets = readSecrets(texts)
+    const options = parseOptions(fields)
+    const { image, sent } = readSource(source)
+    if (image) {
+      if (secrets.size > 0)
+        throw new Problem(
+          'secret-invalid',
+          'An image that exists is not built: it takes no secrets.',
+        )
+      const requestBody = { source: image, options }
+      const target = { app, options, idempotencyKey, requestBody }
+      return commands.deployExisting(caller, image, target)
+    }
+    await commands.refuseBusyLane(caller, { app, options, idempotencyKey })
+    return commands.deploySent(caller, { app, options, source: sent, secrets, idempotencyKey })
   }
 }
 

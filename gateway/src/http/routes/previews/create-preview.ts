@@ -43,23 +43,28 @@ export function createPreview(commands: Previews, server: ServerDeps): RequestHa
     response.status(201).json(ended)
   }
 
+  function assertRoom(request: Request, asked: NewPreview): Promise<void> {
+    const idempotencyKey = idempotencyKeyOf(request)
+    return previews.assertRoom(callerOf(request), asked, { idempotencyKey })
+  }
+
   async function readJson(request: Request, response: Response): Promise<Asked> {
     const wait = booleanQuery(knownNames(queryOf(request), 'wait'), 'wait')
     const body = readRequest(NewPreviewBody, await jsonObject(request, response, server.bodyMs))
-    const { secrets, ...asked } = body
-    const values = new Map(Object.entries(secrets).map(([name, text]) => [name, Buffer.from(text)]))
-    return { asked, wait, parts: { secrets: values } }
+    const { secrets: texts, source, ...more } = body
+    const secrets = new Map(Object.entries(texts).map(([name, text]) => [name, Buffer.from(text)]))
+    if (!source || !('upload' in source || 'tree' in source))
+      return { asked: { ...more, ...(source && { source }) }, wait, parts: { secrets } }
+    await assertRoom(request, more)
+    return { asked: more, wait, parts: { secrets, sent: source } }
   }
 
   async function readUpload(request: Request, response: Response): Promise<Asked> {
     const query = [...queryOf(request)]
-    const assertRoom = (fields: Record<string, unknown>) =>
-      previews.assertRoom(callerOf(request), readRequest(NewPreview, fields), {
-        idempotencyKey: idempotencyKeyOf(request),
-      })
     const beforeFile = async (more: [string, string][]) => {
       const { fields } = readPreviewQuery([...query, ...more])
-      if (fields['app'] !== undefined && fields['owner'] !== undefined) return assertRoom(fields)
+      if (fields['app'] !== undefined && fields['owner'] !== undefined)
+        return assertRoom(request, readRequest(NewPreview, fields))
       const detail =
         'Say app and owner in the query, or as fields before the file source: the gateway reads no source for a preview that there may not be.'
       throw new Problem('request-invalid', detail)

@@ -1,6 +1,6 @@
-import type { DriftCommands } from '../drift/drift-commands.ts'
-import { byApp, deploy, read } from './row-kinds.ts'
-import type { TableOf } from './row.ts'
+import type { DriftCommands } from '../../drift/drift-commands.ts'
+import { byApp, deploy, read } from '../row-kinds.ts'
+import type { TableOf } from '../row.ts'
 
 /** What each command about drift needs of its caller. */
 export const driftRows: TableOf<DriftCommands> = {

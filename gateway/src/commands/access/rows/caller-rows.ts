@@ -1,6 +1,6 @@
-import type { RuleCommands } from '../rules/rule-commands.ts'
-import type { SessionCommands } from '../sessions/session-commands.ts'
-import type { TokenCommands } from '../tokens/token-commands.ts'
+import type { RuleCommands } from '../../rules/rule-commands.ts'
+import type { SessionCommands } from '../../sessions/session-commands.ts'
+import type { TokenCommands } from '../../tokens/token-commands.ts'
 import {
   ofNewLink,
   ofNewRule,
@@ -8,9 +8,9 @@ import {
   ofRemovedRule,
   ofRevoked,
   ofRotated,
-} from './recorded.ts'
-import { administer, byTarget, deploy } from './row-kinds.ts'
-import type { TableOf } from './row.ts'
+} from '../recorded.ts'
+import { administer, byTarget, deploy } from '../row-kinds.ts'
+import type { TableOf } from '../row.ts'
 
 /**
  * What each command about tokens needs of its caller. What it may make and see of them depends on

@@ -1,11 +1,11 @@
 import { defaultTeam, type Team } from '#api/callers/teams.ts'
 import { Problem } from '#api/problem.ts'
-import type { Principal } from '../../callers/principal.ts'
-import { noTeam } from '../teams/open-teams.ts'
-import type { TeamCommands } from '../teams/team-commands.ts'
-import { ofMember, ofQuotas, ofTeamApp, ofTeamName } from './recorded.ts'
-import { administer, read } from './row-kinds.ts'
-import type { IsSeen, TableOf } from './row.ts'
+import type { Principal } from '../../../callers/principal.ts'
+import { noTeam } from '../../teams/open-teams.ts'
+import type { TeamCommands } from '../../teams/team-commands.ts'
+import { ofMember, ofQuotas, ofTeamApp, ofTeamName } from '../recorded.ts'
+import { administer, read } from '../row-kinds.ts'
+import type { IsSeen, TableOf } from '../row.ts'
 
 const noAppOrTeam = (app: string, team: string) =>
   new Problem(

@@ -1,10 +1,10 @@
 import type { NewPreview } from '#api/previews/preview.ts'
-import type { PoolCommands } from '../pools/pool-commands.ts'
-import type { PreviewCommands } from '../previews/preview-commands.ts'
-import type { TemplateCommands } from '../templates/template-commands.ts'
-import { readsOf } from './reads-of.ts'
-import { administer, byApp, byPreview, exec, noApp, preview, read } from './row-kinds.ts'
-import type { Lookups, TableOf } from './row.ts'
+import type { PoolCommands } from '../../pools/pool-commands.ts'
+import type { PreviewCommands } from '../../previews/preview-commands.ts'
+import type { TemplateCommands } from '../../templates/template-commands.ts'
+import { ofSent, readsOf } from '../reads-of.ts'
+import { administer, byApp, byPreview, exec, noApp, preview, read } from '../row-kinds.ts'
+import type { Lookups, TableOf } from '../row.ts'
 
 /** For commands whose first argument is the request of a preview. */
 const byRequest = {
@@ -21,9 +21,13 @@ export const previewRows: TableOf<PreviewCommands> = {
   create: {
     ...preview,
     ...byRequest,
+    targets: async ([request, parts], find) => [
+      ...(await byRequest.targets([request], find)),
+      ...(parts.sent ? ofSent(request.app, parts.sent) : []),
+    ],
     recorded: {
-      asked: ([{ source, template, ttlSeconds, evict }, { upload, secrets }]) => ({
-        source: source ?? upload?.digest,
+      asked: ([{ source, template, ttlSeconds, evict }, { upload, sent, secrets }]) => ({
+        source: source ?? sent ?? upload?.digest,
         template,
         ttlSeconds,
         evict,

@@ -1,8 +1,8 @@
-import type { MachineCommands } from '../machines/machine-commands.ts'
-import type { OwnerCommands } from '../owners/owner-commands.ts'
-import type { RouterCommands } from '../router/router-commands.ts'
-import { administer, byApp, byTarget, deploy, noApp, read } from './row-kinds.ts'
-import type { TableOf } from './row.ts'
+import type { MachineCommands } from '../../machines/machine-commands.ts'
+import type { OwnerCommands } from '../../owners/owner-commands.ts'
+import type { RouterCommands } from '../../router/router-commands.ts'
+import { administer, byApp, byTarget, deploy, noApp, read } from '../row-kinds.ts'
+import type { TableOf } from '../row.ts'
 
 const ofApp = {
   targets: ([app]: [string, ...unknown[]]) => [{ app }],

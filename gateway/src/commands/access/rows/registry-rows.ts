@@ -1,7 +1,7 @@
 import type { NewRegistry, Registry, RegistryRotation } from '#api/registries/registry.ts'
-import type { RegistryCommands } from '../registries/registry-commands.ts'
-import { administer } from './row-kinds.ts'
-import type { TableOf } from './row.ts'
+import type { RegistryCommands } from '../../registries/registry-commands.ts'
+import { administer } from '../row-kinds.ts'
+import type { TableOf } from '../row.ts'
 
 const after = ({ address, username, team }: Registry) => ({ address, username, team })
 /** The trail gets names alone, never a password. */
