@@ -105,9 +105,9 @@ export class LogTools {
 
   /** Copies the steps that are open, also the lines that are not drawn. */
   async #copy(groups: readonly Group[]): Promise<void> {
-    const lines = groups
-      .filter((group) => this.#view.isOpen(group))
-      .flatMap((group) => [`=> ${group.name}`, ...group.lines.map(({ text }) => text)])
+    const lines = groups.flatMap((group) =>
+      this.#view.isOpen(group) ? [`=> ${group.name}`, ...group.lines.map(({ text }) => text)] : [],
+    )
     try {
       await navigator.clipboard.writeText(`${lines.join('\n')}\n`)
       this.#found.textContent = `${lines.length.toLocaleString('en')} lines copied`
