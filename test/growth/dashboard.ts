@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Request } from 'express'
 import type { DeploymentEvent } from '../../api/event.ts'
+import { cellsOf, LogLayout } from '../../gateway/src/http/dashboard/log/log-layout.ts'
 import { LogModel } from '../../gateway/src/http/dashboard/log/log-model.ts'
 import { activityPart } from '../../gateway/src/http/dashboard/app/activity-part.ts'
 import { coloured } from '../../gateway/src/http/dashboard/log/coloured.ts'
@@ -199,6 +200,20 @@ export const dashboard: Record<string, Shapes> = {
       return () => {
         const model = new LogModel({ last: 10 })
         for (const event of events) model.take(event)
+      }
+    },
+  },
+  'gateway/src/http/dashboard/log/log-layout.ts › cellsOf': hostileTexts(cellsOf),
+  'gateway/src/http/dashboard/log/log-layout.ts › LogLayout': {
+    'many lines that wrap': (size) => {
+      const model = new LogModel()
+      for (const seq of listed(size, 10, (at) => at + 1))
+        model.take({ seq, at: '2026', type: 'log', step: null, stream: 'stdout', text: 'abcdefg' })
+      return () => {
+        const layout = new LogLayout(model.groups, () => true)
+        layout.wrapAt(3)
+        layout.update()
+        return [...layout.places(layout.count - 100, layout.count)]
       }
     },
   },

@@ -58,6 +58,22 @@ test('lines that come are laid out after those before them', () => {
   expect(named(layout.places(3, 6))).toEqual(['1:1', '2:-1'])
 })
 
+test('lines are measured bit by bit, and count as one row before that', () => {
+  const layout = new LogLayout(
+    [group(1, ...Array.from({ length: 200 }, () => 'ten  cells'))],
+    () => true,
+  )
+  layout.wrapAt(5)
+  layout.update(0)
+  expect([layout.isComplete, layout.count]).toEqual([false, 1 + 200])
+  expect(named(layout.places(150, 151))).toEqual(['1:149'])
+  layout.update()
+  expect([layout.isComplete, layout.count]).toEqual([true, 1 + 400])
+  layout.wrapAt(20)
+  layout.update(0) // measured lines only need the new width
+  expect([layout.isComplete, layout.count]).toEqual([true, 1 + 200])
+})
+
 test('the arrows go from row to row, past closed groups and to the ends', () => {
   const groups = [group(1, 'a'), group(2, 'b'), group(3)]
   const layout = new LogLayout(groups, ({ number }) => number === 1)

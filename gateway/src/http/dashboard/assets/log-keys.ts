@@ -33,7 +33,7 @@ function goal(view: LogView, place: Place, key: string): Place | null {
     case 'Home':
       return { group, line: -1 }
     case 'End':
-      return { group, line: group.lines.length - 1 }
+      return { group, line: view.isOpen(group) ? group.lines.length - 1 : -1 }
     default:
       return null
   }

@@ -7,6 +7,8 @@ const rowPx = 20
 const rowsAround = 20
 /** A reader this close to the end follows it. */
 const endPx = 10
+/** So long it measures lines before it draws. */
+const sliceMs = 8
 
 /** Shows a log of any length: only the rows that can be seen are elements. */
 export class LogView {
@@ -68,7 +70,6 @@ export class LogView {
     ...look
   }: Partial<LineLook> & { isWrapped?: boolean }): void {
     Object.assign(this.#look, look)
-    this.#look.startedAt ??= this.#groups[0]?.startedAt ?? null
     this.#isWrapped = isWrapped
     this.box.classList.toggle('wrap', isWrapped)
     for (const row of this.#drawn.values()) row.remove()
@@ -130,7 +131,8 @@ export class LogView {
 
   #render(): void {
     this.layout.wrapAt(this.#isWrapped ? this.#columns() : Infinity)
-    this.layout.update()
+    this.layout.update(performance.now() + sliceMs)
+    if (!this.layout.isComplete) this.changed()
     this.#space.style.height = `${this.layout.count * rowPx}px`
     const upper = this.#wanted ?? this.#anchor
     this.#wanted = null
@@ -147,6 +149,7 @@ export class LogView {
     this.#space.append(sample.row)
     const { gutter, character } = sample.measure()
     sample.row.remove()
+    if (character === 0) return Infinity // it is not on the page yet
     const columns = Math.max(20, Math.floor((this.box.clientWidth - gutter) / character))
     this.box.style.setProperty('--columns', String(columns))
     return columns
@@ -206,6 +209,7 @@ export class LogView {
     const key = keyOf(place)
     let row = this.#drawn.get(key)
     if (!row) {
+      this.#look.startedAt ??= this.#groups[0]!.startedAt
       row = line === -1 ? headingRow() : lineRow(group, line, this.#look)
       row.dataset['group'] = String(group.number)
       row.dataset['line'] = String(line)

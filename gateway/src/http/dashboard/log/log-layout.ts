@@ -8,13 +8,18 @@ export type Place = { group: Group; line: number }
 /** Of each line: how many characters wide it is, and the rows of its group up to its end. */
 type Wrapped = { cells: number[]; ends: number[] }
 
+/** How often a measurement looks at the clock. */
+const linesAtOnce = 64
+
 /**
  * Knows the row of each place without drawing it. A line is one row, or as many as it needs if lines
- * wrap. Work is done once for each line, and again when the width changes.
+ * wrap. A line is measured once. One that was not measured yet counts as one row.
  */
 export class LogLayout {
   /** How many rows there are. */
   count = 0
+  /** Whether all lines are measured that `update` has seen. */
+  isComplete = true
   readonly #groups: readonly Group[]
   readonly #isOpen: (group: Group) => boolean
   /** The number of the first row of each group. */
@@ -35,13 +40,18 @@ export class LogLayout {
     for (const wrapped of this.#wrapped.values()) wrapped.ends = []
   }
 
-  /** Takes in what has changed in the groups. */
-  update(): void {
+  /** Takes in what has changed in the groups. Measures lines until this time of `performance.now`. */
+  update(until = Infinity): void {
     this.#tops.length = this.#groups.length
+    this.isComplete = true
     let row = 0
     for (const [at, group] of this.#groups.entries()) {
       this.#tops[at] = row
-      row += 1 + (this.#isOpen(group) ? this.#before(group, group.lines.length) : 0)
+      if (this.#isOpen(group)) {
+        if (this.#columns !== Infinity) this.#measure(group, until)
+        row += this.#before(group, group.lines.length)
+      }
+      row++
     }
     this.count = row
   }
@@ -84,14 +94,15 @@ export class LogLayout {
 
   /** The rows of a group before one of its lines, without the heading. */
   #before(group: Group, line: number): number {
-    if (this.#columns === Infinity || line === 0) return line
-    return this.#endsOf(group)[line - 1]!
+    const ends = this.#endsOf(group)
+    return line < ends.length ? (ends[line - 1] ?? 0) : (ends.at(-1) ?? 0) + line - ends.length
   }
 
   /** The line that is in a row of its group, or the number of lines. */
   #lineAt(group: Group, row: number): number {
-    if (this.#columns === Infinity) return Math.min(row, group.lines.length)
     const ends = this.#endsOf(group)
+    const measured = ends.at(-1) ?? 0
+    if (row >= measured) return Math.min(group.lines.length, ends.length + row - measured)
     let [low, high] = [0, ends.length]
     while (low < high) {
       const middle = (low + high) >> 1
@@ -101,15 +112,23 @@ export class LogLayout {
     return low
   }
 
-  #endsOf(group: Group): number[] {
+  /** Of the lines that were measured: none, unless lines wrap. */
+  #endsOf(group: Group): readonly number[] {
+    return this.#columns === Infinity ? [] : (this.#wrapped.get(group)?.ends ?? [])
+  }
+
+  #measure(group: Group, until: number): void {
     const wrapped = this.#wrapped.get(group) ?? { cells: [], ends: [] }
     this.#wrapped.set(group, wrapped)
     const { cells, ends } = wrapped
     for (let at = ends.length; at < group.lines.length; at++) {
+      if (at >= cells.length && at % linesAtOnce === 0 && performance.now() > until) {
+        this.isComplete = false
+        return
+      }
       cells[at] ??= cellsOf(group.lines[at]!.text)
       ends.push((ends[at - 1] ?? 0) + Math.max(1, Math.ceil(cells[at]! / this.#columns)))
     }
-    return ends
   }
 }
 
