@@ -137,4 +137,22 @@ test('drift that a look finds is explained, and what can be accepted is', async 
   expect(await page.getByRole('button', { name: 'Accept them' }).isDisabled()).toBe(true)
   await ui.screenshot('drift')
   await ui.assertAccessible()
+
+  const given = JSON.stringify({ type: 'v6' })
+  const ips = `${lab.flyApi}/v1/apps/${main}/ip_assignments`
+  const { ip } = (await (await fetch(ips, { method: 'POST', headers, body: given })).json()) as {
+    ip: string
+  }
+  await page.reload()
+  await page.getByText(`can be reached from everywhere at ${ip}`).waitFor()
+  await page.getByText('Accept…').first().click()
+  await page.getByRole('button', { name: 'Accept them' }).first().click()
+  await page.getByText('machine-foreign').first().waitFor()
+  const now = page.getByRole('region', { name: 'Found just now' })
+  expect(await now.innerText()).not.toContain('from everywhere')
+  await page.goto(`/ui/apps/${main}`)
+  const drift = page.getByRole('region', { name: 'Drift' })
+  expect(await drift.innerText()).toContain(((await made.json()) as { id: string }).id)
+  await drift.getByText('Accept…').click()
+  await drift.getByText('Nothing here is about an address or a hostname.').waitFor()
 })

@@ -138,6 +138,38 @@ test('a source that is no longer kept leaves nothing to retry, and the page says
   expect(page.text).toMatch(/<button disabled>Rebuild<\/button/)
 })
 
+test('drift is accepted from the page of its app, which comes back', async () => {
+  const accepted: string[] = []
+  const finding = {
+    code: 'public-address',
+    subject: '2a09::1',
+    text: 'shop has the public address 2a09::1.',
+    expected: 'no public address',
+    found: '2a09::1',
+    advice: 'Accept it, or release it.',
+    since: null,
+  }
+  const at = '2026-11-30T12:00:00.000Z'
+  await using server = await startHttp({
+    drift: {
+      report: () => Promise.reject(new Error('not part of this test')),
+      list: async () => ({
+        checkedAt: at,
+        looked: 1,
+        apps: [{ app: 'shop', lookedAt: at, findings: [finding], problem: null }],
+      }),
+      accept: async (_caller, app) => (accepted.push(app), { app, findings: [] }) as never,
+    },
+  })
+  await server.create()
+  const cookie = await logIn(server)
+  const { text, fields } = await open(server, cookie, '/ui/apps/shop')
+  expect(text).toMatch(/shop has the public address[^]*<details id="accept-shop"/)
+  const sent = { ...fields, from: 'app' }
+  const answer = await post(server, '/ui/drift/shop/accept', sent, { cookie })
+  expect([answer.headers.get('location'), accepted]).toEqual(['/ui/apps/shop#drift', ['shop']])
+})
+
 test('a page of an action says what is wrong with its address', async () => {
   await using server = await startHttp()
   const cookie = await logIn(server)

@@ -66,7 +66,7 @@ async function runningTable(context: PageContext, running: Deployment[]): Promis
   const cancel = await cancelCells(context, running)
   return table(
     'Deployments on the way',
-    ['Deployment', 'State', 'For', 'By', 'Cancel'],
+    ['Deployment', 'State', 'For', 'By', 'Action'],
     running.map((each, at) => [
       numberLink(each),
       stateMark(each.state),
