@@ -7,8 +7,9 @@ import { ask, logIn } from './as-browser.ts'
 async function start() {
   const server = await startHttp()
   let asked = 0
-  const { apps } = server.store.overview
-  server.store.overview.apps = (...args) => {
+  const { overview } = server.store
+  const apps = overview.apps.bind(overview)
+  overview.apps = (...args) => {
     asked++
     return apps(...args)
   }
