@@ -13,7 +13,11 @@ import { filterForm } from '../../gateway/src/http/dashboard/audit/filter-form.t
 import { readNewToken } from '../../gateway/src/http/dashboard/callers/new-token-form.ts'
 import { withoutCommand } from '../../api/text/event-words.ts'
 import { alignSteps, isRenamed } from '../../gateway/src/http/dashboard/build/align-steps.ts'
-import { BuildModel, type BuildStep } from '../../gateway/src/http/dashboard/build/build-model.ts'
+import {
+  BuildModel,
+  type BuildStep,
+  type Finding,
+} from '../../gateway/src/http/dashboard/build/build-model.ts'
 import { findingsPart } from '../../gateway/src/http/dashboard/build/findings-part.ts'
 import { whatChanged } from '../../gateway/src/http/dashboard/build/what-changed.ts'
 import { detailOf } from '../../api/text/render-verdict.ts'
@@ -59,6 +63,8 @@ const step = (name: string): BuildStep => ({
   cpuMs: null,
   peakMemoryBytes: null,
 })
+
+const finding = (text: string): Finding => ({ text, file: text, line: 1, code: text })
 
 /** A deployment whose every text is this one. */
 const deployment = (text: string) => {
@@ -119,9 +125,6 @@ export const dashboard: Record<string, Shapes> = {
   'gateway/src/http/dashboard/app/owner-of.ts › ownerOf': hostileTexts((owner) =>
     refused(() => ownerOf(new URLSearchParams({ owner }))),
   ),
-  'gateway/src/http/dashboard/build/findings-part.ts › findingsPart': hostileTexts((text) =>
-    findingsPart({ findings: [{ text, file: text, line: 1, code: text }], steps: [] }),
-  ),
   'gateway/src/http/dashboard/build/align-steps.ts › alignSteps': {
     ...hostileTexts((text) => alignSteps([step(text), step(`${text}a`)], [step(text)])),
     'many equal steps': (size) => {
@@ -131,6 +134,14 @@ export const dashboard: Record<string, Shapes> = {
     'many other steps': (size) => {
       const [a, b] = ['a', 'b'].map((from) => listed(size, 10, (at) => step(`${from}${at}`)))
       return () => alignSteps(a!, b!)
+    },
+  },
+  'gateway/src/http/dashboard/build/findings-part.ts › findingsPart': {
+    ...hostileTexts((text) => findingsPart({ findings: [finding(text)], steps: [step(text)] })),
+    'many findings and steps': (size) => {
+      const texts = listed(size, 20, (at) => `RUN make part-${at}`)
+      const [findings, steps] = [texts.map(finding), texts.map(step)]
+      return () => findingsPart({ findings, steps })
     },
   },
   'gateway/src/http/dashboard/build/align-steps.ts › isRenamed': hostileTexts((text) =>
