@@ -71,3 +71,20 @@ test('a limited caller never gets the answer of others', async () => {
   const limited = await home(await logIn(server, token))
   expect(limited).not.toContain('/ui/apps/shop')
 })
+
+test('a reader does not get the links of those who may cancel', async () => {
+  await using lab = await start()
+  const { server, home } = lab
+  const { id } = await server.create()
+  const answer = await fetch(`${server.url}/v1/tokens`, {
+    method: 'POST',
+    headers: { ...authorization, 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'reader', scopes: ['read'] }),
+  })
+  const reader = await logIn(server, MadeToken.parse(await answer.json()).token)
+  const cancel = `/ui/deployments/${id}/cancel`
+  expect(await home()).toContain(cancel)
+  const seen = await home(reader)
+  expect(seen).toContain('shop #1')
+  expect(seen).not.toContain(cancel)
+})

@@ -24,7 +24,8 @@ export const sharedHome =
 
     const all = ofStores.get(store) ?? new Map<string, Kept>()
     ofStores.set(store, all)
-    const key = JSON.stringify([query.get('cursor'), gateway, caller.isOpen])
+    // What can be cancelled depends on the scopes.
+    const key = JSON.stringify([query.get('cursor'), gateway, caller.isOpen, caller.scopes])
     const [version, now] = [store.overview.version(), performance.now()]
     const known = all.get(key)
     if (known && known.version === version && now < known.until) return known.shown
