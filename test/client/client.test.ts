@@ -514,8 +514,10 @@ test('secrets come from the environment and from files, and travel with the sour
     'A=1',
   ]
   const run = tarmac(http.url, args, { TARMAC_TOKEN: token, NPM_TOKEN: 'a-very-secret-token' })
-  await arrived(http)
-  const [deployment] = (await http.store.list('shop', { limit: 1, before: null })).deployments
+  const newest = async () =>
+    (await http.store.list('shop', { limit: 1, before: null })).deployments[0]
+  await expect.poll(newest, { timeout: 5000 }).toBeDefined()
+  const deployment = await newest()
   const opened = await http.vault.open(deployment!)
   expect(Array.from(opened, ([name, value]) => [name, Buffer.from(value).toString()])).toEqual([
     ['KEY', 'line 1\r\nline 2 “ü”\n'],
