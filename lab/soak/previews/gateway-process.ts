@@ -94,7 +94,7 @@ export class GatewayProcess {
       stream.on('data', (text) => {
         printed = (printed + String(text)).slice(-20_000)
         const found = /"url":"([^"]+)","msg":"gateway listens"/.exec(printed)?.[1]
-        if (!found) return
+        if (!found || child.exitCode !== null || child.signalCode !== null) return
         this.#port = new URL(found).port
         this.upSince ||= Date.now()
         resolve()
