@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { killAtRandom, randomFaults } from './previews/disturb.ts'
-import { Judge, slackMs } from './previews/judge.ts'
+import { Judge, patience, slackMs } from './previews/judge.ts'
 import { type Facts, Load, newFacts } from './previews/load.ts'
 import { removePools, setPools } from './previews/pools.ts'
 import { limits, mostSeconds, startWorld, sweepMs, type World } from './previews/world.ts'
@@ -143,8 +143,9 @@ async function disturb(
 
 /** Until the longest life of a preview is over, and one sweep after it. */
 async function rest({ gateways, fly }: World, judge: Judge): Promise<void> {
-  const until = Date.now() + mostSeconds * 1000 + sweepMs + slackMs
-  while (Date.now() < until) {
+  const until = Date.now() + mostSeconds * 1000 + patience.ms
+  const last = judge.looks + 2 * patience.looks
+  while (Date.now() < until || judge.looks < last) {
     await Promise.all(gateways.map((gateway) => gateway.up))
     await judge.look()
     const counts = await Promise.all(

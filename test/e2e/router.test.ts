@@ -217,3 +217,33 @@ test('a gateway that is killed while it changes a route goes on with it', async 
     .toBe('dora')
   expect(await strangers(30)).toEqual([])
 })
+
+test('a gateway that is killed while owners wait for the router goes on with all of them', async () => {
+  const guests = ['eve', 'finn', 'gil']
+  const on = '^POST /apps/shop-router/machines/[^/]+$'
+  // Until the kill, Fly lets nobody change the router's machines.
+  await lab.fly.hostile({ app: 'shop-router', faults: [{ fault: 'rate-limit', ms: 1000, on }] })
+  const ids = await Promise.all(
+    guests.map((owner) => lab.submit('shop', files, `owner=${owner}&env.WHO=${owner}`)),
+  )
+  const waits = /^Waiting for deployment .* shop-router learns which machine/
+  await Promise.all(
+    ids.map((id) => lab.seen(id, (event) => event.type === 'note' && waits.test(event.text))),
+  )
+  lab.kill('gateway')
+  await lab.fly.calm('shop-router')
+  await lab.start('gateway')
+
+  for (const id of ids) {
+    const { record } = await lab.end(id)
+    expect(record.state, JSON.stringify(record.problem)).toBe('live')
+  }
+  for (const owner of guests)
+    await expect
+      .poll(async () => (await ask(`/~${owner}/`)).json['owner'], {
+        timeout: 60_000,
+        interval: 200,
+      })
+      .toBe(owner)
+  expect(await strangers(30)).toEqual([])
+})

@@ -87,7 +87,9 @@ export class GatewayProcess {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#up = promise
     const env = { ...this.#settings, TARMAC_PORT: this.#port }
-    const child = spawn(process.execPath, [main], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    // It ends with the soak, however that ends.
+    const command = ['--pdeathsig', 'KILL', '--', process.execPath, main]
+    const child = spawn('setpriv', command, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
     let printed = ''
     for (const stream of [child.stdout, child.stderr])

@@ -7,6 +7,7 @@ import { evidenceOf } from './evidence.ts'
 import type { GatewayProcess } from './gateway-process.ts'
 import { countByLimit, isOver } from './limit-oracle.ts'
 import { evictors, type Facts, markIn } from './load.ts'
+import { Overdue, type Patience } from './overdue.ts'
 import { PoolOracle } from './pool-oracle.ts'
 import { closed, previewIdIn, sweepMs, type World } from './world.ts'
 
@@ -15,6 +16,8 @@ import { closed, previewIdIn, sweepMs, type World } from './world.ts'
  * gateway, and what Fly does late.
  */
 export const slackMs = 20_000
+/** Fewer than there are in that time on a machine that has nothing else to do. */
+export const patience: Patience = { ms: sweepMs + slackMs, looks: 30 }
 
 const Page = z.object({ previews: z.array(Preview), next: z.string().nullable() })
 type Kind =
@@ -30,16 +33,15 @@ export class Judge {
   readonly #world: World
   readonly #facts: Facts
   readonly #pools: PoolOracle
-  readonly #lateMs: number
+  readonly #overdue: Overdue
   looks = 0
   /** The most that Fly had of each limit. */
   readonly most = { owner: 0, team: 0, all: 0 }
 
-  /** `lateMs`: how long what is wrong may last until a sweep has mended it. */
-  constructor(world: World, facts: Facts, lateMs = sweepMs + slackMs) {
+  constructor(world: World, facts: Facts, most = patience) {
     this.#world = world
     this.#facts = facts
-    this.#lateMs = lateMs
+    this.#overdue = new Overdue(most)
     this.#pools = new PoolOracle(world, facts)
   }
 
@@ -86,7 +88,7 @@ export class Judge {
     const isThere = this.#world.fly.state.apps.has(name)
     // Restarts make it look again from the beginning.
     if (upSince === 0 || upSince !== gateway.upSince || !isThere) return
-    const late = (since: number) => Date.now() - Math.max(since, upSince) > this.#lateMs
+    const late = (since: number) => this.#overdue.isLate(name, Math.max(since, upSince), this.looks)
     const plantedAt = this.#facts.planted.get(name)
     if (status === 404) {
       const about = { id, name, gateway }
@@ -155,7 +157,7 @@ export class Judge {
       if (machine?.state === 'started' || (machine && wakes(machine))) continue
       const changedAt = machine?.events[0]?.timestamp ?? this.#facts.known.get(id)?.touchedAt ?? 0
       const since = Math.max(changedAt, Date.parse(stateSince), upSince)
-      if (Date.now() - since < this.#lateMs) continue
+      if (!this.#overdue.isLate(`ready ${id}`, since, this.looks)) continue
       const what = `${id} is ready, its machine ${machine?.state ?? 'is gone'}`
       // It may have changed while this was read.
       const { body } = await gateway.call('GET', `/v1/previews/${id}`)

@@ -1,5 +1,5 @@
 import type { MachineView } from '#api/machines/machine-facts.ts'
-import { configOf, imageOf, type Machine } from '#fly/machine.ts'
+import { configOf, imageOf, type Machine, startsByRequest } from '#fly/machine.ts'
 
 /** A machine as the API shows it. `flyApp`: the app on Fly that has it. */
 export function machineView(machine: Machine, flyApp: string): MachineView {
@@ -20,7 +20,7 @@ export function machineView(machine: Machine, flyApp: string): MachineView {
     ...sizeOf(config.guest ?? {}),
     checks: (checks ?? []).map((check) => ({ name: check.name, status: check.status })),
     changedAt: changedAt > 0 ? new Date(changedAt).toISOString() : null,
-    startsByItself: (config.services ?? []).some((service) => service['autostart'] === true),
+    startsByItself: startsByRequest(config),
     cordoned: cordoned ?? false,
   }
 }
