@@ -44,7 +44,6 @@ export type MachineConfig = {
 export type MachineService = {
   protocol?: string
   internal_port?: number
-  autostart?: boolean
   autostop?: boolean | string
   checks?: MachineCheck[]
   [field: string]: unknown
@@ -131,13 +130,6 @@ export const isMachine = (it: unknown): it is Machine => machineFields.safeParse
 /** A machine's config, even while its host is unreachable. */
 export const configOf = (machine: Machine): MachineConfig =>
   machine.config ?? machine.incomplete_config ?? {}
-
-/**
- * Whether Fly's proxy starts a machine at the next request, unless it is cordoned. A service that does
- * not say so starts it too. Source: fly.io/docs/reference/fly-proxy-autostop-autostart.
- */
-export const startsByRequest = ({ services = [] }: MachineConfig): boolean =>
-  services.some(({ autostart }) => autostart !== false)
 
 /** The TCP ports to which Fly's proxy connects. */
 export const servedPorts = ({ services = [] }: MachineConfig): number[] => [

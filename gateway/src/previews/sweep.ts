@@ -1,7 +1,8 @@
 import { type Preview, settledStates } from '#api/previews/preview.ts'
 import type { OrgMachine } from '#fly/answers.ts'
 import { statusOf } from '#fly/fly-calls.ts'
-import { configOf, type Machine, startsByRequest } from '#fly/machine.ts'
+import { startsByRequest } from '#fly/autostart.ts'
+import { configOf, type Machine } from '#fly/machine.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import { markMachine } from '../commands/previews/preview-marks.ts'
 import {

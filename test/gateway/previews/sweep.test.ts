@@ -94,10 +94,10 @@ test('a preview stays ready while the proxy has stopped its machine, which the n
   await sweepsAfter(gateway, 2)
   expect(await read()).toMatchObject({ state: 'ready' })
 
-  delete service.autostart // Fly's default
+  delete service['autostart'] // Fly's default
   await sweepsAfter(gateway, 2)
   expect(await read()).toMatchObject({ state: 'ready' })
-  service.autostart = false
+  service['autostart'] = false
   await expect.poll(read, slow).toMatchObject({ state: 'stopped' })
 })
 

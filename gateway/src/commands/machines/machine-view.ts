@@ -1,5 +1,6 @@
 import type { MachineView } from '#api/machines/machine-facts.ts'
-import { configOf, imageOf, type Machine, startsByRequest } from '#fly/machine.ts'
+import { startsByRequest } from '#fly/autostart.ts'
+import { configOf, imageOf, type Machine } from '#fly/machine.ts'
 
 /** A machine as the API shows it. `flyApp`: the app on Fly that has it. */
 export function machineView(machine: Machine, flyApp: string): MachineView {
