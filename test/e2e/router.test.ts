@@ -234,10 +234,9 @@ test('a gateway that is killed while owners wait for the router goes on with all
   await lab.fly.calm('shop-router')
   await lab.start('gateway')
 
-  for (const id of ids) {
-    const { record } = await lab.end(id)
-    expect(record.state, JSON.stringify(record.problem)).toBe('live')
-  }
+  const states = async () =>
+    (await Promise.all(ids.map((id) => lab.deployment(id)))).map(({ state }) => state)
+  await expect.poll(states, { timeout: 100_000, interval: 500 }).toEqual(guests.map(() => 'live'))
   for (const owner of guests)
     await expect
       .poll(async () => (await ask(`/~${owner}/`)).json['owner'], {

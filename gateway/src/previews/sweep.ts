@@ -1,7 +1,7 @@
 import { type Preview, settledStates } from '#api/previews/preview.ts'
 import type { OrgMachine } from '#fly/answers.ts'
 import { statusOf } from '#fly/fly-calls.ts'
-import { startsByRequest } from '#fly/autostart.ts'
+import { startsByRequest } from '#fly/exposure/autostart.ts'
 import { configOf, type Machine } from '#fly/machine.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import { markMachine } from '../commands/previews/preview-marks.ts'

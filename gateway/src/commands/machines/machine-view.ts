@@ -1,5 +1,5 @@
 import type { MachineView } from '#api/machines/machine-facts.ts'
-import { startsByRequest } from '#fly/autostart.ts'
+import { startsByRequest } from '#fly/exposure/autostart.ts'
 import { configOf, imageOf, type Machine } from '#fly/machine.ts'
 
 /** A machine as the API shows it. `flyApp`: the app on Fly that has it. */

@@ -1,4 +1,4 @@
-import type { MachineConfig } from './machine.ts'
+import type { MachineConfig } from '../machine.ts'
 
 /**
  * Whether Fly's proxy starts a machine at the next request, unless it is cordoned. A service that does
