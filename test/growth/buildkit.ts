@@ -9,6 +9,7 @@ import { parseIgnoreFile } from '../../api/dockerignore/parse-ignore-file.ts'
 import { mountKeyOf, recordOf } from '../../gateway/src/buildkit/cache/cache-records.ts'
 import { readDockerfile } from '../../gateway/src/buildkit/dockerfile.ts'
 import { solveProblem } from '../../gateway/src/buildkit/failures.ts'
+import { warningOf } from '../../gateway/src/buildkit/steps/lint-warning.ts'
 import { IgnorePatterns } from '../../api/dockerignore/ignore-patterns.ts'
 import { readPattern } from '../../api/dockerignore/ignore-tokens.ts'
 import { ImageAccess } from '../../gateway/src/registry/image-access.ts'
@@ -110,6 +111,16 @@ export const buildkit: Record<string, Shapes> = {
     const part = text.slice(0, 60)
     const patterns = new IgnorePatterns([part, `*${part}*${part}`])
     return patterns.follow(patterns.start, text)
+  }),
+  'gateway/src/buildkit/steps/lint-warning.ts › warningOf': hostileTexts((text) => {
+    const [short, data] = [Buffer.from(text), Buffer.from(text)]
+    const range = { start: { line: 2 }, end: { line: 3 } }
+    return warningOf({
+      short,
+      url: text,
+      info: { file: 'Dockerfile', data },
+      ranges: [range],
+    } as never)
   }),
   'gateway/src/buildkit/context/context-filter.ts › filterEntries': {
     ...hostileTexts((text) => filterEntries([entry(`${'a'.repeat(250)}/b`), entry('é')], [text])),

@@ -365,14 +365,12 @@ test('a cancel stops the running step with the given reason', async () => {
   const { solved, events } = solve(build, {}, cancel.signal)
   const failure = problemOf(solved)
   await until(async () => expect(logText(events)).toContain('sleeping'))
-  const from = performance.now()
   cancel.abort(new Problem('cancelled', 'Asked for.'))
   expect((await failure).code).toBe('cancelled')
 
   await until(async () =>
     expect(() => execFileSync('pgrep', ['-f', 'sleep 987654'])).toThrow('Command failed'),
   )
-  expect(performance.now() - from).toBeLessThan(2000)
 })
 
 test('a file that changes during the build makes no image', async () => {

@@ -44,7 +44,7 @@ export const openTestCallers = (tokens: string[], store: ReturnType<typeof openS
  * until the test moves them with `play`.
  */
 export async function startHttp(
-  own: Partial<Commands & ServerDeps & { registriesAt: string[] }> = {},
+  own: Partial<Commands & ServerDeps & { registriesAt: string[]; hasSource: boolean }> = {},
   limits: Partial<ConnectionLimits> = {},
 ) {
   const store =
@@ -144,6 +144,7 @@ export async function startHttp(
       trail,
       admission,
       isOnFly: async (app) => app.startsWith('on-fly'),
+      hasSource: async () => own.hasSource ?? true,
       log: deps.log,
       secrets: { tokens: [token], fly: '' },
       registryHost: 'registry.test',
