@@ -1,5 +1,10 @@
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { cacheDir } from './lab/ready.ts'
 import { LongestFirst } from './test/longest-first.ts'
+
+// Also for the programs that the tests start: it halves the start of a client or a gateway.
+process.env['NODE_COMPILE_CACHE'] ??= join(cacheDir, 'compiled')
 
 // Tests mostly wait for programs and limits, so two cores serve more workers.
 const fastWorkers = 4
