@@ -10,10 +10,9 @@ const app = 'board-owners'
 test('owners are listed, stopped, moved and destroyed; each with the app that it has for itself', async () => {
   await lab.end(await lab.submit(app, pageApp('owned')))
   await askLab('PATCH', `/v1/apps/${app}`, { owners: 'app-per-owner' })
-  const options = { owner: 'ada' }
   const made = await askLab<Deployment>('POST', `/v1/apps/${app}/deployments`, {
     source: { release: 1, app },
-    options,
+    owner: 'ada',
   })
   expect((await lab.end(made.id)).record.state).toBe('live')
   const owner = () => askLab<Owner>('GET', `/v1/apps/${app}/owners/ada`)
