@@ -236,8 +236,7 @@ export class LogView {
     const target = event.target instanceof Element ? event.target : null
     const place = this.placeOf(target)
     if (!place) return
-    const { group } = place
-    if (target?.closest('button')) this.open(group, !this.isOpen(group))
+    if (target?.closest('button')) this.open(place.group, !this.isOpen(place.group))
     else if (target?.closest('a')) {
       // The row is where the reader sees it: the browser would scroll the page.
       event.preventDefault()
