@@ -23,7 +23,7 @@ test('an app shows where its time goes; two of its builds are compared', async (
   const part = (name: string) => page.getByRole('region', { name, exact: true })
   await page.goto('/ui/apps/drawn')
   const used = part('Memory and CPU')
-  await used.getByRole('img', { name: /^Memory: .* of 536\.9 MB now/ }).waitFor()
+  await used.getByRole('img', { name: /^Memory: .* of 512 MiB now/ }).waitFor()
   await used.getByRole('img', { name: /^CPU: [\d.]+ % now/ }).waitFor()
   const times = part('Where the time goes')
   await times.getByRole('img', { name: /#1 to #3.*1 of 3 failed/ }).waitFor()
