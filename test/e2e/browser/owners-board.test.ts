@@ -10,10 +10,9 @@ const app = 'board-owners'
 test('owners are listed, stopped, moved and destroyed; each with the app that it has for itself', async () => {
   await lab.end(await lab.submit(app, pageApp('owned')))
   await askLab('PATCH', `/v1/apps/${app}`, { owners: 'app-per-owner' })
-  const options = { owner: 'ada' }
   const made = await askLab<Deployment>('POST', `/v1/apps/${app}/deployments`, {
     source: { release: 1, app },
-    options,
+    owner: 'ada',
   })
   expect((await lab.end(made.id)).record.state).toBe('live')
   const owner = () => askLab<Owner>('GET', `/v1/apps/${app}/owners/ada`)
@@ -30,7 +29,10 @@ test('owners are listed, stopped, moved and destroyed; each with the app that it
   await using ui = await openPage({ expected: /^422/ })
   const { page } = ui
   await page.goto(`/ui/apps/${app}`)
-  await page.getByRole('region', { name: 'Owners' }).getByRole('link', { name: 'ada' }).click()
+  await page
+    .getByRole('region', { name: 'Owners' })
+    .getByRole('link', { name: 'ada', exact: true })
+    .click()
   await page.getByRole('heading', { level: 1, name: `${app} for ada` }).waitFor()
   await page.getByText(`${flyApp}, its own`).waitFor()
   await page.getByRole('region', { name: 'Machines' }).getByText(machines[0]!.id).first().waitFor()
@@ -59,28 +61,10 @@ test('owners are listed, stopped, moved and destroyed; each with the app that it
   await page.getByText('There is none yet').waitFor()
 })
 
-test('the router of a shared app shows where it runs and what it routes', async () => {
-  await using ui = await openPage({ ...phone, expected: /^422/ })
-  const { page } = ui
-  await page.goto('/ui/routers')
-  await page.getByText('tarmac router my-app').waitFor()
-  const shared = 'board-shared'
-  await lab.end(await lab.submit(shared, pageApp('shared'), 'owner=bob'))
-  const { deployment } = await askLab<{ deployment: string }>('POST', `/v1/apps/${shared}/router`, {
-    domain: 'users.example.com',
-  })
-  expect((await lab.end(deployment)).record.state).toBe('live')
-  await page.reload()
-  await page.getByRole('link', { name: shared, exact: true }).click()
-  await page.getByRole('heading', { name: `Router of ${shared}` }).waitFor()
-  const routes = page.getByRole('table', { name: 'Routes' })
-  const { machines } = await askLab<Owner>('GET', `/v1/apps/${shared}/owners/bob`)
-  expect(await routes.innerText()).toMatch(new RegExp(`bob[^]*${machines[0]!.id}`))
-  await page.getByText('Deploy it again…').click()
-  await page.getByLabel('Domain').fill('Not A Name')
-  await ui.screenshot('router-phone')
+test('without a router its board says what one is for, and how to deploy one', async () => {
+  await using ui = await openPage(phone)
+  await ui.page.getByRole('link', { name: 'Routers' }).click()
+  await ui.page.getByText('tarmac router my-app').waitFor()
+  await ui.screenshot('routers-phone')
   await ui.assertAccessible()
-  await page.getByRole('button', { name: 'Deploy it' }).click()
-  await page.getByText('a domain is written as users.example.com').first().waitFor()
-  expect(await page.getByLabel('Domain').inputValue()).toBe('Not A Name')
 })

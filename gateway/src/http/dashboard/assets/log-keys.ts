@@ -8,7 +8,7 @@ import type { LogView } from './log-view.ts'
 export function listenForKeys(view: LogView): void {
   view.box.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return
-    const place = view.placeOf(event.target)
+    const place = view.focused(event.target)
     const to = place && goal(view, place, event.key)
     if (!to) return
     event.preventDefault()

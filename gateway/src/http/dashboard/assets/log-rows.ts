@@ -33,25 +33,22 @@ function timeText(at: string, { times, startedAt }: LineLook): string {
   return `+${durationText(Date.parse(at) - Date.parse(startedAt ?? at))}`
 }
 
-/** A row that nobody sees, to measure with. */
-export function sampleRow(look: LineLook) {
+/** How many characters fit into a row of this width. Infinity: nothing of it is on the page yet. */
+export function columnsIn(space: HTMLElement, widthPx: number, look: LineLook): number {
   const row = element('div', 'line sample')
-  const link = element('a', '', '1')
   const text = element('span', '', '0'.repeat(100))
-  row.append(link)
+  row.append(element('a', '', '1'))
   if (look.times !== 'off') row.append(element('span', 'at', '00:00:00'))
   row.append(text)
-  return {
-    row,
-    /** `gutter`: what is beside the text, in pixels. `character`: how wide one is. */
-    measure() {
-      const padding = parseFloat(getComputedStyle(text).paddingRight)
-      const before = text.getBoundingClientRect().left - row.getBoundingClientRect().left
-      const range = document.createRange()
-      range.selectNodeContents(text)
-      return { gutter: before + padding, character: range.getBoundingClientRect().width / 100 }
-    },
-  }
+  space.append(row)
+  const range = document.createRange()
+  range.selectNodeContents(text)
+  const character = range.getBoundingClientRect().width / 100
+  const before = text.getBoundingClientRect().left - row.getBoundingClientRect().left
+  const padding = parseFloat(getComputedStyle(text).paddingRight)
+  row.remove()
+  if (character === 0) return Infinity
+  return Math.max(20, Math.floor((widthPx - before - padding) / character))
 }
 
 /** The row that opens and closes a group. */

@@ -1,6 +1,6 @@
 import { type Group, isOpenAtFirst, type LogModel } from '../log/log-model.ts'
 import { LogLayout, type Place } from '../log/log-layout.ts'
-import { element, headingRow, lineRow, type LineLook, sampleRow, writeHeading } from './log-rows.ts'
+import { element, headingRow, lineRow, type LineLook, columnsIn, writeHeading } from './log-rows.ts'
 
 /** As in `log.css`. All rows have the same height, so the place of each is known without drawing it. */
 const rowPx = 20
@@ -85,6 +85,11 @@ export class LogView {
     return group ? { group, line: Number(row!.dataset['line']) } : null
   }
 
+  /** The row that has the focus, or is about to get it. */
+  focused(target: EventTarget | null): Place | null {
+    return this.#isFocusDue ? this.#current : this.placeOf(target)
+  }
+
   /** Brings the focus to a row, and the row into sight. */
   focus(place: Place): void {
     this.isFollowing = false
@@ -108,7 +113,8 @@ export class LogView {
     this.#chosen.set(group, true)
     this.#selected = line > 0 ? `s${group.number}L${line}` : ''
     this.layout.update()
-    this.#wanted = { group, line: Math.max(-1, at), px: -Math.floor(this.box.clientHeight / 3) }
+    this.#current = { group, line: Math.max(-1, at) }
+    this.#wanted = { ...this.#current, px: -Math.floor(this.box.clientHeight / 3) }
     this.onFollow()
     this.changed()
   }
@@ -145,12 +151,7 @@ export class LogView {
 
   /** How many characters of a line fit into a row. */
   #columns(): number {
-    const sample = sampleRow(this.#look)
-    this.#space.append(sample.row)
-    const { gutter, character } = sample.measure()
-    sample.row.remove()
-    if (character === 0) return Infinity // it is not on the page yet
-    const columns = Math.max(20, Math.floor((this.box.clientWidth - gutter) / character))
+    const columns = columnsIn(this.#space, this.box.clientWidth, this.#look)
     this.box.style.setProperty('--columns', String(columns))
     return columns
   }
@@ -235,8 +236,7 @@ export class LogView {
     const target = event.target instanceof Element ? event.target : null
     const place = this.placeOf(target)
     if (!place) return
-    const { group } = place
-    if (target?.closest('button')) this.open(group, !this.isOpen(group))
+    if (target?.closest('button')) this.open(place.group, !this.isOpen(place.group))
     else if (target?.closest('a')) {
       // The row is where the reader sees it: the browser would scroll the page.
       event.preventDefault()
