@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { Problem } from '#api/problem.ts'
 import { startHttp, toBuildFailed, token, toLive } from '../gateway/http/start-http.ts'
 import { startProxy } from './start-proxy.ts'
+import { startEnv } from '../start-env.ts'
 
 vi.setConfig({ testTimeout: 30_000 }) // many processes on few cores
 
@@ -25,10 +26,9 @@ function tarmac(
   args: string[],
   env: Record<string, string> = { TARMAC_TOKEN: token },
 ): Run {
-  const { PATH } = process.env
   const child = spawn(process.execPath, [main, ...args], {
     cwd: folder,
-    env: { PATH, TARMAC_GATEWAY: gateway, ...env },
+    env: { ...startEnv, TARMAC_GATEWAY: gateway, ...env },
   })
   const code = new Promise<number | null>((resolve) => child.once('close', resolve))
   const run: Run = { child, out: '', err: '', code }
@@ -272,9 +272,8 @@ test('a second Ctrl-C exits at once, and the result is still the last line', asy
 
 test('on a terminal, Ctrl-C after machines were touched asks whether to restore them', async () => {
   await using http = await startHttp()
-  const { PATH } = process.env
   const command = `${process.execPath} ${main} deploy shop`
-  const env = { PATH, TARMAC_GATEWAY: http.url, TARMAC_TOKEN: token }
+  const env = { ...startEnv, TARMAC_GATEWAY: http.url, TARMAC_TOKEN: token }
   const child = spawn('script', ['-qefc', command, '/dev/null'], { cwd: folder, env })
   let seen = ''
   child.stdout.on('data', (chunk: Buffer) => (seen += chunk.toString()))
@@ -514,8 +513,10 @@ test('secrets come from the environment and from files, and travel with the sour
     'A=1',
   ]
   const run = tarmac(http.url, args, { TARMAC_TOKEN: token, NPM_TOKEN: 'a-very-secret-token' })
-  await arrived(http)
-  const [deployment] = (await http.store.list('shop', { limit: 1, before: null })).deployments
+  const newest = async () =>
+    (await http.store.list('shop', { limit: 1, before: null })).deployments[0]
+  await expect.poll(newest, { timeout: 5000 }).toBeDefined()
+  const deployment = await newest()
   const opened = await http.vault.open(deployment!)
   expect(Array.from(opened, ([name, value]) => [name, Buffer.from(value).toString()])).toEqual([
     ['KEY', 'line 1\r\nline 2 “ü”\n'],

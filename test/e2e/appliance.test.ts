@@ -13,6 +13,7 @@ import { labBuilder, upInLab } from '../../lab/parts/up-in-lab.ts'
 import { askFly, deployFolder, readPage } from '../../lab/use-lab.ts'
 import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
+import { startEnv } from '../start-env.ts'
 
 let lab: TestLab
 shareLab(
@@ -73,7 +74,7 @@ async function tarmac(
   more: Record<string, string>,
   ...words: string[]
 ): Promise<Record<string, unknown>> {
-  const env = { PATH: process.env['PATH'], ...upInLab(lab).env, ...more }
+  const env = { ...startEnv, ...upInLab(lab).env, ...more }
   const client = join(root, 'client/src/main.ts')
   const { stdout } = await run(process.execPath, [client, ...words, '--json'], { cwd: root, env })
   return JSON.parse(stdout.trim().split('\n').at(-1)!) as Record<string, unknown>

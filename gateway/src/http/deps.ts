@@ -12,7 +12,7 @@ import type { Logger } from '../log.ts'
 /** What the server needs beside the commands. */
 export type ServerDeps = {
   /** The log of a deployment, for its readers. */
-  store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed'>
+  store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'overview'>
   awake: Pick<Awake, 'hold'>
   admission: Pick<Admission, 'request' | 'upload' | 'fieldsFor'>
   /** Resolves when the checked source is on disk. Stops reading after a refusal. */
