@@ -86,6 +86,11 @@ export class Sources {
     }
   }
 
+  /** Whether a tree is stored. It may be removed after that: `tree` keeps it. */
+  has(digest: string): Promise<boolean> {
+    return exists(join(this.#folderOf(digest), manifestName))
+  }
+
   /** Removes the trees that are not in use, and what finished uploads left in the spool. */
   async sweep(inUse: Set<string>): Promise<{ removed: number }> {
     for (const [digest, at] of this.#lastUsed)

@@ -38,7 +38,7 @@ const rows: Record<
   'uploads.remove': { args: ['a'], scopes: ['deploy', 'admin'], filtered: true },
   deployExisting: { args: [{ image: 'nginx' }, app], scopes: ['deploy', 'admin'], creates: true },
   rollback: { args: [app], scopes: ['deploy', 'admin'] },
-  retry: { args: ['of-shop'], scopes: ['deploy', 'admin'] },
+  retry: { args: ['of-shop', { reuseImage: false }], scopes: ['deploy', 'admin'] },
   cancel: { args: ['of-shop'], scopes: ['deploy', 'admin'] },
   refuseBusyLane: { args: [app], scopes: ['deploy', 'admin'], creates: true },
   deployment: { args: ['of-shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
@@ -55,8 +55,13 @@ const rows: Record<
     scopes: ['read', 'deploy', 'preview', 'admin'],
   },
   status: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
+  diskHistory: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], wide: true },
   doctor: { args: [{}], scopes: ['admin'], wide: true },
   'machines.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'machines.metrics': {
+    args: ['shop', { owner: null, minutes: 60 }],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+  },
   'machines.change': { args: ['shop', 'm1', 'stop'], scopes: ['deploy', 'admin'] },
   'owners.list': { args: ['shop', {}, {}], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'owners.show': {
@@ -82,6 +87,11 @@ const rows: Record<
     args: [{ app: 'shop', router: 'shop' }, null],
     scopes: ['deploy', 'admin'],
     creates: true,
+  },
+  'router.list': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
+  'router.show': {
+    args: [{ app: 'shop', router: 'shop' }],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
   },
   'router.remove': { args: [{ app: 'shop', router: 'shop' }], scopes: ['admin'] },
   'drift.accept': { args: ['shop'], scopes: ['deploy', 'admin'] },
@@ -186,12 +196,14 @@ const rows: Record<
 }
 
 const done = Object.assign([], {
+  routers: [],
   entries: [],
   deployments: [],
   apps: [],
   rollouts: [],
   previews: [],
   teams: [],
+  machines: [],
   slots: { builds: {}, deploys: {} },
   next: null,
 })
@@ -204,6 +216,7 @@ const gate: Gate = {
     settings: async () => ({}),
     appOfImage: (reference) => /^registry\.test\/([^:@]*)/.exec(reference)?.[1] ?? null,
     rule: async () => null,
+    isSourceGone: async () => false,
     teams: { find: () => null, teamOf: () => 'default', teamsOf: () => null },
   },
   inTeams: (caller) => caller,
@@ -295,7 +308,9 @@ test.each(names)('%s is closed to callers of other apps, teams and owners', asyn
     expect(await answer(name, { scopes, ...limit })).toMatch(closed)
   const ofOwner = await answer(name, { scopes, owners: ['alice'] })
   expect(ofOwner).toMatch(
-    ['deployments', 'machines.list', 'owners.list', 'uploads.create'].includes(name) || ofTeam
+    ['deployments', 'machines.list', 'machines.metrics', 'owners.list', 'uploads.create'].includes(
+      name,
+    ) || ofTeam
       ? 'ran'
       : closed,
   )

@@ -39,7 +39,11 @@ export const openTestCallers = (tokens: string[], store: ReturnType<typeof openS
     { store, fly: { orgMachines: async () => [] }, log: openLog('silent') },
   )
 
-type UploadLimits = Partial<Parameters<typeof Uploads.open>[0]>
+type Own = {
+  registriesAt: string[]
+  uploadLimits: Partial<Parameters<typeof Uploads.open>[0]>
+  hasSource: boolean
+}
 
 /**
  * The real HTTP server over the real store, on a free port. It counts and hashes bytes instead of
@@ -47,7 +51,7 @@ type UploadLimits = Partial<Parameters<typeof Uploads.open>[0]>
  * until the test moves them with `play`.
  */
 export async function startHttp(
-  own: Partial<Commands & ServerDeps & { registriesAt: string[]; uploadLimits: UploadLimits }> = {},
+  own: Partial<Commands & ServerDeps & Own> = {},
   limits: Partial<ConnectionLimits> = {},
 ) {
   const store =
@@ -163,6 +167,7 @@ export async function startHttp(
       trail,
       admission,
       isOnFly: async (app) => app.startsWith('on-fly'),
+      hasSource: async () => own.hasSource ?? true,
       log: deps.log,
       secrets: { tokens: [token], fly: '' },
       registryHost: 'registry.test',

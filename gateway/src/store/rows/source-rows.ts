@@ -15,7 +15,7 @@ export class SourceRows {
       'SELECT app, settings FROM apps WHERE app NOT IN (SELECT fly_app FROM previews)',
     )
     this.#unfinished = db.prepare(
-      'SELECT source_digest AS digest FROM deployments WHERE ended_at IS NULL AND source_digest IS NOT NULL',
+      'SELECT id, source_digest AS digest FROM deployments WHERE ended_at IS NULL AND source_digest IS NOT NULL',
     )
     this.#newest = db.prepare(
       `SELECT id, source_digest AS digest, ended_at AS endedAt FROM deployments
@@ -27,7 +27,18 @@ export class SourceRows {
   }
 
   inUse(keep: KeepSources, now: number): Set<string> {
-    const digests = new Set(this.#unfinished.all().map(({ digest }) => String(digest)))
+    return new Set(this.#sizes(keep, now).keys())
+  }
+
+  bytesInUse(keep: KeepSources, now: number): number {
+    return [...this.#sizes(keep, now).values()].reduce((sum, sizeBytes) => sum + sizeBytes, 0)
+  }
+
+  /** The sizes of the sources in use, by digest. */
+  #sizes(keep: KeepSources, now: number): Map<string, number> {
+    const sizes = new Map<string, number>()
+    for (const { id, digest } of this.#unfinished.all())
+      sizes.set(String(digest), this.#sizeOf(String(id)))
     for (const { app, settings } of this.#apps.all()) {
       const {
         keepSources = keep.keepSources,
@@ -35,19 +46,24 @@ export class SourceRows {
         keepSourcesDays = keep.keepSourcesDays,
       } = settingsIn(String(settings))
       const since = new Date(now - keepSourcesDays * 86_400_000).toISOString()
-      const kept = new Set<string>()
+      const kept = new Map<string, number>()
       let sizeBytes = 0
       for (const row of this.#newest.iterate(String(app))) {
         const digest = String(row['digest'])
         if (kept.has(digest)) continue
         // One query per source: records may be large, and a source may have many.
-        sizeBytes += Number(this.#size.get(String(row['id']))!['sizeBytes'])
+        const ownBytes = this.#sizeOf(String(row['id']))
+        sizeBytes += ownBytes
         const enough = kept.size >= keepSources || sizeBytes > keepSourcesMib * 2 ** 20
         if (enough || String(row['endedAt']) < since) break
-        kept.add(digest)
+        kept.set(digest, ownBytes)
       }
-      for (const digest of kept) digests.add(digest)
+      for (const [digest, ownBytes] of kept) sizes.set(digest, ownBytes)
     }
-    return digests
+    return sizes
+  }
+
+  #sizeOf(id: string): number {
+    return Number(this.#size.get(id)!['sizeBytes'])
   }
 }
