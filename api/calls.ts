@@ -14,6 +14,8 @@ const call = (method: Call['method'], route: Call['route'], about: string): Call
 /** Every call of the HTTP API. */
 export const calls: readonly Call[] = [
   call('PUT', 'deploy', 'upload a source, and follow its deployment to the end'),
+  call('POST', 'trees', 'send the list of a source, and learn which files are missing'),
+  call('POST', 'packs', 'send the files that are missing'),
   call('POST', 'uploads', 'begin a resumable upload (tus 1.0.0)'),
   call('OPTIONS', 'uploads', 'what the gateway takes of tus'),
   call('HEAD', 'upload', 'how much of a resumable upload has arrived'),

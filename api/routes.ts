@@ -20,6 +20,8 @@ export const routes = {
   release: '/v1/apps/:app/releases/:number',
   releaseDiff: '/v1/apps/:app/releases/:from/diff/:to',
   rollback: '/v1/apps/:app/rollback',
+  trees: '/v1/apps/:app/trees',
+  packs: '/v1/apps/:app/packs',
   uploads: '/v1/uploads',
   upload: '/v1/uploads/:id',
   rollouts: '/v1/rollouts',

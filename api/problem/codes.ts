@@ -1,4 +1,5 @@
 import { type Row, row } from './row.ts'
+import { treeProblems } from './tree-codes.ts'
 import { uploadProblems } from './upload-codes.ts'
 
 export type { Fault } from './row.ts'
@@ -109,6 +110,7 @@ export const problems = {
   'digest-unsupported': row(400, 'source', false, 'The gateway does not know this kind of digest'),
   'upload-stalled': row(408, 'source', true, 'The upload stopped'),
   ...uploadProblems,
+  ...treeProblems,
   'no-space': row(507, 'gateway', true, 'The disk of the gateway is full'),
 
   'no-builder-found': row(422, 'source', false, 'No builder for this source was found'),

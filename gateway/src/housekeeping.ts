@@ -9,8 +9,8 @@ import type { Logger } from './log.ts'
 import type { TrailWatch } from './store/audit/trail-watch.ts'
 import type { Resealing } from './secrets/resealing.ts'
 import type { Sources } from './sources/sources.ts'
-import type { Uploads } from './sources/uploads/uploads.ts'
 import { recordDisk } from './host/disk/record-disk.ts'
+import type { Uploads } from './sources/uploads/uploads.ts'
 
 type HousekeepingDeps = {
   store: Pick<DeploymentStore, 'sourcesInUse' | 'expireQueued' | 'dropLogs' | 'status'>

@@ -49,6 +49,26 @@ const injected = {
     'the deployment of a resumable upload is recorded, the upload is still there',
     'the deployment runs, and the same idempotency key returns it; the upload expires',
   ),
+  'pack-synced': row(
+    'G V',
+    'the files of a pack are synced, and not in the store',
+    'the next start deletes them; the sender sends the pack again',
+  ),
+  'pack-linking': row(
+    'G V',
+    'some files of a pack are in the store',
+    'the sender sends the pack again; what no tree takes is swept',
+  ),
+  'tree-linking': row(
+    'G V',
+    'a tree is being made of files in the store',
+    'the next start deletes it; the sender sends the manifest again',
+  ),
+  'tree-joining': row(
+    'G V',
+    'files of a tree are being put into the store',
+    'the tree is whole; the next gateway goes on with it',
+  ),
   'record-made': row(
     'G V',
     'the record is written, but the request is not answered',

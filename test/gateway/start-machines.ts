@@ -129,6 +129,10 @@ export async function startMachines({
       body.destroy()
       return source
     },
+    join: () => {},
+    forget: () => {},
+    receiveTree: () => Promise.reject(new Error('nothing is unpacked here')),
+    receivePack: () => Promise.reject(new Error('nothing is unpacked here')),
   }
   const uploads = opening.use(
     await Uploads.open({ dir: root, keepMs: 60_000, perCaller: 10, maxBytes: () => 2 ** 30 }),

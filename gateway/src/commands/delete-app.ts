@@ -3,12 +3,14 @@ import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Deployer } from '../deploy/deployer.ts'
 import { forEachLimit } from '#api/flow/for-each-limit.ts'
 import type { OwnerApp } from '../deployments/owners/owner-app-store.ts'
+import type { Sources } from '../sources/sources.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 
 /** `confirm`: the app's name once more. `foreign`: also an app that the gateway did not create. */
 export type DeleteRequest = { confirm: string | null; foreign: boolean }
-type DeleteDeps = {
-  store: Pick<DeploymentStore, 'unfinished' | 'releases' | 'ownerApps' | 'routers'>
+export type DeleteDeps = {
+  store: Pick<DeploymentStore, 'unfinished' | 'releases' | 'ownerApps' | 'routers' | 'sentTrees'>
+  sources: Pick<Sources, 'forget'>
   fly: MachinesApi
   deployer: Deployer
 }
@@ -53,6 +55,8 @@ export async function deleteApp(
     await deleteOne(router, deps, signal)
     store.routers.remove(app)
   }
+  store.sentTrees.forget(app)
+  deps.sources.forget(app)
   await deleteOne(app, deps, signal)
   store.ownerApps.forget({ app, owner: null })
 }

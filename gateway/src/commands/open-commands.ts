@@ -22,6 +22,7 @@ import type { Copies } from '../store/copies/copies.ts'
 import type { Commands } from './commands.ts'
 import { assertKnownNames } from './audit/known-names.ts'
 import { findDeployment, findLog } from './deployments.ts'
+import type { DeleteDeps } from './delete-app.ts'
 import type { Drain } from './drain.ts'
 import { driftCommands } from './drift/drift-commands.ts'
 import { imageLayers, type ImageLayersDeps } from './image-layers.ts'
@@ -43,6 +44,7 @@ import { openPools, type PoolDeps } from './pools/open-pools.ts'
 import { openRouter, type RouterDeps } from './router/open-router.ts'
 import { openPreviews, type PreviewDeps } from './previews/open-previews.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
+import { openTrees, type TreeDeps } from './trees/open-trees.ts'
 import { openUploads, type UploadDeps } from './uploads/open-uploads.ts'
 import { whoami } from './whoami/whoami.ts'
 import { assertLinkOpen, type Submissions } from './submissions.ts'
@@ -79,8 +81,8 @@ export type CommandDeps = Omit<OverviewDeps & ImageLayersDeps, 'store'> & {
   checkTemplate: TemplateDeps['checkTemplate']
   /** See `LimitDeps`. */
   gatewayLimits: readonly GatewayLimit[]
-  sources: RouterDeps['sources']
-  uploads: UploadDeps['uploads']
+  sources: RouterDeps['sources'] & TreeDeps['sources'] & DeleteDeps['sources']
+  uploads: UploadDeps['uploads'] & TreeDeps['uploads']
   ownerRoutes: RouterDeps['ownerRoutes']
   runner: {
     cancel: (
@@ -127,6 +129,7 @@ export function openCommands(deps: CommandDeps): Commands {
     changeBuildSecrets: (_caller, app, values) => vault.change(app, values),
     runtime: openRuntime(deps),
     uploads: openUploads(deps),
+    trees: openTrees(deps),
     previews: openPreviews(deps),
     templates: openTemplates(deps),
     pools: openPools(deps),

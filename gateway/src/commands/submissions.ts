@@ -8,6 +8,7 @@ import { assertLinkFree } from '../deployments/callers/deploy-link.ts'
 import type { DeploymentStore, NewDeployment } from '../deployments/store.ts'
 import { fromImage, type ExistingImageDeps } from './existing-image.ts'
 import { type RetryHow, retryOf } from './retry.ts'
+import type { Sources } from '../sources/sources.ts'
 import type { Vault } from '../secrets/vault.ts'
 import type { Admission } from '../callers/admission.ts'
 import type { Principal } from '../callers/principal.ts'
@@ -17,6 +18,7 @@ import { type SentSourcesDeps, takeSent } from './uploads/sent-sources.ts'
 export type SubmissionsDeps = ExistingImageDeps &
   SentSourcesDeps & {
     store: Pick<DeploymentStore, 'find' | 'releases' | 'create' | 'findByIdempotencyKey'>
+    sources: Pick<Sources, 'join'>
     vault: Vault
     admission: Pick<Admission, 'isExempt'>
     /** Throws a Problem if the gateway accepts no builds now. */
@@ -50,13 +52,14 @@ export class Submissions {
     caller: Principal,
     { secrets = new Map(), id = randomUUIDv7(), ...submission }: Submission,
   ): Promise<Deployment> {
-    const { store, vault, admission } = this.#deps
+    const { store, sources, vault, admission } = this.#deps
     const { name, kind, proof, link } = caller
     proof?.assertHolds() // an upload, or a question to the registry, has taken time
     const sealed = vault.sealFor(id, secrets)
     const exempt = admission.isExempt(caller)
     const by = { triggeredBy: { name, kind }, link: link?.id ?? null }
     const deployment = await store.create({ id, ...submission, ...sealed, exempt, ...by })
+    if (submission.source) sources.join(submission.source.digest)
     link?.noteUse(deployment.id)
     crashPoint('record-made')
     return deployment

@@ -38,6 +38,7 @@ import { addRegistryRoutes } from './routes/registries/registries.ts'
 import { addTeamRoutes } from './routes/callers/teams.ts'
 import { listAudit } from './routes/callers/audit.ts'
 import { addRouterRoutes } from './routes/router/router.ts'
+import { addTreeRoutes } from './routes/trees/trees.ts'
 import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
 import { speakTus } from './routes/uploads/tus.ts'
 import { addUploadRoutes } from './routes/uploads/uploads.ts'
@@ -86,6 +87,7 @@ function deploymentRoutes(app: Express, commands: Commands, server: ServerDeps):
   app.post(routes.deployments, createDeployment(commands, server))
   app.get(routes.deployments, listDeployments(commands))
   addUploadRoutes(app, commands, server)
+  addTreeRoutes(app, commands, server)
   addOverviewRoutes(app, commands)
   addPreviewRoutes(app, commands, server)
   addTemplateRoutes(app, commands, server)

@@ -1,46 +1,41 @@
-import { randomUUID } from 'node:crypto'
-import { renameSync } from 'node:fs'
-import { mkdir, open, readdir, rename, stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { SourceFacts } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
-import { crashPoint } from '#api/flow/crash-point.ts'
+import type { PackAnswer, TreeAnswer } from '#api/sources/tree-calls.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { defaultLimits, type Limits } from './limits.ts'
-import { manifestName, readManifest } from '../host/tree-manifest.ts'
 import { asSourceProblem } from './source-problem.ts'
-import { removeTree, syncTree, Upload } from './upload.ts'
+import { TreeFolders } from './tree-folders.ts'
+import { Incoming } from './trees/incoming.ts'
+import { Joining } from './trees/joining.ts'
+import { sweepOnThread, Upload } from './upload.ts'
 
-/** A tree that was read or received in this time stays: its deployment may not be recorded yet. */
-const graceMs = 10 * 60_000
+type Sending = { contentDigest?: string | undefined; signal: AbortSignal }
+/** What an app has sent before, newest first, and how to note what it has sent now. */
+export type SenderRecord = { app: string; sent: readonly string[]; note: (digest: string) => void }
 
 /**
- * Turns uploads into source trees on disk. `spool/` holds unfinished trees, `trees/` complete ones.
- * A tree gets into `trees/` by one rename, and never changes afterwards.
+ * Turns uploads into source trees on disk. What trees have in common is on disk once (see `Objects`).
  */
 export class Sources {
-  readonly #spool: string
-  readonly #trees: string
+  readonly #volume: string
   readonly #limits: Limits
+  readonly #folders: TreeFolders
+  readonly #joining: Joining
   readonly #closing = new AbortController()
   readonly #running = new Set<Promise<unknown>>()
-  readonly #staged = new Set<string>()
-  readonly #lastUsed = new Map<string, number>()
+  #mayHaveUnused = true
 
-  private constructor(dir: string, limits: Limits) {
-    this.#spool = join(dir, 'spool')
-    this.#trees = join(dir, 'trees')
+  private constructor(volume: string, limits: Limits, folders: TreeFolders) {
+    this.#volume = volume
     this.#limits = limits
+    this.#folders = folders
+    this.#joining = new Joining(volume, folders)
   }
 
   /** `dir` is the data volume. Removes what an earlier gateway left in the spool. */
   static async open({ dir, limits }: { dir: string; limits?: Partial<Limits> }): Promise<Sources> {
-    const sources = new Sources(dir, { ...defaultLimits, ...limits })
-    await mkdir(sources.#spool, { recursive: true, mode: 0o700 })
-    await mkdir(sources.#trees, { recursive: true })
-    await sources.#sweepSpool()
-    return sources
+    return new Sources(dir, { ...defaultLimits, ...limits }, await TreeFolders.open(dir))
   }
 
   /**
@@ -48,16 +43,103 @@ export class Sources {
    * synced to disk. After a refusal the rest of the body is unread: answer and close the
    * connection.
    */
-  async receive(
+  receive(body: Readable, sending: Sending): Promise<SourceFacts> {
+    return this.#run(sending.signal, async (signal) => {
+      const staged = this.#folders.stage('receive')
+      const job = { ...this.#jobOf(sending), path: staged.path }
+      const upload = new Upload('upload', job)
+      return this.#during(upload, staged.release, async () => {
+        const facts = await upload.check(body, signal)
+        await this.#folders.keep(upload.path, facts.digest, () => upload.finish())
+        return facts
+      })
+    })
+  }
+
+  /**
+   * Stores a tree by its manifest, or answers which of its files the app has not sent. Otherwise as
+   * `receive`.
+   */
+  receiveTree(
     body: Readable,
-    { contentDigest, signal }: { contentDigest?: string | undefined; signal: AbortSignal },
-  ): Promise<SourceFacts> {
-    const over = new AbortController()
-    const work = this.#receive(
-      body,
-      contentDigest,
-      AbortSignal.any([signal, this.#closing.signal, over.signal]),
+    { app, sent, note }: SenderRecord,
+    sending: Sending,
+  ): Promise<TreeAnswer> {
+    return this.#run(sending.signal, async (signal) => {
+      for (const digest of sent) this.#folders.use(digest)
+      const staged = this.#folders.stage('tree')
+      const job = { ...this.#jobOf(sending), path: staged.path, volume: this.#volume, app, sent }
+      const upload = new Upload('tree', job)
+      return this.#during(upload, staged.release, async () => {
+        const answer = await upload.check(body, signal)
+        if (answer.state === 'missing') return answer
+        await this.#folders.keep(upload.path, answer.digest, async () => {})
+        note(answer.digest)
+        await upload.finish()
+        return answer
+      })
+    })
+  }
+
+  /** Stores files for trees to come. Otherwise as `receive`. */
+  receivePack(body: Readable, app: string, sending: Sending): Promise<PackAnswer> {
+    return this.#run(sending.signal, async (signal) => {
+      const staged = this.#folders.stage('pack')
+      const job = { ...this.#jobOf(sending), path: staged.path, volume: this.#volume, app }
+      const upload = new Upload('pack', job)
+      this.#mayHaveUnused = true
+      return this.#during(upload, staged.release, () => upload.check(body, signal))
+    })
+  }
+
+  /** Returns a stored tree by its digest. */
+  tree(digest: string): Promise<SourceTree> {
+    return this.#folders.tree(digest)
+  }
+
+  /** Whether a tree is stored. It may be removed after that: `tree` keeps it. */
+  has(digest: string): Promise<boolean> {
+    return this.#folders.has(digest)
+  }
+
+  /** Puts the files of a tree into the store, in the background. */
+  join(digest: string): void {
+    this.#joining.add(digest)
+  }
+
+  /** The app was deleted: another one of its name has sent nothing. */
+  forget(app: string): void {
+    new Incoming(this.#volume).forget(app)
+    this.#mayHaveUnused = true
+  }
+
+  /** Removes the trees that are not in use, what finished uploads left, and what no tree took. */
+  async sweep(inUse: Set<string>): Promise<{ removed: number }> {
+    const { removed } = await this.#folders.sweep(inUse)
+    const taken = new Incoming(this.#volume).sweep()
+    if (removed + taken > 0 || this.#mayHaveUnused) {
+      this.#mayHaveUnused = false
+      await sweepOnThread(this.#volume)
+    }
+    this.#joining.addAll(await this.#folders.digests())
+    return { removed }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort(
+      new Problem('stopping', 'The gateway is stopping. Send the archive again in a moment.'),
     )
+    await Promise.allSettled([...this.#running, this.#joining[Symbol.asyncDispose]()])
+  }
+
+  #jobOf({ contentDigest }: Sending) {
+    return { limits: this.#limits, contentDigest }
+  }
+
+  /** Runs until it ends, the gateway stops or the sender is gone. */
+  async #run<T>(sender: AbortSignal, act: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const over = new AbortController()
+    const work = act(AbortSignal.any([sender, this.#closing.signal, over.signal]))
     this.#running.add(work)
 
     try {
@@ -70,64 +152,17 @@ export class Sources {
     }
   }
 
-  /** Returns a stored tree by its digest. */
-  async tree(digest: string): Promise<SourceTree> {
-    this.#lastUsed.set(digest, Date.now())
-    const folder = this.#folderOf(digest)
+  async #during<T>(
+    upload: Pick<Upload, 'end' | 'checked'>,
+    release: () => void,
+    act: () => Promise<T>,
+  ): Promise<T> {
     try {
-      const manifest = join(folder, manifestName)
-      return { ...(await readManifest(manifest)), root: join(folder, 'files'), manifest }
-    } catch (cause) {
-      throw new Problem(
-        'internal',
-        `The gateway no longer has the source ${digest}. Send it again.`,
-        { cause },
-      )
-    }
-  }
-
-  /** Whether a tree is stored. It may be removed after that: `tree` keeps it. */
-  has(digest: string): Promise<boolean> {
-    return exists(join(this.#folderOf(digest), manifestName))
-  }
-
-  /** Removes the trees that are not in use, and what finished uploads left in the spool. */
-  async sweep(inUse: Set<string>): Promise<{ removed: number }> {
-    for (const [digest, at] of this.#lastUsed)
-      if (Date.now() - at > graceMs) this.#lastUsed.delete(digest)
-    for (const name of await readdir(this.#trees)) {
-      const digest = `sha256:${name}`
-      if (inUse.has(digest) || this.#lastUsed.has(digest)) continue
-      // Same turn as the check before it: later callers of `tree` find no tree, never half of one.
-      renameSync(join(this.#trees, name), join(this.#spool, `swept-${name}`))
-    }
-    return { removed: await this.#sweepSpool() }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort(
-      new Problem('stopping', 'The gateway is stopping. Send the archive again in a moment.'),
-    )
-    await Promise.allSettled(this.#running)
-  }
-
-  async #receive(
-    body: Readable,
-    contentDigest: string | undefined,
-    signal: AbortSignal,
-  ): Promise<SourceFacts> {
-    const path = join(this.#spool, `receive-${randomUUID()}`)
-    this.#staged.add(path)
-    const upload = new Upload({ path, limits: this.#limits, contentDigest })
-
-    try {
-      const facts = await upload.check(body, signal)
-      await this.#keep(upload, facts)
-      return facts
+      return await act()
     } finally {
       // If the tree exists already, this copy is removed without making the sender wait. The sweep
       // removes what cannot be removed here.
-      const ending = upload.end().finally(() => this.#staged.delete(path))
+      const ending = upload.end().finally(release)
       const clearing: Promise<void> = ending
         .catch(() => {})
         .finally(() => this.#running.delete(clearing))
@@ -135,40 +170,4 @@ export class Sources {
       if (!upload.checked) await ending
     }
   }
-
-  /** Moves a staged tree to `trees/`. If the same tree is there already, that one stays. */
-  async #keep(upload: Upload, { digest }: SourceFacts): Promise<void> {
-    const folder = this.#folderOf(digest)
-    this.#lastUsed.set(digest, Date.now())
-    if (!(await exists(folder))) {
-      await upload.write()
-      crashPoint('body-whole')
-      await syncTree(upload.path)
-      await rename(upload.path, folder).catch(async (error: unknown) => {
-        if (!(await exists(folder))) throw error
-      })
-    }
-
-    await using trees = await open(this.#trees)
-    await trees.sync()
-    crashPoint('tree-kept')
-  }
-
-  #folderOf(digest: string): string {
-    const [, hex] = /^sha256:([0-9a-f]{64})$/.exec(digest) ?? []
-    if (!hex)
-      throw new Problem('internal', `${JSON.stringify(digest)} is no digest of a source tree.`)
-    return join(this.#trees, hex)
-  }
-
-  async #sweepSpool(): Promise<number> {
-    const left = (await readdir(this.#spool))
-      .map((name) => join(this.#spool, name))
-      .filter((p) => !this.#staged.has(p))
-    for (const path of left) await removeTree(path)
-    return left.length
-  }
 }
-
-const exists = async (path: string): Promise<boolean> =>
-  (await stat(path).catch(() => null)) !== null

@@ -1,27 +1,20 @@
-import { createHash, hash } from 'node:crypto'
 import {
   chmodSync,
-  closeSync,
   constants,
   copyFileSync,
-  fchmodSync,
   mkdirSync,
-  openSync,
   renameSync,
   symlinkSync,
   unlinkSync,
-  writeFileSync,
 } from 'node:fs'
-import { copyFile, open, rm } from 'node:fs/promises'
+import { copyFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sortEntries, treeDigest, type TreeEntry } from '#api/tree.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
 import { type Manifest, manifestName, writeManifest } from '../host/tree-manifest.ts'
 import { TimeSlice } from '../time-slice.ts'
+import { diskMode, sha256Of, smallBytes, writeLarge, writeSmall } from './write-file.ts'
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants
-const fresh = O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY
-const smallBytes = 64 * 1024
 /**
  * How much may wait in memory: an archive of about a thousand source files. A file counts at least
  * `entryBytes`.
@@ -89,8 +82,8 @@ export class Staging {
     if (this.#roomBytes < 0) await this.#makeWaiting()
     const sha256 =
       sizeBytes <= smallBytes || this.#waiting
-        ? this.#small(path, mode, await tar.wholeBody())
-        : await this.#large(path, mode, tar.body())
+        ? this.#small(path, diskMode(mode), await tar.wholeBody())
+        : await writeLarge(join(this.#files, path), diskMode(mode), tar.body())
     this.#entries.set(path, { type: 'file', path, mode, sizeBytes, sha256 })
   }
 
@@ -192,33 +185,8 @@ export class Staging {
   }
 
   #small(path: string, mode: number, content: Buffer): string {
-    this.#make(() => {
-      const file = openSync(join(this.#files, path), fresh, 0o600)
-      try {
-        writeFileSync(file, content)
-        fchmodSync(file, mode)
-      } finally {
-        closeSync(file)
-      }
-    })
-    return hash('sha256', content)
-  }
-
-  async #large(path: string, mode: number, pieces: AsyncIterable<Buffer>): Promise<string> {
-    const sha256 = createHash('sha256')
-    await using file = await open(join(this.#files, path), fresh, 0o600)
-    let written = Promise.resolve()
-
-    for await (const piece of pieces) {
-      await written
-      written = file.writeFile(piece) // runs while this piece is hashed and the next one arrives
-      written.catch(() => {}) // the next await throws it, unless the body fails first
-      sha256.update(piece)
-    }
-
-    await written
-    await file.chmod(mode)
-    return sha256.digest('hex')
+    this.#make(() => writeSmall(join(this.#files, path), mode, content))
+    return sha256Of(content)
   }
 }
 

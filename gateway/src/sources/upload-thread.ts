@@ -8,18 +8,20 @@ import { workInBackground } from '../host/priority.ts'
 import { syncFileSystem } from '../host/disk/sync-file-system.ts'
 import { tarBytes } from './body.ts'
 import { DigestCheck } from './content-digest.ts'
-import type { Limits } from './limits.ts'
 import { Meter } from './meter.ts'
 import { Staging } from './staging.ts'
+import type { UploadJob } from './upload-job.ts'
 import { TarReader } from './archive/tar-reader.ts'
 import { unpack } from './archive/unpack.ts'
-
-export type UploadJob = { path: string; limits: Limits; contentDigest: string | undefined }
+import { type JoinJob, joinTree } from './trees/join-tree.ts'
+import { sweepObjects } from './trees/sweep-objects.ts'
+import { takePack } from './trees/take-pack.ts'
+import { takeTree } from './trees/take-tree.ts'
 
 const { crashOrders }: { crashOrders: string } = workerData
 obeyCrashOrders(crashOrders)
 workInBackground()
-serveJobs({ upload, remove, sync })
+serveJobs({ upload, remove, sync, tree: takeTree, pack: takePack, join, sweep })
 
 /**
  * Checks and unpacks one upload into a staging folder. It gets the body as pieces and answers with
@@ -54,5 +56,16 @@ async function remove(path: string, port: JobPort): Promise<void> {
 async function sync(path: string, port: JobPort): Promise<void> {
   await syncFileSystem(path)
   port.sendValue('synced')
+  await port.closed
+}
+
+async function join(job: JoinJob, port: JobPort): Promise<void> {
+  port.sendValue(await joinTree(job))
+  await port.closed
+}
+
+/** Removes of the store on this volume what nothing uses. */
+async function sweep(volume: string, port: JobPort): Promise<void> {
+  port.sendValue(await sweepObjects(volume))
   await port.closed
 }

@@ -5,7 +5,11 @@ import { Problem } from '#api/problem.ts'
 import { crashOrders } from '#api/flow/crash-point.ts'
 import { ThreadPool } from '../host/threads/thread-pool.ts'
 import { brokenOff, sentBytes } from './sent-bytes.ts'
-import type { UploadJob } from './upload-thread.ts'
+import type { PackAnswer, TreeAnswer } from '#api/sources/tree-calls.ts'
+import type { JoinJob } from './trees/join-tree.ts'
+import type { PackJob } from './trees/take-pack.ts'
+import type { TreeJob } from './trees/take-tree.ts'
+import type { UploadJob } from './upload-job.ts'
 
 /** All uploads of the process share these threads. */
 export const uploadThreads = new ThreadPool({
@@ -17,24 +21,31 @@ export const uploadThreads = new ThreadPool({
 /** A thread that does not stop an upload within this time is terminated. */
 const stopMs = 60_000
 
+/** The kinds of uploads: what a thread gets, and what it answers when the body is checked. */
+type Kinds = {
+  upload: { job: UploadJob; answer: SourceFacts }
+  tree: { job: TreeJob; answer: TreeAnswer }
+  pack: { job: PackJob; answer: PackAnswer }
+}
+
 /** One upload. A thread checks and unpacks it. Always call `end`. */
-export class Upload {
+export class Upload<Kind extends keyof Kinds = 'upload'> {
   readonly path: string
-  /** Whether the archive passed all checks. */
+  /** Whether the body passed all checks. */
   checked = false
   readonly #job: ReturnType<ThreadPool['start']>
   #leftMs: number
   readonly #limits: UploadJob['limits']
 
-  constructor(job: UploadJob) {
+  constructor(kind: Kind, job: Kinds[Kind]['job']) {
     this.path = job.path
     this.#limits = job.limits
     this.#leftMs = job.limits.unpackMs
-    this.#job = uploadThreads.start('upload', job)
+    this.#job = uploadThreads.start(kind, job)
   }
 
   /** Sends the body to the thread. Resolves when the whole body is checked. */
-  async check(body: Readable, signal: AbortSignal): Promise<SourceFacts> {
+  async check(body: Readable, signal: AbortSignal): Promise<Kinds[Kind]['answer']> {
     const { port } = this.#job
     // A thread that refuses does not wait for the sender.
     const either = AbortSignal.any([signal, port.broken])
@@ -46,15 +57,15 @@ export class Upload {
       port.sendError(error) // the thread adds the entry where it happened
     }
 
-    const found = await this.#within(port.value<SourceFacts>())
+    const found = await this.#within(port.value<Kinds[Kind]['answer']>())
     if (signal.aborted) throw brokenOff(signal.reason)
 
     this.checked = true
     return found
   }
 
-  /** Writes the rest to disk. */
-  async write(): Promise<void> {
+  /** Lets the thread do the rest, and waits for it. */
+  async finish(): Promise<void> {
     this.#job.port.sendValue(true)
     await this.#within(this.#job.port.value())
   }
@@ -105,10 +116,19 @@ export const removeTree = (path: string): Promise<void> => onThread('remove', pa
  */
 export const syncTree = (path: string): Promise<void> => onThread('sync', path)
 
-async function onThread(kind: 'remove' | 'sync', path: string): Promise<void> {
-  const { port, end } = uploadThreads.start(kind, path)
+/** Puts the files of a tree into the store. Returns how many the store had. */
+export const joinOnThread = (job: JoinJob): Promise<number> => onThread('join', job)
+
+/** Removes what nothing uses from the store of a volume. Returns how many files that were. */
+export const sweepOnThread = (volume: string): Promise<number> => onThread('sweep', volume)
+
+async function onThread<T = void>(
+  kind: 'remove' | 'sync' | 'join' | 'sweep',
+  job: string | JoinJob,
+): Promise<T> {
+  const { port, end } = uploadThreads.start(kind, job)
   try {
-    await port.value()
+    return await port.value<T>()
   } finally {
     end()
   }

@@ -52,6 +52,7 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   if (preview) apps.add(preview.app)
   const fits = preview?.pool === 'entry' ? fitsOfNew(fresh) : null
   if (preview) previews.add(preview, { ...body, flyApp: app, deployment: id, fits })
+  if (fresh.source) tables.sentTrees.use(preview?.app ?? app, fresh.source.digest)
   if (link) tokens.use(link, id)
   for (const secret of fresh.secrets ?? []) secrets.put(`deployment:${id}`, secret, made.created_at)
   if (key) recordKey(deployments, key, id)

@@ -25,6 +25,7 @@ import { RolloutRows } from './rows/rollout-rows.ts'
 import { SecretRows } from './rows/secret-rows.ts'
 import { SourceRows } from './rows/source-rows.ts'
 import { SuspectRows } from './rows/suspect-rows.ts'
+import { SentTreeRows } from './sources/sent-tree-rows.ts'
 import { RuntimeSecretRows } from './runtime/runtime-secret-rows.ts'
 import { SealedRows } from './sealing/sealed-rows.ts'
 import type { StoreSettings, StoreTools } from './store-tools.ts'
@@ -57,7 +58,8 @@ export function openTables(
   const lanes = new LaneRows(deployments)
   const suspects = new SuspectRows(db, deployments)
   const rollouts = new RolloutRows(db, tools, { suspects, notices })
-  const sources = new SourceRows(db)
+  const sentTrees = new SentTreeRows(db, tools)
+  const sources = new SourceRows(db, sentTrees)
   return {
     tools,
     notices,
@@ -80,6 +82,7 @@ export function openTables(
     suspects,
     rollouts,
     sources,
+    sentTrees,
     rules: new RuleRows(db, tools),
     caches: new CacheRows(db, tools),
     openTrail: (volume: Parameters<typeof openTrail>[1]) =>

@@ -30,13 +30,20 @@ const rows: Record<
   }
 > = {
   submit: { args: [app], scopes: ['deploy', 'admin'], creates: true },
-  deploySent: { args: [app], scopes: ['deploy', 'admin'], creates: true },
+  deploySent: {
+    args: [{ ...app, source: { upload: 'a' } }],
+    scopes: ['deploy', 'admin'],
+    creates: true,
+  },
   'uploads.create': { args: [{ app: 'shop' }], scopes: ['deploy', 'admin'], creates: true },
   // Of the caller's own alone: see test/gateway/commands/uploads.test.ts.
   'uploads.find': { args: ['a'], scopes: ['deploy', 'admin'], filtered: true },
   'uploads.append': { args: ['a', {}], scopes: ['deploy', 'admin'], filtered: true },
   'uploads.remove': { args: ['a'], scopes: ['deploy', 'admin'], filtered: true },
   deployExisting: { args: [{ image: 'nginx' }, app], scopes: ['deploy', 'admin'], creates: true },
+  'trees.send': { args: ['shop', {}], scopes: ['deploy', 'admin'], creates: true },
+  'trees.sendPack': { args: ['shop', {}], scopes: ['deploy', 'admin'], creates: true },
+  'trees.takeUpload': { args: ['shop', 'a'], scopes: ['deploy', 'admin'], creates: true },
   rollback: { args: [app], scopes: ['deploy', 'admin'] },
   retry: { args: ['of-shop', { reuseImage: false }], scopes: ['deploy', 'admin'] },
   cancel: { args: ['of-shop'], scopes: ['deploy', 'admin'] },
@@ -354,7 +361,13 @@ test.each(names)(
     if (name === 'teams.show') return expect(got).toBe('ran')
     expect(got).toMatch(creates ? 'ran' : /-not-found$/)
     // A check makes nothing, and a team that is named gets the app by the command.
-    const checks = ['refuseBusyLane', 'assertMayRollOut', 'teams.addApp', 'uploads.create']
+    const checks = [
+      'refuseBusyLane',
+      'assertMayRollOut',
+      'teams.addApp',
+      'uploads.create',
+      ...treeCalls,
+    ]
     const isClaimed = creates && !checks.includes(name)
     if (creates) expect(made).toEqual([[name, isClaimed ? ['shop'] : []]])
 
@@ -364,6 +377,8 @@ test.each(names)(
     )
   },
 )
+
+const treeCalls = ['trees.send', 'trees.sendPack', 'trees.takeUpload']
 
 test.each(names)(
   '%s: a deploy link may only make its deployment and read that one',

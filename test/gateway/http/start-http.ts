@@ -91,16 +91,12 @@ export async function startHttp(
   }
   const uploadLimits = { keepMs: 3_600_000, perCaller: 20, maxBytes: () => 2 ** 30 }
   const uploads = await Uploads.open({ dir: volume.dir, ...uploadLimits, ...own.uploadLimits })
-  const admission = new Admission({
-    teams: store.teams,
-    quotas: store.quotas,
-    keptUploads: (team) => uploads.countOf(team),
-  })
+  const admission = new Admission(store, uploads)
   const submissions = new Submissions({
     store,
     vault,
     admission,
-    sources: { receive },
+    sources: { receive, join: () => {} },
     uploads,
     assertAccepting() {},
   } as unknown as SubmissionsDeps)

@@ -113,7 +113,10 @@ test('a stored source is on disk as its manifest says', async () => {
   for (const entry of entries) {
     const path = join(root, entry.path)
     if (entry.type === 'link') expect(await readlink(path)).toBe(entry.target)
-    else expect((await stat(path)).mode & 0o7777).toBe(entry.type === 'file' ? entry.mode : 0o755)
+    else
+      expect((await stat(path)).mode & 0o7777).toBe(
+        entry.type === 'file' ? entry.mode & 0o555 : 0o755,
+      )
     if (entry.type !== 'file') continue
     const content = await readFile(path)
     expect(content).toHaveLength(entry.sizeBytes)

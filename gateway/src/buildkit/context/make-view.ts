@@ -1,6 +1,8 @@
 import {
   chmodSync,
   closeSync,
+  constants,
+  copyFileSync,
   fstatSync,
   linkSync,
   lstatSync,
@@ -128,12 +130,22 @@ const isJson = ({ path, sizeBytes }: File): boolean =>
 function addFile(tree: Beneath, file: File, into: string): void {
   try {
     if (isJson(file)) writePlain(tree, file, into)
-    else linkSync(tree.at(file.path), into)
+    else linkOrCopy(tree.at(file.path), into)
   } catch (cause) {
     throw isGone.has(errorCode(cause) ?? '') ? changed(file.path, cause) : cause
   }
   // If a link has come in the place of the file, the hard link is that link.
   if (!lstatSync(into).isFile()) throw changed(file.path)
+}
+
+/** The trees share their files, and a file system limits the links of a file (ext4: 65,000). */
+function linkOrCopy(from: string, into: string): void {
+  try {
+    linkSync(from, into)
+  } catch (error) {
+    if (errorCode(error) !== 'EMLINK') throw error
+    copyFileSync(from, into, constants.COPYFILE_EXCL)
+  }
 }
 
 /** What the system says of a path where another kind of entry is, or none. */

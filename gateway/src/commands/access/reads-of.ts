@@ -1,4 +1,5 @@
 import type { ImageSource } from '#api/image-source.ts'
+import type { SentSource } from '#api/sources/sent-source.ts'
 import { noDeployment } from '../deployments.ts'
 import { imageGone } from '../existing-image.ts'
 import { noApp } from './row-kinds.ts'
@@ -17,3 +18,7 @@ export async function readsOf(source: ImageSource, find: Lookups): Promise<Reach
   const { app, owner = null } = source
   return app === undefined ? [] : [{ app, owner, scope: 'read', missing: noApp(app) }]
 }
+
+/** A tree is the whole app's, whichever owner it was sent for. */
+export const ofSent = (app: string, source: SentSource): Reached[] =>
+  'tree' in source ? [{ app, owner: null }] : []

@@ -34,9 +34,10 @@ import { poolRows, previewRows, templateRows } from './rows/preview-rows.ts'
 import { machineRows, ownerRows, routerRows } from './rows/owner-rows.ts'
 import { registryRows } from './rows/registry-rows.ts'
 import { cacheOf, ownQueue } from './own-part.ts'
-import { readsOf } from './reads-of.ts'
+import { ofSent, readsOf } from './reads-of.ts'
 import { type Reached, type TableOf, targetOf } from './row.ts'
 import { teamRows } from './rows/team-rows.ts'
+import { treeRows } from './rows/tree-rows.ts'
 import { uploadRows } from './rows/upload-rows.ts'
 
 /**
@@ -45,7 +46,17 @@ import { uploadRows } from './rows/upload-rows.ts'
  */
 export const access: TableOf<Commands> = {
   submit: { ...deploy, ...bySubmission, ...makes, creates: true, recorded: ofSubmission },
-  deploySent: { ...deploy, ...bySubmission, ...makes, creates: true, recorded: ofSentSubmission },
+  deploySent: {
+    ...deploy,
+    ...bySubmission,
+    ...makes,
+    creates: true,
+    targets: ([{ app, options, source }]) => [
+      { app, owner: options.owner },
+      ...ofSent(app, source),
+    ],
+    recorded: ofSentSubmission,
+  },
   deployExisting: {
     ...deploy,
     ...makes,
@@ -209,6 +220,7 @@ export const access: TableOf<Commands> = {
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
   uploads: uploadRows,
+  trees: treeRows,
   previews: previewRows,
   router: routerRows,
   templates: templateRows,

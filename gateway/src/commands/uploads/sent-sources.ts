@@ -1,12 +1,15 @@
 import type { SourceFacts } from '#api/deployment.ts'
 import type { SentSource } from '#api/sources/sent-source.ts'
+import { Problem } from '#api/problem.ts'
 import type { Principal } from '../../callers/principal.ts'
+import type { DeploymentStore } from '../../deployments/store.ts'
 import type { Sources } from '../../sources/sources.ts'
 import type { Uploads } from '../../sources/uploads/uploads.ts'
 import { finishedUpload } from './own-upload.ts'
 
 export type SentSourcesDeps = {
-  sources: Pick<Sources, 'receive'>
+  store: Pick<DeploymentStore, 'sentTrees'>
+  sources: Pick<Sources, 'receive' | 'tree'>
   uploads: Pick<Uploads, 'find' | 'body' | 'remove'>
 }
 
@@ -19,7 +22,17 @@ type Taken = { source: SourceFacts; used: () => Promise<void> }
  */
 export async function takeSent(
   caller: Principal,
-  { app, source: { upload: id } }: { app: string; source: SentSource },
+  { app, source }: { app: string; source: SentSource },
+  deps: SentSourcesDeps,
+): Promise<Taken> {
+  if ('tree' in source)
+    return { source: await findTree(app, source.tree, deps), used: async () => {} }
+  return takeUpload(caller, { app, id: source.upload }, deps)
+}
+
+async function takeUpload(
+  caller: Principal,
+  { app, id }: { app: string; id: string },
   { sources, uploads }: SentSourcesDeps,
 ): Promise<Taken> {
   const { digest } = finishedUpload(uploads, caller, { app, id })
@@ -28,4 +41,23 @@ export async function takeSent(
   const contentDigest = digest ?? undefined
   const source = await sources.receive(uploads.body(id), { contentDigest, signal })
   return { source, used: () => uploads.remove(id) }
+}
+
+/** A tree that the app has sent. What others have sent is not there. */
+async function findTree(
+  app: string,
+  tree: string,
+  { store, sources }: SentSourcesDeps,
+): Promise<SourceFacts> {
+  const gone = (cause?: unknown) =>
+    new Problem(
+      'tree-not-found',
+      `The app has sent no tree ${tree}, or it is no longer kept: without a deployment that is an hour. Send it again.`,
+      { cause },
+    )
+  if (!store.sentTrees.has(app, tree)) throw gone()
+  const { digest, files, sizeBytes } = await sources.tree(tree).catch((error) => {
+    throw gone(error)
+  })
+  return { digest, files, sizeBytes }
 }

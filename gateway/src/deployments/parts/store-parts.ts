@@ -15,6 +15,7 @@ import type { RouterStore } from '../router/router-store.ts'
 import type { RolloutStore } from '../rollout-store.ts'
 import type { RuntimeSecretStore } from '../runtime/runtime-secret-store.ts'
 import type { SealedStore } from '../sealing/sealed-store.ts'
+import type { SentTreeStore } from '../sources/sent-tree-store.ts'
 import type { StatusStore } from '../status/status-store.ts'
 import type { TeamStore, QuotaStore } from '../teams/team-store.ts'
 
@@ -40,4 +41,5 @@ export interface StoreParts {
   readonly pools: PoolStore
   readonly owners: OwnerStore
   readonly routers: RouterStore
+  readonly sentTrees: SentTreeStore
 }

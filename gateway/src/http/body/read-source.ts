@@ -3,10 +3,10 @@ import { Problem } from '#api/problem.ts'
 import { SentSource } from '#api/sources/sent-source.ts'
 
 const imageKinds = ['image', 'deployment', 'release'] as const
-const sentKinds = ['upload'] as const
+const sentKinds = ['upload', 'tree'] as const
 const kinds: readonly string[] = [...imageKinds, ...sentKinds]
 /** Kinds that the gateway does not accept yet. */
-const later = ['git', 'tree']
+const later = ['git']
 
 /** The `source` of a JSON body: exactly one kind. `sent`: one that the caller has sent before. */
 export function readSource(
@@ -29,7 +29,7 @@ export function readSource(
     const sent = SentSource.safeParse(source)
     if (sent.success) return { sent: sent.data }
     throw refused(
-      'source is {"upload": "<id>"}, with the last part of the Location of a finished upload.',
+      'source is {"upload": "<id>"}, with the last part of the Location of a finished upload, or {"tree": "sha256:<64 hex digits>"}, a tree that the app has sent.',
     )
   }
   return { image: readImageSource(source) }

@@ -36,14 +36,16 @@ export async function unpack(deps: UnpackDeps): Promise<Unpacked> {
   const companions = work.companions.leaveOut(work.shape, staging)
   const manifest = staging.finish()
   const ignored = refusals.any ? refusals.settle(await ignoreFileOf(manifest, staging)) : null
-  if (manifest.files === 0)
-    throw new Problem(
-      'archive-empty',
-      'It holds no files. Pack the folder that holds the source: tar cz -C FOLDER .',
-    )
+  if (manifest.files === 0) throw noFiles()
 
   return { manifest, leftOut: [companions, ignored].filter((line) => line !== null) }
 }
+
+export const noFiles = (): Problem =>
+  new Problem(
+    'archive-empty',
+    'It holds no files. Pack the folder that holds the source: tar cz -C FOLDER .',
+  )
 
 /** False at the end of the archive. */
 async function takeNext(work: Work): Promise<boolean> {
@@ -83,7 +85,7 @@ async function write(entry: TarEntry, work: Work): Promise<void> {
 const targetBytes = 4095
 
 /** A link may lead anywhere: the gateway follows none. It must only be possible to make it. */
-function checkTarget(target: string): void {
+export function checkTarget(target: string): void {
   if (target === '' || target.includes('\0'))
     throw new Problem('archive-name-invalid', 'It is a link without a target. Make it again.')
   if (Buffer.byteLength(target) <= targetBytes) return
@@ -121,7 +123,8 @@ async function ignoreFileOf(manifest: Manifest, staging: Staging): Promise<strin
   return openSource({ ...manifest, root })('.dockerignore')?.toString('utf8') ?? ''
 }
 
-function withEntry(problem: Problem, { entry, name: raw }: TarReader['at']): Problem {
+/** Says which entry a refusal is about. */
+export function withEntry(problem: Problem, { entry, name: raw }: TarReader['at']): Problem {
   const name = shownName(raw)
   if (name === '' && entry === 0) return problem // the error is about the whole body
   const detail = `Entry ${entry}${name && ` "${name}"`}: ${problem.message}`

@@ -25,6 +25,7 @@ export class SqliteParts {
   readonly pools
   readonly owners
   readonly routers
+  readonly sentTrees
 
   constructor(tables: Tables) {
     this.releases = tables.releases
@@ -47,6 +48,7 @@ export class SqliteParts {
     this.pools = tables.pools
     this.owners = tables.owners
     this.routers = tables.routers
+    this.sentTrees = tables.sentTrees
     this.overview = openOverviewStore(tables)
   }
 }

@@ -2,7 +2,7 @@ import type { NewPreview } from '#api/previews/preview.ts'
 import type { PoolCommands } from '../../pools/pool-commands.ts'
 import type { PreviewCommands } from '../../previews/preview-commands.ts'
 import type { TemplateCommands } from '../../templates/template-commands.ts'
-import { readsOf } from '../reads-of.ts'
+import { ofSent, readsOf } from '../reads-of.ts'
 import { administer, byApp, byPreview, exec, noApp, preview, read } from '../row-kinds.ts'
 import type { Lookups, TableOf } from '../row.ts'
 
@@ -21,6 +21,10 @@ export const previewRows: TableOf<PreviewCommands> = {
   create: {
     ...preview,
     ...byRequest,
+    targets: async ([request, parts], find) => [
+      ...(await byRequest.targets([request], find)),
+      ...(parts.sent ? ofSent(request.app, parts.sent) : []),
+    ],
     recorded: {
       asked: ([{ source, template, ttlSeconds, evict }, { upload, sent, secrets }]) => ({
         source: source ?? sent ?? upload?.digest,

@@ -53,7 +53,7 @@ export function createPreview(commands: Previews, server: ServerDeps): RequestHa
     const body = readRequest(NewPreviewBody, await jsonObject(request, response, server.bodyMs))
     const { secrets: texts, source, ...more } = body
     const secrets = new Map(Object.entries(texts).map(([name, text]) => [name, Buffer.from(text)]))
-    if (!source || !('upload' in source))
+    if (!source || !('upload' in source || 'tree' in source))
       return { asked: { ...more, ...(source && { source }) }, wait, parts: { secrets } }
     await assertRoom(request, more)
     return { asked: more, wait, parts: { secrets, sent: source } }

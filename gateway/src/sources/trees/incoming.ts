@@ -1,0 +1,80 @@
+import { linkSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { errorCode } from '#api/error-code.ts'
+
+/** What no tree took is removed after this many hours. */
+export const keptHours = 24
+
+const hourMs = 3_600_000
+
+/**
+ * What each app has sent in packs and no tree has taken yet: `incoming/APP/HOUR/NAME`, hard links to
+ * the store's files. HOUR counts from 1970.
+ */
+export class Incoming {
+  readonly #dir: string
+
+  /** `volume` is the data volume. */
+  constructor(volume: string) {
+    this.#dir = join(volume, 'incoming')
+  }
+
+  /** The paths of what an app has sent, by name. */
+  of(app: string): Map<string, string> {
+    const own = join(this.#dir, app)
+    const paths = namesIn(own).flatMap((hour) =>
+      namesIn(join(own, hour)).map((name): [string, string] => [name, join(own, hour, name)]),
+    )
+    return new Map(paths)
+  }
+
+  /** Returns a function that notes that the app has sent a file, which is at `path`. */
+  open(app: string, nowMs = Date.now()): (name: string, path: string) => void {
+    const folder = join(this.#dir, app, String(Math.floor(nowMs / hourMs)))
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    return (name, path) => {
+      try {
+        linkSync(path, join(folder, name))
+      } catch (error) {
+        if (errorCode(error) !== 'EEXIST') throw error
+      }
+    }
+  }
+
+  /** Forgets what an app has sent. */
+  forget(app: string): void {
+    rmSync(join(this.#dir, app), { recursive: true, force: true })
+  }
+
+  /** Removes what is too old. Returns how many folders that were. */
+  sweep(nowMs = Date.now()): number {
+    const oldest = Math.floor(nowMs / hourMs) - keptHours
+    let removed = 0
+    for (const app of namesIn(this.#dir)) {
+      const own = join(this.#dir, app)
+      const old = namesIn(own).filter((hour) => Number(hour) < oldest)
+      for (const hour of old) rmSync(join(own, hour), { recursive: true, force: true })
+      removed += old.length
+      removeIfEmpty(own)
+    }
+    return removed
+  }
+}
+
+/** Empty if there is no such folder. */
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return []
+    throw error
+  }
+}
+
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder)
+  } catch (error) {
+    if (errorCode(error) !== 'ENOTEMPTY') throw error
+  }
+}

@@ -1,0 +1,47 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { TreeFolders } from '../tree-folders.ts'
+import { joinOnThread } from '../upload.ts'
+import { joinedName } from './join-tree.ts'
+
+/** Joins trees to the store in the background, one after the other. A failure is tried again by a sweep. */
+export class Joining {
+  readonly #volume: string
+  readonly #folders: TreeFolders
+  readonly #waiting = new Set<string>()
+  #running: Promise<void> | null = null
+  #isOver = false
+
+  constructor(volume: string, folders: TreeFolders) {
+    this.#volume = volume
+    this.#folders = folders
+  }
+
+  add(digest: string): void {
+    if (this.#isOver || existsSync(join(this.#folders.folderOf(digest), joinedName))) return
+    this.#waiting.add(digest)
+    this.#running ??= this.#run()
+  }
+
+  addAll(digests: string[]): void {
+    for (const digest of digests) this.add(digest)
+  }
+
+  async #run(): Promise<void> {
+    for (const digest of this.#waiting) {
+      if (this.#isOver) break
+      const staged = this.#folders.stage('join')
+      const folder = this.#folders.folderOf(digest)
+      // A tree that was removed meanwhile, or a full disk.
+      await joinOnThread({ volume: this.#volume, folder, spool: staged.path }).catch(() => {})
+      staged.release()
+      this.#waiting.delete(digest)
+    }
+    this.#running = null
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true
+    await this.#running
+  }
+}

@@ -1,0 +1,121 @@
+import { mkdirSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { crashPoint } from '#api/flow/crash-point.ts'
+import { Problem } from '#api/problem.ts'
+import type { PackAnswer } from '#api/sources/tree-calls.ts'
+import { syncFileSystem } from '../../host/disk/sync-file-system.ts'
+import type { JobPort } from '../../host/threads/job-port.ts'
+import { shownName } from '../archive/source-path.ts'
+import type { TarEntry } from '../archive/tar-entry.ts'
+import { TarReader } from '../archive/tar-reader.ts'
+import { noFiles, withEntry } from '../archive/unpack.ts'
+import { tarBytes } from '../body.ts'
+import { DigestCheck } from '../content-digest.ts'
+import { Meter } from '../meter.ts'
+import { unpackSlice } from '../staging.ts'
+import type { UploadJob } from '../upload-job.ts'
+import { diskMode, sha256Of, smallBytes, writeLarge, writeSmall } from '../write-file.ts'
+import { Incoming } from './incoming.ts'
+import { objectName, Objects } from './objects.ts'
+
+export type PackJob = UploadJob & { volume: string; app: string }
+
+/**
+ * Stores the files of a pack, and notes that the app has sent them. Answers with a `PackAnswer` when
+ * all of it is synced. What other apps have sent makes no difference, not even in time.
+ */
+export async function takePack(job: PackJob, port: JobPort): Promise<void> {
+  const { path, limits, contentDigest, volume, app } = job
+  try {
+    mkdirSync(path, { mode: 0o700 })
+    const meter = new Meter(limits)
+    const digest = new DigestCheck(contentDigest)
+    const tar = new TarReader(tarBytes(port.pieces(), { limits, meter, digest }), limits, meter)
+    const files = await writeFiles(tar, path)
+    digest.verify()
+    if (files.size === 0) throw noFiles()
+
+    await syncFileSystem(path)
+    crashPoint('pack-synced')
+    await store(files.keys(), {
+      path,
+      objects: new Objects(volume),
+      app,
+      incoming: new Incoming(volume),
+    })
+    await syncFileSystem(path)
+    const sizeBytes = [...files.values()].reduce((sum, bytes) => sum + bytes, 0)
+    port.sendValue({ files: files.size, sizeBytes } satisfies PackAnswer)
+  } finally {
+    await rm(path, { recursive: true, force: true })
+  }
+}
+
+/** Writes each file under its name in the store. Returns their sizes. */
+async function writeFiles(tar: TarReader, folder: string): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>()
+  try {
+    for (let entry = await tar.next(); entry; entry = await tar.next()) {
+      await unpackSlice.yield()
+      const sha256 = hashIn(entry)
+      const mode = entry.executable ? 0o755 : 0o644
+      const name = objectName({ sha256, mode })
+      if (sizes.has(name)) continue
+      const found = await writeFile(tar, entry, { path: join(folder, name), mode: diskMode(mode) })
+      if (found !== sha256) throw wrongContent(sha256, found)
+      sizes.set(name, entry.sizeBytes)
+    }
+  } catch (error) {
+    throw error instanceof Problem ? withEntry(error, tar.at) : error
+  }
+  return sizes
+}
+
+async function writeFile(
+  tar: TarReader,
+  { sizeBytes }: TarEntry,
+  { path, mode }: { path: string; mode: number },
+): Promise<string> {
+  if (sizeBytes > smallBytes) return writeLarge(path, mode, tar.body())
+  const content = await tar.wholeBody()
+  writeSmall(path, mode, content)
+  return sha256Of(content)
+}
+
+type Places = { path: string; objects: Objects; app: string; incoming: Incoming }
+
+async function store(
+  names: Iterable<string>,
+  { path, objects, app, incoming }: Places,
+): Promise<void> {
+  const note = incoming.open(app)
+  for (const name of names) {
+    const own = join(path, name)
+    objects.add(name, own)
+    crashPoint('pack-linking')
+    try {
+      note(name, objects.pathOf(name))
+    } catch {
+      note(name, own) // it was swept at this moment, or has as many links as it may have
+    }
+    await unpackSlice.yield()
+  }
+}
+
+/** The name of an entry: the SHA-256 of its content. */
+function hashIn({ type, path }: TarEntry): string {
+  if (type === 'file' && /^[0-9a-f]{64}$/.test(path)) return path
+  throw new Problem(
+    'pack-invalid',
+    'A pack holds regular files alone, each named by the SHA-256 of its content: 64 hex digits, lower case.',
+    { facts: { file: shownName(Buffer.from(path)) } },
+  )
+}
+
+const wrongContent = (file: string, found: string) =>
+  new Problem(
+    'pack-invalid',
+    `The SHA-256 of its content is ${found}. The file changed while it was read, or on the way. Read it again, and send a new manifest.`,
+    { facts: { file, found } },
+  )

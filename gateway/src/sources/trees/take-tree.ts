@@ -1,0 +1,94 @@
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { unlinkSync } from 'node:fs'
+import { Problem } from '#api/problem.ts'
+import { inMb } from '#api/text/in-mb.ts'
+import type { TreeAnswer } from '#api/sources/tree-calls.ts'
+import type { TreeEntry } from '#api/tree.ts'
+import type { JobPort } from '../../host/threads/job-port.ts'
+import { tarBytes } from '../body.ts'
+import { DigestCheck } from '../content-digest.ts'
+import type { Limits } from '../limits.ts'
+import { Meter } from '../meter.ts'
+import type { UploadJob } from '../upload-job.ts'
+import { hexOf } from './digest-hex.ts'
+import { Incoming } from './incoming.ts'
+import { findKnown } from './known-files.ts'
+import { linkTree } from './link-tree.ts'
+import { Objects } from './objects.ts'
+import { type AskedTree, readTree } from './read-manifest.ts'
+
+/** `sent`: the digests of the app's kept trees, newest first. */
+export type TreeJob = UploadJob & { volume: string; app: string; sent: readonly string[] }
+
+type File = Extract<TreeEntry, { type: 'file' }>
+
+/**
+ * Takes a manifest, and makes the folder of its tree at `path` if the app has sent all its files.
+ * Answers with a `TreeAnswer`. After `taken` the caller says that the tree is kept.
+ */
+export async function takeTree(job: TreeJob, port: JobPort): Promise<void> {
+  const { path, volume, app } = job
+  const trees = join(volume, 'trees')
+  const incoming = new Incoming(volume)
+  try {
+    const tree = await readTree(await bodyText(job, port), { ...job, trees }, job.limits)
+    const files = tree.entries.filter((entry) => entry.type === 'file')
+    const known = await findKnown(files, { ...job, trees, incoming })
+
+    const missing = files.filter(({ sha256 }) => !known.has(sha256))
+    if (missing.length > 0) return port.sendValue(answerMissing(missing))
+    if (!existsSync(join(trees, hexOf(tree.digest)))) {
+      const gone = await linkTree(path, tree, { objects: new Objects(volume), known })
+      if (gone.length > 0) return port.sendValue(answerMissing(gone))
+    }
+
+    port.sendValue(answerTaken(tree, files))
+    await port.value()
+    removeTaken(files, incoming.of(app))
+    port.sendValue('removed')
+  } finally {
+    await rm(path, { recursive: true, force: true }) // unless it has been moved
+  }
+}
+
+async function bodyText({ limits, contentDigest }: UploadJob, port: JobPort): Promise<string> {
+  const meter = new Meter(limits)
+  const digest = new DigestCheck(contentDigest)
+  const pieces: Buffer[] = []
+  let bytes = 0
+  for await (const piece of tarBytes(port.pieces(), { limits, meter, digest })) {
+    bytes += piece.length
+    if (bytes > limits.metadataTotalBytes) throw tooLong(limits)
+    pieces.push(piece)
+  }
+  digest.verify()
+  return Buffer.concat(pieces).toString('utf8')
+}
+
+function answerMissing(files: readonly File[]): TreeAnswer {
+  const sizes = new Map(files.map(({ sha256, sizeBytes }) => [sha256, sizeBytes]))
+  const missingBytes = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0)
+  return { state: 'missing', missing: [...sizes.keys()], missingBytes }
+}
+
+const answerTaken = ({ digest }: AskedTree, files: readonly File[]): TreeAnswer => ({
+  state: 'taken',
+  digest,
+  files: files.length,
+  sizeBytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+})
+
+/** The tree has these now. */
+function removeTaken(files: readonly File[], incoming: Map<string, string>): void {
+  const taken = new Set(files.map(({ sha256 }) => sha256))
+  for (const [name, at] of incoming) if (taken.has(name.slice(0, 64))) unlinkSync(at)
+}
+
+const tooLong = ({ metadataTotalBytes: limitBytes }: Limits) =>
+  new Problem(
+    'archive-too-large',
+    `The manifest may have ${inMb(limitBytes)}. Leave out what is not source.`,
+    { facts: { limitBytes } },
+  )

@@ -1,0 +1,4 @@
+import type { Limits } from './limits.ts'
+
+/** What a thread gets of each upload. `path`: where it may write. */
+export type UploadJob = { path: string; limits: Limits; contentDigest: string | undefined }
