@@ -8,6 +8,7 @@ import { ageByADay, leftOver } from './uploads/left-over.ts'
 import { Ledger } from './uploads/ledger.ts'
 import { Line } from './uploads/line.ts'
 import { randomSource, type RandomSource } from './uploads/random-source.ts'
+import { sendTree } from './uploads/send-tree.ts'
 import { type Sender, sendDirect, sendResumable } from './uploads/senders.ts'
 import { startWorld, type World } from './uploads/world.ts'
 
@@ -56,6 +57,10 @@ const points = [
   'upload-synced',
   'upload-recorded',
   'upload-used',
+  'pack-synced',
+  'pack-linking',
+  'tree-linking',
+  'tree-joining',
 ]
 
 /** Returns what was wrong. */
@@ -98,10 +103,14 @@ export async function uploadAtRandom(plan: UploadsPlan): Promise<string[]> {
 async function sendUntil(sender: Sender): Promise<void> {
   const { random, signal } = sender
   let source: RandomSource | undefined
+  let base: RandomSource | null = null
   while (!signal.aborted) {
     if (random.fraction() < 0.4) await attackOnce(sender)
     source = randomSource(random, source)
-    await random.oneOf([sendDirect, sendResumable])(sender, source)
+    const door = random.oneOf(['direct', 'resumable', 'tree'])
+    if (door === 'direct') await sendDirect(sender, source)
+    else if (door === 'resumable') await sendResumable(sender, source)
+    else base = await sendTree(sender, source, base)
   }
 }
 
