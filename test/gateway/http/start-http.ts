@@ -47,7 +47,10 @@ type UploadLimits = Partial<Parameters<typeof Uploads.open>[0]>
  * until the test moves them with `play`.
  */
 export async function startHttp(
-  own: Partial<Commands & ServerDeps & { registriesAt: string[]; uploadLimits: UploadLimits }> = {},
+  own: Partial<
+    Commands &
+      ServerDeps & { registriesAt: string[]; uploadLimits: UploadLimits; hasSource: boolean }
+  > = {},
   limits: Partial<ConnectionLimits> = {},
 ) {
   const store =
@@ -163,6 +166,7 @@ export async function startHttp(
       trail,
       admission,
       isOnFly: async (app) => app.startsWith('on-fly'),
+      hasSource: async () => own.hasSource ?? true,
       log: deps.log,
       secrets: { tokens: [token], fly: '' },
       registryHost: 'registry.test',
