@@ -327,6 +327,6 @@ test('a sweep removes what no tree uses, and what waited for a day', async () =>
 
 test('a deleted app has sent nothing', async () => {
   await sendPack(packOf('one'))
-  volume.sources.forget('shop')
+  await volume.sources.forget('shop')
   expect(await sendTree(whole(one))).toMatchObject({ state: 'missing' })
 })

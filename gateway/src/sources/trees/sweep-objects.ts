@@ -3,6 +3,9 @@ import { join } from 'node:path'
 import { errorCode } from '#api/error-code.ts'
 import { unpackSlice } from '../staging.ts'
 
+/** `mayHaveUnused`: something was removed since the last sweep. */
+export type SweepJob = { volume: string; mayHaveUnused: boolean }
+
 /**
  * Removes the files of the store that no tree uses and that wait for none: those with one link, and
  * copies that a crash left. Returns how many that were.
