@@ -91,7 +91,11 @@ export async function uploadAtRandom(plan: UploadsPlan): Promise<string[]> {
   await judge(world, ledger)
   const cuts = lines.reduce((sum, line) => sum + line.cuts, 0)
   const kills = world.gateway.kills
-  await world.startAgain(() => ageByADay(world.data))
+  await world.startAgain(async () => {
+    const { code, out } = await world.run('fsck')
+    if (code !== 0) ledger.fault(`fsck ended with ${code}: ${out}`)
+    await ageByADay(world.data)
+  })
   const left = await leftOver(world.data)
   for (const fault of ledger.faults) say(`LOST: ${fault}`)
   for (const name of left) say(`LEFT OVER: ${name}`)

@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,7 +7,7 @@ import { buildNetworkSettings, resolvers } from '../../parts/build-network.ts'
 import { startBuildkitd } from '../../parts/buildkitd.ts'
 import { freePort } from '../../parts/ports.ts'
 import { findPlanner } from '../../planner/find.ts'
-import { GatewayProcess, operatorToken } from '../previews/gateway-process.ts'
+import { gatewayMain, GatewayProcess, operatorToken } from '../previews/gateway-process.ts'
 
 export const authorization = { Authorization: `Bearer ${operatorToken}` }
 
@@ -55,6 +56,8 @@ export async function startWorld({ daemonPort, settings = {} }: Options = {}) {
     get gateway() {
       return gateway
     },
+    /** Runs a command of `tarmac-gateway` on its volume. */
+    run: (...words: string[]) => runGateway(all, words),
     /** Stops the gateway for good, does something with its volume, and starts it again. */
     async startAgain(meanwhile: () => Promise<void>): Promise<void> {
       await gateway[Symbol.asyncDispose]()
@@ -69,6 +72,17 @@ export async function startWorld({ daemonPort, settings = {} }: Options = {}) {
     uploads: () => readdir(join(data, 'uploads')),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   }
+}
+
+function runGateway(
+  env: Record<string, string | undefined>,
+  words: string[],
+): Promise<{ code: number; out: string }> {
+  return new Promise((resolve) =>
+    execFile(process.execPath, [gatewayMain, ...words], { env }, (error, out, err) =>
+      resolve({ code: Number(error?.code ?? 0), out: out + err }),
+    ),
+  )
 }
 
 const settingsOf = (dir: string, data: string) => ({

@@ -391,7 +391,7 @@ test.each(names)(
     if (rows[name]!.anyone) return expect(await answer(name, caller(null))).toBe('ran')
     const makes =
       ['submit', 'deploySent', 'deployExisting', 'refuseBusyLane'].includes(name) ||
-      name.startsWith('uploads.')
+      /^(?:trees|uploads)\./.test(name)
     const reads = ['deployment', 'logOf'].includes(name)
     expect(await answer(name, caller('of-shop'))).toBe(makes || reads ? 'ran' : 'forbidden')
     const other = reads ? 'deployment-not-found' : makes ? 'ran' : 'forbidden'
