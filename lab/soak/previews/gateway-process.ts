@@ -93,7 +93,7 @@ export class GatewayProcess {
     this.#up = promise
     const env = { ...this.#settings, TARMAC_PORT: this.#port }
     // It ends with the soak, however that ends.
-    const command = ['--pdeathsig', 'KILL', '--', process.execPath, main]
+    const command = ['--pdeathsig', 'KILL', '--', process.execPath, gatewayMain]
     const child = spawn('setpriv', command, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
     let printed = ''
