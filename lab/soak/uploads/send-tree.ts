@@ -2,7 +2,7 @@ import { fill, routes } from '#api/routes.ts'
 import { TreeAnswer } from '#api/sources/tree-calls.ts'
 import { filesOf } from '../hostile/archive.ts'
 import type { RandomSource } from './random-source.ts'
-import { deploySent, insist, type Sender, upload } from './senders.ts'
+import { deploySent, untilFinal, type Sender, upload } from './senders.ts'
 
 /**
  * A tree by its manifest, against the last one of this sender, with packs of what is missing. A pack
@@ -17,7 +17,9 @@ export async function sendTree(
   const path = fill(routes.trees, { app })
   let against = random.fraction() < 0.7 ? base : null
   while (!signal.aborted) {
-    const answer = await insist(sender, () => line.json('POST', path, manifest(source, against)))
+    const answer = await untilFinal(sender, () =>
+      line.json('POST', path, manifest(source, against)),
+    )
     if (answer === null) return base
     if (answer.status === 409 && answer.body.code === 'base-unknown') {
       if (against === null) ledger.fault('a whole manifest has no base that could be unknown')
@@ -67,7 +69,7 @@ async function sendPack(
   const isResumable = random.fraction() < 0.4
   const sent = isResumable ? await upload(sender, pack) : null
   if (isResumable && sent === null) return
-  const answer = await insist(sender, () =>
+  const answer = await untilFinal(sender, () =>
     sent === null
       ? line.send({ method: 'POST', path, body: pack })
       : line.json('POST', path, { upload: sent.split('/').at(-1) }),

@@ -20,7 +20,7 @@ const tus = { 'tus-resumable': '1.0.0' }
 const encoded = (text: string) => Buffer.from(text).toString('base64')
 
 /** Sends until the gateway says something final. Null: the soak has ended first. */
-export async function insist(
+export async function untilFinal(
   { line, signal }: Pick<Sender, 'line' | 'signal'>,
   send: () => Promise<Answer>,
 ): Promise<Answer | null> {
@@ -38,7 +38,7 @@ export async function sendDirect(sender: Sender, source: RandomSource): Promise<
   const { app, line, random, ledger } = sender
   const key = { 'Idempotency-Key': `direct-${random.upTo(1e9)}` }
   const path = `${fill(routes.deployments, { app })}?deploy=false`
-  const answer = await insist(sender, () =>
+  const answer = await untilFinal(sender, () =>
     line.send({ method: 'POST', path, headers: key, body: source.archive }),
   )
   if (answer?.status === 202) ledger.promised(answer.body, { digest: source.digest, by: 'direct' })
@@ -108,7 +108,7 @@ async function begin(
     'upload-metadata': `app ${encoded(app)},filename ${encoded('a.tar')}`,
     ...(first && { 'content-type': octets, ...checksumOf(random, first) }),
   }
-  const answer = await insist(sender, () =>
+  const answer = await untilFinal(sender, () =>
     line.send({ method: 'POST', path: routes.uploads, headers, ...(first && { body: first }) }),
   )
   if (answer === null) return null
@@ -124,7 +124,7 @@ const checksumOf = (random: Random, bytes: Buffer): Record<string, string> =>
     : {}
 
 async function offsetOf(sender: Sender, path: string): Promise<number | null> {
-  const answer = await insist(sender, () =>
+  const answer = await untilFinal(sender, () =>
     sender.line.send({ method: 'HEAD', path, headers: tus }),
   )
   if (answer === null) return null
@@ -134,7 +134,7 @@ async function offsetOf(sender: Sender, path: string): Promise<number | null> {
 }
 
 async function remove(sender: Sender, path: string): Promise<void> {
-  const answer = await insist(sender, () =>
+  const answer = await untilFinal(sender, () =>
     sender.line.send({ method: 'DELETE', path, headers: tus }),
   )
   // After a broken line it may be gone already.
@@ -152,7 +152,9 @@ export async function deploySent(
   const { app, line, random, ledger } = sender
   const key = { 'Idempotency-Key': `sent-${random.upTo(1e9)}` }
   const path = fill(routes.deployments, { app })
-  const answer = await insist(sender, () => line.json('POST', path, { source, deploy: false }, key))
+  const answer = await untilFinal(sender, () =>
+    line.json('POST', path, { source, deploy: false }, key),
+  )
   if (answer?.status === 202) ledger.promised(answer.body, { digest, by })
   else if (answer)
     ledger.fault(`${by}: ${JSON.stringify(source)} ${answer.status} ${JSON.stringify(answer.body)}`)
