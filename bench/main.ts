@@ -4,6 +4,7 @@ import { audit } from './audit.ts'
 import { callers } from './callers.ts'
 import { compaction } from './compaction.ts'
 import { context } from './context.ts'
+import { delta } from './delta.ts'
 import { dashboard } from './dashboard.ts'
 import { downtime } from './downtime.ts'
 import { editLine } from './edit.ts'
@@ -28,6 +29,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   rollout,
   context,
   dashboard,
+  delta,
   intake,
   downtime,
   edit: editLine,

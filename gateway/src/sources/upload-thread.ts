@@ -13,8 +13,10 @@ import { Staging } from './staging.ts'
 import type { UploadJob } from './upload-job.ts'
 import { TarReader } from './archive/tar-reader.ts'
 import { unpack } from './archive/unpack.ts'
+import { sweepSetAside } from './fsck/set-aside.ts'
 import { type JoinJob, joinTree } from './trees/join-tree.ts'
-import { sweepObjects } from './trees/sweep-objects.ts'
+import { Incoming } from './trees/incoming.ts'
+import { type SweepJob, sweepObjects } from './trees/sweep-objects.ts'
 import { takePack } from './trees/take-pack.ts'
 import { takeTree } from './trees/take-tree.ts'
 
@@ -64,8 +66,10 @@ async function join(job: JoinJob, port: JobPort): Promise<void> {
   await port.closed
 }
 
-/** Removes of the store on this volume what nothing uses. */
-async function sweep(volume: string, port: JobPort): Promise<void> {
-  port.sendValue(await sweepObjects(volume))
+/** Removes what waited too long, and of the store what nothing uses. */
+async function sweep({ volume, mayHaveUnused }: SweepJob, port: JobPort): Promise<void> {
+  sweepSetAside(volume)
+  const old = await new Incoming(volume).sweep()
+  port.sendValue(mayHaveUnused || old > 0 ? await sweepObjects(volume) : 0)
   await port.closed
 }

@@ -22,6 +22,7 @@ import { operator } from '../../../gateway/src/callers/principal.ts'
 import { Awake } from '../../../gateway/src/awake/awake.ts'
 import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
 import { openLog } from '../../../gateway/src/log.ts'
+import { Uploads } from '../../../gateway/src/sources/uploads/uploads.ts'
 import { SealingKeys } from '../../../gateway/src/secrets/sealing.ts'
 import { Vault } from '../../../gateway/src/secrets/vault.ts'
 import { LoginTester } from '../../../gateway/src/registries/login-tester.ts'
@@ -38,13 +39,19 @@ export const openTestCallers = (tokens: string[], store: ReturnType<typeof openS
     { store, fly: { orgMachines: async () => [] }, log: openLog('silent') },
   )
 
+type Own = {
+  registriesAt: string[]
+  uploadLimits: Partial<Parameters<typeof Uploads.open>[0]>
+  hasSource: boolean
+}
+
 /**
  * The real HTTP server over the real store, on a free port. It counts and hashes bytes instead of
  * unpacking them. It refuses a body that begins with `refuse` at once. Deployments do not move
  * until the test moves them with `play`.
  */
 export async function startHttp(
-  own: Partial<Commands & ServerDeps & { registriesAt: string[]; hasSource: boolean }> = {},
+  own: Partial<Commands & ServerDeps & Own> = {},
   limits: Partial<ConnectionLimits> = {},
 ) {
   const store =
@@ -65,17 +72,33 @@ export async function startHttp(
     images: { allowed: [] },
     buildkit: { mirrors: {} },
   })
-  const admission = new Admission(store)
   const stop = new AbortController()
   const logged: string[] = []
   const received: { sizeBytes: number; contentDigest?: string }[] = []
   const runner = { running: () => 0, pause() {}, stopRunning() {}, resume: async () => {} }
   const callers = await openTestCallers([token, 'another-token-of-tests'], store)
+  const receive: ServerDeps['receive'] = async (body, { contentDigest }) => {
+    const hash = createHash('sha256')
+    let sizeBytes = 0
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      if (sizeBytes === 0 && chunk.subarray(0, 6).toString() === 'refuse')
+        throw new Problem('archive-unsupported', 'Send a tar, tar.gz or tar.zst archive.')
+      sizeBytes += chunk.length
+      hash.update(chunk)
+    }
+    received.push({ sizeBytes, ...(contentDigest !== undefined && { contentDigest }) })
+    return { digest: `sha256:${hash.digest('hex')}`, files: 1, sizeBytes }
+  }
+  const uploadLimits = { keepMs: 3_600_000, perCaller: 20, maxBytes: () => 2 ** 30 }
+  const uploads = await Uploads.open({ dir: volume.dir, ...uploadLimits, ...own.uploadLimits })
+  const admission = new Admission(store, uploads)
   const submissions = new Submissions({
     store,
     vault,
     admission,
-    sources: { join: () => {} },
+    sources: { receive, join: () => {} },
+    uploads,
+    assertAccepting() {},
   } as unknown as SubmissionsDeps)
   const drain = new Drain({ store, runner, log: openLog('silent') })
   const commands: Commands = {
@@ -85,6 +108,8 @@ export async function startHttp(
       drain,
       rules: callers.rules,
       admission,
+      uploads,
+      submissions,
       gatewayLimits: [],
       queueLimits: { builds: 2, appBuilds: 1, deploys: 2 },
       mayStart: () => true,
@@ -118,18 +143,7 @@ export async function startHttp(
     store,
     awake,
     admission,
-    async receive(body, { contentDigest }) {
-      const hash = createHash('sha256')
-      let sizeBytes = 0
-      for await (const chunk of body as AsyncIterable<Buffer>) {
-        if (sizeBytes === 0 && chunk.subarray(0, 6).toString() === 'refuse')
-          throw new Problem('archive-unsupported', 'Send a tar, tar.gz or tar.zst archive.')
-        sizeBytes += chunk.length
-        hash.update(chunk)
-      }
-      received.push({ sizeBytes, ...(contentDigest !== undefined && { contentDigest }) })
-      return { digest: `sha256:${hash.digest('hex')}`, files: 1, sizeBytes }
-    },
+    receive,
     assertAccepting: () => {},
     appDefaults: { region: 'ams', builds: 4 },
     readiness: () =>
@@ -204,6 +218,9 @@ export async function startHttp(
     vault,
     registries,
     submissions,
+    uploads,
+    /** Its volume. */
+    dir: volume.dir,
     logged,
     received,
     play,
@@ -221,6 +238,7 @@ export async function startHttp(
     async [Symbol.asyncDispose]() {
       stop.abort()
       await server[Symbol.asyncDispose]()
+      await uploads[Symbol.asyncDispose]()
       if (!own.store) await store[Symbol.asyncDispose]()
     },
   }

@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs'
+import { isUtf8 } from 'node:buffer'
+import { existsSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { unlinkSync } from 'node:fs'
 import { Problem } from '#api/problem.ts'
 import { inMb } from '#api/text/in-mb.ts'
 import type { TreeAnswer } from '#api/sources/tree-calls.ts'
@@ -11,6 +11,7 @@ import { tarBytes } from '../body.ts'
 import { DigestCheck } from '../content-digest.ts'
 import type { Limits } from '../limits.ts'
 import { Meter } from '../meter.ts'
+import { unpackSlice } from '../staging.ts'
 import type { UploadJob } from '../upload-job.ts'
 import { hexOf } from './digest-hex.ts'
 import { Incoming } from './incoming.ts'
@@ -35,7 +36,7 @@ export async function takeTree(job: TreeJob, port: JobPort): Promise<void> {
   try {
     const tree = await readTree(await bodyText(job, port), { ...job, trees }, job.limits)
     const files = tree.entries.filter((entry) => entry.type === 'file')
-    const known = await findKnown(files, { ...job, trees, incoming })
+    const known = await findKnown(files, { ...job, base: tree.base, trees, incoming })
 
     const missing = files.filter(({ sha256 }) => !known.has(sha256))
     if (missing.length > 0) return port.sendValue(answerMissing(missing))
@@ -46,7 +47,7 @@ export async function takeTree(job: TreeJob, port: JobPort): Promise<void> {
 
     port.sendValue(answerTaken(tree, files))
     await port.value()
-    removeTaken(files, incoming.of(app))
+    await removeTaken(files, incoming.of(app))
     port.sendValue('removed')
   } finally {
     await rm(path, { recursive: true, force: true }) // unless it has been moved
@@ -64,7 +65,9 @@ async function bodyText({ limits, contentDigest }: UploadJob, port: JobPort): Pr
     pieces.push(piece)
   }
   digest.verify()
-  return Buffer.concat(pieces).toString('utf8')
+  const body = Buffer.concat(pieces)
+  if (!isUtf8(body)) throw new Problem('request-invalid', 'The manifest is not UTF-8.')
+  return body.toString('utf8')
 }
 
 function answerMissing(files: readonly File[]): TreeAnswer {
@@ -81,9 +84,12 @@ const answerTaken = ({ digest }: AskedTree, files: readonly File[]): TreeAnswer 
 })
 
 /** The tree has these now. */
-function removeTaken(files: readonly File[], incoming: Map<string, string>): void {
+async function removeTaken(files: readonly File[], incoming: Map<string, string>): Promise<void> {
   const taken = new Set(files.map(({ sha256 }) => sha256))
-  for (const [name, at] of incoming) if (taken.has(name.slice(0, 64))) unlinkSync(at)
+  for (const [name, at] of incoming) {
+    if (taken.has(name.slice(0, 64))) rmSync(at, { force: true })
+    await unpackSlice.yield()
+  }
 }
 
 const tooLong = ({ metadataTotalBytes: limitBytes }: Limits) =>
