@@ -26,6 +26,7 @@ const DeploymentRecord = Deployment.pick({
   owner: z.string().nullable().default(null),
   crashes: z.array(Crash).optional(),
   cost: DeploymentCost.nullable().optional(),
+  source: z.object({ digest: z.string() }).nullable().optional(),
   warnings: z.array(z.string()).optional(),
 })
 export type DeploymentRecord = z.infer<typeof DeploymentRecord>
@@ -61,6 +62,26 @@ export function readProblem(url: URL, status: number, answer: string): Problem {
     )
   return strangeAnswer(url, `status ${status}`, answer)
 }
+
+/**
+ * The same problem with its pause before another attempt, in seconds, where the answer says one: a
+ * gateway in its facts, a proxy before it by a header.
+ */
+export function withPause(
+  problem: Problem,
+  { status, headers }: { status: number; headers: Record<string, unknown> },
+): Problem {
+  const isPassing = problem.code === 'not-ready' && (status === 429 || status >= 500)
+  if (!isPassing || 'retryAfterSeconds' in problem.facts) return problem
+  const said = Number(headers['retry-after'])
+  const retryAfterSeconds = said > 0 ? said : proxyPauseSeconds
+  return new Problem(problem.code, problem.message, {
+    facts: { ...problem.facts, retryAfterSeconds },
+  })
+}
+
+/** A proxy that does not reach its gateway mostly says nothing about when to try again. */
+const proxyPauseSeconds = 2
 
 /** The refusal of a token, or of a request without one, for a user of the client. */
 export function tokenRefused(url: URL, hasToken: boolean): Problem {
