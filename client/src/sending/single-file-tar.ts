@@ -33,7 +33,7 @@ export class SingleFileTar {
   read(start: number, length: number): Buffer {
     // Zeros follow the content.
     const part = Buffer.alloc(Math.min(length, this.sizeBytes - start))
-    const headerBytes = this.#header.copy(part, 0, start)
+    const headerBytes = this.#header.subarray(start).copy(part)
     const at = start + headerBytes - this.#header.length
     const left = this.#file.sizeBytes - at
     const wanted = Math.min(part.length - headerBytes, left)

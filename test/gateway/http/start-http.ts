@@ -118,7 +118,7 @@ export async function startHttp(
     store,
     awake,
     admission,
-    async receive(body, { contentDigest }) {
+    async receive(body, { contentDigest: early, lateDigest }) {
       const hash = createHash('sha256')
       let sizeBytes = 0
       for await (const chunk of body as AsyncIterable<Buffer>) {
@@ -127,6 +127,7 @@ export async function startHttp(
         sizeBytes += chunk.length
         hash.update(chunk)
       }
+      const contentDigest = early ?? (await lateDigest?.())
       received.push({ sizeBytes, ...(contentDigest !== undefined && { contentDigest }) })
       return { digest: `sha256:${hash.digest('hex')}`, files: 1, sizeBytes }
     },
