@@ -2,6 +2,7 @@ import { append } from './append.ts'
 import { appliance } from './appliance.ts'
 import { audit } from './audit.ts'
 import { callers } from './callers.ts'
+import { client } from './client.ts'
 import { compaction } from './compaction.ts'
 import { context } from './context.ts'
 import { dashboard } from './dashboard.ts'
@@ -22,6 +23,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   append,
   audit,
   callers,
+  client,
   compaction,
   redeploy,
   reuse,

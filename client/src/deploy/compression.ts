@@ -5,8 +5,9 @@ import * as zlib from 'node:zlib'
 export const compressions = ['zstd', 'gzip', 'none'] as const
 export type Compression = (typeof compressions)[number]
 
-/** Large pieces: each one costs a turn of the event loop. */
-const chunkSize = 1024 * 1024
+/** For each piece two threads wait for each other. Larger ones do not stay in the processor's cache. */
+export const pieceBytes = 256 * 1024
+const chunkSize = pieceBytes
 
 /** Whether this Node has it: zstd came late. */
 export const isKnownHere = (compression: Compression): boolean =>

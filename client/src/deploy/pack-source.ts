@@ -1,13 +1,12 @@
 import { createHash, type Hash } from 'node:crypto'
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
-import { pipeline, Readable } from 'node:stream'
+import { Readable, type Writable } from 'node:stream'
 import { Problem } from '#api/problem.ts'
 import { type TarEntry, tarEnd, tarHeader, tarPadding } from '#api/tar-writer.ts'
 import { unreadable } from '../ignore/read-if-there.ts'
-import { type Compression, compressor } from './compression.ts'
+import { type Compression, compressor, pieceBytes } from './compression.ts'
 
-const pieceBytes = 1024 * 1024
 const readBytes = 256 * 1024
 /** The time of all entries. */
 const time = new Date(0)
@@ -29,16 +28,40 @@ export type Packing = {
  */
 export function packSource(packing: Packing): Readable {
   const compress = compressor(packing.compression)
-  const pieces = Readable.from(gathered(tar(packing)))
-  return compress ? pipeline(pieces, compress, () => {}) : pieces
+  if (!compress) return Readable.from(gathered(tar(packing), newPiece), { objectMode: false })
+  feed(gathered(tar(packing), inTurn(newPiece(), newPiece())), compress).catch((error: unknown) =>
+    compress.destroy(asError(error)),
+  )
+  return compress
 }
 
-/**
- * Joins small pieces to large ones: each piece costs the compressor a turn. What comes in may be
- * used again by its owner afterwards.
- */
-function* gathered(parts: Iterable<Buffer>): Generator<Buffer> {
-  let piece = Buffer.allocUnsafeSlow(pieceBytes)
+/** Fills one piece while the other is compressed. */
+async function feed(pieces: Iterable<Buffer>, compress: Writable): Promise<void> {
+  let before: Promise<void> = Promise.resolve()
+  for (const piece of pieces) {
+    await before
+    if (compress.destroyed) return
+    before = new Promise((resolve, reject) =>
+      compress.write(piece, (error) => (error ? reject(error) : resolve())),
+    )
+  }
+  await before
+  compress.end()
+}
+
+const newPiece = () => Buffer.allocUnsafeSlow(pieceBytes)
+
+/** The same two pieces again and again: new memory for each would cost more than the copying. */
+function inTurn(one: Buffer, other: Buffer): () => Buffer {
+  let turn = false
+  return () => ((turn = !turn) ? one : other)
+}
+
+const asError = (error: unknown) => (error instanceof Error ? error : new Error(String(error)))
+
+/** Joins small parts to large pieces. */
+function* gathered(parts: Iterable<Buffer>, nextPiece: () => Buffer): Generator<Buffer> {
+  let piece = nextPiece()
   let filled = 0
   for (const part of parts) {
     for (let at = 0; at < part.length;) {
@@ -47,7 +70,7 @@ function* gathered(parts: Iterable<Buffer>): Generator<Buffer> {
       filled += copied
       if (filled < pieceBytes) continue
       yield piece
-      piece = Buffer.allocUnsafeSlow(pieceBytes)
+      piece = nextPiece()
       filled = 0
     }
   }
