@@ -93,14 +93,21 @@ export function tokenRefused(url: URL, hasToken: boolean): Problem {
 
 /** The problem of a connection that failed. */
 export function unreachable(url: URL, error: unknown): Problem {
-  const cause = error instanceof Error ? error.cause : undefined
-  const reason = cause instanceof Error ? cause.message || errorCode(cause) : errorMessage(error)
+  const reason = reasonOf(error)
   const app = privateApp(url.hostname)
   const hint = app
     ? `Only Fly's private network knows this name. From elsewhere: ${tunnelTo(app)}`
     : 'Is its address right?'
   const detail = `The gateway at ${url.origin} cannot be reached: ${reason}. ${hint}`
   return new Problem('not-ready', detail, { cause: error })
+}
+
+/** What the system says of a connection that failed. */
+export function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof Error
+    ? cause.message || (errorCode(cause) ?? cause.name)
+    : errorMessage(error)
 }
 
 const types = new Set<unknown>([

@@ -43,7 +43,9 @@ export async function deploy(
     if (!signal.aborted) throw error
     const { key } = sending.door
     const found = sending.hasBegun ? await findUploaded(app, key, gateway) : 'none'
-    if (typeof found === 'string') return printer.interrupted({ text: endedWithout[found] })
+    const kept = found === 'none' && sending.isKept ? sentStays : ''
+    if (typeof found === 'string')
+      return printer.interrupted({ text: `${endedWithout[found]}${kept}` })
     deployment = found
   }
 
@@ -81,6 +83,7 @@ function doorOf(
   }
 }
 
+const sentStays = ' What was sent stays with it for a day: the same command sends only the rest.'
 const endedWithout = {
   none: 'Stopped: the gateway has accepted no deployment.',
   unknown:

@@ -3,7 +3,12 @@ import type { Compression } from '../deploy/compression.ts'
 import { packSource, unsteady } from '../deploy/pack-source.ts'
 
 /** A file of the folder that the gateway has to get. Its name in a pack is its hash. */
-export type MissingFile = { sha256: string; path: string; sizeBytes: number }
+export type MissingFile = {
+  sha256: string
+  path: string
+  sizeBytes: number
+  mode: 0o755 | 0o644
+}
 
 /** A pack has about so much content. A larger file is sent on its own, and resumes inside. */
 export const packBytes = 32 * 2 ** 20
@@ -51,8 +56,8 @@ export function packOf(
   return buffer(
     packSource({
       folder,
-      entries: files.map(({ path: from, sha256: path, sizeBytes }) => {
-        return { type: 'file', path, from, mode: 0o644, sizeBytes }
+      entries: files.map(({ path: from, sha256: path, sizeBytes, mode }) => {
+        return { type: 'file', path, from, mode, sizeBytes }
       }),
       compression,
       onFile(path, sha256) {

@@ -1,12 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '#api/problem.ts'
 import type { ProblemCode } from '#api/problem/codes.ts'
+import { reasonOf } from '../answers.ts'
 
 /** How long nothing may arrive. Time of a closed laptop does not count. */
 const giveUpMs = 15 * 60_000
 const backOffMs = { first: 300, most: 15_000 }
 /** A longer pause than this is not for a person who waits. */
 const maxPauseSeconds = 120
+/** One attempt takes no longer: see `send-body.ts`. */
+const maxLookMs = 180_000
 /** How often a pause is said, at most. */
 const sayMs = 10_000
 
@@ -17,6 +20,7 @@ const passing = new Set<ProblemCode>([
   'body-too-slow',
   'upload-stalled',
   'digest-mismatch',
+  'upload-checksum-mismatch',
 ])
 
 /**
@@ -29,7 +33,9 @@ export class Patience {
   readonly #signal: AbortSignal
   #wasReached = false
   #failures = 0
-  #heardMs = performance.now()
+  /** For how long nothing has arrived. */
+  #silentMs = 0
+  #lookedMs = performance.now()
   #saidMs = -Infinity
 
   constructor(say: (text: string) => void, signal: AbortSignal) {
@@ -46,7 +52,8 @@ export class Patience {
   heard(): void {
     this.reached()
     this.#failures = 0
-    this.#heardMs = performance.now()
+    this.#silentMs = 0
+    this.#lookedMs = performance.now()
   }
 
   /** Calls `action` until it succeeds. Throws the error of its last attempt. */
@@ -64,14 +71,19 @@ export class Patience {
   /** Waits before another attempt. Throws the error if none makes sense. */
   async pause(error: unknown): Promise<void> {
     if (this.#signal.aborted || !(error instanceof Problem) || !isPassing(error)) throw error
-    if (isAnswer(error)) this.#wasReached = true
-    const waitedMs = performance.now() - this.#heardMs
-    if (!this.#wasReached || waitedMs > giveUpMs) throw error
+    if (!isLost(error)) this.reached()
+    // The clocks of some systems go on while a laptop is closed.
+    this.#silentMs += Math.min(performance.now() - this.#lookedMs, maxLookMs)
+    this.#lookedMs = performance.now()
+    if (!this.#wasReached || this.#silentMs > giveUpMs) throw error
 
     const pauseMs = this.#pauseMs(error)
     if (performance.now() - this.#saidMs > sayMs) {
       this.#saidMs = performance.now()
-      this.#say(`${error.message} Trying again; what has arrived is not sent twice.`)
+      const what = isLost(error)
+        ? `The connection to the gateway broke: ${reasonOf(error.cause)}.`
+        : error.message
+      this.#say(`${what} Trying again.`)
     }
     await sleep(pauseMs, undefined, { signal: this.#signal })
   }
@@ -94,5 +106,3 @@ export function isPassing(problem: Problem): boolean {
 /** Whether no answer came: the connection failed or broke. */
 export const isLost = ({ code, cause }: Problem): boolean =>
   code === 'not-ready' && cause !== undefined
-
-const isAnswer = (problem: Problem): boolean => !isLost(problem)

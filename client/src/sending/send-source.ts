@@ -52,6 +52,8 @@ export class SourceSender<T> {
   readonly #patience: Patience
   /** Whether the request that makes something was begun: it may have made it. */
   hasBegun = false
+  /** Whether what was sent so far stays with the gateway for a day. */
+  isKept = false
 
   constructor(door: Door<T>, source: SourceToSend, deps: SendingDeps) {
     this.door = door
@@ -99,7 +101,9 @@ export class SourceSender<T> {
     const calls = new SourceCalls({ gateway, app, compression, signal })
     const deps = { folder, calls, compression, patience: this.#patience, progress }
     for (;;) {
-      if (!(await sendTree(tree, base, deps))) return null
+      this.isKept = true
+      this.isKept = await sendTree(tree, base, deps)
+      if (!this.isKept) return null
       // Already now: the request may fail, and the tree is there all the same.
       await writeKnownTree(cache, [gateway.address, app], tree)
       const made = await this.#request(tree.digest, calls)
@@ -111,10 +115,18 @@ export class SourceSender<T> {
   async #request(tree: string, calls: SourceCalls): Promise<T | null> {
     const { path, key, fields, read } = this.door
     this.hasBegun = true
-    const answer = await this.#patience.until(() =>
-      calls.make(path, key, { ...fields(), source: { tree } }).catch(nullIfGone),
-    )
-    return answer === null ? null : read(answer)
+    const ask = () => calls.make(path, key, { ...fields(), source: { tree } })
+    try {
+      return read(await this.#patience.until(ask))
+    } catch (error) {
+      const code = error instanceof Problem ? error.code : null
+      // A laptop may have been closed for long.
+      if (code === 'tree-not-found') return null
+      // An archive with this key, whose connection broke, made it after all.
+      const made = code === 'idempotency-mismatch' ? await this.door.find() : null
+      if (made === null) throw error
+      return made
+    }
   }
 
   async #sendArchive({ entries, listedMs }: Listed, hashes: FileHashes): Promise<T> {
@@ -164,12 +176,6 @@ export class SourceSender<T> {
     if (made === null) throw error
     return made
   }
-}
-
-function nullIfGone(error: unknown): null {
-  // A laptop may have been closed for long.
-  if (error instanceof Problem && error.status === 404 && error.code.startsWith('tree')) return null
-  throw error
 }
 
 /** The file that was another one when it was read again. */

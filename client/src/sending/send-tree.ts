@@ -74,13 +74,17 @@ async function askFor(
   return answer === 'no-trees' ? null : answer
 }
 
-/** An older gateway has no such address. Another one may not have this base any more. */
+/** The gateway may not have this base any more. */
 function orRefusal(error: unknown): 'base-unknown' | 'no-trees' {
-  if (error instanceof Problem && error.status === 409) return 'base-unknown'
+  if (error instanceof Problem && error.code === 'base-unknown') return 'base-unknown'
   if (error instanceof Problem && noTrees.has(error.code)) return 'no-trees'
   throw error
 }
-const noTrees = new Set(['route-not-found', 'method-not-allowed'])
+/**
+ * An older gateway has no such address. A deploy link, a caller that may only make previews, and one
+ * that has only some owners may send archives.
+ */
+const noTrees = new Set(['route-not-found', 'method-not-allowed', 'forbidden', 'app-not-found'])
 
 const sum = (files: readonly { sizeBytes: number }[]) =>
   files.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0)

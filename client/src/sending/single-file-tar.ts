@@ -13,8 +13,8 @@ export class SingleFileTar {
   readonly #descriptor: number
 
   constructor(folder: string, file: MissingFile) {
-    const { sha256, sizeBytes, path } = file
-    const entry: TarEntry = { type: 'file', path: sha256, mode: 0o644, sizeBytes }
+    const { sha256, sizeBytes, path, mode } = file
+    const entry: TarEntry = { type: 'file', path: sha256, mode, sizeBytes }
     this.#header = tarHeader(entry, new Date(0))
     this.sizeBytes = tarBytes([entry])
     this.#file = file

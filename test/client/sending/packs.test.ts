@@ -14,7 +14,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const write = (path: string, content: string | Buffer) => {
   writeFileSync(join(folder, path), content)
   const sha256 = createHash('sha256').update(content).digest('hex')
-  return { path, sha256, sizeBytes: Buffer.byteLength(content) }
+  return { path, sha256, sizeBytes: Buffer.byteLength(content), mode: 0o644 } as const
 }
 const mib = 2 ** 20
 
@@ -23,6 +23,7 @@ test('packs have about 32 MiB, and less after a broken connection', () => {
     sha256: String(n),
     path: String(n),
     sizeBytes: mib,
+    mode: 0o644 as const,
   }))
   const queue = new PackQueue(files)
   const first = queue.next()!

@@ -22,6 +22,8 @@ import { operator } from '../../../gateway/src/callers/principal.ts'
 import { Awake } from '../../../gateway/src/awake/awake.ts'
 import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
 import { openLog } from '../../../gateway/src/log.ts'
+import type { Sources } from '../../../gateway/src/sources/sources.ts'
+import type { Uploads } from '../../../gateway/src/sources/uploads/uploads.ts'
 import { SealingKeys } from '../../../gateway/src/secrets/sealing.ts'
 import { Vault } from '../../../gateway/src/secrets/vault.ts'
 import { LoginTester } from '../../../gateway/src/registries/login-tester.ts'
@@ -30,6 +32,9 @@ import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 
 export const token = 'a-token-for-the-tests'
 export const authorization = { Authorization: `Bearer ${token}` }
+
+/** The real parts that keep sources on a disk, for tests that send some. */
+export type TestVolume = { sources: Sources; uploads: Uploads }
 
 /** The callers of a gateway with these tokens in its settings, and no other caller there. */
 export const openTestCallers = (tokens: string[], store: ReturnType<typeof openSqliteStore>) =>
@@ -44,7 +49,7 @@ export const openTestCallers = (tokens: string[], store: ReturnType<typeof openS
  * until the test moves them with `play`.
  */
 export async function startHttp(
-  own: Partial<Commands & ServerDeps & { registriesAt: string[] }> = {},
+  own: Partial<Commands & ServerDeps & { registriesAt: string[]; volume: TestVolume }> = {},
   limits: Partial<ConnectionLimits> = {},
 ) {
   const store =
@@ -76,6 +81,8 @@ export async function startHttp(
     vault,
     admission,
     sources: { join: () => {} },
+    assertAccepting: () => {},
+    ...own.volume,
   } as unknown as SubmissionsDeps)
   const drain = new Drain({ store, runner, log: openLog('silent') })
   const commands: Commands = {
@@ -94,8 +101,11 @@ export async function startHttp(
       registries,
       loginTester,
       fly: { app: async () => null },
+      ...own.volume,
     } as unknown as CommandDeps),
     submit: (caller, submission) => submissions.submit(caller, submission),
+    deploySent: (caller, { source, ...more }) =>
+      submissions.deploySent(caller, source, { ...more, requestBody: { source } }),
     deployExisting: absent,
     rollback: absent,
     createRollout: absent,
@@ -118,7 +128,9 @@ export async function startHttp(
     store,
     awake,
     admission,
-    async receive(body, { contentDigest: early, lateDigest }) {
+    async receive(body, { contentDigest: early, lateDigest, signal }) {
+      if (own.volume)
+        return own.volume.sources.receive(body, { signal, ...(lateDigest && { lateDigest }) })
       const hash = createHash('sha256')
       let sizeBytes = 0
       for await (const chunk of body as AsyncIterable<Buffer>) {
