@@ -1,7 +1,6 @@
 import { inMb } from '#api/text/in-mb.ts'
-import { someOf } from '#api/text/some-of.ts'
+import { byRule, leftOutLines } from '../ignore/left-out.ts'
 import type { Printer } from '../print.ts'
-import type { LeftOut } from './list-source.ts'
 import { type FolderCommand, listFolder, type OpenFolder } from './source-folder.ts'
 
 const largestShown = 10
@@ -33,19 +32,8 @@ export async function dryRun(
   const lines = [
     `${folder.path}: ${inMb(sizeBytes, 1)} in ${facts.files} files, before compression`,
     ...largest.map((file) => `${inMb(file.sizeBytes, 1).padStart(12)}  ${file.path}`),
-    ...byRule(leftOut).map(({ rule, paths }) => `left out ${rule}: ${someOf(paths, namesShown)}`),
+    ...leftOutLines(leftOut, namesShown),
     'nothing was sent',
   ]
   return printer.result(facts, lines)
-}
-
-/** What each rule left out. A folder stands for all inside it. */
-function byRule(leftOut: readonly LeftOut[]): { rule: string; paths: string[] }[] {
-  const rules = new Map<string, string[]>()
-  for (const { why, path } of leftOut) {
-    const paths = rules.get(why)
-    if (paths) paths.push(path)
-    else rules.set(why, [path])
-  }
-  return [...rules].map(([rule, paths]) => ({ rule, paths }))
 }

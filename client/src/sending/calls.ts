@@ -8,6 +8,8 @@ import type { Exchange, Gateway } from '../gateway.ts'
 import { type Answer, contentDigest } from './send-body.ts'
 
 const sliceBytes = 64 * 1024
+/** From this size on a body waits for the gateway's consent: a refusal costs no more than that. */
+const largeBytes = 256 * 1024
 /** A smaller body is not worth a compression. */
 const smallBytes = 1024
 const tus = { 'Tus-Resumable': '1.0.0' }
@@ -112,6 +114,7 @@ export class SourceCalls {
       ...headers,
       'Content-Length': String(bytes.length),
       'Content-Digest': contentDigest(bytes),
+      ...(bytes.length >= largeBytes && { Expect: '100-continue' }),
     }
     const body = Readable.from(slices(bytes), { objectMode: false })
     return gateway.exchange({ ...asked, headers: all }, { body, onSent }, signal)

@@ -55,6 +55,8 @@ export class FileHashes {
   async save(files: readonly HashedFile[], listedMs: number): Promise<void> {
     if (files.length > maxFiles) return
     const steady = files.filter(({ stamp }) => stamp.changedMs < listedMs - racyMs)
+    const isNews = steady.some((file) => this.find(file) === null)
+    if (!isNews && steady.length === this.#known.size) return
     await this.#cache.write(this.#key, {
       v: 1,
       files: steady.map(({ path, stamp, sha256 }) => [path, stamp.text, sha256]),

@@ -11,13 +11,13 @@ const turnMs = 50
 /** A folder as it was at a time: when its listing began, in milliseconds since 1970. */
 export type Listed = { entries: Entry[]; listedMs: number }
 
-/** The tree of a listed folder. Hashes the files whose hash is not known, and keeps all hashes. */
+/** The tree of a listed folder. Hashes the files whose hash is not known. */
 export async function hashSource(
   folder: string,
-  { entries, listedMs }: Listed,
+  entries: readonly Entry[],
   hashes: FileHashes,
   signal: AbortSignal,
-): Promise<KnownTree> {
+): Promise<{ tree: KnownTree; files: HashedFile[] }> {
   const buffer = Buffer.allocUnsafeSlow(readBytes)
   const files = new Map<string, HashedFile>()
   let turn = performance.now()
@@ -30,8 +30,8 @@ export async function hashSource(
     signal.throwIfAborted()
     turn = performance.now()
   }
-  await hashes.save([...files.values()], listedMs)
-  return treeOf(entries, (path) => files.get(path)!.sha256)
+  const tree = treeOf(entries, (path) => files.get(path)!.sha256)
+  return { tree, files: [...files.values()] }
 }
 
 /** The tree of a listed folder whose files have these hashes. */

@@ -42,7 +42,9 @@ async function hashed(listedMs = Date.now() + 10_000) {
   const { entries } = await listSource(folder, noRules)
   const hashes = await FileHashes.open(cache, folder)
   const known = entries.map((entry) => entry.type === 'file' && hashes.find(entry) !== null)
-  return { known, tree: await hashSource(folder, { entries, listedMs }, hashes, signal) }
+  const { tree, files } = await hashSource(folder, entries, hashes, signal)
+  await hashes.save(files, listedMs)
+  return { known, tree }
 }
 
 test('a file is hashed again only when the file system says that it is another one', async () => {
