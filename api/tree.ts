@@ -23,9 +23,12 @@ export const orderKey = (path: string): Buffer => Buffer.from(path.replaceAll('/
  * The digest of a tree: `sha256:…` over its sorted entries, without times and owners. The same
  * source has the same digest from a laptop, from CI and from git.
  */
-export function treeDigest(entries: TreeEntry[]): string {
+export const treeDigest = (entries: TreeEntry[]): string => sortedTreeDigest(sortEntries(entries))
+
+/** The same of entries that are in canonical order already. */
+export function sortedTreeDigest(entries: readonly TreeEntry[]): string {
   const hash = createHash('sha256').update('tarmac-tree-1\n')
-  for (const entry of sortEntries(entries)) {
+  for (const entry of entries) {
     if (entry.type === 'file')
       hash.update(`file ${entry.mode.toString(8)} ${entry.sha256} ${entry.sizeBytes}`)
     else if (entry.type === 'link') hash.update(`link ${JSON.stringify(entry.target)}`)

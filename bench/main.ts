@@ -5,6 +5,7 @@ import { callers } from './callers.ts'
 import { client } from './client.ts'
 import { compaction } from './compaction.ts'
 import { context } from './context.ts'
+import { delta } from './delta.ts'
 import { dashboard } from './dashboard.ts'
 import { downtime } from './downtime.ts'
 import { editLine } from './edit.ts'
@@ -30,6 +31,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   rollout,
   context,
   dashboard,
+  delta,
   intake,
   downtime,
   edit: editLine,

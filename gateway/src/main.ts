@@ -17,6 +17,9 @@ tarmac-gateway backup FILE    copy the records into a new file, also while a gat
 tarmac-gateway restore FILE   put the records of this file in place; the earlier ones are kept beside them
 tarmac-gateway verify-audit   check the audit trail, also while a gateway runs. Exit code 0: whole, 3: broken,
                               4: its end is cut, 5: its head file is missing; --json: print the verdict as JSON
+tarmac-gateway fsck           check the kept sources: every stored file, and every tree, also while a gateway runs.
+                              Exit code 0: whole, 3: faults, 4: trees were set aside; --repair: make whole what can be;
+                              --json: print the report as JSON
 tarmac-gateway doctor         try what only this machine and Fly can settle, and say what to do; exit code 1: something failed
                               --json   --bundle FILE: write a support file   --app NAME: try this app's repository
                               --push: push a tiny image to it too, and remove it
@@ -52,6 +55,7 @@ process.stdout.on('error', () => process.exit(1)) // the reader of the output is
 if (command === 'doctor') await doctor(args.slice(1))
 try {
   if (command === 'verify-audit') await verifyAudit(process.argv.slice(3))
+  if (command === 'fsck') await checkSources(process.argv.slice(3))
   if (command === undefined) await serve()
   const run = file === undefined ? alone[command!] : withFile[command!]?.bind(null, file)
   if (run === undefined || rest.length > 0 || file?.startsWith('-'))
@@ -90,6 +94,17 @@ async function verifyAudit(args: string[]): Promise<never> {
   const verdict = await verifyVolume(asGateway().data)
   process.stdout.write(`${isJson ? visibleJson(verdict) : verdictText(verdict)}\n`)
   process.exit(trailExitCodes[verdict.state])
+}
+
+async function checkSources(args: string[]): Promise<never> {
+  const options = new Set(args)
+  if (args.some((arg) => !['--repair', '--json'].includes(arg)) || options.size < args.length)
+    end(`The usage is: tarmac-gateway fsck [--repair] [--json].\n\n${usage}`, 2)
+  const { fsck, fsckExitCode, fsckText } = await import('./sources/fsck/fsck.ts')
+  const report = fsck(asGateway().data, { repair: options.has('--repair') })
+  const text = options.has('--json') ? visibleJson(report) : fsckText(report)
+  await new Promise<unknown>((written) => process.stdout.write(`${text}\n`, written))
+  process.exit(fsckExitCode(report))
 }
 
 async function serve(): Promise<never> {

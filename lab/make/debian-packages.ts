@@ -21,6 +21,8 @@ const needed: Record<string, string[]> = {
   ],
   uidmap: ['newuidmap'],
   zstd: ['zstd'],
+  // What the bench of sending changes compares with.
+  rsync: ['rsync'],
   // The second tar reader that the tests compare ours with.
   'libarchive-tools': ['bsdtar'],
   iproute2: ['ip'],

@@ -8,7 +8,13 @@ import { filterOf } from '../../gateway/src/http/log/filter.ts'
 import { asObject, parseJson } from '../../gateway/src/http/body/json.ts'
 import { isLoopbackHost } from '../../gateway/src/http/loopback-host.ts'
 import { booleanQuery, knownQuery, pageQuery, wholeNumber } from '../../gateway/src/http/query.ts'
-import { readSource } from '../../gateway/src/http/body/read-source.ts'
+import { readImageSource, readSource } from '../../gateway/src/http/body/read-source.ts'
+import {
+  readMetadata,
+  readNewUpload,
+  readPart,
+  wholeHeader,
+} from '../../gateway/src/http/routes/uploads/read-headers.ts'
 import { appParam } from '../../gateway/src/http/body/upload.ts'
 import { NewToken } from '../../api/callers/token.ts'
 import { readToken } from '../../gateway/src/callers/tokens/token-text.ts'
@@ -30,6 +36,22 @@ const refused = (run: () => unknown) => {
 }
 const authorize = (headers: Record<string, string>) =>
   void authorizer(prover(operatorTokens(['a'])), null)(withHeaders(headers)).catch(() => {})
+
+type Headers = Parameters<typeof readNewUpload>[0]
+const always = (text: string) => ({ get: () => text }) as unknown as Headers
+const newUpload = (more: Record<string, string>): Headers => {
+  const headers: Record<string, string> = {
+    'Upload-Length': '1',
+    'Upload-Metadata': 'app c2hvcA==',
+    ...more,
+  }
+  return { get: ((name: string) => headers[name]) as Headers['get'] }
+}
+const partRequest = (checksum: string) =>
+  ({
+    headers: { 'content-type': 'application/offset+octet-stream' },
+    get: () => checksum,
+  }) as unknown as Request
 
 // Node accepts at most 16 KiB of request line and headers. Their parsers are linear without that
 // limit.
@@ -86,7 +108,29 @@ export const http: Record<string, Shapes> = {
   'gateway/src/http/body/upload.ts › appParam': hostileTexts((app) =>
     appParam({ params: { app } } as unknown as Request),
   ),
+  'gateway/src/http/routes/uploads/read-headers.ts › readMetadata': {
+    ...hostileTexts((text) => readMetadata(text)),
+    ...hostileTexts((text) => readMetadata(`app ${text}`)),
+    'many pairs': (size) => {
+      const pairs = listed(size, 15, (at) => `k${at} c2hvcA==`).join(',')
+      return () => readMetadata(pairs)
+    },
+  },
+  'gateway/src/http/routes/uploads/read-headers.ts › readNewUpload': {
+    ...hostileTexts((text) => readNewUpload(always(text), 1)),
+    ...hostileTexts((text) => readNewUpload(newUpload({ 'Repr-Digest': text }), 1)),
+  },
+  'gateway/src/http/routes/uploads/read-headers.ts › readPart': hostileTexts((text) =>
+    readPart(partRequest(text), 0),
+  ),
+  'gateway/src/http/routes/uploads/read-headers.ts › wholeHeader': hostileTexts((text) =>
+    wholeHeader(always(text), 'Upload-Offset'),
+  ),
+  'gateway/src/http/body/read-source.ts › readImageSource': hostileTexts((image) =>
+    readImageSource({ image }),
+  ),
   'gateway/src/http/body/read-source.ts › readSource': {
+    ...hostileTexts((upload) => readSource({ upload })),
     ...hostileTexts((image) => readSource({ image })),
     ...hostileTexts((owner) => readSource({ release: 1, owner, app: owner })),
     'many unknown fields': (size) => {

@@ -8,6 +8,9 @@ import type { DeploymentStore } from '../deployments/store.ts'
 import type { Awake } from '../awake/awake.ts'
 import type { Logger } from '../log.ts'
 
+/** An upload that arrives. `isPart`: it is a part of a resumable one. */
+export type Arriving = { announcedBytes: number; arrivedBytes: () => number; isPart?: boolean }
+
 /** What the server needs beside the commands. */
 export type ServerDeps = {
   /** The log of a deployment, for its readers. */
@@ -30,7 +33,7 @@ export type ServerDeps = {
    * Throws a Problem if the gateway accepts no source now. Otherwise reserves disk space for the
    * announced bytes that have not arrived, until the caller disposes the result.
    */
-  assertAccepting(upload: { announcedBytes: number; arrivedBytes: () => number }): Disposable | void
+  assertAccepting(upload: Arriving): Disposable | void
   /** The gateway's settings for apps without their own. */
   appDefaults: OwnSettings
   /** What the gateway found out about an app that needs its owner’s attention. */

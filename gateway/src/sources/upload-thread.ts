@@ -13,6 +13,7 @@ import { Staging } from './staging.ts'
 import type { UploadJob } from './upload-job.ts'
 import { TarReader } from './archive/tar-reader.ts'
 import { unpack } from './archive/unpack.ts'
+import { sweepSetAside } from './fsck/set-aside.ts'
 import { type JoinJob, joinTree } from './trees/join-tree.ts'
 import { sweepObjects } from './trees/sweep-objects.ts'
 import { takePack } from './trees/take-pack.ts'
@@ -69,6 +70,7 @@ async function join(job: JoinJob, port: JobPort): Promise<void> {
 
 /** Removes of the store on this volume what nothing uses. */
 async function sweep(volume: string, port: JobPort): Promise<void> {
+  sweepSetAside(volume)
   port.sendValue(await sweepObjects(volume))
   await port.closed
 }

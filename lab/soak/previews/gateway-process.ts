@@ -37,6 +37,11 @@ export class GatewayProcess {
     this.#settings = settings
   }
 
+  /** The same after each start. */
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`
+  }
+
   /** Resolves while it listens. */
   get up(): Promise<void> {
     return this.#up

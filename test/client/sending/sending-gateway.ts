@@ -3,7 +3,6 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Sources } from '../../../gateway/src/sources/sources.ts'
-import { Uploads } from '../../../gateway/src/sources/uploads/uploads.ts'
 import { startHttp, token } from '../../gateway/http/start-http.ts'
 import { startProxy } from '../start-proxy.ts'
 
@@ -18,13 +17,7 @@ export async function startSending(own: Parameters<typeof startHttp>[0] = {}) {
   const folder = join(dir, 'source')
   mkdirSync(folder)
   const sources = await Sources.open({ dir: join(dir, 'volume') })
-  const uploads = await Uploads.open({
-    dir: join(dir, 'volume'),
-    keepMs: 3_600_000,
-    perCaller: 10,
-    maxBytes: () => 2 ** 31,
-  })
-  const http = await startHttp({ volume: { sources, uploads }, ...own })
+  const http = await startHttp({ sources, ...own })
   const proxy = await startProxy(http.port)
 
   return {
@@ -70,7 +63,6 @@ export async function startSending(own: Parameters<typeof startHttp>[0] = {}) {
     async [Symbol.asyncDispose]() {
       await proxy[Symbol.asyncDispose]()
       await http[Symbol.asyncDispose]()
-      await uploads[Symbol.asyncDispose]()
       await sources[Symbol.asyncDispose]()
       rmSync(dir, { recursive: true })
     },

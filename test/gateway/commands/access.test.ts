@@ -30,6 +30,16 @@ const rows: Record<
   }
 > = {
   submit: { args: [app], scopes: ['deploy', 'admin'], creates: true },
+  deploySent: {
+    args: [{ ...app, source: { upload: 'a' } }],
+    scopes: ['deploy', 'admin'],
+    creates: true,
+  },
+  'uploads.create': { args: [{ app: 'shop' }], scopes: ['deploy', 'admin'], creates: true },
+  // Of the caller's own alone: see test/gateway/commands/uploads.test.ts.
+  'uploads.find': { args: ['a'], scopes: ['deploy', 'admin'], filtered: true },
+  'uploads.append': { args: ['a', {}], scopes: ['deploy', 'admin'], filtered: true },
+  'uploads.remove': { args: ['a'], scopes: ['deploy', 'admin'], filtered: true },
   deployExisting: { args: [{ image: 'nginx' }, app], scopes: ['deploy', 'admin'], creates: true },
   'trees.send': { args: ['shop', {}], scopes: ['deploy', 'admin'], creates: true },
   'trees.sendPack': { args: ['shop', {}], scopes: ['deploy', 'admin'], creates: true },
@@ -292,7 +302,9 @@ test.each(names)('%s is closed to callers of other apps, teams and owners', asyn
     expect(await answer(name, { scopes, ...limit })).toMatch(closed)
   const ofOwner = await answer(name, { scopes, owners: ['alice'] })
   expect(ofOwner).toMatch(
-    ['deployments', 'machines.list', 'owners.list'].includes(name) || ofTeam ? 'ran' : closed,
+    ['deployments', 'machines.list', 'owners.list', 'uploads.create'].includes(name) || ofTeam
+      ? 'ran'
+      : closed,
   )
 })
 
@@ -334,7 +346,13 @@ test.each(names)(
     if (name === 'teams.show') return expect(got).toBe('ran')
     expect(got).toMatch(creates ? 'ran' : /-not-found$/)
     // A check makes nothing, and a team that is named gets the app by the command.
-    const checks = ['refuseBusyLane', 'assertMayRollOut', 'teams.addApp', ...treeCalls]
+    const checks = [
+      'refuseBusyLane',
+      'assertMayRollOut',
+      'teams.addApp',
+      'uploads.create',
+      ...treeCalls,
+    ]
     const isClaimed = creates && !checks.includes(name)
     if (creates) expect(made).toEqual([[name, isClaimed ? ['shop'] : []]])
 
@@ -356,7 +374,9 @@ test.each(names)(
       link: { id: 'l1', deployment, noteUse: () => {} },
     })
     if (rows[name]!.anyone) return expect(await answer(name, caller(null))).toBe('ran')
-    const makes = ['submit', 'deployExisting', 'refuseBusyLane'].includes(name)
+    const makes =
+      ['submit', 'deploySent', 'deployExisting', 'refuseBusyLane'].includes(name) ||
+      /^(?:trees|uploads)\./.test(name)
     const reads = ['deployment', 'logOf'].includes(name)
     expect(await answer(name, caller('of-shop'))).toBe(makes || reads ? 'ran' : 'forbidden')
     const other = reads ? 'deployment-not-found' : makes ? 'ran' : 'forbidden'

@@ -23,7 +23,7 @@ import { Awake } from '../../../gateway/src/awake/awake.ts'
 import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
 import { openLog } from '../../../gateway/src/log.ts'
 import type { Sources } from '../../../gateway/src/sources/sources.ts'
-import type { Uploads } from '../../../gateway/src/sources/uploads/uploads.ts'
+import { Uploads } from '../../../gateway/src/sources/uploads/uploads.ts'
 import { SealingKeys } from '../../../gateway/src/secrets/sealing.ts'
 import { Vault } from '../../../gateway/src/secrets/vault.ts'
 import { LoginTester } from '../../../gateway/src/registries/login-tester.ts'
@@ -33,9 +33,6 @@ import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
 export const token = 'a-token-for-the-tests'
 export const authorization = { Authorization: `Bearer ${token}` }
 
-/** The real parts that keep sources on a disk, for tests that send some. */
-export type TestVolume = { sources: Sources; uploads: Uploads }
-
 /** The callers of a gateway with these tokens in its settings, and no other caller there. */
 export const openTestCallers = (tokens: string[], store: ReturnType<typeof openSqliteStore>) =>
   openCallers(
@@ -43,13 +40,17 @@ export const openTestCallers = (tokens: string[], store: ReturnType<typeof openS
     { store, fly: { orgMachines: async () => [] }, log: openLog('silent') },
   )
 
+type UploadLimits = Partial<Parameters<typeof Uploads.open>[0]>
+/** `sources`: the real ones, for tests that send some. */
+type OwnParts = { registriesAt: string[]; uploadLimits: UploadLimits; sources: Sources }
+
 /**
  * The real HTTP server over the real store, on a free port. It counts and hashes bytes instead of
  * unpacking them. It refuses a body that begins with `refuse` at once. Deployments do not move
  * until the test moves them with `play`.
  */
 export async function startHttp(
-  own: Partial<Commands & ServerDeps & { registriesAt: string[]; volume: TestVolume }> = {},
+  own: Partial<Commands & ServerDeps & OwnParts> = {},
   limits: Partial<ConnectionLimits> = {},
 ) {
   const store =
@@ -70,19 +71,40 @@ export async function startHttp(
     images: { allowed: [] },
     buildkit: { mirrors: {} },
   })
-  const admission = new Admission(store)
   const stop = new AbortController()
   const logged: string[] = []
   const received: { sizeBytes: number; contentDigest?: string }[] = []
   const runner = { running: () => 0, pause() {}, stopRunning() {}, resume: async () => {} }
   const callers = await openTestCallers([token, 'another-token-of-tests'], store)
+  const receive: ServerDeps['receive'] = async (body, { contentDigest: early, lateDigest, ...more }) => {
+    if (own.sources)
+      return own.sources.receive(body, { ...more, ...(lateDigest && { lateDigest }) })
+    const hash = createHash('sha256')
+    let sizeBytes = 0
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      if (sizeBytes === 0 && chunk.subarray(0, 6).toString() === 'refuse')
+        throw new Problem('archive-unsupported', 'Send a tar, tar.gz or tar.zst archive.')
+      sizeBytes += chunk.length
+      hash.update(chunk)
+    }
+    const contentDigest = early ?? (await lateDigest?.())
+    received.push({ sizeBytes, ...(contentDigest !== undefined && { contentDigest }) })
+    return { digest: `sha256:${hash.digest('hex')}`, files: 1, sizeBytes }
+  }
+  const uploadLimits = { keepMs: 3_600_000, perCaller: 20, maxBytes: () => 2 ** 30 }
+  const uploads = await Uploads.open({ dir: volume.dir, ...uploadLimits, ...own.uploadLimits })
+  const admission = new Admission({
+    teams: store.teams,
+    quotas: store.quotas,
+    keptUploads: (team) => uploads.countOf(team),
+  })
   const submissions = new Submissions({
     store,
     vault,
     admission,
-    sources: { join: () => {} },
-    assertAccepting: () => {},
-    ...own.volume,
+    sources: own.sources ?? { receive, join: () => {} },
+    uploads,
+    assertAccepting() {},
   } as unknown as SubmissionsDeps)
   const drain = new Drain({ store, runner, log: openLog('silent') })
   const commands: Commands = {
@@ -92,6 +114,8 @@ export async function startHttp(
       drain,
       rules: callers.rules,
       admission,
+      uploads,
+      submissions,
       gatewayLimits: [],
       queueLimits: { builds: 2, appBuilds: 1, deploys: 2 },
       mayStart: () => true,
@@ -101,11 +125,9 @@ export async function startHttp(
       registries,
       loginTester,
       fly: { app: async () => null },
-      ...own.volume,
+      ...(own.sources && { sources: own.sources }),
     } as unknown as CommandDeps),
     submit: (caller, submission) => submissions.submit(caller, submission),
-    deploySent: (caller, { source, ...more }) =>
-      submissions.deploySent(caller, source, { ...more, requestBody: { source } }),
     deployExisting: absent,
     rollback: absent,
     createRollout: absent,
@@ -128,21 +150,7 @@ export async function startHttp(
     store,
     awake,
     admission,
-    async receive(body, { contentDigest: early, lateDigest, signal }) {
-      if (own.volume)
-        return own.volume.sources.receive(body, { signal, ...(lateDigest && { lateDigest }) })
-      const hash = createHash('sha256')
-      let sizeBytes = 0
-      for await (const chunk of body as AsyncIterable<Buffer>) {
-        if (sizeBytes === 0 && chunk.subarray(0, 6).toString() === 'refuse')
-          throw new Problem('archive-unsupported', 'Send a tar, tar.gz or tar.zst archive.')
-        sizeBytes += chunk.length
-        hash.update(chunk)
-      }
-      const contentDigest = early ?? (await lateDigest?.())
-      received.push({ sizeBytes, ...(contentDigest !== undefined && { contentDigest }) })
-      return { digest: `sha256:${hash.digest('hex')}`, files: 1, sizeBytes }
-    },
+    receive,
     assertAccepting: () => {},
     appDefaults: { region: 'ams', builds: 4 },
     readiness: () =>
@@ -216,6 +224,9 @@ export async function startHttp(
     vault,
     registries,
     submissions,
+    uploads,
+    /** Its volume. */
+    dir: volume.dir,
     logged,
     received,
     play,
@@ -233,6 +244,7 @@ export async function startHttp(
     async [Symbol.asyncDispose]() {
       stop.abort()
       await server[Symbol.asyncDispose]()
+      await uploads[Symbol.asyncDispose]()
       if (!own.store) await store[Symbol.asyncDispose]()
     },
   }

@@ -1,69 +1,28 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, readlink, rename, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, readlink, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Problem } from '#api/problem.ts'
-import type { TreeAnswer } from '#api/sources/tree-calls.ts'
 import { sortEntries, treeDigest, type TreeEntry } from '#api/tree.ts'
-import { Sources } from '../../../gateway/src/sources/sources.ts'
 import { file as tarFile, tar } from '../../archives.ts'
+import { fileOf, manifestOf, openSentTrees, packOf, sha256 } from './sent-trees.ts'
 
+let volume: Awaited<ReturnType<typeof openSentTrees>>
 let dir: string
-let sources: Sources
-/** What each app has sent, newest first. */
-let sent: Map<string, string[]>
 beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'tarmac-trees-'))
-  sources = await Sources.open({ dir })
-  sent = new Map()
+  volume = await openSentTrees()
+  dir = volume.dir
 })
-afterEach(async () => {
-  await sources[Symbol.asyncDispose]()
-  await rm(dir, { recursive: true })
-})
+afterEach(() => volume[Symbol.asyncDispose]())
 
-const signal = AbortSignal.timeout(60_000)
-const bodyOf = (bytes: Buffer) => Readable.from([bytes], { objectMode: false })
-const sha256 = (content: string | Buffer) => createHash('sha256').update(content).digest('hex')
-const fileOf = (
-  path: string,
-  content: string | Buffer,
-  mode: 0o755 | 0o644 = 0o644,
-): TreeEntry => ({
-  type: 'file',
-  path,
-  mode,
-  sizeBytes: Buffer.byteLength(content),
-  sha256: sha256(content),
-})
-const packOf = (...contents: (string | Buffer)[]) =>
-  tar(...contents.map((content) => tarFile(sha256(content), Buffer.from(content))))
-
-const sentBy = (app: string) => sent.get(app) ?? []
-const note = (app: string, digest: string) =>
-  void sent.set(app, [digest, ...sentBy(app).filter((each) => each !== digest)])
-function sendTree(
-  body: object | Buffer,
-  app = 'shop',
-  contentDigest?: string,
-): Promise<TreeAnswer> {
-  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body))
-  const record = { app, sent: sentBy(app), note: (digest: string) => note(app, digest) }
-  return sources.receiveTree(bodyOf(bytes), record, { signal, contentDigest })
-}
-const sendPack = (bytes: Buffer, app = 'shop') =>
-  sources.receivePack(bodyOf(bytes), app, { signal })
-const manifestOf = (entries: TreeEntry[]) => ({ digest: treeDigest(entries), entries })
-const archive = async (bytes: Buffer, app = 'shop') => {
-  const facts = await sources.receive(bodyOf(bytes), { signal })
-  note(app, facts.digest)
-  return facts
-}
+const sendTree: (typeof volume)['sendTree'] = (...args) => volume.sendTree(...args)
+const sendPack: (typeof volume)['sendPack'] = (...args) => volume.sendPack(...args)
+const archive: (typeof volume)['sendArchive'] = (...args) => volume.sendArchive(...args)
+const objectOf = (name: string) => volume.objectOf(name)
+const inTree = (digest: string, path: string) => volume.inTree(digest, path)
 const filesIn = async (folder: string) =>
   existsSync(join(dir, folder))
     ? (await readdir(join(dir, folder), { recursive: true, withFileTypes: true })).filter((each) =>
@@ -77,10 +36,6 @@ const refusal = async (work: Promise<unknown>): Promise<[string, string]> => {
   return [(problem as Problem).code, (problem as Problem).message]
 }
 const spoolIsEmpty = () => expect.poll(() => readdir(join(dir, 'spool'))).toEqual([])
-const objectOf = (name: string) => join(dir, 'objects', name.slice(0, 2), name)
-const inTree = (digest: string, path: string) =>
-  join(dir, 'trees', digest.slice('sha256:'.length), 'files', path)
-
 const shop = [
   fileOf('index.js', 'console.log(1)\n'),
   { type: 'folder', path: 'bin' },
@@ -105,7 +60,7 @@ test('a tree is taken when its files were sent, and is the same as from an archi
   const facts = { digest, files: 2, sizeBytes: 25 }
   expect(await sendTree({ digest, entries })).toEqual({ state: 'taken', ...facts })
 
-  const tree = await sources.tree(digest)
+  const tree = await volume.sources.tree(digest)
   expect(tree).toMatchObject({ ...facts, entries: sortEntries([...shop]) })
   expect(await readFile(join(tree.root, 'index.js'), 'utf8')).toBe('console.log(1)\n')
   expect(await readlink(join(tree.root, 'bin/again'))).toBe('run')
@@ -147,7 +102,7 @@ test('against a base only what is new or changed is sent, and what is removed is
   expect(await sendTree(body)).toEqual({ state: 'missing', missing, missingBytes: 15 })
   await sendPack(packOf('console.log(2)\n'))
   expect(await sendTree(body)).toMatchObject({ state: 'taken', files: 3 })
-  expect((await sources.tree(body.digest)).entries).toEqual(sortEntries(changed))
+  expect((await volume.sources.tree(body.digest)).entries).toEqual(sortEntries(changed))
   expect(await readFile(inTree(body.digest, 'new.js'), 'utf8')).toBe('#!/bin/sh\n')
   expect((await stat(inTree(body.digest, 'new.js'))).mode & 0o777).toBe(0o444)
 })
@@ -183,7 +138,7 @@ test('what a tree from an archive holds was sent too, before and after it is in 
   const next = [fileOf('a', 'one'), fileOf('c', 'two', 0o755)]
   expect(await sendTree(manifestOf(next))).toMatchObject({ state: 'taken' })
 
-  sources.join(digest)
+  volume.sources.join(digest)
   await expect.poll(() => existsSync(objectOf(sha256('one')))).toBe(true)
   const last = [fileOf('a', 'one')]
   const asked = { digest: treeDigest(last), base: digest, entries: [], removed: ['b'] }
@@ -237,6 +192,7 @@ const one = fileOf('a', 'one')
 const whole = (...entries: unknown[]) => manifestOf(entries as TreeEntry[])
 test.each<[string, unknown, string, string]>([
   ['no JSON', Buffer.from('{"digest":'), 'request-invalid', 'The manifest is not JSON'],
+  ['other bytes', Buffer.from('{"\xff":1}', 'latin1'), 'request-invalid', 'not UTF-8'],
   ['no entries', { digest: treeDigest([one]) }, 'request-invalid', 'invalid: entries:'],
   ['a mode of its own', whole({ ...one, mode: 0o600 }), 'request-invalid', 'invalid: entries: 0:'],
   ['a device', whole({ ...one, type: 'device' }), 'request-invalid', 'invalid: entries: 0:'],
@@ -336,7 +292,7 @@ test('joined trees from archives are stored once, with the same content', async 
     )
   const digests = []
   for (const last of ['one', 'two', 'three']) digests.push((await archive(pack(last))).digest)
-  for (const digest of digests) sources.join(digest)
+  for (const digest of digests) volume.sources.join(digest)
   await expect
     .poll(async () => (await filesIn('trees')).filter(({ name }) => name === 'joined'))
     .toHaveLength(3)
@@ -348,26 +304,22 @@ test('joined trees from archives are stored once, with the same content', async 
 test('a sweep removes what no tree uses, and what waited for a day', async () => {
   const { digest } = (await sendShop()) as { digest: string }
   await sendPack(packOf('waiting'))
-  const restart = async () => {
-    await sources[Symbol.asyncDispose]() // the next gateway has used no tree yet
-    sources = await Sources.open({ dir })
-  }
   const stored = async () => (await filesIn('objects')).map(({ name }) => name).toSorted()
   const run = sha256('#!/bin/sh\n')
   expect(await stored()).toContain(run)
 
-  await restart()
-  await sources.sweep(new Set([digest]))
+  await volume.restart()
+  await volume.sources.sweep(new Set([digest]))
   // The tree has its copy that is executable, and the sweep put that into the store.
   const kept = [sha256('console.log(1)\n'), sha256('waiting'), `${run}-x`].toSorted()
   await expect.poll(stored).toEqual(kept)
   expect(await sendTree(manifestOf(shop))).toMatchObject({ state: 'taken' })
 
-  await restart()
+  await volume.restart()
   const own = join(dir, 'incoming/shop')
   const hours = (await readdir(own)).map(Number)
   await rename(join(own, `${Math.max(...hours)}`), join(own, `${Math.max(...hours) - 25}`))
-  await sources.sweep(new Set())
+  await volume.sources.sweep(new Set())
   expect(await stored()).toEqual([])
   expect(await readdir(join(dir, 'incoming'))).toEqual([])
   expect(await readdir(join(dir, 'trees'))).toEqual([])
@@ -375,6 +327,6 @@ test('a sweep removes what no tree uses, and what waited for a day', async () =>
 
 test('a deleted app has sent nothing', async () => {
   await sendPack(packOf('one'))
-  sources.forget('shop')
+  volume.sources.forget('shop')
   expect(await sendTree(whole(one))).toMatchObject({ state: 'missing' })
 })

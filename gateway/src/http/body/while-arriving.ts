@@ -4,7 +4,7 @@ import { callerOf } from '../auth.ts'
 import type { UploadDeps } from '../deps.ts'
 import { askForBody } from './small-body.ts'
 
-type Arriving<T> = {
+type Receiving<T> = {
   announcedBytes: number
   /** It is a part of a resumable upload. */
   isPart?: true
@@ -22,7 +22,7 @@ const watchMs = 250
 export async function whileArriving<T>(
   request: Request,
   response: Response,
-  { announcedBytes, deps, receive, ...part }: Arriving<T>,
+  { announcedBytes, deps, receive, ...part }: Receiving<T>,
 ): Promise<T> {
   assertRunning(deps)
   const { socket } = request

@@ -6,6 +6,7 @@ import { manifestName, readManifest } from '../../host/tree-manifest.ts'
 import type { TreeEntry } from '#api/tree.ts'
 import { hexOf } from './digest-hex.ts'
 import type { Incoming } from './incoming.ts'
+import type { ListedTree } from './read-manifest.ts'
 
 type File = Extract<TreeEntry, { type: 'file' }>
 /** A file on disk with some content. */
@@ -14,42 +15,53 @@ export type KnownFile = Pick<File, 'mode' | 'sizeBytes'> & { at: string }
 /** How many of its trees tell what an app has sent: the newest. */
 const treesRead = 4
 
+type Sender = {
+  app: string
+  sent: readonly string[]
+  /** One of `sent`, which is read already. */
+  base: ListedTree | null
+  trees: string
+  incoming: Incoming
+}
+
 /**
  * Finds of these files those whose content the app has sent, by SHA-256. Nothing is looked up among
  * what other apps have sent.
  */
 export async function findKnown(
   files: readonly File[],
-  {
-    app,
-    sent,
-    trees,
-    incoming,
-  }: { app: string; sent: readonly string[]; trees: string; incoming: Incoming },
+  { app, sent, base, trees, incoming }: Sender,
 ): Promise<Map<string, KnownFile>> {
   const wanted = new Set(files.map(({ sha256 }) => sha256))
   const known = new Map<string, KnownFile>()
-  const add = (sha256: string, file: KnownFile) => {
-    if (wanted.delete(sha256)) known.set(sha256, file)
+  const add = (sha256: string, file: () => KnownFile | null) => {
+    const found = wanted.has(sha256) ? file() : null
+    if (found && wanted.delete(sha256)) known.set(sha256, found)
+  }
+  const addTree = ({ digest, entries }: ListedTree) => {
+    const folder = join(trees, hexOf(digest), 'files')
+    for (const entry of entries)
+      if (entry.type === 'file')
+        add(entry.sha256, () => ({ ...entry, at: `${folder}/${entry.path}` }))
   }
 
-  for (const [name, at] of incoming.of(app)) {
-    const sha256 = name.slice(0, 64)
-    if (!wanted.has(sha256)) continue
-    const stat = lstatSync(at, { throwIfNoEntry: false })
-    if (stat) add(sha256, { at, mode: name === sha256 ? 0o644 : 0o755, sizeBytes: stat.size })
-  }
-  for (const digest of sent.slice(0, treesRead)) {
+  if (base) addTree(base)
+  if (wanted.size > 0)
+    for (const [name, at] of incoming.of(app)) add(name.slice(0, 64), () => sentFile(name, at))
+  for (const digest of sent.filter((each) => each !== base?.digest).slice(0, treesRead)) {
     if (wanted.size === 0) break
-    const folder = join(trees, hexOf(digest))
-    const manifest = await readManifest(join(folder, manifestName)).catch(() => null)
-    for (const entry of manifest?.entries ?? [])
-      if (entry.type === 'file')
-        add(entry.sha256, { ...entry, at: join(folder, 'files', entry.path) })
+    const tree = await readManifest(join(trees, hexOf(digest), manifestName)).catch(() => null)
+    if (tree) addTree(tree)
   }
 
   for (const { path, sha256, sizeBytes } of files) refuseSize(path, sizeBytes, known.get(sha256))
   return known
+}
+
+/** Null: it was removed meanwhile. */
+function sentFile(name: string, at: string): KnownFile | null {
+  const stat = lstatSync(at, { throwIfNoEntry: false })
+  return stat ? { at, mode: name.endsWith('-x') ? 0o755 : 0o644, sizeBytes: stat.size } : null
 }
 
 /** The limits count what a manifest says. */

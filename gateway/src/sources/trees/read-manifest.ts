@@ -1,37 +1,40 @@
+import { join } from 'node:path'
 import { errorCode, errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { NewTree } from '#api/sources/tree-calls.ts'
-import { treeDigest, type TreeEntry } from '#api/tree.ts'
-import { join } from 'node:path'
+import { sortedTreeDigest, type TreeEntry } from '#api/tree.ts'
 import { manifestName, readManifest } from '../../host/tree-manifest.ts'
 import type { Limits } from '../limits.ts'
 import { checkEntries } from './check-entries.ts'
 import { hexOf } from './digest-hex.ts'
 
-/** A tree that is complete and right by its manifest. Its entries are in canonical order. */
-export type AskedTree = { digest: string; entries: TreeEntry[] }
+/** A tree and its entries, in canonical order. */
+export type ListedTree = { digest: string; entries: readonly TreeEntry[] }
+
+/** A tree that is complete and right by its manifest. `base`: the one that the manifest builds on. */
+export type AskedTree = ListedTree & { base: ListedTree | null }
 
 /** `sent`: the trees of the app, one of which may be the base. `trees`: the folder of all trees. */
 export type Known = { sent: readonly string[]; trees: string }
 
 /** Reads a manifest. Throws what an archive of such a tree throws, `base-unknown` or `tree-invalid`. */
 export async function readTree(text: string, known: Known, limits: Limits): Promise<AskedTree> {
-  const { digest, base, entries, removed = [] } = parseNewTree(text)
+  const { digest, base: of, entries, removed = [] } = parseNewTree(text)
   refuseTwice(entries)
-  const given = base === undefined ? [] : await entriesOf(base, known)
-  const all = new Map(given.map((entry) => [entry.path, entry]))
+  const base = of === undefined ? null : await readBase(of, known)
+  const all = new Map(base?.entries.map((entry) => [entry.path, entry]))
   for (const path of removed) all.delete(path)
   for (const entry of entries) all.set(entry.path, entry)
 
   const checked = await checkEntries([...all.values()], limits)
-  const found = treeDigest(checked)
+  const found = sortedTreeDigest(checked)
   if (found !== digest)
     throw new Problem(
       'tree-invalid',
       `The digest of these entries is ${found}, and the manifest says ${digest}. Send the whole manifest, with the digest of all its entries.`,
       { facts: { digest: found } },
     )
-  return { digest, entries: checked }
+  return { digest, entries: checked, base }
 }
 
 /** Reads the JSON of a manifest. What its paths may be is checked later. */
@@ -61,16 +64,16 @@ function refuseTwice(entries: readonly TreeEntry[]): void {
   }
 }
 
-async function entriesOf(base: string, { sent, trees }: Known): Promise<readonly TreeEntry[]> {
+async function readBase(digest: string, { sent, trees }: Known): Promise<ListedTree> {
   const unknown = (cause?: unknown) =>
     new Problem(
       'base-unknown',
-      `The gateway no longer keeps the tree ${base} for this app. Send the whole manifest, without base.`,
+      `The gateway no longer keeps the tree ${digest} for this app. Send the whole manifest, without base.`,
       { cause },
     )
-  if (!sent.includes(base)) throw unknown()
+  if (!sent.includes(digest)) throw unknown()
   try {
-    return (await readManifest(join(trees, hexOf(base), manifestName))).entries
+    return await readManifest(join(trees, hexOf(digest), manifestName))
   } catch (error) {
     throw errorCode(error) === 'ENOENT' ? unknown(error) : error
   }

@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs'
+import { isUtf8 } from 'node:buffer'
+import { existsSync, unlinkSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { unlinkSync } from 'node:fs'
 import { Problem } from '#api/problem.ts'
 import { inMb } from '#api/text/in-mb.ts'
 import type { TreeAnswer } from '#api/sources/tree-calls.ts'
@@ -35,7 +35,7 @@ export async function takeTree(job: TreeJob, port: JobPort): Promise<void> {
   try {
     const tree = await readTree(await bodyText(job, port), { ...job, trees }, job.limits)
     const files = tree.entries.filter((entry) => entry.type === 'file')
-    const known = await findKnown(files, { ...job, trees, incoming })
+    const known = await findKnown(files, { ...job, base: tree.base, trees, incoming })
 
     const missing = files.filter(({ sha256 }) => !known.has(sha256))
     if (missing.length > 0) return port.sendValue(answerMissing(missing))
@@ -64,7 +64,9 @@ async function bodyText({ limits, contentDigest }: UploadJob, port: JobPort): Pr
     pieces.push(piece)
   }
   digest.verify()
-  return Buffer.concat(pieces).toString('utf8')
+  const body = Buffer.concat(pieces)
+  if (!isUtf8(body)) throw new Problem('request-invalid', 'The manifest is not UTF-8.')
+  return body.toString('utf8')
 }
 
 function answerMissing(files: readonly File[]): TreeAnswer {

@@ -63,8 +63,7 @@ export function wholeHeader(request: Headers, name: string): number {
 export function readMetadata(header: string): Map<string, string> {
   const found = new Map<string, string>()
   for (const pair of header === '' ? [] : header.split(',')) {
-    const [, key, value = ''] =
-      /^ ?([!-+\--~]{1,100})(?: ([A-Za-z0-9+/]*={0,2}))?$/.exec(pair) ?? []
+    const [, key, value = ''] = /^([!-+\--~]{1,100})(?: ([A-Za-z0-9+/]*={0,2}))?$/.exec(pair) ?? []
     if (key === undefined)
       throw invalid(
         `Upload-Metadata has a part that cannot be read: ${JSON.stringify(pair.slice(0, 50))}. Send keys and values in base64, as in: app c2hvcA==,filename YS50YXI=`,

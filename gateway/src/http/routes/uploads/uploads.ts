@@ -65,9 +65,8 @@ async function create(
   assertFits(part, asked.lengthBytes)
   assertRunning(server)
   // Refuses early what the disk cannot hold. Later, each part has its own room.
-  server
-    .assertAccepting({ announcedBytes: asked.lengthBytes, arrivedBytes: () => 0 })
-    ?.[Symbol.dispose]()
+  const coming = { announcedBytes: asked.lengthBytes, arrivedBytes: () => 0, isPart: true }
+  server.assertAccepting(coming)?.[Symbol.dispose]()
 
   const made = await uploads.create(caller, asked)
   if (!part) return made
