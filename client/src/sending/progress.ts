@@ -7,7 +7,7 @@ export type SendingPlan = { files: number; bytes: number; allFiles: number; allB
 export type SendingProgress = {
   /** Called again when it turns out that something else is missing. */
   plan: (plan: SendingPlan) => void
-  /** `lineBytes` were sent. They hold `contentBytes` of files; less than 0: those have to be sent again. */
+  /** `lineBytes` were sent, with `contentBytes` of files. Less than 0: those have to be sent again. */
   sent: (lineBytes: number, contentBytes: number) => void
   /** Says something between two looks at the progress. */
   note: (text: string) => void
@@ -21,12 +21,23 @@ const speedMs = 10_000
 
 /** The sums behind what is shown. Times in milliseconds of a clock that stops with the computer. */
 class Sums {
-  plan: SendingPlan = { files: 0, bytes: 0, allFiles: 0, allBytes: 0 }
+  #plan: SendingPlan = { files: 0, bytes: 0, allFiles: 0, allBytes: 0 }
   lineBytes = 0
   #contentBytes = 0
   readonly #begunMs = performance.now()
   /** Earlier sums, oldest first. */
-  readonly #earlier: { ms: number; contentBytes: number }[] = []
+  #earlier: { ms: number; contentBytes: number }[] = []
+
+  get plan(): SendingPlan {
+    return this.#plan
+  }
+
+  /** Nothing of a new plan was sent yet. */
+  set plan(plan: SendingPlan) {
+    this.#plan = plan
+    this.#contentBytes = 0
+    this.#earlier = []
+  }
 
   add(lineBytes: number, contentBytes: number): void {
     this.lineBytes += lineBytes
@@ -49,7 +60,8 @@ class Sums {
     while (ms - this.#earlier[0]!.ms > speedMs) this.#earlier.shift()
     const [from] = this.#earlier
     const speed = (this.#contentBytes - from!.contentBytes) / (ms - from!.ms)
-    return speed > 0 ? Math.ceil((this.plan.bytes - this.#contentBytes) / speed / 1000) : null
+    const leftBytes = Math.max(0, this.plan.bytes - this.#contentBytes)
+    return speed > 0 ? Math.ceil(leftBytes / speed / 1000) : null
   }
 }
 

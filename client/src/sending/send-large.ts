@@ -22,9 +22,8 @@ export async function sendLarge(file: MissingFile, deps: Deps): Promise<void> {
       return
     }
   } catch (error) {
-    // What was read does not have the hash of the manifest: the file changed on the way.
-    const isOther = error instanceof Problem && (error.status === 422 || isMismatch(error))
-    throw isOther ? unsteady(file.path) : error
+    // What was read does not have the hash of the manifest: the file changed meanwhile.
+    throw error instanceof Problem && error.code === 'pack-invalid' ? unsteady(file.path) : error
   } finally {
     tar.close()
   }
@@ -35,8 +34,6 @@ const isAboutOffset = (error: unknown): error is Problem =>
   error instanceof Problem && [404, 409, 410].includes(error.status)
 const tryAgain = ({ code, message }: Problem) =>
   new Problem(code, message, { facts: { retryAfterSeconds: 0 } })
-
-const isMismatch = ({ code }: Problem) => code === 'digest-mismatch'
 
 /** False: the gateway does not know this upload any more. */
 async function sendParts(
