@@ -44,12 +44,16 @@ const Dropped = z.object({
 })
 
 const Plan = PlanFacts.extend({ type: z.literal('plan') })
-/** `file`, `line`: the place in the source that it is about, as far as known. Lines count from 1. */
+/**
+ * `file`, `line`: the place in the source that it is about, as far as known. Lines count from 1.
+ * `code`: the instruction there.
+ */
 const Warning = z.object({
   type: z.literal('warning'),
   text: z.string(),
   file: z.string().optional(),
   line: z.number().optional(),
+  code: z.string().optional(),
 })
 const Note = z.object({ type: z.literal('note'), text: z.string() })
 /** Something is or may be missing here. The event numbers continue without a gap. */

@@ -225,7 +225,7 @@ export function writeOptions(options: Partial<DeploymentOptions>): URLSearchPara
 }
 
 const secretHint =
-  'is a secret, which must not be in a URL: send it as a field of a form, or store it with PUT /v1/apps/{app}/secrets/{name}'
+  'is a secret, which must not be in a URL: send it as a field of a form, or keep it with the app: tarmac secrets set APP --build NAME (PUT /v1/apps/{app}/secrets/{name})'
 const isOneOf = <T extends string>(names: readonly T[], name: string): name is T =>
   names.some((each) => each === name)
 

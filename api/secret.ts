@@ -9,7 +9,7 @@ export const SecretName = z.string().regex(/^(?!RAILPACK_)[A-Za-z_][\w.-]{0,127}
 
 /** Explains how to give a secret to a build. */
 export const secretHint = (name: string) =>
-  `Keep it with the app (PUT /v1/apps/{app}/secrets/${name}), or send it with the source (form field secret.${name}).`
+  `Keep it with the app: tarmac secrets set APP --build ${name} (PUT /v1/apps/{app}/secrets/${name}). Or send it with the source: --secret ${name} (form field secret.${name}).`
 
 export const maxSecretBytes = 64 * 1024
 

@@ -106,6 +106,7 @@ const noLookups: Lookups = {
   appOfImage: () => null,
   settings: absent,
   rule: absent,
+  isSourceGone: absent,
   teams: { find: () => null, teamOf: () => '', teamsOf: () => null },
 }
 

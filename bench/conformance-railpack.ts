@@ -20,7 +20,7 @@ type RecordedOp = { name?: string; inputs?: string[]; op: Record<string, unknown
 
 /** The first difference between our result for a plan and the recorded one, or null. */
 export function railpackDifference({ options, plan, ops, image }: RailpackCase): string | null {
-  const source = sourceTree('http://127.0.0.1/source.tar')
+  const source = sourceTree({ url: 'http://127.0.0.1/source.tar' })
   const { cacheKey = '', secretsHash = '', platform } = options
   const ours = compilePlan(readPlan(JSON.stringify(plan)), {
     cacheKey,

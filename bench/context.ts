@@ -75,7 +75,7 @@ async function run(args: string[]): Promise<Measure[]> {
         console.log(`\n${what}, ${kind} transfer; theirs: buildctl --local`)
         const compared = await sideBySide(Number(values.runs), {
           before: async () => kind === 'first' && (await renew()),
-          ours: () => onQuietDisk(() => byClient(connection, sourceTree(offered!.url))),
+          ours: () => onQuietDisk(() => byClient(connection, sourceTree(offered!))),
           theirs: () => onQuietDisk(() => byBuildctl(daemon.address, root)),
         })
         const goal = goals[kind]

@@ -35,8 +35,7 @@ async function run(args: string[]): Promise<Measure[]> {
   const id = await deployTalker(lab, 'bench-dashboard')
   const readers = startReaders({
     port: Number(new URL(lab.gateway).port),
-    token: lab.token,
-    id,
+    target: { token: lab.token, id },
     readers: viewers - 1,
     from: '127.0.1.1',
   })

@@ -4,9 +4,11 @@ import { fill, routes } from '#api/routes.ts'
 
 /**
  * Many readers of one log in their own process. They use plain sockets, so that reading costs less
- * than the measured work.
+ * than the measured work. `target`: the log of a deployment, or a WebSocket that broadcasts the same
+ * messages.
  */
-export type FollowOrder = { port: number; token: string; id: string; readers: number; from: string }
+export type FollowOrder = { port: number; readers: number; from: string; target: Target }
+type Target = { token: string; id: string } | 'broadcast'
 /**
  * How many deliveries took how many milliseconds, the missed numbers, and the last number of each
  * reader that saw the end.
@@ -30,7 +32,7 @@ process.send!('all are there')
 
 /** Resolves with the first bytes of the log. */
 function follow(): Promise<void> {
-  const { port, token, id } = order
+  const { port } = order
   return new Promise((resolve, reject) => {
     let last = 0
     let held = ''
@@ -39,7 +41,8 @@ function follow(): Promise<void> {
       held = seen.rest
       const now = measuring ? Date.now() : 0
       for (const { seq, at } of seen.messages) {
-        if (seq !== last + 1) followed.gaps++
+        // A broadcast begins with the newest message.
+        if (seq !== last + 1 && (last > 0 || order.target !== 'broadcast')) followed.gaps++
         last = seq
         if (now) followed.timesMs[Math.min(Math.max(0, now - at), 10_000)]!++
       }
@@ -52,13 +55,30 @@ function follow(): Promise<void> {
       localAddress: order.from,
       onread: { buffer, callback: (bytes) => (take(buffer.toString('latin1', 0, bytes)), true) },
     })
-    socket.write(
-      `GET ${fill(routes.events, { id })} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n`,
-    )
+    socket.write(request(order.target))
     socket.on('error', reject).on('close', () => {
       if (--open === 0) process.send!(followed, () => process.exit(0))
     })
   })
+}
+
+function request(target: Target): string {
+  const head =
+    target === 'broadcast'
+      ? [
+          'GET / HTTP/1.1',
+          'Upgrade: websocket',
+          'Connection: Upgrade',
+          'Sec-WebSocket-Version: 13',
+          'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+        ]
+      : [
+          `GET ${fill(routes.events, { id: target.id })} HTTP/1.1`,
+          `Authorization: Bearer ${target.token}`,
+          'Accept: text/event-stream',
+          'Connection: close',
+        ]
+  return [...head, 'Host: x', '', ''].join('\r\n')
 }
 
 /** Parses whole messages. Nearly always, the reader before got the same text. */

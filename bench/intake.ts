@@ -21,7 +21,7 @@ async function run(): Promise<Result[]> {
   const dir = await mkdtemp(join(tmpdir(), 'tarmac-bench-intake-'))
   try {
     return [
-      await compare(dir, 'intake-300-files', { files: 300, bytes: 4000, how: 'z' }, 1.5),
+      await compare(dir, 'intake-300-files', { files: 300, bytes: 4000, how: 'z' }, 1),
       await compare(dir, 'intake-20000-files', { files: 20_000, bytes: 1500, how: '' }, 2),
       await compare(dir, 'intake-100-mb', { files: 100, bytes: 1_000_000, how: 'z' }, 1.5),
       await compare(

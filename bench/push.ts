@@ -70,7 +70,7 @@ async function run(args: string[]): Promise<Measure[]> {
       let startedAt = 0
       await buildkit.solve(
         {
-          definition: marshal(sourceTree(context.url)),
+          definition: marshal(sourceTree(context)),
           image: { os: 'linux', architecture: 'amd64' },
           context,
         },

@@ -20,7 +20,7 @@ async function run(args: string[]): Promise<Measure[]> {
   const { values } = parseArgs({ args, options })
   const [files, runs] = [Number(values.files), Number(values.runs)]
   const edited = values.edit === 'one'
-  const goal = edited ? 1 : files < 20_000 ? 0.8 : 0.7
+  const goal = edited ? 0.5 : 0.2
   return onWarmLab(values, async ({ gateway, hand, app, archive, facts }) => {
     let edits = Date.now() // earlier builds of this folder must not be reused
     const measures: Measure[] = []

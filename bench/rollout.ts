@@ -14,7 +14,7 @@ import type { Measure } from './measure.ts'
 
 const about =
   'a rolling deploy of many machines under Fly’s request limits, compared with the least possible time: [--machines 20] [--watch 10]'
-const goal = 1.15
+const goal = 1.02
 const share = 0.33
 const app = 'bench-rollout'
 const files = {

@@ -15,7 +15,7 @@ import { labOptions } from './warm-lab.ts'
 const about =
   'a gateway with 10,000 deployments and 10,000,000 events in store: [--deployments 10000] [--events 1000 each] [--runs 5]'
 const apps = 100
-const readyLimitMs = 3000
+const readyLimitMs = 1000
 const listLimitMs = 20
 const bytesPerEvent = 200
 

@@ -9,7 +9,8 @@ import type { Deployment } from '../api/deployment.ts'
 import { fill, routes } from '../api/routes.ts'
 import type { Lab } from '../lab/start-lab.ts'
 
-const perSecond = 4
+/** Lines that the step prints. */
+export const perSecond = 4
 
 /** Starts a deployment whose only step prints `line 1`, `line 2` … until it is cancelled. */
 export async function deployTalker(lab: Lab, app: string): Promise<string> {

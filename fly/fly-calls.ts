@@ -3,6 +3,7 @@ import { errorCode } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import { trimEnd } from '#api/text/trim-end.ts'
 import { pause, retry, unlessAborted } from '#api/flow/retry.ts'
+import { type Api, machinesApi } from './endpoints/fly-apis.ts'
 import { RequestBudget } from './request-budget.ts'
 import { fetchTransport, type Transport } from './transport.ts'
 
@@ -31,21 +32,6 @@ type Call<T> = Request & { answer: z.ZodType<T> }
 /** `transport`: default is `fetch`. Whoever makes the calls' object disposes of it. */
 export type Endpoint = { baseUrl: string; token: string; transport?: Transport } & Budgeted
 type Budgeted = { budget?: RequestBudget }
-/** One of Fly's two APIs. All its paths begin with `path`. */
-type Api = { name: string; path: string; authorization: (token: string) => string }
-
-const machinesApi: Api = {
-  name: "Fly's Machines API",
-  path: '/v1',
-  authorization: (token) => (token.startsWith('FlyV1 ') ? token : `Bearer ${token}`),
-}
-/** Fly's own back end. Source: flyctl's `internal/uiex/releases.go` sends any token as Bearer. */
-export const webApi: Api = {
-  name: "Fly's web API",
-  path: '',
-  authorization: (token) => `Bearer ${token.replace(/^FlyV1 /, '')}`,
-}
-
 /**
  * Calls one of Fly's APIs within one request budget. Repeats calls that are safe to repeat, up to
  * `attempts` times, with growing pauses. Throws the problems that `MachinesApi` lists.

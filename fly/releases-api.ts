@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { Problem } from '#api/problem.ts'
 import { ignored } from './answers.ts'
-import { FlyCalls, webApi, type Endpoint } from './fly-calls.ts'
+import { webApi } from './endpoints/fly-apis.ts'
+import { FlyCalls, type Endpoint } from './fly-calls.ts'
 
 /** Fly waits up to a minute for an image that its registry does not have yet (flyctl, pull 4595). */
 const createMs = 90_000

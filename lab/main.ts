@@ -18,6 +18,9 @@ function readSetting(given: string): [string, string] {
   return [given.slice(0, at), given.slice(at + 1)]
 }
 
+/** The labs of tests begin with another value. */
+const productDefaults = { TARMAC_OWNERS: 'app-per-owner' }
+
 // Registered first, so that a signal during the start stops the parts that exist.
 const stop = Promise.withResolvers<void>()
 let firstAt: number | null = null
@@ -34,9 +37,12 @@ try {
   await using lab = await startLab({
     dir: values.dir,
     port: Number(values.port),
-    settings: Object.fromEntries(values.env.map(readSetting)),
+    settings: { ...productDefaults, ...Object.fromEntries(values.env.map(readSetting)) },
     say: (line) => console.log(line),
   })
+  console.log(
+    'owners of an app have an app each, as in the product; to let them share one: --env TARMAC_OWNERS=shared-app',
+  )
   console.log(`addresses and tokens are in ${lab.dir}/lab.json, logs beside it`)
   console.log('lab: ready')
   await stop.promise

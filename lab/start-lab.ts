@@ -154,6 +154,7 @@ export async function startLab({ port, settings = {}, say = () => {}, ...options
   const open = opening.move()
   return {
     ...addresses,
+    appsTls: localfly.appsTls,
     fly: localfly.fly,
     /** Where machines reach Fly and the package registries: the settings of an appliance. */
     inside,

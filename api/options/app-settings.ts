@@ -42,6 +42,17 @@ export type AppSettings = z.infer<typeof AppSettings>
 export const OwnSettings = AppSettings.partial()
 export type OwnSettings = z.infer<typeof OwnSettings>
 
+/** How each setting is written: one of these words, a whole number, or a text. Not the variables. */
+export const settingKinds: Record<string, readonly string[] | 'number' | 'text'> =
+  Object.fromEntries(
+    Object.entries(AppSettings.shape)
+      .filter(([, kind]) => kind !== variables)
+      .map(([name, kind]) => [
+        name,
+        kind instanceof z.ZodEnum ? kind.options : kind instanceof z.ZodNumber ? 'number' : 'text',
+      ]),
+  )
+
 /**
  * Applies a `PATCH` to the settings. Null removes a setting, or one variable of `env` and `build`.
  */

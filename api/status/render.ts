@@ -18,7 +18,7 @@ import type { GatewayStatus } from './status.ts'
 export function renderStatus(status: GatewayStatus): string[] {
   const { version, uptimeSeconds } = status
   return [
-    `gateway   ${version}, running for ${durationText(uptimeSeconds)}`,
+    `gateway   ${version}, running for ${roughDuration(uptimeSeconds)}`,
     ...part('machine', status.machine, ({ id, region, size }) => [
       `${id}, region ${region}, ${size ? sizeText(size) : 'size not known'}`,
     ]),
@@ -69,7 +69,7 @@ function part<Facts extends object>(
 }
 
 /** `3 h 12 min`, `12 min`, `40 s`. */
-export function durationText(seconds: number): string {
+export function roughDuration(seconds: number): string {
   const [days, hours] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24]
   const minutes = Math.floor(seconds / 60) % 60
   if (days > 0) return `${days} d ${hours} h`
@@ -83,13 +83,13 @@ function awakeText({ holds, idleSince, idleStopSeconds }: AwakeStatus, at: strin
   )
   const idle = idleSince === null ? null : (Date.parse(at) - Date.parse(idleSince)) / 1000
   const now = [
-    ...(idle === null ? [] : [`idle for ${durationText(idle)}`]),
+    ...(idle === null ? [] : [`idle for ${roughDuration(idle)}`]),
     ...(named.length > 0 ? [`${idle === null ? 'by' : 'waits for'} ${named.join(', ')}`] : []),
   ]
   const stops =
     idleStopSeconds === null
       ? 'does not stop by itself'
-      : `stops after ${durationText(idleStopSeconds)} without work`
+      : `stops after ${roughDuration(idleStopSeconds)} without work`
   return [...now, stops].join('; ')
 }
 
@@ -163,7 +163,7 @@ function driftLines({ checkedAt, looked, drifted, apps, problem }: DriftStatus):
 function costLines({ currency, warning, today, month, apps, prices }: CostStatus): string[] {
   const text = (sum: CostSum) => {
     const money = sum.amount !== null && currency ? `${moneyText(sum.amount, currency)}, ` : ''
-    return `${money}${durationText(sum.machineSeconds)}`
+    return `${money}${roughDuration(sum.machineSeconds)}`
   }
   return [
     `today: work ${text(today.work)}; idle ${text(today.idle)}`,

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { errorMessage } from '#api/error-code.ts'
 import { auditFlags } from './audit/audit.ts'
 import { builderFlags } from './builder/flags.ts'
+import { joinDashValues } from './dash-values.ts'
 import { folderFlags } from './deploy/flags.ts'
 import { driftFlags } from './drift/drift.ts'
 import { helpOf } from './help.ts'
@@ -78,7 +79,8 @@ export type Values = ReturnType<typeof parse>['values']
 /** Throws a Problem with exit code 2 for an option that does not exist, or is not of the command. */
 export function parse(argv: string[]) {
   try {
-    const parsed = parseArgs({ args: argv, options: flags, allowPositionals: true, tokens: true })
+    const args = joinDashValues(argv, flags)
+    const parsed = parseArgs({ args, options: flags, allowPositionals: true, tokens: true })
     const name = commandOf(parsed.positionals)
     const known = helpOf(name).split(/[^\w-]+/)
     const given = parsed.tokens.filter((token) => token.kind === 'option')

@@ -48,6 +48,7 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac token rotate <token>     give a token a new secret
        tarmac apps [app]               list the apps; 'pr-*': all whose names begin so
        tarmac deployments [app]        list the deployments of all apps, or of these, newest first
+       tarmac releases <app>           list the releases of an app, which rollback --release names
        tarmac machines <app>           list the machines of an app
        tarmac machines stop <app> [machine]...   stop them, or start or restart them; without a name all
        tarmac owners <app>             list the owners of machines of an app: machines per user

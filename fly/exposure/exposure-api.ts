@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { Problem } from '#api/problem.ts'
-import { type Endpoint, FlyCalls, orNull, webApi } from '../fly-calls.ts'
+import { webApi } from '../endpoints/fly-apis.ts'
+import { type Endpoint, FlyCalls, orNull } from '../fly-calls.ts'
 
 /** Source: `CertificateSummary` of fly.md's OpenAPI and of fly-go's `types.go`. */
 const Summary = z.object({

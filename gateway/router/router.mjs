@@ -106,18 +106,22 @@ const headByPath = (owner) =>
     { allow: 'GET, POST, PUT, PATCH, DELETE, OPTIONS' },
   )
 
-/** Fly's proxy did not reach the machine, and gives the request back. */
+/**
+ * Fly's proxy did not reach the machine, and gives the request back with a header that says so. Fly's
+ * documentation does not say that its proxy removes this header from a caller's request, so nothing
+ * is answered by it that the request does not name itself.
+ */
 function failure(text, request) {
-  const [, machine = ''] = /(?:^|;)instance=([^;]*)/.exec(text) ?? []
-  const [, reason = 'unknown'] = /(?:^|;)reason=([^;]*)/.exec(text) ?? []
-  const [known] = [...routes].find(([, machines]) => machines.includes(machine)) ?? []
-  const owner = known ?? ownerOf(request)?.owner ?? ''
+  const owner = ownerOf(request)?.owner ?? ''
+  const [, named = ''] = /(?:^|;)instance=([^;]*)/.exec(text) ?? []
+  const machine = routes.get(owner)?.includes(named) ? `machine ${named}` : 'the machine'
+  const [, reason = 'unknown'] = /(?:^|;)reason=([\w-]{1,50})(?:;|$)/.exec(text) ?? []
   return problem(
     503,
     'owner-unavailable',
     'The machine of the owner does not answer',
     [
-      `Fly's proxy did not reach machine ${shown(machine)} of the owner "${shown(owner)}" of ${app} in ${timeout} (${shown(reason)}).`,
+      `Fly's proxy did not reach ${machine} of the owner "${shown(owner)}" of ${app} in ${timeout} (${reason}).`,
       `It may be starting, stopped, or just replaced: try again. To see it: tarmac machines ${app}.`,
     ],
     { 'retry-after': '2' },

@@ -201,7 +201,8 @@ async function openDeployments({ config, log, opening, awake }: Opening, parts: 
   const commands = openCommands({ ...parts, ...opened })
   const isOnFly = async (app: string) =>
     (await fly.app(app, AbortSignal.timeout(askFlyMs))) !== null
-  return openGuarded(commands, { ...parts, isOnFly, log, secrets: config.secrets })
+  const hasSource = (digest: string) => parts.sources.has(digest)
+  return openGuarded(commands, { ...parts, isOnFly, hasSource, log, secrets: config.secrets })
 }
 
 /** Listens for callers, as the last part that opens. */
@@ -210,7 +211,7 @@ async function openServer(
   parts: Parts & Running & { commands: GuardedCommands },
 ) {
   const { buildkit, planner, disk, sources, store, integrity, network, flyAccess, drain } = parts
-  const { authenticate, sessions, commands, images, drift, stopping, admission } = parts
+  const { authenticate, sourceOf, sessions, commands, images, drift, stopping, admission } = parts
 
   return opening.use(
     await listen(
@@ -238,6 +239,7 @@ async function openServer(
         appWarnings: async (app) => [...images.warningsOf(app), ...(await drift.warningsOf(app))],
         readiness: () => readiness({ buildkit, planner, network, disk, integrity, fly: flyAccess }),
         authenticate,
+        sourceOf,
         sessionOf: (cookie) => sessions.find(cookie),
         currency: config.prices?.currency ?? null,
         log,

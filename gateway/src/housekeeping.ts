@@ -1,5 +1,7 @@
 import type { Awake } from './awake/awake.ts'
+import type { BuildCache } from './buildkit/cache/build-cache.ts'
 import type { Config } from './config.ts'
+import { diskSampleMs } from './deployments/status/status-store.ts'
 import type { DeploymentStore } from './deployments/store.ts'
 import type { Ballast } from './host/disk/ballast.ts'
 import type { DiskWatch } from './host/disk/disk-watch.ts'
@@ -7,6 +9,7 @@ import type { Logger } from './log.ts'
 import type { TrailWatch } from './store/audit/trail-watch.ts'
 import type { Resealing } from './secrets/resealing.ts'
 import type { Sources } from './sources/sources.ts'
+import { recordDisk } from './host/disk/record-disk.ts'
 import type { Uploads } from './sources/uploads/uploads.ts'
 
 type HousekeepingDeps = {
@@ -17,18 +20,18 @@ type HousekeepingDeps = {
   ballast: Pick<Ballast, 'fill'>
   trailWatch: Pick<TrailWatch, 'look'>
   resealing: Pick<Resealing, 'run'>
+  buildkit: { cache: Pick<BuildCache, 'usage'> }
   awake: Pick<Awake, 'during'>
   log: Logger
   /** Fires when the gateway stops: a long job ends early. */
   stopping: AbortSignal
 }
 
-const everyMs = 10 * 60_000
+const everyMs = diskSampleMs
 
 /**
- * Now and every 10 minutes: refills the ballast, removes expired uploads
- * and sources that no record needs, ends
- * deployments that waited too long, counts machine time, drops old logs, keeps the audit
+ * Now and every 10 minutes: refills the ballast, removes expired uploads and sources that no record needs, ends
+ * deployments that waited too long, counts machine time, records what is on the disk, drops old logs, keeps the audit
  * trail, and seals again what an older key sealed. A failure is logged, and the next job runs.
  * Disposing waits for the job that runs.
  */
@@ -39,9 +42,11 @@ export function startHousekeeping(
     keepLogs,
     keepAuditDays,
     limits,
-  }: Pick<Config, 'keep' | 'keepLogs' | 'keepAuditDays' | 'limits'>,
+    buildkit,
+  }: Pick<Config, 'keep' | 'keepLogs' | 'keepAuditDays' | 'limits' | 'buildkit'>,
 ): AsyncDisposable {
   const { trailWatch, resealing, awake } = deps
+  const { cache } = deps.buildkit
   const sweepSources = async () => {
     const { removed } = await sources.sweep(await store.sourcesInUse(keep))
     if (removed > 0) log.info({ removed }, 'left-over sources removed')
@@ -59,6 +64,7 @@ export function startHousekeeping(
       const dropped = await store.dropLogs(keepLogs, stopping)
       if (dropped > 0) log.info({ dropped }, 'old logs dropped')
     },
+    () => recordDisk({ root: buildkit.root, cache, store: store.status, keep }),
     () => trailWatch.look(keepAuditDays, stopping),
     () => resealing.run(stopping),
   ]

@@ -1,5 +1,6 @@
 import { FlyAccess } from '#fly/fly-access.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
+import { MetricsApi } from '#fly/metrics/metrics-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
 import { RequestBudget } from '#fly/request-budget.ts'
 import { overUndici } from '#fly/undici-transport.ts'
@@ -19,6 +20,8 @@ export function openOutside({ config, log, opening }: Opening) {
   const endpoint = { ...overUndici(config.fly.api, secrets.fly), budget: flyBudget }
   const fly = opening.use(new MachinesApi(endpoint))
   const releases = opening.use(new ReleasesApi(overUndici(config.fly.webApi, secrets.fly)))
+  const { org } = config.deployer
+  const metrics = opening.use(new MetricsApi(overUndici(config.fly.webApi, secrets.fly), org))
   const warnLater = (text: string) => log.warn(text)
   const deployer = opening.use(
     new Deployer({ fly, releases, warnLater, registry: host, ...config.deployer }),
@@ -27,6 +30,6 @@ export function openOutside({ config, log, opening }: Opening) {
   const insecure = speaksPlainHttp(host, config.plainHttp)
   const registry = opening.use(new Registry({ host, login, insecure }))
   const registries = { registry, registryHost: host, namedRegistries: namedHosts(config) }
-  const flyAccess = new FlyAccess(fly, config.deployer.org)
-  return { fly, flyBudget, flyAccess, deployer, ...registries }
+  const flyAccess = new FlyAccess(fly, org)
+  return { fly, flyBudget, metrics, flyAccess, deployer, ...registries }
 }

@@ -22,7 +22,7 @@ const Custom = z.object({
 /**
  * Certificates, as superfly/docs (machines/api/certificates-resource) has them: a hostname begins
  * without a certificate, a check looks at DNS and issues one, and removing one leaves the other.
- * Nothing is issued by anybody, and what DNS has is set at the control port.
+ * The proxy serves an imported one. Nothing is issued by anybody, and what DNS has is set at the control port.
  */
 export function certificateRoutes(routes: Routes, state: FlyState): void {
   const changed = (app: App, host: Hostname) => {
@@ -47,7 +47,9 @@ export function certificateRoutes(routes: Routes, state: FlyState): void {
     return changed(app, host)
   })
   routes.on('post', '/apps/:app/certificates/custom', ({ app, body }) => {
-    const host = add(app, parse(Custom, body).hostname)
+    const { hostname, ...keys } = parse(Custom, body)
+    const host = add(app, hostname)
+    host.keys = keys
     const created_at = new Date().toISOString()
     host.custom = { status: host.seen.ownership ? 'active' : 'pending_ownership', created_at }
     return changed(app, host)
@@ -69,6 +71,7 @@ export function certificateRoutes(routes: Routes, state: FlyState): void {
   routes.on('delete', '/apps/:app/certificates/:hostname/custom', ({ app, params }) => {
     const host = hostOf(app, params['hostname'])
     host.custom = null
+    delete host.keys
     return changed(app, host)
   })
   routes.on('post', '/apps/:app/certificates/:hostname/check', ({ app, params }) => {

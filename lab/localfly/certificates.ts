@@ -24,6 +24,8 @@ export type Hostname = {
   acme: boolean
   fly: z.infer<typeof Entry> | null
   custom: z.infer<typeof Entry> | null
+  /** Of an imported certificate, as PEM. Fly's own are not real here, so the proxy has none. */
+  keys?: { fullchain: string; private_key: string }
   /** What DNS has. A check of the hostname makes it known. */
   dns: z.infer<typeof Seen>
   seen: z.infer<typeof Seen>
@@ -111,6 +113,8 @@ function statusOf(host: Hostname): string {
   return host.custom ? 'pending_ownership' : 'pending_validation'
 }
 
+export const isConfigured = (host: Hostname): boolean => statusOf(host) === 'active'
+
 export const summaryOf = (host: Hostname) => ({
   hostname: host.hostname,
   status: statusOf(host),
@@ -118,7 +122,7 @@ export const summaryOf = (host: Hostname) => ({
   acme_alpn_configured: host.seen.alpn,
   acme_http_configured: host.seen.http,
   ownership_txt_configured: host.seen.ownership,
-  configured: statusOf(host) === 'active',
+  configured: isConfigured(host),
   acme_requested: host.acme,
   has_custom_certificate: host.custom !== null,
   has_fly_certificate: host.fly !== null,

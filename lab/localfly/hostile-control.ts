@@ -3,6 +3,7 @@ import { json } from 'node:stream/consumers'
 import { z } from 'zod'
 import { CertificateOrder, setCertificate } from './certificates.ts'
 import type { Autostop } from './proxy/autostop.ts'
+import type { Scraper } from './metrics/scraper.ts'
 import { type Hostile, Hostility, type Strike } from './hostile.ts'
 import type { RequestLimits } from './limits.ts'
 import type { RegistryMirror } from './mirror.ts'
@@ -15,19 +16,29 @@ type Parts = {
   limits: RequestLimits
   mirror: RegistryMirror
   state: FlyState
+  scraper: Scraper
 }
 
 /**
  * The control port that makes localfly misbehave. It is not part of Fly's API. `PUT` and `GET
- * /hostile`, `PUT /autostop`, `PUT /limits`, `PUT` and `GET /mirror`, `PUT /certificates`.
+ * /hostile`, `PUT /autostop`, `PUT /limits`, `PUT` and `GET /mirror`, `PUT /certificates`, `PUT
+ * /scrape`.
  */
-export function controlPort({ hostile, autostop, limits, mirror, state }: Parts): RequestListener {
+export function controlPort({
+  hostile,
+  autostop,
+  limits,
+  mirror,
+  state,
+  scraper,
+}: Parts): RequestListener {
   const answer = async (name: string, body: () => Promise<unknown>): Promise<[number, unknown]> => {
     if (name === 'PUT /hostile') return [200, hostile.set(Hostility.parse(await body()))]
     if (name === 'GET /hostile') return [200, hostile.strikesOn()]
     if (name === 'GET /mirror') return [200, mirror.requests]
     if (name === 'PUT /mirror') await mirror.set(MirrorRules.parse(await body()))
     else if (name === 'PUT /autostop') autostop.set(AutostopSettings.parse(await body()).idleMs)
+    else if (name === 'PUT /scrape') await scraper.scrape()
     else if (name === 'PUT /limits') limits.hold = LimitsSettings.parse(await body()).hold
     else if (name === 'PUT /certificates') {
       const order = CertificateOrder.parse(await body())
@@ -69,6 +80,8 @@ export function flyControl(url: string) {
     autostopAfter: (idleMs: number) => call('PUT', '/autostop', { idleMs }),
     /** Switches Fly's request limits. */
     limits: (hold: boolean) => call('PUT', '/limits', { hold }),
+    /** Measures all machines now: nothing waits for the next 15 s. */
+    scrape: () => call<object>('PUT', '/scrape', {}),
     /** Sets a hostname of an app, its certificates, and what DNS has. */
     certificate: (order: CertificateOrder) => call<object>('PUT', '/certificates', order),
     /** Replaces the rules of the registry mirror, and forgets its requests. */

@@ -9,12 +9,14 @@ import { leaseRoutes } from './lease-routes.ts'
 import { acquireLease } from './leases.ts'
 import type { RequestLimits } from './limits.ts'
 import type { Stop } from './machine-actions.ts'
+import type { Scraper } from './metrics/scraper.ts'
 import { readLog } from './machine-log.ts'
 import { Launch, withoutNulls } from './machine-config.ts'
 import { isListed, overview, showMachine, summary } from './machine-shapes.ts'
 import { policyRoutes } from './network/policies-api.ts'
 import { metadataRoutes } from './metadata-routes.ts'
 import { expectOrg, isOf, pageOf } from './org-pages.ts'
+import { expectSoldSize } from './guest-sizes.ts'
 import { expectRegion } from './regions.ts'
 import { machinePath, ok, parse, Routes } from './routes.ts'
 import type { App, FlyState, Machine } from './state.ts'
@@ -29,6 +31,8 @@ type Parts = {
   limits: RequestLimits
   schema: FlySchema
   registry: string
+  /** Absent: there are no metrics. */
+  scraper?: Scraper
 }
 
 /**
@@ -57,6 +61,7 @@ function machineRoutes(routes: Routes, { state, flyd, schema }: Parts): void {
     const launch = { ...rest, config: withoutNulls(config) }
     const wrong = schema.wrongConfig(launch.config)
     if (wrong) throw new FlyError(400, `invalid_argument: config${wrong}`)
+    expectSoldSize(launch.config)
     atLeast(app, launch.min_secrets_version)
     expectRegion(launch.region ?? region)
     claimVolumes(state, app, launch.config, launch.region ?? region, machine)

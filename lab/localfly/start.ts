@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { Autostop } from './proxy/autostop.ts'
@@ -11,6 +12,7 @@ import { controlPort, flyControl } from './hostile-control.ts'
 import { Hostile } from './hostile.ts'
 import { Issuer } from '../issuer.ts'
 import { RequestLimits } from './limits.ts'
+import { Scraper } from './metrics/scraper.ts'
 import { macOf } from './network/machine-network.ts'
 import { machinesApi } from './machines-api.ts'
 import { RegistryMirror } from './mirror.ts'
@@ -73,6 +75,7 @@ export async function startLocalfly(options: LocalflyOptions) {
   const traffic = new Traffic({ state, flyd, hostile })
   const autostop = opening.use(new Autostop({ state, flyd, traffic }))
   const proxy = await listen(createProxy(state, traffic), options.proxyPort, opening)
+  const tls = await listen(createProxy(state, traffic, { tls: true }), 0, opening)
   const openFlycast = () => createProxy(state, traffic, { flycast: true })
   const host = podman.hostAddress
   opening.use(await Flycast.start({ state, host, proxy: openFlycast }))
@@ -80,7 +83,8 @@ export async function startLocalfly(options: LocalflyOptions) {
   const schema = new FlySchema()
   const limits = new RequestLimits()
   limits.hold = options.limits ?? true
-  const api = machinesApi({ state, flyd, token, limits, schema, registry })
+  const scraper = opening.use(new Scraper(state))
+  const api = machinesApi({ state, flyd, token, limits, schema, registry, scraper })
   const faultyApi = hostileApi({ api, state, hostile })
   const issuerPath = `/oidc/${org_slug}`
   const apiPort = await listen(
@@ -91,7 +95,7 @@ export async function startLocalfly(options: LocalflyOptions) {
   issuer.url = `http://127.0.0.1:${apiPort}${issuerPath}`
   await inside(faultyApi, insidePorts.api)
   const control = await listen(
-    controlPort({ hostile, autostop, limits, mirror, state }),
+    controlPort({ hostile, autostop, limits, mirror, state, scraper }),
     options.controlPort ?? 0,
     opening,
   )
@@ -99,6 +103,8 @@ export async function startLocalfly(options: LocalflyOptions) {
   return {
     flyApi: `http://127.0.0.1:${apiPort}`,
     apps: `http://localhost:${proxy}`,
+    /** The same over TLS, for hostnames with an imported certificate. */
+    appsTls: `https://localhost:${tls}`,
     /** Signs the tokens of machines. On Fly it is `https://oidc.fly.io/ORG`. */
     oidcIssuer: issuer.url,
     registry: `127.0.0.1:${front}`,
@@ -129,7 +135,7 @@ export async function sweepLocalfly(lab: { dir: string; name: string }): Promise
 }
 
 async function listen(
-  handler: RequestListener | Server,
+  handler: RequestListener | Server | TlsServer,
   at: number | { host: string; port: number },
   closing: AsyncDisposableStack,
 ): Promise<number> {

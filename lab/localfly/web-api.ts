@@ -1,6 +1,8 @@
 import type { Express, Request, Response } from 'express'
 import { addIp } from './apps-api.ts'
 import { FlyError } from './fly-error.ts'
+import { metricsRoutes } from './metrics/prometheus.ts'
+import type { Scraper } from './metrics/scraper.ts'
 import { readLog } from './machine-log.ts'
 import { regions } from './regions.ts'
 import { type Find, type On, releaseRoutes } from './releases-api.ts'
@@ -35,13 +37,19 @@ type Variables = {
     allow?: boolean
   }
 }
-type Parts = { state: FlyState; token: string; registry: string }
+type Parts = {
+  state: FlyState
+  token: string
+  registry: string
+  /** Absent: there are no metrics. */
+  scraper?: Scraper
+}
 
 /**
  * Fly's interfaces for flyctl beside the Machines API: a little GraphQL, and REST for releases,
  * builds and logs.
  */
-export function webRoutes(api: Express, { state, token, registry }: Parts): void {
+export function webRoutes(api: Express, { state, token, registry, scraper }: Parts): void {
   const on: On = (method, path, handler) => {
     api[method](path, async (req: Request, res: Response) => {
       try {
@@ -53,7 +61,9 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
           throw new FlyError(404, 'Could not find App')
         }
         // flyctl: "not authorized to retrieve app logs (this can happen when using deploy tokens)".
-        if (scope !== 'org' && path.endsWith('/logs')) throw new FlyError(401, 'unauthorized')
+        // What Fly says of metrics to a token of one app is not known.
+        const isOrgs = path.endsWith('/logs') || path.startsWith('/prometheus')
+        if (scope !== 'org' && isOrgs) throw new FlyError(401, 'unauthorized')
         res.json(await handler(req, find))
       } catch (error) {
         if (!(error instanceof FlyError)) throw error
@@ -130,6 +140,7 @@ export function webRoutes(api: Express, { state, token, registry }: Parts): void
     on('post', path, () => ({ id: 1, status: 'completed', wallclock_time_ms: 0 }))
 
   releaseRoutes(on, { state, registry })
+  if (scraper) metricsRoutes(on, { state, scraper })
 
   on('get', '/api/v1/apps/:app/logs', async ({ params, query }, find) => {
     const { next_token: after = '', instance, region } = query as Record<string, string>

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { Judge, slackMs } from './previews/judge.ts'
-import { type Facts, killAtRandom, Load, randomFaults } from './previews/load.ts'
+import { killAtRandom, randomFaults } from './previews/disturb.ts'
+import { Judge, patience, slackMs } from './previews/judge.ts'
+import { type Facts, Load, newFacts } from './previews/load.ts'
 import { removePools, setPools } from './previews/pools.ts'
 import { limits, mostSeconds, startWorld, sweepMs, type World } from './previews/world.ts'
 import { Random } from './random.ts'
@@ -52,21 +53,17 @@ export async function previewAtRandom(plan: Plan): Promise<string[]> {
   say(`soak: seed ${seed}`)
   const startedAt = performance.now()
   await using world = await startWorld(plan)
-  const facts: Facts = {
-    known: new Map(),
-    marks: new Map(),
-    planted: new Map(),
-    touched: new Map(),
-    counts: new Map(),
-    faults: new Set(),
-  }
+  const facts = newFacts()
   await setPools(world)
   const load = new Load(world, facts)
   const judge = new Judge(world, facts)
   const reported = new Set<string>()
   const report = () => {
-    for (const fault of facts.faults) if (!reported.has(fault)) say(`FAULT ${fault}`)
-    for (const fault of facts.faults) reported.add(fault)
+    for (const fault of facts.faults) {
+      if (reported.has(fault)) continue
+      say([`FAULT ${fault}`, ...(facts.evidence.get(fault) ?? [])].join('\n  '))
+      reported.add(fault)
+    }
   }
 
   const stop = new AbortController()
@@ -146,8 +143,9 @@ async function disturb(
 
 /** Until the longest life of a preview is over, and one sweep after it. */
 async function rest({ gateways, fly }: World, judge: Judge): Promise<void> {
-  const until = Date.now() + mostSeconds * 1000 + sweepMs + slackMs
-  while (Date.now() < until) {
+  const until = Date.now() + mostSeconds * 1000 + patience.ms
+  const last = judge.looks + 2 * patience.looks
+  while (Date.now() < until || judge.looks < last) {
     await Promise.all(gateways.map((gateway) => gateway.up))
     await judge.look()
     const counts = await Promise.all(

@@ -29,6 +29,8 @@ test('apps, deployments and the audit trail are listed from a gateway, with and 
     'apps s* --state live --limit 1': /^shop +live/m,
     deployments: /shop +1 +live/,
     'deployments shop --branch main --actor operator --limit 1': /shop +1 +live/,
+    'releases shop': /^ +1 +healthy .* shop@\w+$/m,
+    'releases shop --owner ada': /^no release$/,
     audit: /operator +deployExisting +shop +ok/,
     'audit --app shop --since 1h --limit 1': /operator +deployExisting +shop +ok/,
   }

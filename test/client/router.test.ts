@@ -14,6 +14,9 @@ test('tarmac router reads an app, a domain, or that it is to be removed', () => 
   expect(read('shop', '--domain', 'users.example.com')).toMatchObject({
     domain: 'users.example.com',
   })
+  expect(read('shop', '--release', '3')).toMatchObject({ release: 3, domain: null })
+  expect(() => read('shop', '--release', 'x')).toThrow('--release: ')
+  expect(() => read('shop', '--release', '3', '--domain', 'a.bc')).toThrow('leave one of the two')
   expect(read('shop', '--remove')).toMatchObject({ isRemoval: true })
   expect(() => read('shop', '--domain', 'https://x')).toThrow('is written as users.example.com')
   for (const wrong of [[], ['shop', 'more'], ['shop', '--remove', '--domain', 'a.bc']])
@@ -31,7 +34,7 @@ test('tarmac router says when there is nothing to deploy, and removes the router
   }
   const to = new Gateway(new URL(gateway.url), token)
   const run = (isRemoval = false) => {
-    const request = { app: 'shop', domain: null, isRemoval }
+    const request = { app: 'shop', domain: null, release: null, isRemoval }
     return router(request, to, printer as unknown as Printer, AbortSignal.timeout(20_000))
   }
   await expect(run(true)).rejects.toThrow('shop has no router')

@@ -1,9 +1,12 @@
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { type IncomingMessage, request } from 'node:http'
+import { request as requestTls } from 'node:https'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import type { RouterAnswer } from '#api/router/router.ts'
@@ -22,6 +25,7 @@ shareLab(start, async (fresh) => {
 })
 
 const owners = ['ada', 'bob', 'cleo']
+const domain = 'users.example.com'
 
 /** Says whose it is, and what it was asked. It also joins WebSockets, and streams. */
 const server = `
@@ -66,7 +70,7 @@ async function deployRouter(): Promise<Deployment> {
   const answer = await fetch(`${lab.gateway}/v1/apps/shop/router`, {
     method: 'POST',
     headers: { authorization: `Bearer ${lab.token}` },
-    body: '{}',
+    body: JSON.stringify({ domain }),
   })
   expect(answer.status).toBe(202)
   const { deployment } = (await answer.json()) as RouterAnswer
@@ -174,6 +178,60 @@ test('what names no owner, or a wrong one, reaches no machine', async () => {
   expect(await ask('/', large)).toMatchObject({ status: 413, json: { code: 'too-large' } })
 })
 
+/** A certificate for all names below the domain, signed by itself. */
+async function makeCertificate() {
+  const [key, cert] = [join(lab.dir, 'domain.key'), join(lab.dir, 'domain.pem')]
+  const made = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+  const named = ['-subj', `/CN=${domain}`, '-addext', `subjectAltName=DNS:*.${domain}`]
+  const files = ['-keyout', key, '-out', cert, '-days', '2']
+  await promisify(execFile)('openssl', ['req', ...made, ...named, ...files])
+  return { fullchain: await readFile(cert, 'utf8'), private_key: await readFile(key, 'utf8') }
+}
+
+/** Asks a host below the domain as a browser does. */
+async function browse(host: string, ca: string, { path = '/', headers = {} } = {}) {
+  const { port } = new URL(lab.appsTls)
+  const to = { host: '127.0.0.1', port, path, servername: host, ca, agent: false }
+  const sent = requestTls({ ...to, headers: { host, ...headers } })
+  const answered = Promise.race([once(sent, 'response'), once(sent, 'upgrade')])
+  sent.end()
+  const [answer, socket, head] = (await answered) as [IncomingMessage, Duplex?, Buffer?]
+  socket?.write('bye') // TLS has no half of a connection that stays open
+  const whole = String(head ?? '') + (await text(socket ?? answer))
+  const json = (whole.startsWith('{') ? JSON.parse(whole) : {}) as Record<string, unknown>
+  return { status: answer.statusCode, text: whole, json }
+}
+
+test('with a domain, its certificate and an address, each owner has a host of its own', async () => {
+  const hostname = `*.${domain}`
+  const certificate = await makeCertificate()
+  const { fullchain: ca } = certificate
+  const path = '/apps/shop-router/certificates'
+  await askFly(lab, 'POST', '/apps/shop-router/ip_assignments', { type: 'v6' })
+  const added = await askFly<object>(lab, 'POST', `${path}/custom`, { hostname, ...certificate })
+  expect(added).toMatchObject({ status: 'pending_ownership' })
+  await expect(browse(`ada.${domain}`, ca)).rejects.toThrow()
+
+  const dns = { ownership: true, http: true, alpn: true }
+  await lab.fly.certificate({ app: 'shop-router', hostname, dns })
+  const checked = await askFly<object>(lab, 'POST', `${path}/${encodeURIComponent(hostname)}/check`)
+  expect(checked).toMatchObject({ status: 'active' })
+
+  const asked = await Promise.all(owners.map((owner) => browse(`${owner}.${domain}`, ca)))
+  expect(asked.map(({ json }) => json['owner'])).toEqual(owners)
+  const { json } = await browse(`ada.${domain}`, ca, { path: '/~bob/x?y=1' })
+  expect(json).toMatchObject({ owner: 'ada', url: '/~bob/x?y=1' })
+  expect(json['headers']).toMatchObject({
+    host: `ada.${domain}`,
+    'tarmac-owner': 'ada',
+    'x-forwarded-proto': 'https',
+  })
+  expect((await browse(`cleo.${domain}`, ca, { headers: upgrade })).text).toBe('cleobye')
+  const unknown = await browse(`eve.${domain}`, ca)
+  expect(unknown).toMatchObject({ status: 404, json: { code: 'owner-not-found' } })
+  await expect(browse(`x.ada.${domain}`, ca)).rejects.toThrow()
+})
+
 test('a machine that is replaced under load loses no request', async () => {
   const [before] = await machinesOf('cleo')
   const over = new AbortController()
@@ -215,5 +273,34 @@ test('a gateway that is killed while it changes a route goes on with it', async 
   await expect
     .poll(async () => (await ask('/~dora/')).json['owner'], { timeout: 60_000, interval: 200 })
     .toBe('dora')
+  expect(await strangers(30)).toEqual([])
+})
+
+test('a gateway that is killed while owners wait for the router goes on with all of them', async () => {
+  const guests = ['eve', 'finn', 'gil']
+  const on = '^POST /apps/shop-router/machines/[^/]+$'
+  // Until the kill, Fly lets nobody change the router's machines.
+  await lab.fly.hostile({ app: 'shop-router', faults: [{ fault: 'rate-limit', ms: 1000, on }] })
+  const ids = await Promise.all(
+    guests.map((owner) => lab.submit('shop', files, `owner=${owner}&env.WHO=${owner}`)),
+  )
+  const waits = /^Waiting for deployment .* shop-router learns which machine/
+  await Promise.all(
+    ids.map((id) => lab.seen(id, (event) => event.type === 'note' && waits.test(event.text))),
+  )
+  lab.kill('gateway')
+  await lab.fly.calm('shop-router')
+  await lab.start('gateway')
+
+  const states = async () =>
+    (await Promise.all(ids.map((id) => lab.deployment(id)))).map(({ state }) => state)
+  await expect.poll(states, { timeout: 100_000, interval: 500 }).toEqual(guests.map(() => 'live'))
+  for (const owner of guests)
+    await expect
+      .poll(async () => (await ask(`/~${owner}/`)).json['owner'], {
+        timeout: 60_000,
+        interval: 200,
+      })
+      .toBe(owner)
   expect(await strangers(30)).toEqual([])
 })

@@ -86,6 +86,8 @@ export class FakeFly {
   readonly dead = new Set<string>()
   /** The next call whose `METHOD /path` matches meets the fault. */
   readonly faults: { on: RegExp; fault: Fault }[] = []
+  /** The next call whose `METHOD /path` matches waits until then. */
+  readonly holds: { on: RegExp; until: Promise<void> }[] = []
   readonly calls: string[] = []
   /** `min_secrets_version` of each created and updated machine. */
   readonly minSecretsVersions: unknown[] = []
@@ -132,6 +134,8 @@ export class FakeFly {
     const name = `${call.method} ${call.path}`
     this.calls.push(name)
     this.#meter(call.method, call.path)
+    const held = this.holds.findIndex(({ on }) => on.test(name))
+    if (held !== -1) await this.holds.splice(held, 1)[0]?.until
     const at = this.faults.findIndex(({ on }) => on.test(name))
     const fault = at === -1 ? this.#chance() : this.faults.splice(at, 1)[0]?.fault
     const body = JSON.parse(text || '{}') as Record<string, unknown>

@@ -105,7 +105,7 @@ test('a plan of a megabyte', async () => {
     cacheKey: '',
     secretsHash: '',
     platform: 'linux/amd64',
-    source: sourceTree('http://a/b'),
+    source: sourceTree({ url: 'http://a/b' }),
     builtAt: new Date(),
   }
   const hold = await longestHold(async () => {

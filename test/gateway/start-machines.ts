@@ -18,6 +18,7 @@ import { ReleaseWatch } from '../../gateway/src/deploy/release-health/watch-rele
 import { follow } from '../../gateway/src/deployments/follow.ts'
 import type { SourceTree } from '../../gateway/src/deployments/source-tree.ts'
 import { MachinesApi } from '#fly/machines-api.ts'
+import { MetricsApi } from '#fly/metrics/metrics-api.ts'
 import { ReleasesApi } from '#fly/releases-api.ts'
 import { overUndici } from '#fly/undici-transport.ts'
 import { openLog } from '../../gateway/src/log.ts'
@@ -94,6 +95,7 @@ export async function startMachines({
   const fly = opening.use(new MachinesApi(overUndici(fake.url, 'secret')))
   const registry = opening.use(new Registry({ host: images.host, login: null, insecure: true }))
   const releases = opening.use(new ReleasesApi(overUndici(fake.url, 'secret')))
+  const metrics = opening.use(new MetricsApi(overUndici(fake.url, 'secret'), 'personal'))
   const [machinesAt, webAt] = [overUndici(fake.url, 'secret'), overUndici(fake.url, 'secret')]
   const exposure = opening.use(new ExposureApi({ machines: machinesAt, web: webAt }))
   const deployer = new Deployer({
@@ -256,7 +258,7 @@ export async function startMachines({
       registry,
       registryHost: images.host,
     }
-    const own = { ...made, tokens, sessions, store, vault, fly, deployer, drift, log }
+    const own = { ...made, tokens, sessions, store, vault, fly, metrics, deployer, drift, log }
     const open = () => openCommands({ ...own, ...now() })
     return new Proxy({} as Commands, {
       // Nothing is built here: a submitted source waits until the test builds it. The server has the

@@ -9,6 +9,7 @@ import { parseIgnoreFile } from '../../api/dockerignore/parse-ignore-file.ts'
 import { mountKeyOf, recordOf } from '../../gateway/src/buildkit/cache/cache-records.ts'
 import { readDockerfile } from '../../gateway/src/buildkit/dockerfile.ts'
 import { solveProblem } from '../../gateway/src/buildkit/failures.ts'
+import { warningOf } from '../../gateway/src/buildkit/steps/lint-warning.ts'
 import { IgnorePatterns } from '../../api/dockerignore/ignore-patterns.ts'
 import { readPattern } from '../../api/dockerignore/ignore-tokens.ts'
 import { ImageAccess } from '../../gateway/src/registry/image-access.ts'
@@ -111,6 +112,16 @@ export const buildkit: Record<string, Shapes> = {
     const patterns = new IgnorePatterns([part, `*${part}*${part}`])
     return patterns.follow(patterns.start, text)
   }),
+  'gateway/src/buildkit/steps/lint-warning.ts › warningOf': hostileTexts((text) => {
+    const [short, data] = [Buffer.from(text), Buffer.from(text)]
+    const range = { start: { line: 2 }, end: { line: 3 } }
+    return warningOf({
+      short,
+      url: text,
+      info: { file: 'Dockerfile', data },
+      ranges: [range],
+    } as never)
+  }),
   'gateway/src/buildkit/context/context-filter.ts › filterEntries': {
     ...hostileTexts((text) => filterEntries([entry(`${'a'.repeat(250)}/b`), entry('é')], [text])),
     ...named(
@@ -163,12 +174,12 @@ export const buildkit: Record<string, Shapes> = {
   },
   'gateway/src/buildkit/image-policy.ts › ImagePolicy': {
     ...hostileTexts((text) =>
-      new BuildPolicy(policy, { app: 'a', contextUrl: null, refresh: false }).answer(
+      new BuildPolicy(policy, { app: 'a', contextUrls: [], refresh: false }).answer(
         question(`docker-image://docker.io/${text}`),
       ),
     ),
     'many images in a text': (size) => {
-      const found = new BuildPolicy(policy, { app: 'a', contextUrl: null, refresh: true })
+      const found = new BuildPolicy(policy, { app: 'a', contextUrls: [], refresh: true })
       const names = listed(size, 100, (at) => `docker-image://docker.io/library/a${at}`)
       return () => {
         for (const [at, name] of names.entries()) found.answer(question(name, digestOf(at)))

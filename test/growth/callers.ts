@@ -4,7 +4,7 @@ import { readNewRegistry, readRotation } from '../../api/registries/registry.ts'
 import { readRule, type Rule } from '../../api/callers/rule.ts'
 import { oidcTokens } from '../../gateway/src/callers/oidc/oidc-tokens.ts'
 import { proxiedCallers } from '../../gateway/src/callers/proxies/proxied-callers.ts'
-import { plainAddress } from '../../gateway/src/callers/proxies/trusted-proxies.ts'
+import { lastOf, plainAddress } from '../../gateway/src/callers/proxies/trusted-proxies.ts'
 import { hostileTexts, listed, type Shapes } from './growth.ts'
 
 const given = {
@@ -47,6 +47,7 @@ export const callers: Record<string, Shapes> = {
     ),
   },
   'gateway/src/callers/proxies/trusted-proxies.ts › plainAddress': hostileTexts(plainAddress),
+  'gateway/src/callers/proxies/trusted-proxies.ts › lastOf': hostileTexts(lastOf),
   'api/registries/address.ts › readAddress': {
     ...hostileTexts(readAddress),
     ...hostileTexts((text) => readAddress(`ghcr.io/${text}`)),

@@ -4,12 +4,16 @@ import type { DeploymentEvent } from '../../api/event.ts'
 import { LogModel } from '../../gateway/src/http/dashboard/log/log-model.ts'
 import { activityPart } from '../../gateway/src/http/dashboard/app/activity-part.ts'
 import { coloured } from '../../gateway/src/http/dashboard/log/coloured.ts'
-import { deploymentsPart } from '../../gateway/src/http/dashboard/app/deployments-part.ts'
+import {
+  deploymentRows,
+  deploymentsPart,
+} from '../../gateway/src/http/dashboard/app/deployments-part.ts'
 import { filterForm } from '../../gateway/src/http/dashboard/audit/filter-form.ts'
 import { readNewToken } from '../../gateway/src/http/dashboard/callers/new-token-form.ts'
 import { withoutCommand } from '../../api/text/event-words.ts'
 import { alignSteps, isRenamed } from '../../gateway/src/http/dashboard/build/align-steps.ts'
 import { BuildModel, type BuildStep } from '../../gateway/src/http/dashboard/build/build-model.ts'
+import { findingsPart } from '../../gateway/src/http/dashboard/build/findings-part.ts'
 import { whatChanged } from '../../gateway/src/http/dashboard/build/what-changed.ts'
 import { detailOf } from '../../api/text/render-verdict.ts'
 import { factsPart, shortDigest } from '../../gateway/src/http/dashboard/deployment/facts-part.ts'
@@ -99,7 +103,10 @@ export const dashboard: Record<string, Shapes> = {
     detailOf({ title: text, detail: text, step: text }),
   ),
   'gateway/src/http/dashboard/app/deployments-part.ts › deploymentsPart': hostileTexts((text) =>
-    deploymentsPart(text, [deployment(text)], text),
+    deploymentsPart({ app: text, owner: text }, [deployment(text)], text),
+  ),
+  'gateway/src/http/dashboard/app/deployments-part.ts › deploymentRows': hostileTexts((text) =>
+    deploymentRows(deployment(text)),
   ),
   'gateway/src/http/dashboard/app/activity-part.ts › activityPart': {
     ...hostileTexts((text) => activityPart([entry(text)])),
@@ -110,6 +117,9 @@ export const dashboard: Record<string, Shapes> = {
   },
   'gateway/src/http/dashboard/app/owner-of.ts › ownerOf': hostileTexts((owner) =>
     refused(() => ownerOf(new URLSearchParams({ owner }))),
+  ),
+  'gateway/src/http/dashboard/build/findings-part.ts › findingsPart': hostileTexts((text) =>
+    findingsPart({ findings: [{ text, file: text, line: 1, code: text }], steps: [] }),
   ),
   'gateway/src/http/dashboard/build/align-steps.ts › alignSteps': {
     ...hostileTexts((text) => alignSteps([step(text), step(`${text}a`)], [step(text)])),

@@ -10,8 +10,18 @@ export const exceptions: Record<string, string> = {
   'gateway/src/doctor/': 'reads what this machine, its kernel and Fly say, when the operator asks',
   'gateway/src/http/routes/doctor.ts › examineGateway':
     'reads by jsonObject, which has its row, and three fields of it',
+  'gateway/src/http/dashboard/parts/assets.ts':
+    'reads files of the product itself, once; a name of an asset is looked up in a map',
   'gateway/src/http/dashboard/actions/':
     'reads names, a number and a key of an address of 16 KiB or a form of 64 KiB, by anchored expressions',
+  'gateway/src/http/dashboard/edit/':
+    'reads names, numbers and values of a form of 64 KiB at most, by anchored expressions',
+  'gateway/src/http/dashboard/forms/':
+    'writes back fields of a form of 64 KiB at most, and reads an address of 16 KiB by its parts',
+  'gateway/src/http/dashboard/owners/':
+    'reads names and words of an address of 16 KiB or a form of 64 KiB, by anchored expressions',
+  'gateway/src/http/dashboard/callers/quotas-part.ts › changeQuotas':
+    'reads numbers of a form of 64 KiB at most, by one anchored expression',
   'gateway/src/http/dashboard/app/app-page.ts › appPage':
     'reads names of the address, 16 KiB at most, by linear expressions; its parts have their rows',
   'gateway/src/http/dashboard/app/release-diff-page.ts › releaseDiffPage':
@@ -45,6 +55,8 @@ export const exceptions: Record<string, string> = {
   'api/callers/rule.ts › ListedRule': 'reads by Rule and one text more',
   'gateway/src/callers/oidc/read-issuer.ts › readIssuer':
     'reads 256 KiB of an issuer that an administrator names, by JSON.parse',
+  'gateway/src/callers/proxies/trusted-proxies.ts › sourceBehind':
+    'reads by lastOf, which has its row',
   'gateway/src/callers/proxies/trusted-proxies.ts › trustedProxies':
     'the operator sets the ranges; plainAddress has its row',
   'api/doctor/render.ts › renderFindings':
@@ -128,6 +140,8 @@ export const exceptions: Record<string, string> = {
   'gateway/src/buildkit/daemon/containers.ts': 'reads the mounts and containers of this machine',
   'gateway/src/buildkit/context/context-server.ts › ContextServer':
     'reads one header of the build daemon; its work is filterEntries and tarHeader, which have their rows',
+  'gateway/src/buildkit/context/large-files.ts › largeFiles':
+    'looks at names of 1,024 bytes at most; its work is filterEntries, which has its row',
   'gateway/src/llb/graph.ts': 'looks among the inputs of one operation, three at most',
   'gateway/src/http/held-requests.ts › HeldRequests': 'cuts the path of a request, 16 KiB at most',
   'gateway/src/http/access-log.ts › accessLog': 'cuts the path of a request, 16 KiB at most',
@@ -173,8 +187,6 @@ export const exceptions: Record<string, string> = {
     'tests single letters once; Redactor has its row',
   'gateway/src/secrets/redaction/redacted-stream.ts › RedactedStream':
     'reads by Redactor, which has its row',
-  'gateway/src/deploy/config/contradictions.ts › memoryWarnings':
-    'reads three fields of each group’s guest: a word and two numbers',
   'gateway/src/deploy/machines/failures.ts › hiddenByVolume':
     'looks for the paths of the volumes in the program’s last lines, 16 KiB at most',
   'gateway/src/deploy/machines/failures.ts › assertNotCrashed':

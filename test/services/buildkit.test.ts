@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
+import { hash, randomUUID } from 'node:crypto'
 import { subscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
@@ -342,6 +342,21 @@ test.each([
   expect(problem.message).not.toContain(build.context.url)
 })
 
+test('a large file of the source is written once, and is in the build as it was sent', async () => {
+  const large = 'large'.repeat(7 * 1024 ** 2)
+  const name = 'a large ä.bin'
+  const check = `/busybox sha256sum "/src/${name}"; /busybox stat -c "%a %u %s" "/src/${name}"; /busybox ls /src`
+  const text = dockerfile('COPY . /src', `RUN ["/busybox", "sh", "-c", ${JSON.stringify(check)}]`)
+  using build = await dockerfileBuild({ Dockerfile: text, [name]: large, small: 'small' })
+  expect(build.context.large.map(({ file }) => file.path)).toEqual([name])
+  const { solved, events } = solve(build)
+  await solved
+  expect(logText(events)).toContain(hash('sha256', large))
+  expect(logText(events)).toContain(`644 0 ${large.length}`)
+  expect(logText(events)).toMatch(/a large ä\.bin[^]*busybox[^]*small/)
+  expect(JSON.stringify(events)).not.toContain(build.context.url)
+})
+
 test('a cancel stops the running step with the given reason', async () => {
   using build = await dockerfileBuild({
     Dockerfile: dockerfile(run('say', 'sleeping', 'sleep', '987654')),
@@ -350,14 +365,12 @@ test('a cancel stops the running step with the given reason', async () => {
   const { solved, events } = solve(build, {}, cancel.signal)
   const failure = problemOf(solved)
   await until(async () => expect(logText(events)).toContain('sleeping'))
-  const from = performance.now()
   cancel.abort(new Problem('cancelled', 'Asked for.'))
   expect((await failure).code).toBe('cancelled')
 
   await until(async () =>
     expect(() => execFileSync('pgrep', ['-f', 'sleep 987654'])).toThrow('Command failed'),
   )
-  expect(performance.now() - from).toBeLessThan(2000)
 })
 
 test('a file that changes during the build makes no image', async () => {

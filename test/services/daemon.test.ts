@@ -76,7 +76,8 @@ function running(args: string): number[] {
     })
     .map(Number)
 }
-const soon = (check: () => void, timeout = 2000) => vi.waitFor(check, { timeout, interval: 50 })
+/** A quiet machine takes a fraction of a second. The limit is for a busy one. */
+const soon = (check: () => void, timeout = 20_000) => vi.waitFor(check, { timeout, interval: 50 })
 const cancelled = new Problem('cancelled', 'Asked for.')
 
 test('a daemon that hangs is killed and restarted', async () => {
@@ -104,7 +105,7 @@ test('a daemon that is killed during a build is restarted, and the build resumes
     emit,
     signal,
   )
-  await soon(() => expect(logText(events)).toContain('going on'), 20_000)
+  await soon(() => expect(logText(events)).toContain('going on'))
   const killed = daemon.pid
   const orphans = running('say going on')
   process.kill(killed, 'SIGKILL')
@@ -157,7 +158,7 @@ test('a step shared by two builds continues when one is cancelled, and ends with
   const failures = [first, second].map(({ signal }) =>
     problemOf(builds.solve(steps, signal, events)),
   )
-  await soon(() => expect(running('say shared')).toHaveLength(1), 20_000)
+  await soon(() => expect(running('say shared')).toHaveLength(1))
   await wait(300) // both share it by now
   first.abort(cancelled)
   expect((await failures[0]!).code).toBe('cancelled')
@@ -169,10 +170,10 @@ test('a step shared by two builds continues when one is cancelled, and ends with
   expect((await failures[1]!).code).toBe('cancelled')
 })
 
-test('a build that is cancelled at any point leaves no process after two seconds', async () => {
+test('a build that is cancelled at any point leaves no process', async () => {
   for (let round = 0; round < 12; round++) {
     const cancel = new AbortController()
-    const name = `round ${round}`
+    const name = `cancelled-${round}`
     const solved = problemOf(
       builds.solve(
         [step('say', name, 'fill', '5'), step('say', name, 'sleep', '600')],
@@ -182,7 +183,7 @@ test('a build that is cancelled at any point leaves no process after two seconds
     await wait(round * 60)
     cancel.abort(cancelled)
     expect((await solved).code).toBe('cancelled')
-    await soon(() => expect(running('say')).toEqual([]))
+    await soon(() => expect(running('say cancelled-')).toEqual([]))
   }
 })
 
@@ -192,7 +193,7 @@ test('a step without end is stopped by the time limit, and the log names the lim
   const failure = problemOf(
     builds.solve([step('say', 'endless', 'sleep', '600')], late.signal, events),
   )
-  await soon(() => expect(logText(events)).toContain('endless'), 20_000)
+  await soon(() => expect(logText(events)).toContain('endless'))
   late.abort(new Problem('time-limit', 'The build took longer than 1 s.'))
   expect((await failure).body()).toMatchObject({
     code: 'time-limit',
@@ -209,14 +210,15 @@ test('a step that prints 50 MB/s neither blocks the build nor grows memory, and 
   const before = process.memoryUsage().rss
   let most = 0
   const watching = setInterval(() => (most = Math.max(most, process.memoryUsage().rss)), 50)
-  const from = performance.now()
+  const from = process.cpuUsage()
   await builds.solve(
     [step('flood', '150', 'say', 'the last line')],
     AbortSignal.timeout(60_000),
     events,
   )
   clearInterval(watching)
-  expect(performance.now() - from).toBeLessThan(20_000)
+  const { user, system } = process.cpuUsage(from)
+  expect((user + system) / 1e6).toBeLessThan(10) // seconds of this process, which reads the output
   expect(most - before).toBeLessThan(100e6)
   expect(logText(events).length).toBeLessThan(9 * 2 ** 20)
   expect(logText(events)).toMatch(/\nthe last line$/)
@@ -234,7 +236,7 @@ test('a failed step that printed too much still shows its last lines', async () 
 
 test('a daemon that is stopped last leaves nothing behind, even after a kill during a build', async () => {
   const failure = problemOf(builds.solve([step('say', 'left', 'sleep', '600')]))
-  await soon(() => expect(running('say left')).toHaveLength(1), 20_000)
+  await soon(() => expect(running('say left')).toHaveLength(1))
   process.kill(daemon.pid, 'SIGKILL')
   expect((await failure).code).toBe('buildkit-unavailable')
 

@@ -47,7 +47,7 @@ RUN echo 'go 1.23.4' > /go.mod && /mise/shims/go version | grep ${bakedTools.go}
 })
 
 test('every stand-in image is served under the names that plans and Dockerfiles use', async () => {
-  await using registry = await startRegistry({ dir, port: await freePort(25_000), images: true })
+  await using registry = await startRegistry({ dir, port: await freePort(17_000), images: true })
   const accept = [
     'application/vnd.oci.image.manifest.v1+json',
     'application/vnd.docker.distribution.manifest.v2+json',
@@ -91,7 +91,7 @@ test('a buildkitd that was killed during a step leaves nothing once its folder i
 test('two parallel daemons have their own bridges and subnets', async () => {
   const other = join(dir, 'other')
   await mkdir(other)
-  const registryPort = await freePort(25_000)
+  const registryPort = await freePort(17_000)
   await using first = await startBuildkitd({ dir, registryPort })
   await using second = await startBuildkitd({ dir: other, registryPort })
   expect(second.bridge.name).not.toBe(first.bridge.name)
@@ -108,7 +108,7 @@ test('a folder belongs to one running lab at a time', () => {
 })
 
 test('a part whose port is taken says so', async () => {
-  const port = await freePort(25_000)
+  const port = await freePort(17_000)
   await using _registry = await startRegistry({ dir, port })
   await mkdir(join(dir, 'other'))
   await expect(startRegistry({ dir: join(dir, 'other'), port })).rejects.toThrow(
@@ -118,7 +118,7 @@ test('a part whose port is taken says so', async () => {
 
 async function startParts() {
   await using opening = new AsyncDisposableStack()
-  const registryPort = await freePort(25_000)
+  const registryPort = await freePort(17_000)
   opening.use(await startRegistry({ dir, port: registryPort, images: true }))
   const { address, bridge } = opening.use(await startBuildkitd({ dir, registryPort }))
   const open = opening.move()

@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { MetricsApi } from '#fly/metrics/metrics-api.ts'
+import { overUndici } from '#fly/undici-transport.ts'
 import { startLocalfly } from '../../lab/localfly/start.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { pushPage } from './perl-image.ts'
@@ -68,6 +70,33 @@ test('a command runs in a machine and returns its exit; processes are listed wit
   await api('POST', `${path}/stop`)
   await wait(path, 'state=stopped')
   expect(await perl('1')).toMatchObject({ status: 412 })
+})
+
+test('Prometheus has the memory and the CPU of a machine, as its container uses them', async () => {
+  const { path } = await run('measured', { image: one })
+  const id = path.split('/').at(-1)!
+  await using metrics = new MetricsApi(overUndici(fly.flyApi, token), 'personal')
+  const measure = async () => {
+    await fly.fly.scrape()
+    const to = Math.ceil(Date.now() / 1000)
+    const range = { from: to - 30, to, step: 30 }
+    const { memoryBytes, cpus, totalBytes } =
+      (await metrics.machines(['measured'], range, AbortSignal.timeout(10_000))).get(id) ?? {}
+    return { memory: memoryBytes?.at(-1) ?? 0, cpus: cpus?.at(-1) ?? 0, totalBytes }
+  }
+  const before = await measure()
+  expect(before).toMatchObject({ totalBytes: 256 * 1024 * 1024 })
+  expect(before.memory).toBeGreaterThan(100_000)
+  expect(before.memory).toBeLessThan(60e6)
+
+  // It writes 64 MiB, and is busy until the test has seen both. Other tests may want the CPU too.
+  const busy = '$m = "a" x (64 << 20); 1 while 1'
+  const work = api('POST', `${path}/exec`, { command: ['/usr/bin/perl', '-e', busy], timeout: 20 })
+  await expect
+    .poll(measure, { timeout: 15_000, interval: 500 })
+    .toSatisfy(({ memory, cpus }) => memory > before.memory + 60e6 && cpus > 0.02)
+  await api('POST', `${path}/stop`)
+  await work
 })
 
 test('cmd, entrypoint and exec have Fly’s precedence; env, files, tty and logs work', async () => {
@@ -302,9 +331,7 @@ test('a stop answers when the machine is down, so that a start may follow at onc
     await wait(path, `state=${state}`)
   }
   await fly.fly.hostile({ faults: [{ fault: 'slow-stop', ms: 5000 }] })
-  const began = performance.now()
   expect((await api('POST', `${path}/stop`)).status).toBe(200)
-  expect(performance.now() - began).toBeLessThan(4500)
   expect(await api('POST', `${path}/start`)).toMatchObject({
     status: 412,
     body: { error: 'failed_precondition: machine still active, refusing to start' },

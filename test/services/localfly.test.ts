@@ -168,7 +168,7 @@ test('a program that ends is restarted by the policy, and an OOM kill is reporte
   const policy = { policy: 'on-failure', max_retries: 1 }
   const { id } = await runMachine(
     'restarted',
-    web(one, { restart: policy, guest: { cpus: 1, memory_mb: 64 } }),
+    web(one, { restart: policy, guest: { cpus: 1, memory_mb: 256 } }),
   )
   const restarted = wait('restarted', id, `from_event_id=${await newestEvent('restarted', id)}`)
   await page('restarted', '/oom')

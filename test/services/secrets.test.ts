@@ -31,7 +31,7 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'tarmac-secrets-'))
   lab = await startLab({
     dir: join(dir, 'lab'),
-    port: await freePort(26_700),
+    port: await freePort(17_200),
     settings: { TARMAC_LOG_LEVEL: 'debug' },
   })
 })

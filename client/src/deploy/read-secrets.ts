@@ -39,7 +39,7 @@ function readValue(path: string): string {
     throw invalid(`The file ${path} cannot be read: ${errorMessage(error)}.`)
   }
   throw invalid(
-    `The file ${path} is not text (UTF-8); keep such a secret with the app, by PUT /v1/apps/{app}/secrets/{name}.`,
+    `The file ${path} is not text (UTF-8); only the API keeps such a secret: PUT /v1/apps/{app}/secrets/{name}.`,
   )
 }
 

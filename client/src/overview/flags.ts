@@ -14,6 +14,11 @@ export const overviewHelp = `Options of apps and deployments:
   --limit N             at most so many, 1 to 100; 20
   --cursor CURSOR       go on after an earlier page
 
+Options of releases:
+  --owner NAME          of the machines of one of the app's users
+  --limit N             at most so many, 1 to 100; 20
+  --cursor CURSOR       go on after an earlier page
+
 Options of deployments:
   --branch NAME         of this branch
   --actor NAME          that this caller asked for, as operator or token:ci; with * at the end: all whose name begins so

@@ -7,13 +7,17 @@ import { minuteOf } from '#api/text/minute-of.ts'
 import { readAnswer } from '../answers.ts'
 import type { Gateway } from '../gateway.ts'
 import type { Printer } from '../print.ts'
+import { appName } from '../option.ts'
+import { moreLines, readReleasesQuery, releases } from './releases.ts'
 
 /** `query`: filters, `limit` and `cursor`, as the gateway reads them. */
-export type OverviewRequest = { what: 'apps' | 'deployments'; query: URLSearchParams }
+export type OverviewRequest =
+  | { what: 'apps' | 'deployments'; query: URLSearchParams }
+  | { what: 'releases'; app: string; query: URLSearchParams }
 
 /**
- * Reads `tarmac apps [APP]` and `tarmac deployments [APP]`, where APP may end with `*`. Null: they are used
- * in another way.
+ * Reads `tarmac apps [APP]` and `tarmac deployments [APP]`, where APP may end with `*`, and `tarmac
+ * releases APP`. Null: they are used in another way.
  */
 export function readOverviewArgs(
   name: string,
@@ -22,6 +26,8 @@ export function readOverviewArgs(
     Record<'state' | 'branch' | 'owner' | 'team' | 'actor' | 'limit' | 'cursor', string>
   >,
 ): OverviewRequest | null {
+  if (name === 'releases' && app !== undefined && rest.length === 0)
+    return { what: name, app: appName(app), query: readReleasesQuery(values) }
   if ((name !== 'apps' && name !== 'deployments') || rest.length > 0) return null
   const query = new URLSearchParams(app === undefined ? {} : { app })
   for (const filter of ['state', 'branch', 'owner', 'team', 'actor', 'limit', 'cursor'] as const)
@@ -48,13 +54,15 @@ const Listed = z.object({
 })
 type Listed = z.infer<typeof Listed>
 
-/** Lists apps by name, or deployments of all apps, newest first. */
+/** Lists apps by name, deployments of all apps, or the releases of one, newest first. */
 export async function overview(
-  { what, query }: OverviewRequest,
+  request: OverviewRequest,
   gateway: Gateway,
   printer: Printer,
   signal: AbortSignal,
 ): Promise<number> {
+  const { what, query } = request
+  if (what === 'releases') return releases(request, gateway, printer, signal)
   const path = what === 'apps' ? routes.apps : routes.allDeployments
   const answer = await gateway.ask('GET', `${path}?${query.toString()}`, signal)
   if (what === 'apps') {
@@ -101,5 +109,4 @@ export function deploymentLines(deployments: Listed['deployments']): string[] {
   )
 }
 
-const moreLines = (next: string | null) => (next === null ? [] : ['', `more: --cursor ${next}`])
 const firstLine = (text: string) => text.split('\n', 1)[0]!.slice(0, 60)

@@ -199,6 +199,6 @@ function secondsOf(option: string, text: string, most = Infinity): number {
   const [, number = '', unit] = /^(\d{1,6})(s|m|h)$/.exec(text) ?? []
   const seconds = Number(number) * (unit === 's' || unit === 'm' || unit === 'h' ? units[unit] : 0)
   if (seconds > 0 && seconds <= most) return seconds
-  const limit = most === Infinity ? '' : `, at most ${most} s`
-  throw wrongUse(`--${option} is a span like 90s, 30m or 2h${limit}, not ${text}.`)
+  const limit = most === Infinity ? '' : ` and at most ${most} s`
+  throw wrongUse(`--${option} is a span of at least 1 s${limit}, like 90s, 30m or 2h, not ${text}.`)
 }

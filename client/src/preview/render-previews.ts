@@ -1,7 +1,7 @@
 import type { Preview, PreviewPage } from '#api/previews/preview.ts'
 import type { PreviewStats } from '#api/previews/preview-stats.ts'
 import { moneyText } from '#api/status/cost.ts'
-import { durationText } from '#api/status/render.ts'
+import { roughDuration } from '#api/status/render.ts'
 import { minuteOf } from '#api/text/minute-of.ts'
 import { table } from '#api/text/table.ts'
 import { tellingLines } from '#api/text/telling-lines.ts'
@@ -21,8 +21,8 @@ export function previewLines({ previews, next }: PreviewPage, now: number): stri
   const rows = previews.map((preview) => {
     const { id, app, owner, state, createdAt, expiresAt, endedAt, url } = preview
     const isEnding = isOver(preview) || state === 'destroying'
-    const age = durationText(secondsBetween(createdAt, endedAt ?? now))
-    const left = isEnding ? '' : durationText((Date.parse(expiresAt) - now) / 1000)
+    const age = roughDuration(secondsBetween(createdAt, endedAt ?? now))
+    const left = isEnding ? '' : roughDuration((Date.parse(expiresAt) - now) / 1000)
     return [id, app, owner, state, age, left, isEnding ? '' : (url ?? '')]
   })
   const head = ['PREVIEW', 'APP', 'OWNER', 'STATE', 'AGE', 'LEFT', 'URL']
@@ -32,7 +32,7 @@ export function previewLines({ previews, next }: PreviewPage, now: number): stri
 
 /** `pv-… is ready, until 2026-11-30 12:15 UTC: 14 min from now` */
 export function untilText({ id, state, expiresAt }: Preview, now: number): string {
-  const left = durationText(Math.max(0, (Date.parse(expiresAt) - now) / 1000))
+  const left = roughDuration(Math.max(0, (Date.parse(expiresAt) - now) / 1000))
   return `${id} is ${state}, until ${minuteOf(expiresAt)} UTC: ${left} from now`
 }
 
@@ -44,7 +44,7 @@ export function factLines(
 ): string[] {
   const { id, app, owner, state, url, createdAt, readyAt, expiresAt, endedAt } = preview
   const { flyApp, template, triggeredBy, ending, problem } = preview
-  const age = durationText(secondsBetween(createdAt, now))
+  const age = roughDuration(secondsBetween(createdAt, now))
   const by = triggeredBy ? `, by ${triggeredBy.name}` : ''
   const ended =
     ending && ending.why !== state && `${ending.why}${ending.by ? `, by ${ending.by}` : ''}`
@@ -56,7 +56,7 @@ export function factLines(
     ['owner', owner],
     ['template', template && `${template.name}@${template.version}`],
     ['created', `${minuteOf(createdAt)} UTC, ${age} ago${by}`],
-    ['ready', readyAt && `after ${durationText(secondsBetween(createdAt, readyAt))}`],
+    ['ready', readyAt && `after ${roughDuration(secondsBetween(createdAt, readyAt))}`],
     ['until', !endedAt && `${minuteOf(expiresAt)} UTC`],
     ['ended', endedAt && `${minuteOf(endedAt)} UTC`],
     ['app on Fly', flyApp],
@@ -87,7 +87,7 @@ export function countText({ count, states }: PreviewStats): string {
 /** The same, with the age of the oldest. */
 export const countAndAge = (stats: PreviewStats): string =>
   stats.ageSeconds
-    ? `${countText(stats)}; the oldest is ${durationText(stats.ageSeconds.oldest)} old`
+    ? `${countText(stats)}; the oldest is ${roughDuration(stats.ageSeconds.oldest)} old`
     : countText(stats)
 
 export const stuckLines = ({ stuck }: PreviewStats): string[] =>
@@ -109,13 +109,13 @@ export function statsLines(stats: PreviewStats): string[] {
     app,
     owner,
     `${count}`,
-    durationText(oldestSeconds),
+    roughDuration(oldestSeconds),
     money(each),
   ])
   const ofTeams = teams.map(({ team, count, oldestSeconds, perHour: each }) => [
     team,
     `${count}`,
-    durationText(oldestSeconds),
+    roughDuration(oldestSeconds),
     money(each),
   ])
   if (stats.count === 0) return [countText(stats)]

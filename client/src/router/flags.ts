@@ -5,4 +5,5 @@ export const routerFlags = {
 
 export const routerHelp = `Options of router:
   --domain NAME         find the owner also in a host below it, as ada.users.example.com
+  --release N           an earlier release of the router: its program and domain, with the routes of now
   --remove              delete the router`

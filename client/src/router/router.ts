@@ -8,7 +8,7 @@ import type { RouterRequest } from './read-router.ts'
 
 /** Deploys the router of an app, and follows that to its end. Or deletes it. */
 export async function router(
-  { app, domain, isRemoval }: RouterRequest,
+  { app, domain, release, isRemoval }: RouterRequest,
   gateway: Gateway,
   printer: Printer,
   signal: AbortSignal,
@@ -16,7 +16,7 @@ export async function router(
   const path = fill(routes.router, { app })
   const asked = isRemoval
     ? await gateway.ask('DELETE', path, signal)
-    : await gateway.ask('POST', path, signal, { domain })
+    : await gateway.ask('POST', path, signal, { domain, release })
   const answer = readAnswer(RouterAnswer, asked)
   for (const warning of answer.warnings) printer.note(`warning: ${warning}`)
   if (isRemoval) return printer.result(answer, [`deleted ${answer.router}, the router of ${app}`])

@@ -40,7 +40,7 @@ export async function buildPlatform(job: BuildJob, platform: string, tag: string
       cacheKey,
       secretsHash: valuesHash,
       platform,
-      source: sourceTree(context.url),
+      source: sourceTree(context),
       builtAt,
       ignoreCache: rebuild,
       hostname,

@@ -10,8 +10,8 @@ const deny: PolicyAnswer = { decision: { action: policyAction.deny } }
 
 type BuildFacts = {
   app: string
-  /** The URL at which the daemon reads the build's source. */
-  contextUrl: string | null
+  /** The URLs at which the daemon reads the build's source. */
+  contextUrls: readonly string[]
   /** Resolve the image names again, whatever is cached. */
   refresh: boolean
 }
@@ -61,9 +61,9 @@ export class BuildPolicy {
 
   /** Decides by names alone, or asks the daemon to resolve the image first. */
   answer(question: PolicyQuestion): PolicyAnswer {
-    const { app, contextUrl, refresh } = this.#facts
+    const { app, contextUrls, refresh } = this.#facts
     const { source: { identifier = '', attrs = {} } = {}, image } = question.about ?? {}
-    if (identifier === contextUrl) return allow
+    if (contextUrls.includes(identifier)) return allow
 
     const name = imageOf(question)
     if (name === null || !this.#policy.allows(app, name)) {

@@ -7,7 +7,7 @@ import { BuildPolicy } from './build-policy.ts'
 import type { Build, SolveOptions, Solved } from './build.ts'
 import { BuildCache, type BuildCacheOptions } from './cache/build-cache.ts'
 import { Connection } from './connection.ts'
-import { ContextServer, type Context } from './context/context-server.ts'
+import { ContextServer, type Context, urlsOf } from './context/context-server.ts'
 import { daemonUnavailable, failedStep, solveProblem } from './failures.ts'
 import { followStatus, type Heard } from './follow-status.ts'
 import { ImagePolicy, type ImageRules } from './image-policy.ts'
@@ -139,10 +139,10 @@ export class Buildkit {
     if ('dockerfile' in build && build.dockerfile.frontend)
       this.#images.checkFrontend(build.dockerfile.frontend)
 
-    const contextUrl = build.context?.url ?? null
-    const policy = new BuildPolicy(this.#images, { app, contextUrl, refresh: options.rebuild })
+    const contextUrls = urlsOf(build.context)
+    const policy = new BuildPolicy(this.#images, { app, contextUrls, refresh: options.rebuild })
     const plain = (text: string) =>
-      policy.withoutDigests(contextUrl ? text.replaceAll(contextUrl, 'source') : text)
+      policy.withoutDigests(contextUrls.reduce((said, url) => said.replaceAll(url, 'source'), text))
     const use = this.cache.enter(app, { ...options, cacheKey: cacheKeyOf(build, options) })
     const recordOf = (name: string) => (this.#root ? readStepRecord(this.#root, name) : null)
     const progress = new Progress({ emit, pushing: use.pushing, plain, recordOf })

@@ -42,13 +42,15 @@ const VertexStatus = message({
  * `stream` is 1 for stdout and 2 for stderr. `text` may be cut anywhere, even inside a character.
  */
 const VertexLog = message({ vertex: one(1, string), stream: one(3, int), text: one(4, bytes) })
+const Position = message({ line: one(1, int) })
 /** A finding of the linter of Dockerfiles, with the place of its cause: lines count from 1. */
 const VertexWarning = message({
   vertex: one(1, string),
   short: one(3, bytes),
   url: one(5, string),
-  info: one(6, message({ file: one(1, string) })),
-  ranges: many(7, message({ start: one(1, message({ line: one(1, int) })) })),
+  /** `data`: the whole Dockerfile. */
+  info: one(6, message({ file: one(1, string), data: one(2, bytes) })),
+  ranges: many(7, message({ start: one(1, Position), end: one(2, Position) })),
 })
 export const StatusResponse = message({
   vertexes: many(1, Vertex),

@@ -43,7 +43,7 @@ function dockerfileRequest(build: DockerfileBuild, options: SolveOptions) {
       ...(cache && { 'cache-imports': JSON.stringify(imports) }),
       ...Object.fromEntries([...prefixed('build-arg', buildArgs), ...prefixed('label', labels)]),
     },
-    frontendInputs: dockerfileInputs(build.dockerfile, build.context.url),
+    frontendInputs: dockerfileInputs(build.dockerfile, build.context),
     cache: { imports: [], exports: cacheExports(cache) },
     exporters: [{ type: 'image', attrs: exportAttrs(options) }],
   }

@@ -21,14 +21,19 @@ type Parts = OutsideParts & {
 export async function openCallers(settings: Settings, parts: Parts) {
   const { secrets, oidcRules, trustedProxies } = settings
   const { store, log } = parts
-  const { rules, authenticators } = await openOutsideCallers(settings, parts)
+  const { rules, authenticators, sourceOf } = await openOutsideCallers(settings, parts)
   const table = await TokenTable.open({ store: store.tokens, log })
 
   const isOpen = secrets.tokens.length + oidcRules.length + trustedProxies.length === 0
   const all = [operatorTokens(secrets.tokens), table.authenticate, ...authenticators]
   const authenticate: Authenticator | null = isOpen ? null : firstOf(all)
+  if (isOpen && table.all().length > 0)
+    log.warn(
+      'tokens are stored, and no request needs one: without TARMAC_TOKENS every program on this computer is the operator',
+    )
   return {
     authenticate,
+    sourceOf,
     rules,
     tokens: new Tokens(table, store.teams),
     sessions: new Sessions({ store: store.sessions }),

@@ -6,7 +6,7 @@ import { IssuerKeys } from './oidc/issuer-keys.ts'
 import { oidcTokens } from './oidc/oidc-tokens.ts'
 import { PrivateAddresses } from './proxies/private-addresses.ts'
 import { proxiedCallers } from './proxies/proxied-callers.ts'
-import { type TrustedProxy, trustedProxies } from './proxies/trusted-proxies.ts'
+import { sourceBehind, type TrustedProxy, trustedProxies } from './proxies/trusted-proxies.ts'
 import { Rules } from './rules.ts'
 
 export type OutsideSettings = {
@@ -35,6 +35,7 @@ export async function openOutsideCallers(
   const hasProxies = proxies.length > 0
   return {
     rules,
+    sourceOf: sourceBehind(isTrusted),
     authenticators: [
       oidcTokens({ rules, keys: new IssuerKeys({ log }) }),
       proxiedCallers({ rules, isTrusted, hasProxies, machineAt }),

@@ -76,8 +76,8 @@ export class Drain {
     const [running, uploads] = [this.#deps.runner.running(), this.#uploads]
     if (this.#times && running === 0 && uploads === 0) return
     const detail = this.#times
-      ? `The gateway still ends ${running} deployments and ${uploads} uploads. Wait until GET /v1/drain says drained.`
-      : 'The gateway takes work. Drain it first: POST /v1/drain.'
+      ? `The gateway still ends ${running} deployments and ${uploads} uploads. Wait until GET /v1/drain says drained. tarmac restore does all of that.`
+      : 'The gateway takes work. Restore with tarmac restore, which drains it first (POST /v1/drain).'
     throw new Problem('not-drained', detail)
   }
 

@@ -209,13 +209,14 @@ export async function assertSourceRetained(
   digest: string,
 ): Promise<void> {
   await sources.tree(digest).catch((cause: unknown) => {
-    throw new Problem(
-      'source-gone',
-      `The source of deployment ${id} is no longer kept. Send it again.`,
-      { cause },
-    )
+    throw sourceGone(id, cause)
   })
 }
+
+export const sourceGone = (id: string, cause?: unknown): Problem =>
+  new Problem('source-gone', `The source of deployment ${id} is no longer kept. Send it again.`, {
+    cause,
+  })
 
 /**
  * Overlays the given options on those of an earlier deployment. Options that are null, such as

@@ -7,6 +7,7 @@ import type { Deployer } from '../deploy/deployer.ts'
 import type { Principal } from '../callers/principal.ts'
 import type { AuditTrail } from '../deployments/audit/audit-trail.ts'
 import { findRelease } from '../deployments/release-store.ts'
+import { diskSampleMs } from '../deployments/status/status-store.ts'
 import type { DeploymentStore } from '../deployments/store.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import type { Logger } from '../log.ts'
@@ -25,7 +26,7 @@ import type { DeleteDeps } from './delete-app.ts'
 import type { Drain } from './drain.ts'
 import { driftCommands } from './drift/drift-commands.ts'
 import { imageLayers, type ImageLayersDeps } from './image-layers.ts'
-import { machineCommands } from './machines/machine-commands.ts'
+import { machineCommands, type MachineDeps } from './machines/machine-commands.ts'
 import { openOwners } from './owners/open-owners.ts'
 import { type OverviewDeps, overviewCommands } from './overview/overview-commands.ts'
 import { releaseDiff, releaseView } from './releases.ts'
@@ -52,6 +53,7 @@ export type CommandDeps = Omit<OverviewDeps & ImageLayersDeps, 'store'> & {
   store: DeploymentStore
   vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove' | 'fingerprintOf'>
   fly: MachinesApi
+  metrics: MachineDeps['metrics']
   deployer: Deployer
   drift: Parameters<typeof driftCommands>[0]
   cache: Pick<BuildCache, 'usage' | 'remove'>
@@ -102,6 +104,10 @@ export function openCommands(deps: CommandDeps): Commands {
     ...callerCommands(deps),
 
     status: () => gatewayStatus(status),
+    diskHistory: async () => ({
+      everySeconds: diskSampleMs / 1000,
+      samples: await store.status.diskSamples(),
+    }),
     doctor: (_caller, request) => deps.doctor(request),
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(deps),
@@ -188,7 +194,7 @@ function appCommands(deps: CommandDeps) {
     releaseDiff: async (_caller, target, from, to) =>
       releaseDiff(await releaseOf(target, from), await releaseOf(target, to)),
 
-    machines: machineCommands({ fly, store }),
+    machines: machineCommands(deps),
     owners: openOwners(deps),
     drift: driftCommands(deps.drift),
     deleteApp: (_caller, app, request) => deleteAppAndCache(app, request, deps, deadline()),

@@ -19,15 +19,15 @@ export async function retryOf(
   if (reuseImage && !image)
     throw new Problem(
       'no-image',
-      `Deployment ${id} has no image; retry it without reuse-image=true.`,
+      `Deployment ${id} has no image; retry it without the option reuse-image: tarmac retry ${id}`,
     )
 
   if (rebuild && (reuseImage || !source))
     throw new Problem(
       'option-invalid',
       reuseImage
-        ? 'rebuild=true and reuse-image=true exclude each other; choose one.'
-        : `Deployment ${id} has no source that could be built again; retry it without rebuild=true.`,
+        ? 'The options rebuild and reuse-image exclude each other; choose one.'
+        : `Deployment ${id} has no source that could be built again; retry it without the option rebuild: tarmac retry ${id}`,
     )
 
   const again = { ...previous.options, lane: null, trigger: 'retry' }

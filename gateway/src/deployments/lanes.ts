@@ -103,7 +103,7 @@ export function onCancel(one: LaneMember, request: NewCancelRequest, at: string)
   if (one.touched && !request.abort)
     throw new Problem(
       'cancel-too-late',
-      `Deployment ${id} is ${state}: machines have been touched. With abort=true it stops at its next safe point and rolls them back.`,
+      `Deployment ${id} is ${state}: machines have been touched. To stop it at its next safe point and roll them back: tarmac cancel ${id} --abort (abort=true in a request)`,
     )
 
   const cancel: CancelRequest = cutCancel({ at, ...request })

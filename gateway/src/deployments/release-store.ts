@@ -91,6 +91,6 @@ export async function findRelease(
   const whose = owner === null ? app : `${owner} in ${app}`
   throw new Problem(
     'release-not-found',
-    `There is no release ${number} of ${whose}. GET /v1/apps/${app}/releases lists them.`,
+    `There is no release ${number} of ${whose}. To list them: tarmac releases ${app}${owner === null ? '' : ` --owner ${owner}`}`,
   )
 }

@@ -40,12 +40,14 @@ export type Prove = (request: IncomingMessage, token: string | null) => Promise<
 
 /**
  * Finds callers, and slows the refusals of wrong tokens. A missing and a wrong token get the same
- * answer. `authenticate` null: the gateway has no tokens, and serves loopback alone.
+ * answer. `authenticate` null: the gateway has no tokens, and serves loopback alone. `sourceOf`: see
+ * `ServerDeps`. Guesses count for that address, so that callers behind one proxy have a count each.
  */
 export function prover(
   authenticate: Authenticator | null,
-  guesses: SlowGuesses = new SlowGuesses(),
+  sourceOf: NonNullable<ServerDeps['sourceOf']> = (_headers, peer) => peer,
 ): Prove {
+  const guesses = new SlowGuesses()
   return async (request, token) => {
     assertOwnPage(request, authenticate === null)
     const { headers, socket } = request
@@ -53,7 +55,7 @@ export function prover(
     if (!authenticate) return { ...operator, isOpen: true, address }
     const caller = await authenticate({ bearer: token, headers, address })
     if (caller) return caller
-    if (token !== null) await guesses.delay(address)
+    if (token !== null) await guesses.delay(sourceOf(headers, address))
     throw new Problem('unauthorized', 'Send a token of the gateway: Authorization: Bearer <token>.')
   }
 }

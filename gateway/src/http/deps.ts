@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { OwnSettings } from '#api/options/app-settings.ts'
 import type { SourceFacts } from '#api/deployment.ts'
@@ -41,6 +42,8 @@ export type ServerDeps = {
   readiness(): Promise<{ ready: boolean; parts: Record<string, { ok: boolean; detail: string }> }>
   /** Null: every caller is the operator. */
   authenticate: Authenticator | null
+  /** The address that a request comes from, if a proxy may say it. Default: the other end of the connection. */
+  sourceOf?: (headers: IncomingHttpHeaders, peer: string) => string
   /** The session of a cookie. Null: there is none. */
   sessionOf: (
     cookie: string,

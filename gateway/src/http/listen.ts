@@ -80,7 +80,7 @@ export async function listen(
  * authorization, access log and problems.
  */
 function handlers(commands: GuardedCommands, deps: ServerDeps, connections: Connections) {
-  const prove = prover(deps.authenticate)
+  const prove = prover(deps.authenticate, deps.sourceOf)
   const pass = authorizer(prove, deps.sessionOf)
   const held = new HeldRequests(deps.awake)
   const answers = new WeakMap<IncomingMessage, ServerResponse>()

@@ -53,11 +53,8 @@ async function send(
   if (problem.status === 401) response.setHeader('WWW-Authenticate', 'Bearer')
   if (problem.status === 426)
     response.setHeader('Upgrade', 'websocket').setHeader('Sec-WebSocket-Version', '13')
-  if (problem.status === 429 || problem.status === 503 || problem.status === 507)
-    response.setHeader(
-      'Retry-After',
-      Number(problem.facts['retryAfterSeconds'] ?? retryAfterSeconds),
-    )
+  const retryAfter = retryAfterOf(problem)
+  if (retryAfter !== null) response.setHeader('Retry-After', retryAfter)
   const uploading =
     !request.complete &&
     (request.headers['transfer-encoding'] ?? request.headers['content-length']) !== undefined
@@ -70,6 +67,12 @@ async function send(
     await once(request, 'close', { signal: AbortSignal.timeout(drainMs) }).catch(() => {})
   }
   response.end()
+}
+
+/** The `Retry-After` of an answer, in seconds. Null: it has none. */
+export function retryAfterOf({ status, facts }: Problem): number | null {
+  if (status !== 429 && status !== 503 && status !== 507) return null
+  return Number(facts['retryAfterSeconds'] ?? retryAfterSeconds)
 }
 
 /**

@@ -53,4 +53,6 @@ export function pageQuery(query: URLSearchParams, cursor = /^\d{1,15}$/): PageRe
 }
 
 const unexpected = (name: string, what: string) =>
-  new Problem('option-invalid', `The option ${name} is invalid: expected ${what}.`)
+  new Problem('option-invalid', `The option ${name} is invalid: expected ${what}.`, {
+    facts: { option: name },
+  })

@@ -24,16 +24,17 @@ export const image = (identifier: string, platform: Platform, name?: string): No
 
 /**
  * Downloads one file from a web server. With a `checksum` (`sha256:…`), BuildKit downloads only if
- * it lacks the bytes.
+ * it lacks the bytes. The default `mode` is 0600.
  */
 export const http = (
   url: string,
-  file: { filename: string; checksum?: string | undefined },
+  file: { filename: string; checksum?: string | undefined; mode?: number },
   name?: string,
 ): Node => {
   const attrs = {
     'http.filename': file.filename,
     ...(file.checksum && { 'http.checksum': file.checksum }),
+    ...(file.mode !== undefined && { 'http.perm': `0${file.mode.toString(8)}` }),
   }
   return node({ source: { identifier: url, attrs } }, noInputs, name)
 }

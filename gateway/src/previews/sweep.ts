@@ -1,6 +1,7 @@
 import { type Preview, settledStates } from '#api/previews/preview.ts'
 import type { OrgMachine } from '#fly/answers.ts'
 import { statusOf } from '#fly/fly-calls.ts'
+import { startsByRequest } from '#fly/exposure/autostart.ts'
 import { configOf, type Machine } from '#fly/machine.ts'
 import type { MachinesApi } from '#fly/machines-api.ts'
 import { markMachine } from '../commands/previews/preview-marks.ts'
@@ -144,7 +145,7 @@ async function follow(
 function stateOf(machine: Machine | null): (typeof settledStates)[number] | null {
   if (!machine) return null
   const { state, cordoned = false } = machine
-  const wakes = !cordoned && (configOf(machine).services ?? []).some(({ autostart }) => autostart)
+  const wakes = !cordoned && startsByRequest(configOf(machine))
   if (state === 'stopped' || state === 'suspended') return wakes ? 'ready' : state
   return state === 'started' && !cordoned ? 'ready' : null
 }

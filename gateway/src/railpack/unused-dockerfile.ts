@@ -23,7 +23,7 @@ export function unusedDockerfile(
   const [first] = dockerfiles.toSorted((a, b) => depth(a) - depth(b))
   if (first === undefined) return null
 
-  const text = `Not used: ${someOf(dockerfiles, maxShown)}. railpack plans the build: ${reason}. To build by a Dockerfile, set the option dockerfile=${first}.`
+  const text = `Not used: ${someOf(dockerfiles, maxShown)}. railpack plans the build: ${reason}. To build by a Dockerfile, deploy with --dockerfile ${first} (dockerfile=${first} in a request).`
   return { type: 'note', text }
 }
 

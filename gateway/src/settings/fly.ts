@@ -19,7 +19,7 @@ export const fly = {
       'Base URL of the Machines API.',
     ),
     webApi: setting('TARMAC_FLY_WEB_API', z.url(), 'https://api.fly.io').describe(
-      'Base URL of Fly’s web API, where the gateway registers releases for flyctl, and asks for the networks of addresses.',
+      'Base URL of Fly’s web API, where the gateway registers releases for flyctl, and asks for the networks of addresses and what machines use.',
     ),
     region: setting('TARMAC_FLY_REGION', text, '').describe(
       'Region of new machines. Default: the gateway’s own (FLY_REGION).',

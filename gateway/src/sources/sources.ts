@@ -102,6 +102,11 @@ export class Sources {
     return this.#folders.tree(digest)
   }
 
+  /** Whether a tree is stored. It may be removed after that: `tree` keeps it. */
+  has(digest: string): Promise<boolean> {
+    return this.#folders.has(digest)
+  }
+
   /** Puts the files of a tree into the store, in the background. */
   join(digest: string): void {
     this.#joining.add(digest)

@@ -12,7 +12,8 @@ import type { Tables } from './tables.ts'
 
 /** See `DeploymentStore.create`. For use within a transaction of the store. */
 export function createDeployment(tables: Tables, fresh: NewDeployment): Deployment {
-  const { deployments, lanes, queue, apps, secrets, tokens, quotas, previews, ownerApps } = tables
+  const { deployments, lanes, queue, apps, secrets, tokens, quotas, previews, ownerApps, owners } =
+    tables
   const { id, app, idempotencyKey, link, preview, exempt = false } = fresh
 
   // The app of a preview is another one each time.
@@ -32,6 +33,7 @@ export function createDeployment(tables: Tables, fresh: NewDeployment): Deployme
   const { lane: policy, owner } = body.options
   const lane = { app, owner: owner ?? '' }
   lanes.assertMayJoin(lane, policy)
+  owners.destroys.assertNone(lane)
   const others = maySupersede(policy) ? lanes.passing(lane) : []
 
   body.flyApp = ownerApps.place({ app, owner }, settings.owners)
@@ -63,13 +65,15 @@ export function refuseBusyLane(
   tables: Tables,
   { app, options, idempotencyKey: key, exempt = false, preview }: AnnouncedDeployment,
 ): void {
-  const { deployments, lanes, queue, apps, quotas, previews } = tables
+  const { deployments, lanes, queue, apps, quotas, previews, owners } = tables
   if (key && knownKey(deployments, preview?.app ?? app, key)) return
   refuseOwnApps(tables, preview?.app ?? app, options)
   queue.assertHasRoom(app, 0)
-  const lane = options.lane ?? apps.settings(app).lane ?? null
-  lanes.assertMayJoin({ app, owner: options.owner ?? '' }, lane)
-  if (!exempt) quotas.assertRoom(needOf(app, { ...options, lane }, true))
+  const policy = options.lane ?? apps.settings(app).lane ?? null
+  const lane = { app, owner: options.owner ?? '' }
+  lanes.assertMayJoin(lane, policy)
+  owners.destroys.assertNone(lane)
+  if (!exempt) quotas.assertRoom(needOf(app, { ...options, lane: policy }, true))
   if (preview && !exempt) quotas.assertPreviewRoom(preview.app, previews.mayReplace(preview))
   if (preview) previews.assertRoom(preview)
 }
@@ -88,19 +92,19 @@ function refuseOwnApps(
   if (routed !== null && (trigger !== routerTrigger || owner !== null))
     throw new Problem(
       'request-invalid',
-      `${flyApp} is the router of ${routed}: the gateway deploys its program and its routes. For a new version of both: tarmac router ${routed}. To delete it, and use the name otherwise: tarmac router ${routed} --remove`,
+      `${flyApp} is the router of ${routed}: the gateway deploys its program and its routes. For a new version of both: tarmac router ${routed}. For an earlier one: tarmac router ${routed} --release N; tarmac releases ${flyApp} lists them. To delete it, and use the name otherwise: tarmac router ${routed} --remove`,
     )
   const target = ownerApps.targetOf(flyApp)
   if (target)
     throw new Problem(
       'request-invalid',
-      `${flyApp} is the app of owner ${target.owner} of ${target.app}. Deploy there by the names that it has: app=${target.app} and owner=${target.owner}.`,
+      `${flyApp} is the app of owner ${target.owner} of ${target.app}. Deploy there by the names that it has: tarmac deploy ${target.app} --owner ${target.owner}`,
     )
   const app = previews.appOf(flyApp)
   if (app !== null)
     throw new Problem(
       'request-invalid',
-      `${flyApp} is the app of a preview of ${app}. A preview has one deployment; make another preview instead: POST /v1/previews.`,
+      `${flyApp} is the app of a preview of ${app}. A preview has one deployment; make another preview instead: tarmac preview ${app}`,
     )
 }
 

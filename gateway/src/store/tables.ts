@@ -29,6 +29,7 @@ import { SentTreeRows } from './sources/sent-tree-rows.ts'
 import { RuntimeSecretRows } from './runtime/runtime-secret-rows.ts'
 import { SealedRows } from './sealing/sealed-rows.ts'
 import type { StoreSettings, StoreTools } from './store-tools.ts'
+import { DiskRows } from './status/disk-rows.ts'
 import { DriftRows } from './drift/drift-rows.ts'
 import { AuditRows } from './audit/audit-rows.ts'
 import { openTrail } from './audit/open-trail.ts'
@@ -70,6 +71,7 @@ export function openTables(
     ownerApps,
     apps,
     costs,
+    disk: new DiskRows(db),
     secrets,
     queue,
     events,

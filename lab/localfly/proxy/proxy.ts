@@ -1,8 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { TlsOptions } from 'node:tls'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FlyState } from '../state.ts'
 import {
@@ -14,6 +21,7 @@ import {
   upgradeTo,
   type Way,
 } from './exchange.ts'
+import { certificateFor } from './hostnames.ts'
 import { ReplayBody } from './replay-body.ts'
 import { type CacheStatus, ReplayCache } from './replay-cache.ts'
 import {
@@ -35,6 +43,8 @@ import { Refusal, type Seat, type Target, Traffic, type Tries } from './traffic.
 export type ProxyOptions = {
   /** Serves machines on their own network instead of callers from outside. */
   flycast?: boolean
+  /** Speaks TLS, with the imported certificate of the hostname that a caller asks for. */
+  tls?: boolean
   /**
    * How long a replay without a timeout looks for a machine before it fails. About 7.5 s on Fly
    * (PageSpace spike, fly.md 7.3).
@@ -53,13 +63,18 @@ const againMs = 50
  * be repeated. An answer that asks for a replay is not passed on: the request, or the upgrade to a
  * WebSocket, goes where it says.
  */
-export function createProxy(state: FlyState, traffic: Traffic, options: ProxyOptions = {}): Server {
+export function createProxy(state: FlyState, traffic: Traffic, options: ProxyOptions = {}) {
   const routes = new ProxyRoutes({ state, traffic, stallMs: options.stallMs ?? stallMs })
   const find = options.flycast ? flycastTarget : publicTarget
 
-  const server = createServer((req, res) => {
+  const onRequest: RequestListener = (req, res) => {
     serve(req, res).catch((error: unknown) => refuse(res, error))
-  })
+  }
+  const SNICallback: TlsOptions['SNICallback'] = (name, done) => {
+    const context = certificateFor(state, name)
+    done(context ? null : new Error(`no certificate for ${name}`), context ?? undefined)
+  }
+  const server = options.tls ? createTlsServer({ SNICallback }, onRequest) : createServer(onRequest)
   const serve = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
     const gone = new AbortController()
     res.on('close', () => gone.abort())
@@ -294,7 +309,7 @@ function callOf(req: IncomingMessage, body: ReplayBody | null, signal: AbortSign
   const headers = {
     ...req.headers,
     'x-forwarded-for': before ? `${String(before)}, ${client}` : client,
-    'x-forwarded-proto': 'http',
+    'x-forwarded-proto': 'encrypted' in req.socket ? 'https' : 'http',
     'fly-client-ip': client,
     'fly-request-id': randomUUID(),
     'fly-region': 'lab',

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { flyAddresses } from '../network/fly-names.ts'
 import { flycastNetworks, networkAt, networkOf } from '../network/networks.ts'
+import { hostnameIn } from './hostnames.ts'
 import type { FlyState, Machine } from '../state.ts'
 import { Refusal, serviceOf, type Target } from './traffic.ts'
 
@@ -12,16 +13,17 @@ export type Arrival = {
 }
 
 /**
- * The target of a request from outside: `<app>.localhost`, on any port. Nothing but Fly's own
+ * The target of a request from outside: `<app>.localhost` or a hostname of an app, on any port. Nothing but Fly's own
  * headers chooses the machine (superfly/docs: networking/dynamic-request-routing, "Alternative
  * Routing Headers").
  */
 export function publicTarget({ headers }: Arrival, state: FlyState): Target {
   const { host = '' } = headers
   const app = /^([^.:]+)\.localhost(?::\d+)?$/i.exec(host)?.[1]
-  if (!app) throw new Refusal(404, `No app is named by the host "${host}": use <app>.localhost.`)
-  if (!state.apps.has(app)) throw new Refusal(404, `There is no app "${app}".`)
-  return { app, port: null, ...chosenBy(headers) }
+  const named = app ?? hostnameIn(state, host)?.app.name
+  if (!named) throw new Refusal(404, `No app is named by the host "${host}": use <app>.localhost.`)
+  if (!state.apps.has(named)) throw new Refusal(404, `There is no app "${named}".`)
+  return { app: named, port: null, ...chosenBy(headers) }
 }
 
 /**

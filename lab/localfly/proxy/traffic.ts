@@ -231,7 +231,7 @@ export function serviceOf({ config }: Machine, port: number | null = null) {
 }
 
 /** A service takes part in autostart unless it says otherwise. */
-const mayWake = (machine: Machine): boolean =>
+export const mayWake = (machine: Machine): boolean =>
   !machine.cordoned && serviceOf(machine)?.autostart !== false
 
 /** Starting, or stopping before it starts again. */

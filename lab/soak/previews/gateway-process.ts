@@ -92,14 +92,16 @@ export class GatewayProcess {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#up = promise
     const env = { ...this.#settings, TARMAC_PORT: this.#port }
-    const child = spawn(process.execPath, [main], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    // It ends with the soak, however that ends.
+    const command = ['--pdeathsig', 'KILL', '--', process.execPath, main]
+    const child = spawn('setpriv', command, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
     let printed = ''
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (text) => {
         printed = (printed + String(text)).slice(-20_000)
         const found = /"url":"([^"]+)","msg":"gateway listens"/.exec(printed)?.[1]
-        if (!found) return
+        if (!found || child.exitCode !== null || child.signalCode !== null) return
         this.#port = new URL(found).port
         this.upSince ||= Date.now()
         resolve()

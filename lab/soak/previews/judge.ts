@@ -1,16 +1,23 @@
 import { z } from 'zod'
 import { Preview } from '#api/previews/preview.ts'
-import type { GatewayProcess } from './gateway-process.ts'
-import { evictors, type Facts, markIn } from './load.ts'
+import { mayWake } from '../../localfly/proxy/traffic.ts'
 import type { Machine } from '../../localfly/state.ts'
+import { reachOf } from './egress-oracle.ts'
+import { evidenceOf } from './evidence.ts'
+import type { GatewayProcess } from './gateway-process.ts'
+import { countByLimit, isOver } from './limit-oracle.ts'
+import { evictors, type Facts, markIn } from './load.ts'
+import { Overdue, type Patience } from './overdue.ts'
 import { PoolOracle } from './pool-oracle.ts'
-import { closed, limits, sweepMs, teamOf, type World } from './world.ts'
+import { closed, previewIdIn, sweepMs, type World } from './world.ts'
 
 /**
  * How much longer than one sweep interval something may last: retries under faults, the start of a
  * gateway, and what Fly does late.
  */
 export const slackMs = 20_000
+/** Fewer than there are in that time on a machine that has nothing else to do. */
+export const patience: Patience = { ms: sweepMs + slackMs, looks: 30 }
 
 const Page = z.object({ previews: z.array(Preview), next: z.string().nullable() })
 type Kind =
@@ -21,21 +28,20 @@ type Kind =
   | 'ready without a machine'
   | 'wrong'
 
-/** Null: it is no preview's app. */
-const previewIdIn = (app: string): string | null => /-(pv-\w{12})$/.exec(app)?.[1] ?? null
-
 /** Compares what Fly has with the records, and both with what was done. */
 export class Judge {
   readonly #world: World
   readonly #facts: Facts
   readonly #pools: PoolOracle
+  readonly #overdue: Overdue
   looks = 0
   /** The most that Fly had of each limit. */
   readonly most = { owner: 0, team: 0, all: 0 }
 
-  constructor(world: World, facts: Facts) {
+  constructor(world: World, facts: Facts, most = patience) {
     this.#world = world
     this.#facts = facts
+    this.#overdue = new Overdue(most)
     this.#pools = new PoolOracle(world, facts)
   }
 
@@ -55,129 +61,114 @@ export class Judge {
   /** Every preview that was answered must have ended as it was ended. */
   async end(): Promise<void> {
     for (const gateway of this.#world.gateways) {
-      const records = await this.#all(gateway, '')
+      let records: Preview[] | null
+      while (!(records = await this.#all(gateway, ''))) await gateway.up
       const byId = new Map(records.map((record) => [record.id, record]))
       for (const { preview, gateway: its } of this.#facts.known.values())
         if (its === gateway && !byId.has(preview.id))
-          this.#fault('wrong', `${preview.id} was answered, and has no record`)
+          await this.#fault('wrong', `${preview.id} was answered, and has no record`)
       for (const record of records) {
         this.#lookAtEnding(record)
         this.#count(record)
       }
     }
     for (const { name } of this.#world.fly.state.apps.values())
-      if (previewIdIn(name)) this.#fault('alive after its end', `${name} is left at the end`)
+      if (previewIdIn(name)) await this.#fault('alive after its end', `${name} is left at the end`)
     for (const { id, own, state } of this.#world.fly.state.machines.values())
       if (state !== 'destroyed' && state !== 'destroying')
-        this.#fault('alive after its end', `machine ${id} of ${own.app} is left at the end`)
+        await this.#fault('alive after its end', `machine ${id} of ${own.app} is left at the end`)
   }
 
   async #lookAtApp({ name, id, madeAt }: { name: string; id: string; madeAt: number }) {
     const gateway = this.#facts.marks.get(markIn(id))
     if (!gateway) return
     const { upSince } = gateway
+    const wasKnown = this.#facts.known.has(id)
     const { status, body } = await gateway.call('GET', `/v1/previews/${id}`)
     const isThere = this.#world.fly.state.apps.has(name)
     // Restarts make it look again from the beginning.
     if (upSince === 0 || upSince !== gateway.upSince || !isThere) return
-    const late = (since: number) => Date.now() - Math.max(since, upSince) > sweepMs + slackMs
+    const late = (since: number) => this.#overdue.isLate(name, Math.max(since, upSince), this.looks)
     const plantedAt = this.#facts.planted.get(name)
     if (status === 404) {
-      const isEntry = plantedAt === undefined && (await this.#pools.isEntry(gateway, name))
-      if (upSince !== gateway.upSince) return
-      if (isEntry && this.#facts.known.has(id))
-        this.#fault('wrong', `${name} waits in a pool, and a request had taken it`)
-      else if (isEntry) return
-      else if (plantedAt === undefined) this.#fault('unknown', `${name}: no record knows it`)
-      else if (late(Math.max(plantedAt, madeAt)))
-        this.#fault('unknown', `${name}, which another program made, is still there`)
+      const about = { id, name, gateway }
+      if (plantedAt !== undefined) {
+        if (late(Math.max(plantedAt, madeAt)))
+          await this.#fault('unknown', `${name}, which another program made, is still there`, about)
+        return
+      }
+      const isEntry = await this.#pools.isEntry(gateway, { id, name })
+      if (isEntry && wasKnown)
+        await this.#fault('wrong', `${name} waits in a pool, and a request had taken it`, about)
+      if (isEntry === false) await this.#fault('unknown', `${name}: no record knows it`, about)
       return
     }
     const preview = Preview.safeParse(body).data
     if (status !== 200 || !preview) return
-    if (preview.template?.name === closed.name) this.#lookAtPolicy(name)
+    if (preview.template?.name === closed.name) await this.#lookAtPolicy(name)
     const { endedAt, expiresAt, state, stateSince } = preview
     const ends = endedAt ?? (state === 'destroying' ? stateSince : expiresAt)
     const whole = `${name}: ${state} since ${stateSince}, end ${expiresAt}, ended ${endedAt}, ${preview.problem?.detail ?? 'no problem'}`
-    if (late(Math.max(Date.parse(ends), madeAt))) this.#fault('alive after its end', whole)
+    if (late(Math.max(Date.parse(ends), madeAt)))
+      await this.#fault('alive after its end', whole, { id, name, gateway })
   }
 
-  /** A machine of the template that closes it must have the policy, whatever happened on the way. */
-  #lookAtPolicy(name: string): void {
+  /** A machine of the template that closes it must be closed, whatever happened on the way. */
+  async #lookAtPolicy(name: string): Promise<void> {
     const { state } = this.#world.fly
     const [machine] = state.machinesOf(name)
-    const policies = state.apps.get(name)?.policies ?? []
-    const ports = policies.flatMap(({ rules }) => rules).flatMap(({ ports }) => ports)
-    // A policy may be there twice: its answer was lost.
-    const allowed = [...new Set(ports.map(({ protocol, port }) => `${protocol} ${port}`))].join()
-    if (machine && allowed !== closed.policy)
-      this.#fault('open', `${name} has machine ${machine.id}, and may reach “${allowed}”`)
+    if (!machine) return
+    const reach = reachOf(machine, state.apps.get(name)?.policies ?? [])
+    if (reach !== closed.policy)
+      await this.#fault('open', `${name} has machine ${machine.id}, and may reach “${reach}”`)
   }
 
   /** By what Fly has: apps with a machine. A failed one may be there beside the next one. */
   async #countLimits(): Promise<void> {
-    const found = new Map<string, Set<string>>()
-    for (const { state, config, own } of this.#world.fly.state.machines.values()) {
-      const id = previewIdIn(own.app)
-      if (id === null || state === 'destroyed' || state === 'destroying') continue
-      const { tarmac_preview_app: app = '', tarmac_preview_owner: named } = config.metadata ?? {}
-      const gateway = markIn(id)
-      const owner = this.#pools.ownerOf(id, named)
-      if (owner === null) continue
-      for (const key of [
-        `all ${gateway}`,
-        `team ${gateway} ${teamOf[app]}`,
-        `owner ${gateway} ${app} ${owner}`,
-      ])
-        found.set(key, (found.get(key) ?? new Set()).add(id))
-    }
-    for (const [key, ids] of found) {
-      const [kind, mark = '', , owner = ''] = key.split(' ') as [keyof typeof limits, ...string[]]
-      this.most[kind] = Math.max(this.most[kind], ids.size)
-      const most = limits[kind] * (kind === 'owner' && evictors.includes(owner) ? 2 : 1)
-      if (ids.size <= most) continue
-      const states = await this.#states(mark, ids)
-      // With evict=oldest a team has more for the moment, until Fly has deleted the replaced ones.
-      const leaving = states.filter((text) => text.includes(' destroy')).length
-      if (kind === 'team' && ids.size - leaving <= most) continue
-      this.#fault(
-        'over a limit',
-        `${key}: Fly has ${ids.size}, at most ${most}: ${states.join(', ')}`,
+    const machines = [...this.#world.fly.state.machines.values()]
+    const ownerOf = (id: string, mark: string | undefined) => this.#pools.ownerOf(id, mark)
+    for (const { kind, mark, owner, key, ids } of countByLimit(machines, ownerOf)) {
+      this.most[kind] = Math.max(this.most[kind], ids.length)
+      if (!isOver({ kind, owner, records: ids.map(() => null) })) continue
+      const records = await this.#records(mark, ids)
+      if (!records || !isOver({ kind, owner, records })) continue
+      const states = records.map(
+        (record, at) => `${ids[at]} ${record?.state} ${record?.ending?.why ?? ''}`,
       )
+      await this.#fault('over a limit', `${key}: Fly has ${ids.length}: ${states.join(', ')}`)
     }
   }
 
-  async #states(mark: string, ids: Iterable<string>): Promise<string[]> {
+  /** What the records say of each preview. Null: the gateway was killed meanwhile. */
+  async #records(mark: string, ids: readonly string[]): Promise<(Preview | null)[] | null> {
     const gateway = this.#facts.marks.get(mark)
-    const read = async (id: string) => {
-      const answer = await gateway?.call('GET', `/v1/previews/${id}`)
-      const { state, stateSince, ending } = Preview.safeParse(answer?.body).data ?? {}
-      return `${id} ${state} ${ending?.why ?? ''} ${stateSince}`
-    }
-    return Promise.all([...ids].map(read))
+    if (!gateway) return ids.map(() => null)
+    const answers = await Promise.all(ids.map((id) => gateway.call('GET', `/v1/previews/${id}`)))
+    if (answers.some(({ status }) => status === 0)) return null
+    return answers.map(({ body }) => Preview.safeParse(body).data ?? null)
   }
 
   async #lookAtReady(gateway: GatewayProcess): Promise<void> {
     const { upSince } = gateway
     const ready = await this.#all(gateway, 'state=ready')
-    if (upSince === 0 || upSince !== gateway.upSince) return
+    if (!ready || upSince === 0 || upSince !== gateway.upSince) return
     for (const { id, flyApp, stateSince } of ready) {
       const [machine] = this.#world.fly.state.machinesOf(flyApp)
       if (machine?.state === 'started' || (machine && wakes(machine))) continue
       const changedAt = machine?.events[0]?.timestamp ?? this.#facts.known.get(id)?.touchedAt ?? 0
       const since = Math.max(changedAt, Date.parse(stateSince), upSince)
-      if (Date.now() - since < sweepMs + slackMs) continue
+      if (!this.#overdue.isLate(`ready ${id}`, since, this.looks)) continue
       const what = `${id} is ready, its machine ${machine?.state ?? 'is gone'}`
       // It may have changed while this was read.
       const { body } = await gateway.call('GET', `/v1/previews/${id}`)
       if (Preview.safeParse(body).data?.state === 'ready')
-        this.#fault('ready without a machine', what)
+        await this.#fault('ready without a machine', what, { id, name: flyApp, gateway })
     }
   }
 
   #lookAtEnding({ id, owner, state, ending, endedAt, expiresAt }: Preview): void {
     const known = this.#facts.known.get(id)
-    const wrong = (what: string) => this.#fault('wrong', `${id}: ${what}`)
+    const wrong = (what: string) => void this.#fault('wrong', `${id}: ${what}`)
     if (endedAt === null) return wrong(`is ${state} at the end`)
     if (ending?.why === 'expired' && endedAt < expiresAt)
       wrong(`ended at ${endedAt} as expired, before ${expiresAt}`)
@@ -200,24 +191,34 @@ export class Judge {
     counts.set(why, (counts.get(why) ?? 0) + 1)
   }
 
-  async #all(gateway: GatewayProcess, filter: string): Promise<Preview[]> {
+  /** Null: the gateway was killed meanwhile. */
+  async #all(gateway: GatewayProcess, filter: string): Promise<Preview[] | null> {
     const all: Preview[] = []
     for (let cursor: string | null = ''; cursor !== null;) {
       const query: string = `limit=100&${filter}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`
       const { body } = await gateway.call('GET', `/v1/previews?${query}`)
       const page = Page.safeParse(body).data
-      if (!page) return all
+      if (!page) return null
       all.push(...page.previews)
       cursor = page.next
     }
     return all
   }
 
-  #fault(kind: Kind, what: string): void {
-    this.#facts.faults.add(`${kind.toUpperCase()}: ${what}`)
+  /** `about`: whose records and machines explain it. */
+  async #fault(
+    kind: Kind,
+    what: string,
+    about?: { id: string; name: string; gateway: GatewayProcess },
+  ): Promise<void> {
+    const text = `${kind.toUpperCase()}: ${what}`
+    const { faults, evidence } = this.#facts
+    if (faults.has(text)) return
+    faults.add(text)
+    if (about) evidence.set(text, await evidenceOf(about, this.#world.fly.state))
   }
 }
 
-/** The next request starts such a machine, so its preview is ready. */
-const wakes = ({ cordoned, config }: Machine): boolean =>
-  !cordoned && (config.services ?? []).some(({ autostart }) => autostart === true)
+/** The next request starts such a machine, so its preview is ready (docs/previews.md, States). */
+const wakes = (machine: Machine): boolean =>
+  ['stopped', 'suspended'].includes(machine.state) && mayWake(machine)

@@ -1,7 +1,5 @@
 import { request } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Preview } from '#api/previews/preview.ts'
-import type { Hostility } from '../../localfly/hostile.ts'
 import type { Random } from '../random.ts'
 import type { GatewayProcess } from './gateway-process.ts'
 import { changeTemplate, pooledRequest } from './pools.ts'
@@ -27,7 +25,18 @@ export type Facts = {
   planted: Map<string, number>
   counts: Map<string, number>
   faults: Set<string>
+  /** By fault: what the records and Fly said when it was seen, a line each. */
+  evidence: Map<string, string[]>
 }
+export const newFacts = (): Facts => ({
+  known: new Map(),
+  marks: new Map(),
+  planted: new Map(),
+  touched: new Map(),
+  counts: new Map(),
+  faults: new Set(),
+  evidence: new Map(),
+})
 
 type Act = (gateway: GatewayProcess, random: Random) => Promise<unknown>
 
@@ -35,19 +44,6 @@ const hex = '0123456789abcdef'.split('')
 const owners = ['alice', 'bob', 'carol', 'dave']
 /** Only these replace their own previews: the others never have more than the limit. */
 export const evictors = ['carol', 'dave']
-const points = [
-  'record-made',
-  'promised',
-  'image-known',
-  'egress-set',
-  'create-sent',
-  'machine-done',
-  'verified',
-  'cancel-requested',
-  'entry-rested',
-  'claim-started',
-  'claim-answers',
-]
 
 const usualRefusals = ['preview-limit', 'quota-reached']
 const refusals: Record<string, string[]> = { missing: [...usualRefusals, 'image-gone'] }
@@ -234,49 +230,4 @@ async function throughProxy(apps: string, host: string) {
     .on('error', () => resolve({ status: 0, text: '' }))
     .end()
   return promise
-}
-
-/** Kills each gateway now and then, at any moment or at a crash point. */
-export async function killAtRandom(
-  gateway: GatewayProcess,
-  { random, signal, meanMs }: { random: Random; signal: AbortSignal; meanMs: number },
-): Promise<void> {
-  while (!signal.aborted) {
-    await sleep(meanMs / 2 + random.upTo(meanMs), undefined, { signal }).catch(() => {})
-    if (signal.aborted) return
-    await gateway.up
-    if (random.fraction() < 0.5) gateway.kill()
-    else gateway.killAt(random.oneOf(points), 1 + random.upTo(2))
-  }
-}
-
-/** Faults of Fly's API and of machines. They change every few seconds, and some times are calm. */
-export function randomFaults(random: Random): Hostility {
-  const seed = random.upTo(1e6)
-  if (random.fraction() < 0.4) return { seed, faults: [] }
-  const rate = random.oneOf([0.005, 0.01, 0.03])
-  const atCall = [
-    { fault: 'rate-limit', ms: 1000 },
-    { fault: 'error-before' },
-    { fault: 'error-after' },
-    { fault: 'timeout-after' },
-    { fault: 'late', ms: 1500 },
-    { fault: 'edge' },
-    { fault: 'cut' },
-    { fault: 'cut-before' },
-    { fault: 'cut-midway' },
-    { fault: 'unseen' },
-    { fault: 'slow', ms: 800 },
-    { fault: 'refused' },
-    { fault: 'host-gone', ms: 2000 },
-    { fault: 'lease-stolen', ms: 2000 },
-  ] as const
-  const atMachine = [
-    { fault: 'pull-fails' },
-    { fault: 'never-starts' },
-    { fault: 'crashes', ms: 300 },
-    { fault: 'slow-start', ms: 1000 },
-    { fault: 'slow-stop', ms: 1000 },
-  ] as const
-  return { seed, faults: [...atCall, ...atMachine].map((fault) => ({ ...fault, rate })) }
 }

@@ -1,4 +1,4 @@
-import type { Preview } from '#api/previews/preview.ts'
+import { z } from 'zod'
 import type { GatewayProcess } from './gateway-process.ts'
 import type { Facts } from './load.ts'
 import type { World } from './world.ts'
@@ -32,10 +32,22 @@ export class PoolOracle {
     return mark ?? this.#facts.known.get(id)?.preview.owner ?? null
   }
 
-  /** Whether an app that is no preview for callers waits in a pool: the records have its deployment. */
-  async isEntry(gateway: GatewayProcess, name: string): Promise<boolean> {
+  /**
+   * Whether an app that is no preview for callers waits in a pool: the records have its deployment,
+   * and no preview has two. Null: the gateway did not answer, so nothing is known. The next look asks
+   * again. A killed gateway cuts the request before its process is seen to end.
+   */
+  async isEntry(
+    gateway: GatewayProcess,
+    { id, name }: { id: string; name: string },
+  ): Promise<boolean | null> {
     const { status, body } = await gateway.call('GET', `/v1/apps/${name}/deployments`)
-    const { deployments = [] } = Object(body) as { deployments?: { preview: Preview | null }[] }
-    return status === 200 && deployments.length === 1
+    if (status === 0) return null
+    const { deployments } = Deployments.catch({ deployments: [] }).parse(body)
+    return status === 200 && deployments.length === 1 && deployments[0]?.preview?.id === id
   }
 }
+
+const Deployments = z.object({
+  deployments: z.array(z.object({ preview: z.object({ id: z.string() }).nullable() })),
+})

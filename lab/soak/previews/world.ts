@@ -26,6 +26,9 @@ export const sweepMs = 3000
 /** The longest life of a preview. */
 export const mostSeconds = 30
 
+/** Null: it is no preview's app. */
+export const previewIdIn = (app: string): string | null => /-(pv-\w{12})$/.exec(app)?.[1] ?? null
+
 export type World = Awaited<ReturnType<typeof startWorld>>
 
 export async function startWorld({ gateways, port }: { gateways: number; port: number }) {

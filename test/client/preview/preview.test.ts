@@ -224,7 +224,7 @@ test('a wrong use says what is right', async () => {
   await using gateway = await startMachines({ hasKey: true })
   const wrong: [string[], RegExp][] = [
     [[], /The usage is: tarmac preview APP \[FOLDER\], or ls\|/],
-    [['shop', '--ttl', '30'], /--ttl is a span like 90s, 30m or 2h, not 30/],
+    [['shop', '--ttl', '30'], /--ttl is a span of at least 1 s, like 90s, 30m or 2h, not 30/],
     [['shop', '--ttl', '9h'], /lives at most 3600 s/],
     [['shop', '--image', 'a', '--release', '1'], /Give one of --image and --release/],
     [['shop', 'web', '--image', 'a'], /Give a folder or --image, not both/],

@@ -20,17 +20,20 @@ const question = (identifier: string, digest?: string) =>
       about: { source: { identifier }, ...(digest && { image: { digest } }) },
     }),
   )
-const buildOf = (policy: ImagePolicy, app: string, contextUrl: string | null, refresh: boolean) =>
-  new BuildPolicy(policy, { app, contextUrl, refresh })
+const buildOf = (policy: ImagePolicy, app: string, contextUrls: string[], refresh: boolean) =>
+  new BuildPolicy(policy, { app, contextUrls, refresh })
 const node = 'docker-image://docker.io/library/node:22'
 const decisions = Object.fromEntries(
   Object.entries(policyAction).map(([name, action]) => [action, name]),
 )
 /** The policy's answer to a build about a source: a decision, or a lookup first. */
 const verdict = (policy: ImagePolicy, identifier: string, app = 'shop') => {
-  const { decision } = buildOf(policy, app, 'http://127.0.0.1:1/secret/context.tar', false).answer(
-    question(identifier),
-  )
+  const { decision } = buildOf(
+    policy,
+    app,
+    ['http://127.0.0.1:1/secret/context.tar'],
+    false,
+  ).answer(question(identifier))
   return decision ? decisions[decision.action ?? 0] : 'looked up'
 }
 
@@ -72,14 +75,14 @@ test.each([
   '',
 ])('%s is not allowed', (identifier) => {
   const policy = new ImagePolicy(rules, access)
-  const build = buildOf(policy, 'shop', null, false)
+  const build = buildOf(policy, 'shop', [], false)
   expect(build.answer(question(identifier)).decision?.action).toBe(policyAction.deny)
   expect(build.refused()).toMatchObject({ code: 'image-forbidden' })
   expect(build.refused()?.message).toContain(identifier.replace('docker-image://', ''))
 })
 
 test('the refusal of an image lists the allowed ones', () => {
-  const build = buildOf(new ImagePolicy(rules, access), 'shop', null, false)
+  const build = buildOf(new ImagePolicy(rules, access), 'shop', [], false)
   build.answer(question('docker-image://localhost/x:1'))
   expect(build.refused()?.body()).toMatchObject({
     image: 'localhost/x:1',
@@ -90,7 +93,7 @@ test('the refusal of an image lists the allowed ones', () => {
 
 test('a name resolves to one digest until that expires, separately for each app', () => {
   const policy = new ImagePolicy(rules, access)
-  const first = buildOf(policy, 'shop', null, false)
+  const first = buildOf(policy, 'shop', [], false)
   expect(first.answer(question(node)).lookUp?.source?.identifier).toBe(node)
   const pinned = {
     action: policyAction.convert,
@@ -100,15 +103,15 @@ test('a name resolves to one digest until that expires, separately for each app'
   expect(first.answer(question(`${node}@${one}`)).decision?.action).toBe(policyAction.allow)
   expect(first.bases()).toEqual({ 'docker.io/library/node:22': one })
   expect(first.validUntil()).toBeGreaterThan(Date.now() + 50_000)
-  expect(buildOf(policy, 'shop', null, false).answer(question(node)).decision).toEqual(pinned)
+  expect(buildOf(policy, 'shop', [], false).answer(question(node)).decision).toEqual(pinned)
   expect(verdict(policy, node, 'blog')).toBe('looked up')
   expect(verdict(new ImagePolicy({ ...rules, refreshMs: 0 }, access), node)).toBe('looked up')
 })
 
 test('a fresh build resolves its names once, and later builds use the result', () => {
   const policy = new ImagePolicy(rules, access)
-  buildOf(policy, 'shop', null, false).answer(question(node, one))
-  const refresh = buildOf(policy, 'shop', null, true)
+  buildOf(policy, 'shop', [], false).answer(question(node, one))
+  const refresh = buildOf(policy, 'shop', [], true)
   expect(refresh.answer(question(node)).lookUp).toBeDefined()
 
   refresh.answer(question(node, two))
@@ -126,7 +129,7 @@ test('a fresh build resolves its names once, and later builds use the result', (
 })
 
 test('a digest given by the source is recorded unchanged', () => {
-  const build = buildOf(new ImagePolicy(rules, access), 'shop', null, false)
+  const build = buildOf(new ImagePolicy(rules, access), 'shop', [], false)
   build.answer(question(`${node}@${one}`))
   expect(build.bases()).toEqual({ [`docker.io/library/node:22@${one}`]: one })
   expect(build.validUntil()).toBeNull()

@@ -22,6 +22,7 @@ const graph: Build = {
 }
 const context: Context = {
   url: 'http://context.test',
+  large: [],
   filename: 'context.tar',
   changed: () => null,
   problem: () => null,

@@ -45,7 +45,7 @@ const rows: Record<
   'trees.sendPack': { args: ['shop', {}], scopes: ['deploy', 'admin'], creates: true },
   'trees.takeUpload': { args: ['shop', 'a'], scopes: ['deploy', 'admin'], creates: true },
   rollback: { args: [app], scopes: ['deploy', 'admin'] },
-  retry: { args: ['of-shop'], scopes: ['deploy', 'admin'] },
+  retry: { args: ['of-shop', { reuseImage: false }], scopes: ['deploy', 'admin'] },
   cancel: { args: ['of-shop'], scopes: ['deploy', 'admin'] },
   refuseBusyLane: { args: [app], scopes: ['deploy', 'admin'], creates: true },
   deployment: { args: ['of-shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
@@ -62,8 +62,13 @@ const rows: Record<
     scopes: ['read', 'deploy', 'preview', 'admin'],
   },
   status: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
+  diskHistory: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], wide: true },
   doctor: { args: [{}], scopes: ['admin'], wide: true },
   'machines.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
+  'machines.metrics': {
+    args: ['shop', { owner: null, minutes: 60 }],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+  },
   'machines.change': { args: ['shop', 'm1', 'stop'], scopes: ['deploy', 'admin'] },
   'owners.list': { args: ['shop', {}, {}], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'owners.show': {
@@ -89,6 +94,11 @@ const rows: Record<
     args: [{ app: 'shop', router: 'shop' }, null],
     scopes: ['deploy', 'admin'],
     creates: true,
+  },
+  'router.list': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
+  'router.show': {
+    args: [{ app: 'shop', router: 'shop' }],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
   },
   'router.remove': { args: [{ app: 'shop', router: 'shop' }], scopes: ['admin'] },
   'drift.accept': { args: ['shop'], scopes: ['deploy', 'admin'] },
@@ -193,12 +203,14 @@ const rows: Record<
 }
 
 const done = Object.assign([], {
+  routers: [],
   entries: [],
   deployments: [],
   apps: [],
   rollouts: [],
   previews: [],
   teams: [],
+  machines: [],
   slots: { builds: {}, deploys: {} },
   next: null,
 })
@@ -211,6 +223,7 @@ const gate: Gate = {
     settings: async () => ({}),
     appOfImage: (reference) => /^registry\.test\/([^:@]*)/.exec(reference)?.[1] ?? null,
     rule: async () => null,
+    isSourceGone: async () => false,
     teams: { find: () => null, teamOf: () => 'default', teamsOf: () => null },
   },
   inTeams: (caller) => caller,
@@ -302,7 +315,9 @@ test.each(names)('%s is closed to callers of other apps, teams and owners', asyn
     expect(await answer(name, { scopes, ...limit })).toMatch(closed)
   const ofOwner = await answer(name, { scopes, owners: ['alice'] })
   expect(ofOwner).toMatch(
-    ['deployments', 'machines.list', 'owners.list', 'uploads.create'].includes(name) || ofTeam
+    ['deployments', 'machines.list', 'machines.metrics', 'owners.list', 'uploads.create'].includes(
+      name,
+    ) || ofTeam
       ? 'ran'
       : closed,
   )

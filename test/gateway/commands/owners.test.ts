@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import type { DriftReport } from '#api/drift/report.ts'
 import type { MachineView } from '#api/machines/machine-facts.ts'
+import { DeploymentOptions } from '#api/options.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { RuntimeSecrets, SecretsAnswer } from '#api/runtime/secrets.ts'
 import { startMachines } from '../start-machines.ts'
@@ -68,7 +69,7 @@ test('nobody deploys to an owner’s app by its name on Fly', async () => {
   const source = { image: gateway.images.put('shop', 'v2').name }
   const asked = await gateway.call<ProblemBody>('POST', `${path}/deployments`, { source })
   expect(asked.body).toMatchObject({ code: 'request-invalid' })
-  expect(asked.body.detail).toContain('app=shop and owner=ada')
+  expect(asked.body.detail).toContain('tarmac deploy shop --owner ada')
   const deleted = await gateway.call<ProblemBody>('DELETE', `${path}?confirm=${flyApp}`)
   expect(deleted.body).toMatchObject({ code: 'request-invalid', app: 'shop', owner: 'ada' })
 })
@@ -163,3 +164,32 @@ test('Fly’s own tools know the releases of an owner’s app', async () => {
   ])
   expect(gateway.fly.releases.of('shop')).toEqual([])
 })
+
+test('a machine of one of many owners is found by one list, or without it by a list of each app', async () => {
+  await using gateway = await startMachines({ owners: 'app-per-owner' })
+  const { fly, call, deploy, images, store } = gateway
+  const { flyApp } = await deploy(
+    'shop',
+    { image: images.put('shop', 'v1').name },
+    { owner: 'ada' },
+  )
+  for (let n = 0; n < 40; n++) {
+    const options = DeploymentOptions.parse({ owner: `owner-${n}`, deploy: false })
+    await store.create({ id: `d${n}`, app: 'shop', options, source: gateway.source })
+  }
+  const { id } = fly.machines(flyApp)[0]!
+  const stop = async () => {
+    const before = fly.calls.length
+    const answer = await call<MachineView>('POST', `/v1/apps/shop/machines/${id}/stop`)
+    expect(answer).toMatchObject({ status: 200, body: { flyApp, state: 'stopped' } })
+    return fly.calls.slice(before)
+  }
+  const others = (calls: string[]) =>
+    calls.filter((each) => !each.includes(flyApp) && !each.startsWith('GET /apps/shop/'))
+  expect(others(await stop())).toEqual(['GET /orgs/personal/machines'])
+
+  fly.faults.push({ on: /GET \/orgs\/personal\/machines/, fault: 'unseen' })
+  const asked = others(await stop())
+  expect(asked).toHaveLength(41)
+  expect(asked.filter((each) => each.includes(id))).toEqual([])
+}, 20_000)

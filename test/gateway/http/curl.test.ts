@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -69,8 +69,10 @@ test('wait=true delays the status until the verdict, so that curl fails with the
     `${upload} --fail-with-body -D headers "$GATEWAY/deploy/shop?wait=true"; c=$?; cat headers; exit $c`,
     http.url,
   )
-  await settled(() => http.received.length > 0)
-  await new Promise((resolve) => setTimeout(resolve, 60))
+  const headers = join(folder, 'headers')
+  await settled(
+    () => existsSync(headers) && readFileSync(headers, 'utf8').includes('still pending'),
+  )
   await http.play(toBuildFailed)
   const failed = await answer
   expect(failed.code).toBe(22)

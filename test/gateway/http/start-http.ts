@@ -42,7 +42,12 @@ export const openTestCallers = (tokens: string[], store: ReturnType<typeof openS
 
 type UploadLimits = Partial<Parameters<typeof Uploads.open>[0]>
 /** `sources`: the real ones, for tests that send some. */
-type OwnParts = { registriesAt: string[]; uploadLimits: UploadLimits; sources: Sources }
+type OwnParts = {
+  registriesAt: string[]
+  hasSource: boolean
+  uploadLimits: UploadLimits
+  sources: Sources
+}
 
 /**
  * The real HTTP server over the real store, on a free port. It counts and hashes bytes instead of
@@ -76,7 +81,10 @@ export async function startHttp(
   const received: { sizeBytes: number; contentDigest?: string }[] = []
   const runner = { running: () => 0, pause() {}, stopRunning() {}, resume: async () => {} }
   const callers = await openTestCallers([token, 'another-token-of-tests'], store)
-  const receive: ServerDeps['receive'] = async (body, { contentDigest: early, lateDigest, ...more }) => {
+  const receive: ServerDeps['receive'] = async (
+    body,
+    { contentDigest: early, lateDigest, ...more },
+  ) => {
     if (own.sources)
       return own.sources.receive(body, { ...more, ...(lateDigest && { lateDigest }) })
     const hash = createHash('sha256')
@@ -170,6 +178,7 @@ export async function startHttp(
       trail,
       admission,
       isOnFly: async (app) => app.startsWith('on-fly'),
+      hasSource: async () => own.hasSource ?? true,
       log: deps.log,
       secrets: { tokens: [token], fly: '' },
       registryHost: 'registry.test',

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { Preview } from '../../../api/previews/preview.ts'
 import type { ExecAnswer, PreviewLogs } from '../../../api/previews/preview-calls.ts'
 import type { ProblemBody } from '../../../api/problem/body.ts'
@@ -140,3 +140,27 @@ test('the log of a preview has the last lines of its programs, with their times'
     body: { code: 'option-invalid' },
   })
 })
+
+test.for(['start', 'stop', 'suspend', 'exec', 'logs'] as const)(
+  'a preview whose destroy begins meanwhile is over, and the answer of %s says so',
+  { timeout: 20_000 },
+  async (action) => {
+    await using gateway = await startMachines()
+    const { fly, call } = gateway
+    const { machine, post, id, flyApp } = await makeReady(gateway)
+    if (action === 'start' || action === 'exec') machine().state = 'stopped'
+    const { promise: until, resolve: release } = Promise.withResolvers<void>()
+    fly.holds.push({ on: action === 'logs' ? /GET .*\/machines$/ : /POST .*\/lease$/, until })
+    const asked =
+      action === 'logs'
+        ? call<ProblemBody>('GET', `/v1/previews/${id}/logs`)
+        : post(action, action === 'exec' ? { command: ['ls'] } : undefined)
+    await vi.waitFor(() => expect(fly.holds).toEqual([]))
+    await call('DELETE', `/v1/previews/${id}`)
+    await vi.waitFor(() => expect(fly.apps.has(flyApp)).toBe(false), { timeout: 10_000 })
+    release()
+    const answer = await asked
+    expect(answer).toMatchObject({ status: 409, body: { code: 'preview-over' } })
+    expect(answer.body.detail).toMatch(/is (being )?destroyed \(asked\)\.$/)
+  },
+)

@@ -110,7 +110,7 @@ test('the app of a preview gets no second deployment, by whatever way', async ()
       status: 400,
       body: {
         code: 'request-invalid',
-        detail: `${flyApp} is the app of a preview of shop. A preview has one deployment; make another preview instead: POST /v1/previews.`,
+        detail: `${flyApp} is the app of a preview of shop. A preview has one deployment; make another preview instead: tarmac preview shop`,
       },
     })
   await expect.poll(() => get<Preview>(`/v1/previews/${id}`)).toMatchObject({ state: 'destroyed' })

@@ -87,9 +87,18 @@ test('a preview stays ready while the proxy has stopped its machine, which the n
   const source = { image: images.put('shop', 'v1').name }
   const asked = { app: 'shop', owner: 'alice', source }
   const { body } = await call<Preview>('POST', '/v1/previews?wait=true', asked)
-  fly.machines(body.flyApp)[0]!.state = 'stopped'
+  const read = () => get<Preview>(`/v1/previews/${body.id}`)
+  const machine = fly.machines(body.flyApp)[0]!
+  const service = machine.config.services![0]!
+  machine.state = 'stopped'
   await sweepsAfter(gateway, 2)
-  expect(await get<Preview>(`/v1/previews/${body.id}`)).toMatchObject({ state: 'ready' })
+  expect(await read()).toMatchObject({ state: 'ready' })
+
+  delete service['autostart'] // Fly's default
+  await sweepsAfter(gateway, 2)
+  expect(await read()).toMatchObject({ state: 'ready' })
+  service['autostart'] = false
+  await expect.poll(read, slow).toMatchObject({ state: 'stopped' })
 })
 
 test('an app that a caller gave the name of a preview is never swept, nor one with a machine of others', async () => {

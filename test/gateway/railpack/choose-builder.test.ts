@@ -137,7 +137,7 @@ describe('a Dockerfile that is not used', () => {
     ]
     expect(await said(tree(...paths))).toEqual({
       type: 'note',
-      text: 'Not used: a/b/Dockerfile, a/web.Dockerfile, docker/Dockerfile.prod and 1 more. railpack plans the build: railpack.json at the root. To build by a Dockerfile, set the option dockerfile=a/web.Dockerfile.',
+      text: 'Not used: a/b/Dockerfile, a/web.Dockerfile, docker/Dockerfile.prod and 1 more. railpack plans the build: railpack.json at the root. To build by a Dockerfile, deploy with --dockerfile a/web.Dockerfile (dockerfile=a/web.Dockerfile in a request).',
     })
     const others = ['Dockerfile.dockerignore', 'dockerfile-maker.js', 'node_modules/a/Dockerfile']
     expect(await said(tree(...others))).toBeNull()

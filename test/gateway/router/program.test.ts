@@ -128,13 +128,30 @@ test.each([true, false])('refuses a body over 1 MB, announced: %s', async (isAnn
   expect((await router.ask('/', small)).json).toMatchObject({ instance: 'm3' })
 })
 
-test('names the owner when Fly gives a request back, also if its path has lost the name', async () => {
-  const headers = { 'fly-replay-failed': 'instance=m3;app=shop;replay_source=r1;reason=timeout' }
-  const { status, headers: sent, json } = await router.ask('/x', { headers })
+const given = 'instance=m3;app=shop;replay_source=r1;reason=timeout'
+
+// Fly gives back the request as the replay changed it, with the header, or as it came, with the path.
+test.each([
+  ['/x', { 'tarmac-owner': 'bob' }],
+  ['/~bob/x', {}],
+])('names the owner when Fly gives a request back: %s', async (path, more) => {
+  const headers = { 'fly-replay-failed': given, ...more }
+  const { status, headers: sent, json } = await router.ask(path, { headers })
   expect([status, sent['retry-after']]).toEqual([503, '2'])
   expect(json['detail']).toContain(
     'did not reach machine m3 of the owner "bob" of shop in 10s (timeout)',
   )
+})
+
+test.each([
+  [given, {}],
+  [given, { 'tarmac-owner': 'ada' }],
+  ['instance=m9;reason=<b>"x"', { 'tarmac-owner': 'ada' }],
+])('a forged header of a failed replay says nothing of another owner: %s', async (text, more) => {
+  const headers = { 'fly-replay-failed': text, ...more }
+  const { status, json } = await router.ask('/', { headers })
+  expect(status).toBe(503)
+  expect(JSON.stringify(json)).not.toMatch(/bob|m3|m9|<b>/)
 })
 
 test('a request cannot choose a machine by a header of an answer', async () => {

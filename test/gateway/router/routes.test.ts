@@ -3,7 +3,7 @@ import type { Deployment, ImageFacts } from '#api/deployment.ts'
 import type { NewEvent } from '#api/event.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { Rollout } from '#api/rollout.ts'
-import type { RouterAnswer } from '#api/router/router.ts'
+import type { RouterAnswer, RouterList } from '#api/router/router.ts'
 import { follow } from '../../../gateway/src/deployments/follow.ts'
 import { maxOwners, routesEnv, routesIn } from '../../../gateway/src/commands/router/routes.ts'
 import { startMachines } from '../start-machines.ts'
@@ -59,6 +59,13 @@ test(
     )
     const known = new Map([['ada', machinesOf('ada')]])
     expect(routes()).toEqual([known, known])
+    const shown = { app: 'shop', router: 'shop-router', domain: null, deployment: null, owners: 1 }
+    const { body: list } = await call<RouterList>('GET', '/v1/routers')
+    expect(list.routers).toEqual([{ ...shown, release: expect.any(Number) }])
+    expect((await call('GET', '/v1/apps/shop/router')).body).toMatchObject({
+      ...shown,
+      routes: [{ owner: 'ada', machines: machinesOf('ada') }],
+    })
     // An address of its own would lead to the machine of any owner.
     expect(fly.apps.get('shop')!.ips).toEqual([])
     expect(fly.apps.get('shop-router')!.ips).toHaveLength(1)

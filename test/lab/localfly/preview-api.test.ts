@@ -226,3 +226,21 @@ test('an organisation allows replays to its other networks, as flyctl asks for i
   await set(false)
   expect(await ask()).toBe(false)
 })
+
+test.each([
+  [{ memory_mb: 300 }, 'memory_mb, must be in 256 MiB increments'],
+  [{ memory_mb: 128 }, 'memory_mb, minimum required 256 MiB'],
+  [{ cpus: 4, memory_mb: 512 }, 'memory_mb, minimum required 1024 MiB'],
+  [{ memory_mb: 4096 }, 'memory_mb, cannot exceed 2048 MiB'],
+  [{ cpus: 3, memory_mb: 1024 }, 'cpus, must be one of [1 2 4 6 8]'],
+  [{ cpu_kind: 'performance', memory_mb: 2560 }, 'memory_mb, must be in 1024 MiB increments'],
+  [{ cpu_kind: 'fast' }, 'cpu_kind, must be shared or performance'],
+])('a machine of a size that Fly does not sell is refused: %j', async (guest, why) => {
+  const { api, app, machine } = await startFly()
+  await app('shop')
+  const config = { image: 'registry.fly.io/x@sha256:1', guest }
+  const refused = { status: 400, body: { error: `invalid config.guest.${why}` } }
+  expect(await api('POST', '/apps/shop/machines', { config })).toMatchObject(refused)
+  const { path } = await machine('shop', { config: { guest: { cpus: 2, memory_mb: 4096 } } })
+  expect(await api('POST', path, { config })).toMatchObject(refused)
+})

@@ -39,7 +39,7 @@ const flyd = {
 beforeEach(async () => {
   open = new AsyncDisposableStack()
   state = new FlyState(mkdtempSync(join(dir, 'state-')))
-  state.apps.set('shop', {} as never)
+  state.apps.set('shop', { hostnames: [], ips: [] } as never)
   gone.clear()
   traffic = new Traffic({ state, flyd, hostile: { isGone: ({ id }) => gone.has(id) } })
   proxyPort = await listening(createProxy(state, traffic))

@@ -45,7 +45,7 @@ async function startProxy() {
 
   const app = (name: string, { org_slug = 'personal', network = 'default' } = {}) => {
     const ips = [{ ip: 'fdaa::1', network, org_slug }]
-    state.apps.set(name, { name, org_slug, network, ips } as unknown as App)
+    state.apps.set(name, { name, org_slug, network, ips, hostnames: [] } as unknown as App)
   }
   app('shop')
   app('worker')

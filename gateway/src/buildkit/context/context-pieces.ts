@@ -73,6 +73,12 @@ export async function* archivePieces(
   yield take()
 }
 
+/** Yields a large file as it is in the tree. Its last piece comes when all of it was right. */
+export async function* filePieces(root: string, file: File): AsyncGenerator<Buffer, void> {
+  using tree = new Beneath(root)
+  yield* readLarge(tree, file)
+}
+
 /** Tries to read one byte more than expected, to notice a file that grew. */
 function readSmall(tree: Beneath, file: File, into: Buffer, at: number): number {
   let read = -1

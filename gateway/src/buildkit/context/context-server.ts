@@ -4,14 +4,17 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { pipeline } from 'node:stream/promises'
 import { Problem } from '#api/problem.ts'
 import type { SourceTree } from '../../deployments/source-tree.ts'
-import { filterEntries } from './context-filter.ts'
-import type { ArchiveJob } from './context-thread.ts'
+import type { ArchiveJob, FileJob } from './context-thread.ts'
 import { contextThreads } from './context-threads.ts'
+import { type LargeFile, largeFiles } from './large-files.ts'
 import { filesOf } from './tree-view.ts'
 
 /** A source that the server offers to the daemon, until it is disposed of. */
 export type Context = {
+  /** Of the archive. */
   url: string
+  /** What is not in the archive. */
+  large: readonly { url: string; file: LargeFile }[]
   /** The daemon's file name for the archive. */
   filename: string
   /**
@@ -24,8 +27,14 @@ export type Context = {
   [Symbol.dispose](): void
 }
 
+type Job = { time: Date } & (
+  | { kind: 'archive'; work: ArchiveJob }
+  | { kind: 'file'; work: FileJob }
+)
+
 type Offered = {
-  job: ArchiveJob
+  /** What is sent, by the last part of its address. */
+  jobs: Map<string, Job>
   etag: string
   changed: string | null
   problem: Problem | null
@@ -33,9 +42,9 @@ type Offered = {
 }
 
 /**
- * Serves source trees to the daemon as archives that are made during the download. It listens on
- * loopback only, and computing a path needs the gateway's key. The same source has the same
- * address, so the daemon reads its bytes once.
+ * Serves source trees to the daemon as archives that are made during the download, and large files
+ * by themselves. It listens on loopback only, and computing a path needs the gateway's key. The
+ * same source has the same address, so the daemon reads its bytes once.
  */
 export class ContextServer {
   readonly #server: Server
@@ -66,21 +75,23 @@ export class ContextServer {
     const secret = createHmac('sha256', this.#key)
       .update(JSON.stringify([app, tree.digest, filter]))
       .digest('hex')
-    const path = `/${secret}/${filename}`
-
+    const large = largeFiles(tree.entries, ignore)
     const offered =
-      this.#offered.get(path) ?? offeredOf(tree, ignore, hash('sha256', tree.digest + filter))
-    this.#offered.set(path, offered)
+      this.#offered.get(secret) ??
+      offeredOf(tree, ignore, large, hash('sha256', tree.digest + filter))
+    this.#offered.set(secret, offered)
     offered.holders += 1
+    const urlOf = (name: string) => `${this.#origin}/${secret}/${name}`
 
     let held = true
     return {
-      url: `${this.#origin}${path}`,
+      url: urlOf(filename),
+      large: large.map((file) => ({ file, url: urlOf(file.sha256) })),
       filename,
       changed: () => offered.changed,
       problem: () => offered.problem,
       [Symbol.dispose]: () => {
-        if (held && --offered.holders === 0) this.#offered.delete(path)
+        if (held && --offered.holders === 0) this.#offered.delete(secret)
         held = false
       },
     }
@@ -93,15 +104,17 @@ export class ContextServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const offered = this.#offered.get(request.url ?? '')
-    if (!offered || (request.method !== 'GET' && request.method !== 'HEAD'))
+    const [, secret = '', name = ''] = /^\/([^/]+)\/([^/]+)$/.exec(request.url ?? '') ?? []
+    const offered = this.#offered.get(secret)
+    const job = offered?.jobs.get(name)
+    if (!offered || !job || (request.method !== 'GET' && request.method !== 'HEAD'))
       return void response.writeHead(404).end()
     const known = (request.headers['if-none-match'] ?? '')
       .split(',')
       .some((each) => each.trim() === offered.etag)
-    response.setHeader('etag', offered.etag)
+    if (job.kind === 'archive') response.setHeader('etag', offered.etag)
     if (known) return void response.writeHead(304).end()
-    await send(offered, request, response).catch((error: unknown) => {
+    await send(job, request, response).catch((error: unknown) => {
       response.destroy() // shorter than the promised length, so the daemon discards all of it
       if (!(error instanceof Problem)) return
       if (error.code === 'source-changed') offered.changed ??= String(error.facts['path'])
@@ -112,15 +125,19 @@ export class ContextServer {
 
 /** Throws the error of the thread. A daemon that disconnects is not an error. */
 async function send(
-  { job }: Offered,
+  { kind, work, time }: Job,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const { port, end } = contextThreads.start('archive', job)
+  const { port, end } = contextThreads.start(kind, work)
   response.once('close', end)
   try {
     const sizeBytes = await port.value<number>()
-    response.writeHead(200, { 'content-type': 'application/x-tar', 'content-length': sizeBytes })
+    response.writeHead(200, {
+      'content-type': kind === 'archive' ? 'application/x-tar' : 'application/octet-stream',
+      'content-length': sizeBytes,
+      'last-modified': time.toUTCString(),
+    })
     if (request.method === 'HEAD') return void response.end()
     port.sendValue('go')
     await pipeline(port.pieces(), response)
@@ -129,12 +146,24 @@ async function send(
   }
 }
 
+/** All addresses at which the daemon reads a source. */
+export const urlsOf = (context: Context | null): string[] =>
+  context ? [context.url, ...context.large.map(({ url }) => url)] : []
+
 const filename = 'context.tar'
 
-function offeredOf(tree: SourceTree, ignore: readonly string[], etag: string): Offered {
-  filterEntries([], ignore) // throws if a pattern is invalid
-  const job = { ...filesOf(tree), ignore, time: archiveTime(tree.digest) }
-  return { job, etag: `"${etag}"`, changed: null, problem: null, holders: 0 }
+function offeredOf(
+  tree: SourceTree,
+  ignore: readonly string[],
+  large: readonly LargeFile[],
+  etag: string,
+): Offered {
+  const time = archiveTime(tree.digest)
+  const archive = { ...filesOf(tree), ignore, without: large.map(({ path }) => path), time }
+  const jobs = new Map<string, Job>([[filename, { kind: 'archive', work: archive, time }]])
+  for (const file of large)
+    jobs.set(file.sha256, { kind: 'file', work: { root: tree.root, file }, time })
+  return { jobs, etag: `"${etag}"`, changed: null, problem: null, holders: 0 }
 }
 
 /**

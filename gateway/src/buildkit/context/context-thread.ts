@@ -5,19 +5,26 @@ import type { JobPort } from '../../host/threads/job-port.ts'
 import { serveJobs } from '../../host/threads/serve-jobs.ts'
 import { workInBackground } from '../../host/priority.ts'
 import { filterEntries } from './context-filter.ts'
-import { archived, archivePieces } from './context-pieces.ts'
+import { archived, archivePieces, filePieces } from './context-pieces.ts'
+import type { LargeFile } from './large-files.ts'
 import { makeView, surveyEntries, type Rules } from './make-view.ts'
 
 /** Where a tree is, and its entries or the file that lists them. */
 export type TreeFiles = { root: string } & Entries
 type Entries = { manifest: string } | { entries: readonly TreeEntry[] }
-export type ArchiveJob = TreeFiles & { ignore: readonly string[]; time: Date }
+/** `without`: paths that the archive leaves out. */
+export type ArchiveJob = TreeFiles & {
+  ignore: readonly string[]
+  without: readonly string[]
+  time: Date
+}
+export type FileJob = { root: string; file: LargeFile }
 export type SurveyJob = TreeFiles & { rules: Rules }
 /** `into`: the folder to make. */
 export type ViewJob = SurveyJob & { into: string }
 
 workInBackground()
-serveJobs({ archive, survey, view })
+serveJobs({ archive, file, survey, view })
 
 const entriesOf = async (from: Entries): Promise<readonly TreeEntry[]> =>
   'manifest' in from ? (await readManifest(from.manifest)).entries : from.entries
@@ -26,11 +33,27 @@ const entriesOf = async (from: Entries): Promise<readonly TreeEntry[]> =>
  * Makes the archive of a tree. Sends its length first, and continues when the other end sends any
  * value.
  */
-async function archive({ root, ignore, time, ...from }: ArchiveJob, port: JobPort): Promise<void> {
-  const kept = archived(filterEntries(await entriesOf(from), ignore))
+async function archive(
+  { root, ignore, without, time, ...from }: ArchiveJob,
+  port: JobPort,
+): Promise<void> {
+  const apart = new Set(without)
+  const inBuild = filterEntries(await entriesOf(from), ignore)
+  const kept = archived(inBuild.filter(({ path }) => !apart.has(path)))
   port.sendValue(tarBytes(kept))
   await port.value()
-  for await (const piece of archivePieces(root, kept, time)) await port.sendPiece(piece)
+  await sendAll(archivePieces(root, kept, time), port)
+}
+
+/** Sends a file as `archive` sends a tree. */
+async function file({ root, file }: FileJob, port: JobPort): Promise<void> {
+  port.sendValue(file.sizeBytes)
+  await port.value()
+  await sendAll(filePieces(root, file), port)
+}
+
+async function sendAll(pieces: AsyncIterable<Buffer>, port: JobPort): Promise<void> {
+  for await (const piece of pieces) await port.sendPiece(piece)
   port.sendEnd()
   await port.closed // otherwise pieces in transit could be lost
 }

@@ -2,6 +2,7 @@ import { dirname } from 'node:path/posix'
 import { marshal, mkdir, mkfile, scratch } from '../../llb/graph.ts'
 import type { Node } from '../../llb/graph.ts'
 import type { Dockerfile } from '../dockerfile.ts'
+import type { Context } from './context-server.ts'
 import { sourceTree } from './source-node.ts'
 
 /**
@@ -11,9 +12,9 @@ import { sourceTree } from './source-node.ts'
  */
 export const dockerfileInputs = (
   dockerfile: Pick<Dockerfile, 'path' | 'content'>,
-  contextUrl: string,
+  source: Pick<Context, 'url' | 'large'>,
 ): { context: Uint8Array; dockerfile: Uint8Array } => ({
-  context: marshal(sourceTree(contextUrl, { name: 'load the source' })),
+  context: marshal(sourceTree(source, { name: 'load the source' })),
   dockerfile: marshal(alone(dockerfile)),
 })
 

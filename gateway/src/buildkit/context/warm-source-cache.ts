@@ -12,5 +12,5 @@ export async function warmSourceCache(
 ): Promise<void> {
   if (hasFile(tree, '.dockerignore') || hasFile(tree, 'railpack.json')) return
   using context = buildkit.serveContext(app, tree, { ignore: [] })
-  await buildkit.warmCache(app, marshal(sourceTree(context.url)), signal)
+  await buildkit.warmCache(app, marshal(sourceTree(context)), signal)
 }

@@ -6,7 +6,7 @@ import type { Authenticator } from '../authenticate.ts'
 import type { Principal } from '../principal.ts'
 import { matches, type Rules, rightsOf } from '../rules.ts'
 import type { MachineAt } from './private-addresses.ts'
-import { type IsTrusted, plainAddress } from './trusted-proxies.ts'
+import { type IsTrusted, lastOf, plainAddress, textOf } from './trusted-proxies.ts'
 
 type Deps = {
   rules: Pick<Rules, 'all'>
@@ -84,15 +84,6 @@ const callerBy = (rule: Rule, name: string, address: string): Principal => ({
   ...rightsOf(rule),
   address,
 })
-
-const textOf = (header: string | string[] | undefined): string | null =>
-  typeof header === 'string' && header !== '' ? header : null
-
-/** The address that the nearest proxy has added. A caller may have sent the others. */
-function lastOf(forwarded: string | null): string | null {
-  const last = forwarded?.slice(forwarded.lastIndexOf(',') + 1).trim() ?? ''
-  return isIP(last) ? last : null
-}
 
 const untrusted = (peer: string) =>
   new Problem(

@@ -64,7 +64,8 @@ export function guarded(commands: Commands, gate: Gate): GuardedCommands {
   const checked = forRows(all, access, ({ command, run, row }) => guard(command, run, row, gate))
   const whyNot = forRows(all, access, ({ command, row }) => async (given, ...args) => {
     given.proof?.assertHolds()
-    return (await judge({ command, row, given, args }, gate)).why
+    const { why } = await judge({ command, row, given, args }, gate)
+    return why ?? (await row.useless?.(args, gate.find)) ?? null
   })
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
   return { ...checked, whyNot } as unknown as GuardedCommands

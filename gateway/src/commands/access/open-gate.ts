@@ -16,6 +16,8 @@ export type GateDeps = {
   admission: Pick<Admission, 'inTeams'>
   /** Whether Fly has an app of this name. */
   isOnFly: (app: string) => Promise<boolean>
+  /** Whether the source of this digest is kept. */
+  hasSource: (digest: string) => Promise<boolean>
   recorder: Recorder
   /** Images of apps are `<registryHost>/<app>`. */
   registryHost: string
@@ -39,7 +41,7 @@ export function openGate({ store, admission, isOnFly, ...deps }: GateDeps): Gate
   }
 
   const newApps = new NewApps(teams)
-  const find = lookupsIn(store, deps.registryHost)
+  const find = lookupsIn(store, deps)
   return {
     find,
     teamOf: (app) => teams.teamOf(app),
@@ -78,7 +80,10 @@ export function openGate({ store, admission, isOnFly, ...deps }: GateDeps): Gate
 }
 
 /** Finds what ids name, in the records. */
-const lookupsIn = (store: GateDeps['store'], registryHost: string): Lookups => ({
+const lookupsIn = (
+  store: GateDeps['store'],
+  { registryHost, hasSource }: Pick<GateDeps, 'registryHost' | 'hasSource'>,
+): Lookups => ({
   async deployment(id) {
     const found = await store.find(id)
     return found && targetOf(found)
@@ -86,6 +91,10 @@ const lookupsIn = (store: GateDeps['store'], registryHost: string): Lookups => (
   async preview(id) {
     const found = await store.previews.find(id)
     return found && !isPooled(found) ? { app: found.app, owner: found.owner } : null
+  },
+  async isSourceGone(id) {
+    const source = (await store.find(id))?.source
+    return !!source && !(await hasSource(source.digest))
   },
   async rollout(id) {
     const found = await store.rollouts.find(id)

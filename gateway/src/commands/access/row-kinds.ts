@@ -1,5 +1,6 @@
 import { Problem } from '#api/problem.ts'
 import { noDeployment } from '../deployments.ts'
+import { sourceGone } from '../existing-image.ts'
 import { noPreview } from '../previews/find-preview.ts'
 import { noRollout } from '../rollouts.ts'
 import type { Lookups, Reached } from './row.ts'
@@ -49,6 +50,11 @@ export const byDeployment = {
     return found && [found]
   },
   missing: ([id]: [string, ...unknown[]]) => noDeployment(id),
+}
+/** For commands that may need the source of a deployment. */
+export const ofKeptSource = {
+  useless: async ([id, { reuseImage }]: [string, { reuseImage: boolean }], find: Lookups) =>
+    !reuseImage && (await find.isSourceGone(id)) ? sourceGone(id) : null,
 }
 /** For commands that read a deployment: a deploy link reads the one that it made. */
 export const reads = {

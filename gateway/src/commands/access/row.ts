@@ -8,6 +8,8 @@ import type { TeamStore } from '../../deployments/teams/team-store.ts'
 export type Lookups = {
   deployment(id: string): Promise<Target | null>
   preview(id: string): Promise<Target | null>
+  /** Whether a deployment had a source that is no longer kept. */
+  isSourceGone(id: string): Promise<boolean>
   rollout(id: string): Promise<Target[] | null>
   /** The app whose repository an image is in. Null: it is not in the registry of the apps. */
   appOfImage(reference: string): string | null
@@ -80,6 +82,11 @@ export type Row<A extends unknown[], R> = {
     isSeen: IsSeen,
     more: { find: Lookups; caller: Principal; args: A },
   ) => R | Promise<R>
+  /**
+   * For `whyNot`: why an allowed call would be refused all the same, if that is cheap to say. The command
+   * itself checks it too. Null: nothing is known against it.
+   */
+  useless?: (args: A, find: Lookups) => Promise<Problem | null>
   /** For commands that change something. */
   recorded?: Recorded<A, R>
 }

@@ -25,12 +25,13 @@ import {
   makes,
   makesSoon,
   noApp,
+  ofKeptSource,
   read,
   reads,
   secrets,
 } from './row-kinds.ts'
 import { poolRows, previewRows, templateRows } from './rows/preview-rows.ts'
-import { ownerRows, routerRows } from './rows/owner-rows.ts'
+import { machineRows, ownerRows, routerRows } from './rows/owner-rows.ts'
 import { registryRows } from './rows/registry-rows.ts'
 import { cacheOf, ownQueue } from './own-part.ts'
 import { ofSent, readsOf } from './reads-of.ts'
@@ -68,7 +69,7 @@ export const access: TableOf<Commands> = {
     recorded: { asked: ([source, { options }]) => ({ source, trigger: options.trigger }) },
   },
   rollback: { ...deploy, ...bySubmission, recorded: ofRollback },
-  retry: { ...deploy, ...byDeployment, recorded: ofRetry },
+  retry: { ...deploy, ...byDeployment, ...ofKeptSource, recorded: ofRetry },
   cancel: { ...deploy, ...byDeployment, recorded: ofCancel },
   refuseBusyLane: { ...deploy, ...makesSoon('submit'), ...bySubmission, ...makes },
   deployment: { ...read, ...reads },
@@ -102,21 +103,9 @@ export const access: TableOf<Commands> = {
       }
     },
   },
+  diskHistory: read,
   doctor: { ...administer, recorded: { asked: ([{ app }]) => ({ app }) } },
-  machines: {
-    list: {
-      ...read,
-      targets: ([app]) => [{ app }],
-      missing: ([app]) => noApp(app),
-      shown: (machines, isSeen, { args: [app] }) =>
-        machines.filter(({ owner }) => isSeen({ app, owner })),
-    },
-    change: {
-      ...deploy,
-      ...byApp,
-      recorded: { asked: ([_app, machine, action]) => ({ machine, action }), made: () => null },
-    },
-  },
+  machines: machineRows,
   owners: ownerRows,
   overview: {
     deployments: {

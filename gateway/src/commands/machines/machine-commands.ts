@@ -1,3 +1,4 @@
+import type { AppMetrics } from '#api/machines/machine-metrics.ts'
 import type { MachineAction, MachineView } from '#api/machines/machine-facts.ts'
 import { Problem } from '#api/problem.ts'
 import { noneIfGone } from '#fly/apps/none-if-gone.ts'
@@ -7,6 +8,7 @@ import { forEachLimit } from '#api/flow/for-each-limit.ts'
 import { isPooled } from '../../deployments/previews/pool-store.ts'
 import { touchesMachines } from '../../deployments/states.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
+import { machineMetrics, type MetricsDeps, type MetricsRequest } from './machine-metrics.ts'
 import { found, start, stop } from './machine-power.ts'
 import { machineView } from './machine-view.ts'
 
@@ -15,14 +17,22 @@ export type MachineCommands = {
   /** By process group and name. Throws `app-not-found`. */
   list(caller: Principal, app: string): Promise<MachineView[]>
   /**
+   * What the machines used lately, as Fly measured it. Throws `app-not-found`, and `fly-unavailable`
+   * if Fly's metrics do not answer soon.
+   */
+  metrics(caller: Principal, app: string, request: MetricsRequest): Promise<AppMetrics>
+  /**
    * Returns the machine as it is afterwards. Throws `machine-not-found`, `app-busy` while a
    * deployment changes the app's machines, and `time-limit` if the machine does not follow within a minute.
    */
   change(caller: Principal, app: string, id: string, action: MachineAction): Promise<MachineView>
 }
 
-type Deps = {
+export type MachineDeps = {
   fly: MachinesApi
+  /** The organisation on Fly. */
+  org: string
+  metrics: MetricsDeps['metrics']
   store: Pick<DeploymentStore, 'unfinished' | 'ownerApps' | 'previews'>
 }
 
@@ -31,19 +41,25 @@ const callMs = 150_000
 /** How many owners' apps are asked at once. */
 const atOnce = 8
 
-export function machineCommands({ fly, store }: Deps): MachineCommands {
+export function machineCommands(deps: MachineDeps): MachineCommands {
+  const { fly, store, metrics } = deps
+  const list = async (app: string) => {
+    const signal = AbortSignal.timeout(callMs)
+    // An app whose owners have apps of their own may not be on Fly itself.
+    if (store.ownerApps.list(app).length === 0 && !(await fly.app(app, signal)))
+      throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
+    const views = await viewsOf(app, deps, signal)
+    return views.toSorted((a, b) => order(a).localeCompare(order(b), 'en'))
+  }
+  const used = machineMetrics({ metrics, list })
+
   return {
-    async list(_caller, app) {
-      const signal = AbortSignal.timeout(callMs)
-      if (!(await fly.app(app, signal)))
-        throw new Problem('app-not-found', `There is no app ${app} on Fly.`)
-      const views = await viewsOf(app, { fly, store }, signal)
-      return views.toSorted((a, b) => order(a).localeCompare(order(b), 'en'))
-    },
+    list: (_caller, app) => list(app),
+    metrics: (_caller, app, request) => used(app, request),
 
     async change({ name }, app, id, action) {
       const signal = AbortSignal.timeout(callMs)
-      const ref = { app: await flyAppWith(id, app, { fly, store }, signal), id }
+      const ref = { app: await flyAppWith(id, app, deps, signal), id }
       await found(fly, ref, signal)
       await refusePooled(store, ref.app)
       await refuseBusy(store, ref.app)
@@ -64,7 +80,7 @@ export function machineCommands({ fly, store }: Deps): MachineCommands {
 /** The app's own machines, and those in the apps of its owners. */
 async function viewsOf(
   app: string,
-  { fly, store }: Deps,
+  { fly, store }: Pick<MachineDeps, 'fly' | 'store'>,
   signal: AbortSignal,
 ): Promise<MachineView[]> {
   const views: MachineView[] = []
@@ -76,27 +92,27 @@ async function viewsOf(
 }
 
 /** The app on Fly that has a machine: `app`, unless one of its owners' apps has it. */
-async function flyAppWith(
-  id: string,
-  app: string,
-  { fly, store }: Deps,
-  signal: AbortSignal,
-): Promise<string> {
+async function flyAppWith(id: string, app: string, deps: MachineDeps, signal: AbortSignal) {
+  const { fly, org, store } = deps
   if (await fly.machine({ app, id }, signal)) return app
-  let having = app
-  await forEachLimit(flyAppsOf(app, store).slice(1), atOnce, async (flyApp) => {
-    if (await fly.machine({ app: flyApp, id }, signal)) having = flyApp
-  })
-  return having
+  const owned = flyAppsOf(app, store).slice(1)
+  if (owned.length === 0) return app
+  // One call, however many owners there are. It may lack a new machine, and not each token may make it.
+  const all = await fly.orgMachines(org, null, signal).catch(() => [])
+  const listed = all.find((each) => each.id === id && owned.includes(each.app_name))
+  if (listed) return listed.app_name
+  // Not one machine by its id: Fly limits those calls by the id, so hundreds of owners take minutes.
+  const views = await viewsOf(app, deps, signal)
+  return views.find((each) => each.id === id)?.flyApp ?? app
 }
 
-const flyAppsOf = (app: string, { ownerApps }: Deps['store']): string[] => [
+const flyAppsOf = (app: string, { ownerApps }: MachineDeps['store']): string[] => [
   app,
   ...ownerApps.list(app).map(({ flyApp }) => flyApp),
 ]
 
 /** Whoever takes a machine of a pool gets one that nobody has used. */
-async function refusePooled({ previews }: Deps['store'], flyApp: string): Promise<void> {
+async function refusePooled({ previews }: MachineDeps['store'], flyApp: string): Promise<void> {
   const preview = await previews.ofFlyApp(flyApp)
   if (!preview || !isPooled(preview)) return
   const detail = `${flyApp} waits in a pool of ${preview.app}, for the next request that takes it. To take it: tarmac preview ${preview.app}`
@@ -104,7 +120,7 @@ async function refusePooled({ previews }: Deps['store'], flyApp: string): Promis
 }
 
 /** A deployment that only waits or builds touches no machine yet. */
-async function refuseBusy(store: Deps['store'], flyApp: string): Promise<void> {
+async function refuseBusy(store: MachineDeps['store'], flyApp: string): Promise<void> {
   const { app, owner } = store.ownerApps.targetOf(flyApp) ?? { app: flyApp }
   const busy = await store.unfinished(app, owner)
   if (!busy || !touchesMachines(busy.state)) return

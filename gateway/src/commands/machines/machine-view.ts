@@ -1,4 +1,5 @@
 import type { MachineView } from '#api/machines/machine-facts.ts'
+import { startsByRequest } from '#fly/exposure/autostart.ts'
 import { configOf, imageOf, type Machine } from '#fly/machine.ts'
 
 /** A machine as the API shows it. `flyApp`: the app on Fly that has it. */
@@ -20,7 +21,7 @@ export function machineView(machine: Machine, flyApp: string): MachineView {
     ...sizeOf(config.guest ?? {}),
     checks: (checks ?? []).map((check) => ({ name: check.name, status: check.status })),
     changedAt: changedAt > 0 ? new Date(changedAt).toISOString() : null,
-    startsByItself: (config.services ?? []).some((service) => service['autostart'] === true),
+    startsByItself: startsByRequest(config),
     cordoned: cordoned ?? false,
   }
 }

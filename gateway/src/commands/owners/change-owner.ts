@@ -10,6 +10,8 @@ import { machinesOf } from './on-fly.ts'
 
 export type ChangeDeps = { fly: MachinesApi; store: Pick<DeploymentStore, 'owners' | 'ownerApps'> }
 
+type Call = { by: string; signal: AbortSignal }
+
 const rests = {
   stop: { state: 'stopped' },
   suspend: { state: 'suspended' },
@@ -20,7 +22,19 @@ const rests = {
 export async function changeOwner(
   target: Owned,
   action: PowerAction,
-  { by, signal }: { by: string; signal: AbortSignal },
+  { by, signal }: Call,
+  deps: ChangeDeps,
+): Promise<void> {
+  const { owners } = deps.store
+  await owners.destroys.whileNone(target, (destroyed) =>
+    changeMachines(target, action, { by, signal: AbortSignal.any([signal, destroyed]) }, deps),
+  )
+}
+
+async function changeMachines(
+  target: Owned,
+  action: PowerAction,
+  { by, signal }: Call,
   { fly, store: { owners, ownerApps } }: ChangeDeps,
 ): Promise<void> {
   const known = await findOwner(target, { owners, ownerApps })
@@ -40,6 +54,7 @@ export async function changeOwner(
     if (action === 'start' && restsByItself(machine)) await lease.uncordon(powered.signal)
     else await powerActions[action](powered)
   }
+  signal.throwIfAborted()
   const rest = rests[action]
   await owners.setRest(target, rest && { ...rest, by })
 }

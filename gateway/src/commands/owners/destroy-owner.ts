@@ -42,6 +42,15 @@ export async function destroyOwner(
   call: Call,
   deps: DestroyDeps,
 ): Promise<DestroyedOwner> {
+  return deps.store.owners.destroys.run(target, () => destroyNow(target, end, call, deps))
+}
+
+async function destroyNow(
+  target: Owned,
+  asked: VolumesEnd,
+  call: Call,
+  deps: DestroyDeps,
+): Promise<DestroyedOwner> {
   const { store, fly, deployer } = deps
   const { by, signal } = call
   const known = await lookUpOwner(target, store)
@@ -54,6 +63,8 @@ export async function destroyOwner(
   const hasOwnApp = flyApp !== app
   if (!release && !rest && !hasOwnApp && machines.length + volumes.length === 0)
     throw noOwner(target)
+  // Without release and volumes nothing of it could be used again.
+  const end = release || volumes.length > 0 ? asked : 'delete'
 
   const isAppGone = end === 'delete' && hasOwnApp
   if (isAppGone) {

@@ -1,5 +1,5 @@
 import { Problem } from '#api/problem.ts'
-import type { Preview } from '#api/previews/preview.ts'
+import { aliveStates, type Preview } from '#api/previews/preview.ts'
 import { isPooled } from '../../deployments/previews/pool-store.ts'
 import type { PreviewStore } from '../../deployments/previews/preview-store.ts'
 
@@ -16,8 +16,24 @@ export async function findPreview(
 export const noPreview = (id: string) =>
   new Problem('preview-not-found', `There is no preview ${id.slice(0, 100)}.`)
 
-/** Throws `preview-over` for one that has ended, or is being destroyed. */
+/** Works with a preview. What it throws for one whose end came meanwhile is `preview-over`. */
+export async function whileAlive<T>(
+  previews: Pick<PreviewStore, 'find'>,
+  id: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const preview = await findPreview(previews, id)
+    throw aliveStates.some((each) => each === preview.state) ? error : over(preview)
+  }
+}
+
+/** The problem `preview-over`, for one that has ended, or is being destroyed. */
 export const over = ({ id, state, ending }: Preview): Problem =>
-  new Problem('preview-over', `Preview ${id} is ${state}${ending ? ` (${ending.why})` : ''}.`, {
-    facts: { preview: id, state, ending },
-  })
+  new Problem(
+    'preview-over',
+    `Preview ${id} is ${state === 'destroying' ? 'being destroyed' : state}${ending ? ` (${ending.why})` : ''}.`,
+    { facts: { preview: id, state, ending } },
+  )

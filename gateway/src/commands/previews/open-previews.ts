@@ -4,7 +4,7 @@ import type { DeploymentStore } from '../../deployments/store.ts'
 import type { Drain } from '../drain.ts'
 import { seenBy } from '../access/seen-by.ts'
 import { type CreateDeps, createPreview, endOf, planOf } from './create-preview.ts'
-import { findPreview, over } from './find-preview.ts'
+import { findPreview, over, whileAlive } from './find-preview.ts'
 import { type LivingDeps, livingPreviews } from './living.ts'
 import { markEnd } from './mark-end.ts'
 import { readLogs, runInside } from './look-inside.ts'
@@ -52,9 +52,12 @@ export function openPreviews(deps: PreviewDeps): PreviewCommands {
         findPreview(previews, id)
       )
     },
-    change: ({ name }, id, action) => changePower(name, id, action, { fly, store }),
-    logs: (_caller, id, count) => readLogs(id, count, { fly, store }),
-    exec: ({ name }, id, request) => runInside(name, id, request, { fly, store }),
+    change: ({ name }, id, action) =>
+      whileAlive(previews, id, () => changePower(name, id, action, { fly, store })),
+    logs: (_caller, id, count) =>
+      whileAlive(previews, id, () => readLogs(id, count, { fly, store })),
+    exec: ({ name }, id, request) =>
+      whileAlive(previews, id, () => runInside(name, id, request, { fly, store })),
   }
 
   async function orOver(id: string): Promise<never> {

@@ -48,7 +48,7 @@ export async function findResting(
   const { state, deployment } = preview
   if (settledStates.some((each) => each === state)) return preview
   if (state !== 'starting') throw over(preview)
-  const detail = `Preview ${id} is starting, so ${what} has to wait. GET /v1/previews/${id}/events follows deployment ${deployment}, which starts it.`
+  const detail = `Preview ${id} is starting, so ${what} has to wait. To follow what starts it: tarmac follow ${deployment}`
   throw notReady(preview, detail)
 }
 

@@ -1,29 +1,18 @@
-import { DeploymentOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
-import type { MachinesApi } from '#fly/machines-api.ts'
-import {
-  type Router,
-  type RouterStore,
-  routerTrigger,
-} from '../../deployments/router/router-store.ts'
+import type { Router, RouterStore } from '../../deployments/router/router-store.ts'
 import type { DeploymentStore } from '../../deployments/store.ts'
-import type { Sources } from '../../sources/sources.ts'
 import type { deleteAppAndCache } from '../app/app-cache.ts'
 import type { Drain } from '../drain.ts'
-import type { Submissions } from '../submissions.ts'
-import type { OwnerRoutes } from './owner-routes.ts'
-import { routerSource } from './router-source.ts'
 import type { RouterCommands } from './router-commands.ts'
-import { routesEnv, routesIn } from './routes.ts'
+import { earlierVersion, ownVersion, type VersionDeps } from './router-version.ts'
+import { listRouters, viewOf } from './router-views.ts'
+import { type WarningDeps, warningsOf } from './router-warnings.ts'
 
-export type RouterDeps = {
-  store: Pick<DeploymentStore, 'unfinished' | 'releases' | 'routers'>
-  fly: Pick<MachinesApi, 'app' | 'ipAssignments'>
-  sources: Pick<Sources, 'receive'>
-  submissions: Pick<Submissions, 'submit'>
-  ownerRoutes: OwnerRoutes
-  drain: Pick<Drain, 'whileOpen'>
-}
+export type RouterDeps = VersionDeps &
+  WarningDeps & {
+    store: Pick<DeploymentStore, 'unfinished'>
+    drain: Pick<Drain, 'whileOpen'>
+  }
 type Target = { app: string; router: string }
 
 /** For the calls to Fly of one command. */
@@ -34,42 +23,29 @@ export function openRouter(
   deps: RouterDeps & Parameters<typeof deleteAppAndCache>[2],
   deleteApp: typeof deleteAppAndCache,
 ): RouterCommands {
-  const { store, fly, sources, submissions, ownerRoutes, drain } = deps
+  const { store, ownerRoutes, drain } = deps
   return {
-    deploy: drain.whileOpen(async (caller, target, domain) => {
+    list: () => listRouters({ store, ownerRoutes }),
+    show: async (_caller, { app }) => viewOf(routerFor(app, store.routers), ownerRoutes),
+
+    deploy: drain.whileOpen(async (caller, target, { domain: named, release }) => {
       const { app, router } = target
       const signal = AbortSignal.timeout(callMs)
-      await refuseOthersApp(target, deps, signal)
-      const source = await sources.receive(await routerSource(), { signal })
-      const settings = {
-        TARMAC_ROUTER_APP: app,
-        TARMAC_ROUTER_DOMAIN: domain ?? '',
-        TARMAC_ROUTER_PROGRAM: source.digest,
-      }
-      const answer = { app, router, domain, warnings: await warningsOf(app, fly, signal) }
-      const { live, next, ahead } = await ownerRoutes.known(router)
-      const isKnown = Object.entries(settings).every(([name, value]) => next[name] === value)
-      if (isKnown && (live || ahead)) return { ...answer, deployment: ahead?.id ?? null }
-
-      const env = { ...settings, ...routesEnv(await ownerRoutes.now(app, routesIn(next), signal)) }
-      const options = DeploymentOptions.parse({
-        env,
-        network: await networkOf(app, fly, signal),
-        ha: true,
-        lane: 'latest',
-        trigger: routerTrigger,
-      })
-      const about = { app: router, options, source, idempotencyKey: null }
-      const submit = () => submissions.submit(caller, about)
+      if (release === null) await refuseOthersApp(target, deps, signal)
+      const asked = { caller, ...target, signal }
+      const { domain, submit, ahead } =
+        release === null
+          ? await ownVersion(asked, named, deps)
+          : await earlierVersion(asked, release, deps)
+      const answer = { app, router, domain, warnings: await warningsOf(app, deps, signal) }
+      if (!submit) return { ...answer, deployment: ahead }
       const { id } = await asRouter({ app, router, domain }, submit, store.routers)
-      ownerRoutes.syncAfter(app, id) // owners may come and go while it is built
+      ownerRoutes.syncAfter(app, id) // owners may come and go meanwhile
       return { ...answer, deployment: id }
     }),
 
     async remove(_caller, { app, router }) {
-      const known = store.routers.find(app)
-      const gone = new Problem('app-not-found', `${app} has no router.`)
-      if (!known) throw gone
+      const { domain } = routerFor(app, store.routers)
       const request = { confirm: router, foreign: false }
       const deadline = AbortSignal.timeout(callMs)
       await deleteApp(router, request, deps, deadline).catch((error: unknown) => {
@@ -77,9 +53,15 @@ export function openRouter(
         if (!isGone) throw error
       })
       store.routers.remove(app)
-      return { app, router, domain: known.domain, deployment: null, warnings: [] }
+      return { app, router, domain, deployment: null, warnings: [] }
     },
   }
+}
+
+function routerFor(app: string, routers: RouterStore): Router {
+  const router = routers.find(app)
+  if (router) return router
+  throw new Problem('app-not-found', `${app} has no router. To deploy one: tarmac router ${app}`)
 }
 
 /** Records a router for its deployment. If there is none, the name may become another app's. */
@@ -111,27 +93,4 @@ async function refuseOthersApp(
   if (!known && !(await fly.app(router, signal))) return
   const detail = `The router of ${app} would be the app ${router}, and there is such an app that is no router. Delete it, or deploy it under another name.`
   throw new Problem('app-name-taken', detail)
-}
-
-/** A replay stays within a network. Null: the network of the gateway's apps. */
-async function networkOf(
-  app: string,
-  fly: RouterDeps['fly'],
-  signal: AbortSignal,
-): Promise<string | null> {
-  const network = (await fly.app(app, signal))?.network
-  return network && network !== 'default' ? network : null
-}
-
-async function warningsOf(
-  app: string,
-  fly: RouterDeps['fly'],
-  signal: AbortSignal,
-): Promise<string[]> {
-  if (!(await fly.app(app, signal))) return []
-  const addresses = (await fly.ipAssignments(app, signal)).map(({ ip }) => ip)
-  if (addresses.length === 0) return []
-  return [
-    `${app} has addresses of its own (${addresses.join(', ')}): a request there reaches the machine of any owner. The router needs none of them. When nothing uses them any more: fly ips release ${addresses.join(' ')} --app ${app}`,
-  ]
 }

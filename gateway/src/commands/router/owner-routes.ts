@@ -22,10 +22,10 @@ export type RouteDeps = {
 }
 type Env = Record<string, string>
 /**
- * `live`: the variables of the router's newest release. Null: it has none. `next`: those that it is
+ * `live`: the variables of the router's newest release, whose number is `release`. Null: it has none. `next`: those that it is
  * about to have. `ahead`: its newest deployment that has not ended.
  */
-type Known = { live: Env | null; next: Env; ahead: Deployment | null }
+type Known = { live: Env | null; release: number | null; next: Env; ahead: Deployment | null }
 type RouteOf = { app: string; owner: string; machines: string[] }
 type Waiting = {
   emit: EventSink
@@ -33,6 +33,9 @@ type Waiting = {
   /** No other deployment may start now, so this one must not wait for the router's. */
   isAlone: boolean
 }
+
+/** How the message of a deployment begins that changes routes alone. */
+const ofRoutes = 'routes: '
 
 /** For the calls to Fly of one comparison. */
 const syncMs = 60_000
@@ -93,22 +96,22 @@ export class OwnerRoutes {
       last = ahead.id
       const ended = await untilEnd(this.#deps.store, ahead.id, signal)
       signal.throwIfAborted()
-      // A build of the router was not about this route.
-      if (ended && !isBuild(ahead) && isFailed(ended)) throw failed(target, router, ended)
+      // A new version of the router was not about this route.
+      if (ended && !isVersion(ahead) && isFailed(ended)) throw failed(target, router, ended)
     }
   }
 
   /**
    * Compares the routes with the machines on Fly, and changes them if they differ. Does not wait for
-   * that. Returns the deployment that changes them. Null: there is nothing to change, or a build of the
-   * router is under way.
+   * that. Returns the deployment that changes them. Null: there is nothing to change, or another version
+   * of the router is under way.
    */
   async sync(app: string, signal: AbortSignal): Promise<Deployment | null> {
     const router = this.#deps.store.routers.find(app)?.router
     if (router === undefined) return null
     return this.#inTurn(router, async () => {
       const { live, next, ahead } = await this.known(router)
-      if (!live || isBuild(ahead)) return null
+      if (!live || isVersion(ahead)) return null
       const before = routesIn(next)
       const now = await this.now(app, before, signal)
       if (sameRoutes(before, now)) return null
@@ -160,8 +163,8 @@ export class OwnerRoutes {
     const isNext = sameMachines(before.get(owner), machines)
     const isLive = sameMachines(live ? routesIn(live).get(owner) : [], machines)
     if (isNext && isLive) return null
-    // A build has a newer image than the release, so nothing may be made of the release now.
-    if (isNext || !live || isBuild(ahead)) return ahead
+    // It has another image than the release, so nothing may be made of the release now.
+    if (isNext || !live || isVersion(ahead)) return ahead
 
     const routes = await this.now(app, before, signal)
     if (machines.length > 0) routes.set(owner, machines)
@@ -176,13 +179,14 @@ export class OwnerRoutes {
     const ahead = deployments.find(({ state }) => !isFinal(state)) ?? null
     const release = await store.releases.find(router, null)
     const live = release && (readDesired(release.desired).groups[0]?.config.env ?? {})
-    return { live, next: ahead?.options.env ?? live ?? {}, ahead }
+    const next = ahead?.options.env ?? live ?? {}
+    return { live, release: release?.number ?? null, next, ahead }
   }
 
   #deploy(router: string, before: Env, routes: Routes, why: string): Promise<Deployment> {
     const env = routesEnv(routes)
     const withoutEnv = routeNames(before).filter((name) => !(name in env))
-    const message = `routes: ${why}`
+    const message = `${ofRoutes}${why}`
     const options = DeploymentOptions.parse({
       env,
       lane: 'latest',
@@ -203,8 +207,9 @@ export class OwnerRoutes {
   }
 }
 
-const isBuild = (deployment: Deployment | null): boolean =>
-  deployment !== null && deployment.source !== null
+/** Whether a deployment changes more than routes: a build of the router, or an earlier release. */
+const isVersion = (deployment: Deployment | null): boolean =>
+  deployment !== null && !deployment.options.message?.startsWith(ofRoutes)
 
 const isFailed = ({ state }: Deployment): boolean => state !== 'live' && state !== 'superseded'
 

@@ -48,5 +48,5 @@ export function readTemplateName(text: string): Omit<Named, 'app'> {
 const noTemplate = ({ app, name, version }: Named) =>
   new Problem(
     'template-not-found',
-    `${app} has no template ${name.slice(0, 100)}${version === null ? '' : ` with a version ${version}`}. GET /v1/apps/${app}/templates lists them.`,
+    `${app} has no template ${name.slice(0, 100)}${version === null ? '' : ` with a version ${version}`}. To list them: tarmac template list ${app}`,
   )

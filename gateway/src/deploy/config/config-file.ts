@@ -62,7 +62,7 @@ function unusedWarning({ entries }: SourceTree, file: ConfigFile | null): string
     ? `${file.path} is used`
     : 'without fly.toml, fly.json or fly.yaml the built-in defaults are used'
   return [
-    `Not used: ${someOf(unused, maxNames)}; ${used}. To use another config file: config=${unused[0]}`,
+    `Not used: ${someOf(unused, maxNames)}; ${used}. To use another config file: --config ${unused[0]} (config=${unused[0]} in a request)`,
   ]
 }
 const maxNames = 5

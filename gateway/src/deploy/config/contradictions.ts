@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { unsoldSize } from '#fly/sizes/guest-sizes.ts'
 import { servedPorts } from '#fly/machine.ts'
 import { graceMs } from '../machines/checks.ts'
 import type { DesiredApp, DesiredGroup } from './desired-app.ts'
@@ -40,23 +41,12 @@ export const signalWarnings = (groups: Pick<DesiredGroup, 'name' | 'config'>[]):
   })
 const StopConfig = z.object({ signal: z.string().optional() }).catch({})
 
-/** MiB for each CPU: https://fly.io/docs/machines/guides-examples/machine-sizing/ */
-const memoryPerCpu = { shared: [256, 2048], performance: [2048, 8192] } as const
-
 /** Warnings about groups whose memory does not fit their CPUs on Fly. */
 export const memoryWarnings = (groups: Pick<DesiredGroup, 'name' | 'config'>[]): string[] =>
   groups.flatMap(({ name, config }) => {
-    const guest = Guest.safeParse(config.guest)
-    if (!guest.success) return []
-    const { cpu_kind: kind, cpus, memory_mb: memoryMb } = guest.data
-    const [least, most] = [memoryPerCpu[kind][0] * cpus, memoryPerCpu[kind][1] * cpus]
-    if (memoryMb >= least && memoryMb <= most && memoryMb % 256 === 0) return []
+    const unsold = unsoldSize(config.guest)
+    if (!unsold) return []
     return [
-      `Group ${name} asks for ${memoryMb} MiB of memory and ${cpus} ${kind} CPU${cpus === 1 ? '' : 's'}, which Fly does not take: it will refuse the machines. Fly takes ${least} to ${most} MiB for that, in steps of 256 MiB.`,
+      `Group ${name} asks for ${unsold.asked}, which Fly does not take: it will refuse the machines. ${unsold.sold}`,
     ]
   })
-const Guest = z.object({
-  cpu_kind: z.enum(['shared', 'performance']),
-  cpus: z.number(),
-  memory_mb: z.number(),
-})

@@ -1,4 +1,5 @@
 import { Problem } from '#api/problem.ts'
+import { unsoldSize } from '#fly/sizes/guest-sizes.ts'
 import type { Guest, MachineConfig } from '#fly/machine.ts'
 import type { DesiredApp } from './desired-app.ts'
 import { serviceToml } from './service-toml.ts'
@@ -29,6 +30,7 @@ export function forPreview(desired: DesiredApp, settings: PreviewSettings): Desi
     Object.assign({}, group, { count: 1, whenNone: 'one' as const }),
   )
   assertSizes(desired, settings.maxMemoryMb)
+  assertSold(desired)
   return { ...desired, groups, strategy: 'immediate', waitMs: desired.waitMs ?? settings.readyMs }
 }
 
@@ -44,6 +46,29 @@ function assertSizes({ groups, guest, releaseCommand }: DesiredApp, mostMb: numb
   for (const { name, machineChecks = [] } of groups)
     for (const each of guestsOf(machineChecks))
       assertSize(`A machine check of group ${name} asks`, [each], mostMb)
+}
+
+/** A preview without a machine is of no use: what Fly will refuse is refused before the build. */
+function assertSold({ groups, guest, releaseCommand }: DesiredApp): void {
+  const configs = groups.flatMap(({ name, config, machineChecks = [] }) => [
+    { who: `Group ${name}`, config },
+    ...machineChecks.map((each) => ({ who: `A machine check of group ${name}`, config: each })),
+  ])
+  if (releaseCommand) configs.push({ who: 'The release command', config: releaseCommand.config })
+  for (const { who, config } of configs) {
+    const unsold = unsoldSize(config.guest)
+    if (unsold)
+      throw new Problem(
+        'fly-config-invalid',
+        `${who} asks for ${unsold.asked}, which Fly does not take. ${unsold.sold}`,
+      )
+  }
+  const unsold = configs.some(({ config }) => !config.guest) && unsoldSize(guest)
+  if (unsold)
+    throw new Problem(
+      'fly-denied',
+      `The gateway's settings give a preview ${unsold.asked} (TARMAC_PREVIEW_MEMORY, TARMAC_PREVIEW_CPUS), which Fly does not take. ${unsold.sold} Until the operator corrects them, say the size in fly.toml ([[vm]]) or in a template.`,
+    )
 }
 
 function assertSize(what: string, guests: Record<string, unknown>[], mostMb: number): void {

@@ -51,7 +51,7 @@ export function assertRegion(
   if (options.region === null && !isOfFile)
     throw new Problem(
       'fly-denied',
-      `The gateway's own region for new machines is ${region} (TARMAC_FLY_REGION), which Fly does not have. ${known} Until the operator corrects it, name a region: region=CODE, or primary_region in fly.toml.`,
+      `The gateway's own region for new machines is ${region} (TARMAC_FLY_REGION), which Fly does not have. ${known} Until the operator corrects it, name a region: --region CODE (region=CODE in a request), or primary_region in fly.toml.`,
       { facts: { region } },
     )
   const key = options.region === null ? 'primary_region' : 'region'

@@ -68,7 +68,7 @@ function refuseMissing({ app }: Job, missing: Replacement[], volumes: Volume[]):
     elsewhere || others.length > 0
       ? ''
       : ` Or remove the machine, and the next deploy makes one with a new volume: fly machine stop ${machine} --app ${app}, then fly machine destroy ${machine} --app ${app}.`
-  const detail = `fly.toml mounts volume ${mount}, and ${whose}. A machine gets a volume only when it is made, so the deploy replaces the machine when a volume of that name is free in its region, ${region}. Too few are free there.${copy} To make what is missing: fly volumes create ${mount} --region ${region}${count} --app ${app}. Or let the deploy make it: new-volumes=true (tarmac deploy --new-volumes).${away}`
+  const detail = `fly.toml mounts volume ${mount}, and ${whose}. A machine gets a volume only when it is made, so the deploy replaces the machine when a volume of that name is free in its region, ${region}. Too few are free there.${copy} To make what is missing: fly volumes create ${mount} --region ${region}${count} --app ${app}. Or let the deploy make it: --new-volumes (new-volumes=true in a request).${away}`
   throw invalid(detail, { machine, region, volume: elsewhere?.id ?? null })
 }
 const maxNames = 5

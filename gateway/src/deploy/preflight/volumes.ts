@@ -46,14 +46,14 @@ function assertNoneElsewhere(job: Job, need: Need, { machines, volumes }: Presen
   const { group, name, region } = need
   const begin = `Group ${group} mounts volume ${name} in region ${region}, where none is free, and a new one would be empty.`
   const anyway =
-    'To make a new, empty one on purpose: new-volumes=true (tarmac deploy --new-volumes).'
+    'To make a new, empty one on purpose: --new-volumes (new-volumes=true in a request).'
 
   const elsewhere = volumes.find(
     (volume) => volume.name === name && volume.region !== region && isFree(volume),
   )
   if (elsewhere) {
     const { id, region: there } = elsewhere
-    const detail = `${begin} Volume ${id} of that name is in region ${there}, held by no machine. To use it, deploy there: region=${there}, or primary_region in fly.toml. To copy it: fly volumes fork ${id} --region ${region} --app ${job.app}. ${anyway}`
+    const detail = `${begin} Volume ${id} of that name is in region ${there}, held by no machine. To use it, deploy there: --region ${there} (region=${there} in a request), or primary_region in fly.toml. To copy it: fly volumes fork ${id} --region ${region} --app ${job.app}. ${anyway}`
     throw invalid(detail, { volume: id, region: there, machine: null })
   }
 

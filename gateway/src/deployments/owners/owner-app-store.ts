@@ -18,6 +18,8 @@ export type OwnerApp = {
  * stays so, whatever the settings say later. Each method is one look-up in a table.
  */
 export interface OwnerAppStore {
+  /** Where new owners are, unless the app's own setting says otherwise. */
+  readonly setting: OwnersSetting
   /** The app on Fly that has a target's machines: the owner's own, or else `app` itself. */
   flyAppOf(target: OwnerTarget): string
   /**

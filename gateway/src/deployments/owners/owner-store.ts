@@ -1,5 +1,6 @@
 import type { Deployment } from '#api/deployment.ts'
 import type { NewestRelease } from '../release-store.ts'
+import type { OwnerDestroys } from './owner-destroys.ts'
 
 /** An owner of machines of an app. */
 export type Owned = { app: string; owner: string }
@@ -11,6 +12,7 @@ export type Rest = { state: (typeof restStates)[number]; by: string; at: string 
 
 /** What the store knows of the owners of an app. */
 export interface OwnerStore {
+  readonly destroys: OwnerDestroys
   /** The newest release of each owner, also of those that were destroyed, by the owner's name. */
   releases(app: string): Promise<(NewestRelease & Owned)[]>
   /** The deployments of the owner's lane that have not ended, oldest first. */

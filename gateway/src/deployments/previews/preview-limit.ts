@@ -9,7 +9,7 @@ export function ownerLimit(
   previews: readonly Preview[],
 ): Problem {
   const named = previews.map(({ id, state, expiresAt }) => `${id} (${state}, until ${expiresAt})`)
-  const detail = `${owner} has ${previews.length} of at most ${perOwner} previews of ${app}: ${named.join(', ')}. Destroy one, wait for its end, or ask with evict=oldest to replace the oldest.`
+  const detail = `${owner} has ${previews.length} of at most ${perOwner} previews of ${app}: ${named.join(', ')}. Destroy one (tarmac preview destroy ID), wait for its end, or replace the oldest: --evict oldest (evict=oldest in a request).`
   const facts = previews.map(({ id, state, url, expiresAt }) => ({ id, state, url, expiresAt }))
   return new Problem('preview-limit', detail, {
     facts: { limit: 'owner', used: previews.length, max: perOwner, previews: facts },

@@ -1,5 +1,7 @@
 import type { Deployment, DeploymentState } from '#api/deployment.ts'
+import type { DiskSample } from '#api/status/disk/disk-history.ts'
 import type { Rate } from '#api/status/prices.ts'
+import type { KeepSources } from '../store.ts'
 
 /** Machine time of one day. `app`: '' for time in which no deployment was at work. */
 export type MachineTime = {
@@ -10,6 +12,9 @@ export type MachineTime = {
   machineMs: number
   amount: number
 }
+
+/** How often the gateway records what is on its disk. */
+export const diskSampleMs = 10 * 60_000
 
 /** What the store knows for the gateway's status. */
 export interface StatusStore {
@@ -27,4 +32,10 @@ export interface StatusStore {
   countMachineTime(): Promise<void>
   /** Machine time from a day on, such as 2026-05-01: sums by day, and by day and app. */
   machineTime(fromDay: string): Promise<MachineTime[]>
+  /** Keeps one sample for each 10 minutes, for 14 days. */
+  addDiskSample(sample: DiskSample): Promise<void>
+  /** Oldest first. */
+  diskSamples(): Promise<DiskSample[]>
+  /** The size of the sources that are kept, each counted once. */
+  sourceBytes(keep: KeepSources): Promise<number>
 }

@@ -5,10 +5,18 @@ import { buildPage } from './build/build-page.ts'
 import { comparePage } from './build/compare-page.ts'
 import { callersPage } from './callers/callers-page.ts'
 import { removeRule } from './callers/rules-part.ts'
+import { changeQuotas } from './callers/quotas-part.ts'
 import { changeTeam, createTeam, removeTeam } from './callers/team-actions.ts'
 import { teamPage } from './callers/team-page.ts'
 import { createToken, revokeToken, rotateToken } from './callers/token-actions.ts'
 import { tokenPage } from './callers/token-page.ts'
+import { destroyOwner, powerOwner } from './owners/owner-actions.ts'
+import { moveOwner, moveOwnerPage } from './owners/move-page.ts'
+import { ownersPage } from './owners/owners-page.ts'
+import { deployRouter, removeRouter } from './routers/router-actions.ts'
+import { routerPage } from './routers/router-page.ts'
+import { routersPage } from './routers/routers-page.ts'
+import { deploymentsPage } from './deployments/deployments-page.ts'
 import { acceptDrift, driftPage } from './drift/drift-page.ts'
 import type { Action, Page } from './parts/page.ts'
 import { changePower, destroyPreview, extendPreview } from './previews/preview-actions.ts'
@@ -21,6 +29,7 @@ import { rolloutsPage } from './rollouts/rollouts-page.ts'
 
 /** Pages about all apps, about builds, or about the gateway itself. */
 export const boardPages: Page[] = [
+  deploymentsPage,
   queuePage,
   previewsPage,
   previewPage,
@@ -32,6 +41,10 @@ export const boardPages: Page[] = [
   auditPage,
   builderPage,
   driftPage,
+  ownersPage,
+  moveOwnerPage,
+  routersPage,
+  routerPage,
   buildPage,
   comparePage,
 ]
@@ -49,8 +62,14 @@ export const boardActions: Action[] = [
   removeRule,
   createTeam,
   changeTeam,
+  changeQuotas,
   removeTeam,
   removeAppCache,
   runDoctor,
   acceptDrift,
+  powerOwner,
+  destroyOwner,
+  moveOwner,
+  deployRouter,
+  removeRouter,
 ]

@@ -3,14 +3,18 @@ import { Problem } from '#api/problem.ts'
 import type { GuardedCommands } from '../../commands/access/guarded.ts'
 import { type Authorize, callerOf, knownCallerOf, type Prove } from '../auth.ts'
 import type { ServerDeps } from '../deps.ts'
-import { foreseen } from '../problem.ts'
+import { foreseen, retryAfterOf } from '../problem.ts'
 import { queryOf } from '../query.ts'
 import { ownActions, ownActionPages } from './actions/actions.ts'
 import { appPage } from './app/app-page.ts'
 import { releaseDiffPage } from './app/release-diff-page.ts'
 import { boardActions, boardPages } from './boards.ts'
 import { deploymentPage } from './deployment/deployment-page.ts'
+import { editActions, editPages } from './edit/edit.ts'
+import { readForm } from './forms/read-form.ts'
+import { pageOfForm, refusalPart } from './forms/refused-form.ts'
 import { homePage } from './home/home-page.ts'
+import { html } from './parts/html.ts'
 import { addresses } from './parts/addresses.ts'
 import { sendAsset } from './parts/assets.ts'
 import { formKeyField } from './parts/form.ts'
@@ -18,7 +22,6 @@ import { setPageHeaders } from './parts/headers.ts'
 import { layout } from './parts/layout.ts'
 import type { Action, Page, PageContext, ShownPage } from './parts/page.ts'
 import { problemPage } from './parts/problem-page.ts'
-import { readForm } from './parts/read-form.ts'
 import { cameByTls, sessionCookieOf, setSession } from './session/cookie.ts'
 import { assertOwnForm, formKeyOf } from './session/form-key.ts'
 import { logIn, logOut, logOutEverywhere } from './session/log-in.ts'
@@ -31,10 +34,11 @@ const pages: Page[] = [
   releaseDiffPage,
   deploymentPage,
   ...ownActionPages,
+  ...editPages,
   ...boardPages,
 ]
 /** What forms of the pages do. */
-const actions: Action[] = [logOut, logOutEverywhere, ...ownActions, ...boardActions]
+const actions: Action[] = [logOut, logOutEverywhere, ...ownActions, ...editActions, ...boardActions]
 
 export type DashboardDeps = {
   commands: GuardedCommands
@@ -98,7 +102,11 @@ function perform(deps: DashboardDeps, action: Action): RequestHandler {
       const form = await readForm(request, response)
       assertOwnForm(request, callerOf(request), form.get(formKeyField))
       const context = contextOf(request, deps)
-      const done = await action.act(context, form)
+      const done = await action.act(context, form).catch((error: unknown) => {
+        const problem = foreseen(error)
+        return showRefused(deps, { request, response, form, problem })
+      })
+      if (done === null) return
       if (typeof done !== 'string' && 'body' in done)
         return sendPage(response, done, action, context)
       if (typeof done !== 'string') response.setHeader('Set-Cookie', setSession(request, null))
@@ -107,6 +115,40 @@ function perform(deps: DashboardDeps, action: Action): RequestHandler {
       showProblem(deps, request, response, error)
     }
   }
+}
+
+type RefusedForm = { request: Request; response: Response; form: URLSearchParams; problem: Problem }
+
+/** Shows the page of a form again, with what was typed and why it was refused. Throws if there is no such page. */
+async function showRefused(
+  deps: DashboardDeps,
+  { request, response, form, problem }: RefusedForm,
+): Promise<null> {
+  const from = pageOfForm(request, pages)
+  if (!from || problem.status === 401 || problem.code === 'internal') throw problem
+  const { page, params, url } = from
+  const context = {
+    ...contextOf(request, deps),
+    params,
+    query: queryOf({ url }),
+    here: url,
+    refused: { action: request.originalUrl, form, problem },
+  }
+  const { title, body, live } = await page.show(context)
+  const again = {
+    title: `Refused: ${title}`,
+    body: html`${refusalPart(problem)}${body}`,
+    status: problem.status,
+    ...(live && { live }),
+  }
+  setRetryAfter(response, problem)
+  sendPage(response, again, page, context)
+  return null
+}
+
+function setRetryAfter(response: Response, problem: Problem): void {
+  const seconds = retryAfterOf(problem)
+  if (seconds !== null) response.setHeader('Retry-After', seconds)
 }
 
 /** Shows why a call failed: as the login, if that is what it needs. */
@@ -130,6 +172,7 @@ function showProblem(
           requestId,
           back: request.method === 'POST' ? pageBefore(request) : null,
         })
+  setRetryAfter(response, problem)
   sendPage(response, { status: problem.status, ...shown }, null, knownContext(request))
 }
 
@@ -137,7 +180,7 @@ function sendPage(
   response: Response,
   shown: ShownPage,
   page: Pick<Page, 'section' | 'assets'> | null,
-  context: Pick<PageContext, 'caller' | 'formKey'> | null,
+  context: (Pick<PageContext, 'caller' | 'formKey'> & Partial<PageContext>) | null,
 ): void {
   const { section = null, assets = [] } = page ?? {}
   const text = layout({ shown, section, assets, context }).toString()
@@ -155,6 +198,7 @@ function contextOf(request: Request, { commands, server }: DashboardDeps): PageC
     caller,
     store,
     appDefaults,
+    appWarnings: async (app) => (await server.appWarnings?.(app)) ?? [],
     currency,
     params: Object.fromEntries(
       Object.entries(request.params).map(([name, value]) => [name, String(value)]),
@@ -165,6 +209,7 @@ function contextOf(request: Request, { commands, server }: DashboardDeps): PageC
     formKey: formKeyOf(request, caller),
     session: sessionCookieOf(request),
     isRefresh: request.headers['tarmac-refresh'] !== undefined,
+    refused: null,
   }
 }
 

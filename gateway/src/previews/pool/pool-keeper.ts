@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ImageFacts } from '#api/deployment.ts'
 import type { Pool } from '#api/previews/pool.ts'
 import type { Preview } from '#api/previews/preview.ts'
@@ -23,6 +24,8 @@ export type PoolKeeperDeps = RestDeps &
 /** `pooled`: the most entries of all pools. `sweepMs`: how often an image's name is looked up. */
 export type PoolSettings = { pooled: number; sweepMs: number }
 
+/** A request that took an entry is answered first: the next entry would take its time. */
+const calmMs = 250
 const firstPauseMs = 5000
 const longestPauseMs = 3_600_000
 
@@ -80,6 +83,7 @@ export class PoolKeeper {
     const timer = setTimeout(() => this.#woken.resolve(), ms)
     await this.#woken.promise
     clearTimeout(timer)
+    await sleep(calmMs, undefined, { signal: this.#stopping.signal }).catch(() => {})
   }
 
   /** At most one step for each pool. Returns whether there was one. */

@@ -49,6 +49,10 @@ export class OwnerAppRows implements OwnerAppStore {
     )
   }
 
+  get setting(): OwnersSetting {
+    return this.#policy.setting
+  }
+
   flyAppOf({ app, owner }: OwnerTarget): string {
     return (owner === null ? null : this.#found(app, owner)) ?? app
   }

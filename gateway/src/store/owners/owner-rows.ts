@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { z } from 'zod'
+import { OwnerDestroys } from '../../deployments/owners/owner-destroys.ts'
 import {
   type Owned,
   type OwnerStore,
@@ -22,6 +23,7 @@ type Others = { crashes: CrashRows; deployments: DeploymentRows; ownerApps: Owne
 
 /** Owners: their releases and deployments, and the table of why their machines do not run. */
 export class OwnerRows implements OwnerStore {
+  readonly destroys = new OwnerDestroys()
   readonly #db: DatabaseSync
   readonly #tools: StoreTools
   readonly #others: Others

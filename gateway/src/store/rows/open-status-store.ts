@@ -3,7 +3,14 @@ import { toDeployment } from '../record.ts'
 import type { Tables } from '../tables.ts'
 
 /** See `StatusStore`. */
-export function openStatusStore({ queue, costs, deployments, tools }: Tables): StatusStore {
+export function openStatusStore({
+  queue,
+  costs,
+  deployments,
+  tools,
+  disk,
+  sources,
+}: Tables): StatusStore {
   return {
     unfinishedByTarget: async () => queue.unfinishedByTarget(),
     unfinishedByState: async () => queue.unfinishedByState(),
@@ -11,5 +18,8 @@ export function openStatusStore({ queue, costs, deployments, tools }: Tables): S
     useRate: (rate) => tools.transaction(() => costs.useRate(rate)),
     countMachineTime: async () => tools.transaction(() => costs.settle()),
     machineTime: async (fromDay) => costs.since(fromDay),
+    addDiskSample: async (sample) => tools.transaction(() => disk.add(sample)),
+    diskSamples: async () => disk.all(),
+    sourceBytes: async (keep) => sources.bytesInUse(keep, Date.parse(tools.time())),
   }
 }

@@ -19,8 +19,8 @@ export class SourceRows {
       'SELECT app, settings FROM apps WHERE app NOT IN (SELECT fly_app FROM previews)',
     )
     this.#unfinished = db.prepare(
-      `SELECT coalesce(previews.app, deployments.app) AS app, source_digest AS digest FROM deployments
-       LEFT JOIN previews ON fly_app = deployments.app WHERE deployments.ended_at IS NULL AND source_digest IS NOT NULL`,
+      `SELECT deployments.id AS id, coalesce(previews.app, deployments.app) AS app, source_digest AS digest FROM deployments
+        LEFT JOIN previews ON fly_app = deployments.app WHERE deployments.ended_at IS NULL AND source_digest IS NOT NULL`,
     )
     this.#newest = db.prepare(
       `SELECT id, source_digest AS digest, ended_at AS endedAt FROM deployments
@@ -33,38 +33,54 @@ export class SourceRows {
 
   /** Forgets which apps have sent the others. */
   inUse(keep: KeepSources, now: number): Set<string> {
-    const byApp = new Map<string, Set<string>>()
+    const byApp = this.#kept(keep, now)
+    const waiting = this.#sent.prune((app, digest) => byApp.get(app)?.has(digest) ?? false)
+    return new Set([...waiting, ...[...byApp.values()].flatMap((kept) => [...kept.keys()])])
+  }
+
+  bytesInUse(keep: KeepSources, now: number): number {
+    const sizes = new Map([...this.#kept(keep, now).values()].flatMap((kept) => [...kept]))
+    return [...sizes.values()].reduce((sum, sizeBytes) => sum + sizeBytes, 0)
+  }
+
+  /** The sizes of the sources that each app keeps, by app and digest. */
+  #kept(keep: KeepSources, now: number): Map<string, Map<string, number>> {
+    const byApp = new Map<string, Map<string, number>>()
     const keptOf = (app: string) => {
-      const kept = byApp.get(app) ?? new Set()
+      const kept = byApp.get(app) ?? new Map<string, number>()
       byApp.set(app, kept)
       return kept
     }
-    for (const { app, digest } of this.#unfinished.all()) keptOf(String(app)).add(String(digest))
+    for (const { id, app, digest } of this.#unfinished.all())
+      keptOf(String(app)).set(String(digest), this.#sizeOf(String(id)))
     for (const row of this.#apps.all()) {
       const [app, own] = [String(row['app']), settingsIn(String(row['settings']))]
       const { keepSources = keep.keepSources, keepSourcesMib = keep.keepSourcesMib } = own
       const { keepSourcesDays = keep.keepSourcesDays } = own
       const limits = { keepSources, keepSourcesMib, keepSourcesDays }
-      for (const digest of this.#newestOf(app, limits, now)) keptOf(app).add(digest)
+      for (const [digest, bytes] of this.#newestOf(app, limits, now)) keptOf(app).set(digest, bytes)
     }
-
-    const waiting = this.#sent.prune(keptOf)
-    return new Set([...waiting, ...[...byApp.values()].flatMap((kept) => [...kept])])
+    return byApp
   }
 
-  #newestOf(app: string, keep: KeepSources, now: number): Set<string> {
+  #newestOf(app: string, keep: KeepSources, now: number): Map<string, number> {
     const since = new Date(now - keep.keepSourcesDays * 86_400_000).toISOString()
-    const kept = new Set<string>()
+    const kept = new Map<string, number>()
     let sizeBytes = 0
     for (const row of this.#newest.iterate(app)) {
       const digest = String(row['digest'])
       if (kept.has(digest)) continue
       // One query per source: records may be large, and a source may have many.
-      sizeBytes += Number(this.#size.get(String(row['id']))!['sizeBytes'])
+      const ownBytes = this.#sizeOf(String(row['id']))
+      sizeBytes += ownBytes
       const enough = kept.size >= keep.keepSources || sizeBytes > keep.keepSourcesMib * 2 ** 20
       if (enough || String(row['endedAt']) < since) break
-      kept.add(digest)
+      kept.set(digest, ownBytes)
     }
     return kept
+  }
+
+  #sizeOf(id: string): number {
+    return Number(this.#size.get(id)!['sizeBytes'])
   }
 }

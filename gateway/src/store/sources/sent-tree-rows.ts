@@ -50,19 +50,17 @@ export class SentTreeRows implements SentTreeStore {
 
   /**
    * Forgets what is no longer kept for its app. Returns the trees that wait for a deployment.
-   * `keptOf`: those that the records of an app keep.
+   * `isKept`: whether the records of an app keep a tree.
    */
-  prune(keptOf: (app: string) => ReadonlySet<string>): string[] {
+  prune(isKept: (app: string, digest: string) => boolean): string[] {
     return this.#tools.transaction(() => {
       const rows = this.#all.all(this.#tools.time(-keptForMs)).map((row) => ({
         app: String(row['app']),
         digest: String(row['digest']),
         isWaiting: row['isWaiting'] === 1,
       }))
-      const isKept = ({ app, digest, isWaiting }: (typeof rows)[number]) =>
-        isWaiting || keptOf(app).has(digest)
-      const { left = [], over = [] } = Object.groupBy(rows, (row) =>
-        isKept(row) ? 'left' : 'over',
+      const { left = [], over = [] } = Object.groupBy(rows, ({ app, digest, isWaiting }) =>
+        isWaiting || isKept(app, digest) ? 'left' : 'over',
       )
       for (const { app, digest } of over) this.#remove.run(app, digest)
       return left.map(({ digest }) => digest)

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { Parser, type ReadEntry } from 'tar'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ContextServer } from '../../../../gateway/src/buildkit/context/context-server.ts'
+import { largeBytes } from '../../../../gateway/src/buildkit/context/large-files.ts'
 import type { SourceTree } from '../../../../gateway/src/deployments/source-tree.ts'
 import { treeOf } from '../tree-of.ts'
 
@@ -158,4 +159,23 @@ test('a reader that hangs up does not count as a changed source', async () => {
   )
   await expect(fetch(context.url).then((answer) => answer.arrayBuffer())).resolves.toBeDefined()
   expect(context.changed()).toBeNull()
+})
+
+test('a large file at the root is sent by itself; others are in the archive', async () => {
+  const content = Buffer.alloc(largeBytes, 'large')
+  await mkdir(join(root, 'in'))
+  for (const path of ['ä model.bin', 'in/model.bin', 'left out.bin', 'tab\t.bin'])
+    await writeFile(join(root, path), content, { mode: 0o755 })
+  using context = server.serveContext('app', treeOf(root), ['left*'])
+  expect(context.large.map(({ file }) => file.path)).toEqual(['ä model.bin'])
+
+  const archive = await unpack(Buffer.from(await (await fetch(context.url)).arrayBuffer()))
+  expect(archive.map(({ path }) => path)).toEqual(['./', 'in/', 'in/model.bin', 'tab\t.bin'])
+  const { url } = context.large[0]!
+  const answer = await fetch(url)
+  expect(content.equals(Buffer.from(await answer.arrayBuffer()))).toBe(true)
+
+  await writeFile(join(root, 'ä model.bin'), 'changed')
+  await expect(fetch(url).then((answer) => answer.arrayBuffer())).rejects.toThrow()
+  expect(context.changed()).toBe('ä model.bin')
 })

@@ -43,7 +43,9 @@ test.each([
 
 test('the warning says how to use the other file', async () => {
   const { warnings } = await found(['fly.staging.toml'])
-  expect(warnings[0]).toMatch(/To use another config file: config=fly\.staging\.toml$/)
+  expect(warnings[0]).toMatch(
+    /To use another config file: --config fly\.staging\.toml \(config=fly\.staging\.toml in a request\)$/,
+  )
 })
 
 test.each(['deploy/prod.toml', './deploy//prod.toml'])(

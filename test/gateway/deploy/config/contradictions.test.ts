@@ -48,6 +48,11 @@ test('memory that Fly does not sell with these CPUs is a warning before the buil
   ])
   for (const odd of ['100mb', '300mb', '4gb'])
     expect(warnings(`memory = "${odd}"`).join()).toContain('1 shared CPU, which')
+  expect(warnings('memory = "300mb"').join()).toMatch(
+    /steps of 256 MiB: 256 or 512, for example\.$/,
+  )
+  expect(warnings('cpu_kind = "performance"\nmemory = "2304mb"').join()).toContain('2048 or 3072')
+  expect(warnings('cpus = 3\nmemory = "1gb"').join()).toContain('1, 2, 4, 6, 8 shared CPUs')
   expect(warnings('cpu_kind = "performance"\nmemory = "1gb"').join()).toContain('2048 to 8192 MiB')
   for (const fine of ['memory = "2gb"', 'size = "performance-1x"', 'size = "l40s"', ''])
     expect(warnings(fine)).toEqual([])

@@ -6,6 +6,10 @@ import type { MadeToken, TokenPage } from '../../../../api/callers/token.ts'
 import type { Deployment } from '../../../../api/deployment.ts'
 import { Problem } from '../../../../api/problem.ts'
 import { operator } from '../../../../gateway/src/callers/principal.ts'
+import {
+  sourceBehind,
+  trustedProxies,
+} from '../../../../gateway/src/callers/proxies/trusted-proxies.ts'
 import { authorization, startHttp, toLive } from '../start-http.ts'
 
 type Http = Awaited<ReturnType<typeof startHttp>>
@@ -173,6 +177,25 @@ test('wrong tokens are slowed, and a valid one from the same address is not', as
   expect(pending).toBe(true)
   expect(await refused).toBe(true)
 })
+
+test.each([
+  ['fly', 'fly-client-ip', '10.0.0.9', '10.0.0.10'],
+  ['tailscale', 'x-forwarded-for', '1.2.3.4, 100.64.0.9', '1.2.3.4, 100.64.0.10'],
+] as const)(
+  'behind a proxy of the operator a guesser does not delay its neighbours: %s',
+  async (kind, header, guesser, neighbour) => {
+    const isTrusted = trustedProxies([{ kind, range: '127.0.0.0/8' }])
+    await using http = await startHttp({ sourceOf: sourceBehind(isTrusted) })
+    const from = (address: string, other = {}) =>
+      http.get('/v1/status', { ...bearer('guess-number-1'), [header]: address, ...other })
+    const guesses = Array.from({ length: 40 }, () => from(guesser))
+    expect((await Promise.race(guesses.slice(10))).status).toBe(429)
+    // A header of another kind of proxy is not believed.
+    const other = kind === 'fly' ? 'x-forwarded-for' : 'fly-client-ip'
+    expect((await from(guesser, { [other]: '10.0.0.77' })).status).toBe(429)
+    expect((await from(neighbour)).status).toBe(401)
+  },
+)
 
 test('a damaged token is known as one', async () => {
   await using http = await startHttp()

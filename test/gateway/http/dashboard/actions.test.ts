@@ -103,7 +103,7 @@ test('a caller without the right sees the scope that it lacks, and a form that i
   })
   const page = await refused.text()
   expect([refused.status, page]).toEqual([403, expect.stringContaining(why)])
-  expect(page).toContain(`<a href="${path}">Back to the form</a>`)
+  expect(page).toMatch(/role="alert"[^]*<h1>Cancel shop #1<\/h1>/) // the form itself, again
 })
 
 test('what cannot be undone needs the name of the app', async () => {
@@ -123,6 +123,19 @@ test('what cannot be undone needs the name of the app', async () => {
   const right = await post(server, path, { ...fields, confirm: 'shop' }, { cookie })
   expect(await right.text()).toContain('The cache of shop is dropped')
   expect(dropped).toEqual(['shop'])
+})
+
+test('a source that is no longer kept leaves nothing to retry, and the page says so before', async () => {
+  await using server = await startHttp({ hasSource: false })
+  const { id } = await server.create()
+  await server.play(toBuildFailed)
+  const cookie = await logIn(server)
+  const { text } = await open(server, cookie, `/ui/deployments/${id}`)
+  const why = `The source of deployment ${id} is no longer kept. Send it again.`
+  expect(text).toMatch(/<button disabled>Retry…<\/button>\s+<button disabled>Rebuild…/)
+  expect(text).toContain(why)
+  const page = await open(server, cookie, `/ui/deployments/${id}/retry?with=rebuild`)
+  expect(page.text).toMatch(/<button disabled>Rebuild<\/button/)
 })
 
 test('a page of an action says what is wrong with its address', async () => {

@@ -60,9 +60,11 @@ test('what does not exist is a page of its own, which says what and why', async 
 })
 
 test('durations are short', () => {
-  const ms = [0, 400, 9949, 12_000, 185_000, 7_800_000, 187_200_000]
+  const ms = [0, 0.2, 87, 400, 9949, 12_000, 185_000, 7_800_000, 187_200_000]
   expect(ms.map((each) => durationText(each))).toEqual([
-    '0.0 s',
+    '0 s',
+    '1 ms',
+    '87 ms',
     '0.4 s',
     '9.9 s',
     '12 s',

@@ -13,9 +13,10 @@ import { sourceTree } from '../../../../gateway/src/buildkit/context/source-node
 type Plan = { steps?: object[]; deploy?: object; caches?: object; secrets?: string[] }
 
 const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-const source = sourceTree('http://127.0.0.1:5400/secret/source.tar', {
-  checksum: `sha256:${'a'.repeat(64)}`,
-})
+const source = sourceTree(
+  { url: 'http://127.0.0.1:5400/secret/source.tar' },
+  { checksum: `sha256:${'a'.repeat(64)}` },
+)
 const ground = { image: 'base' }
 /** A step `name` on the base image. With `only`, a whole plan of that step. */
 const step = (name: string, more: object = {}) => ({ name, inputs: [ground], ...more })

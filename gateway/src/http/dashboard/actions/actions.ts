@@ -1,6 +1,7 @@
 import type { Action, Page } from '../parts/page.ts'
 import { cancelDeployment, cancelPage } from './cancel-page.ts'
 import { deployElsewhere, deployElsewherePage } from './deploy-elsewhere-page.ts'
+import { deployImage, deployImagePage } from './deploy-image-page.ts'
 import { dropCache, dropCachePage } from './drop-cache-page.ts'
 import { changeMachine } from './machine-power.ts'
 import { retryDeployment, retryPage } from './retry-page.ts'
@@ -11,6 +12,7 @@ export const ownActionPages: Page[] = [
   cancelPage,
   retryPage,
   deployElsewherePage,
+  deployImagePage,
   rollbackPage,
   dropCachePage,
 ]
@@ -19,6 +21,7 @@ export const ownActions: Action[] = [
   cancelDeployment,
   retryDeployment,
   deployElsewhere,
+  deployImage,
   rollBack,
   changeMachine,
   dropCache,

@@ -1,7 +1,7 @@
 import { addressOf } from '../parts/addresses.ts'
 import { button, postForm } from '../parts/form.ts'
 import { html, type Html } from '../parts/html.ts'
-import type { PageContext, ShownPage } from '../parts/page.ts'
+import type { PageContext, Refused, ShownPage } from '../parts/page.ts'
 import { deploymentName, type Named, type Target, targetText } from './words.ts'
 
 type Question = {
@@ -11,7 +11,7 @@ type Question = {
   /** What exactly will happen. */
   text: Html
   /** Of the form, beside its button. */
-  fields?: Html
+  fields?: Html | ((typed: Refused | null) => Html)
   button: string
   disabledBecause: string | null
   /** What to look at before: below the form. */
@@ -28,7 +28,7 @@ export const ask = (context: PageContext, question: Question): ShownPage => {
       </p>
       <h1>${title}</h1>
       ${text}
-      ${postForm(context, context.here, html`${fields} ${button(question.button, disabledBecause)}`)}
+      ${postForm(context, context.here, (typed) => html`${typeof fields === 'function' ? fields(typed) : fields} ${button(question.button, disabledBecause)}`)}
       <p><a href="${about.address}">Leave it as it is</a></p>
       ${more}`,
   }

@@ -1,9 +1,10 @@
 import { type Deployment, isFinal } from '#api/deployment.ts'
 import { touchesMachines } from '../../../deployments/states.ts'
+import { checkBox } from '../forms/fields.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
 import { html, type Html } from '../parts/html.ts'
 import { stateWord } from '../parts/mark.ts'
-import type { Action, Page, PageContext } from '../parts/page.ts'
+import type { Action, Page, PageContext, Refused } from '../parts/page.ts'
 import { aboutDeployment, ask } from './ask.ts'
 import { deploymentName, newestRelease, targetText } from './words.ts'
 
@@ -19,7 +20,7 @@ export const cancelPage: Page = {
       title: `Cancel ${deploymentName(deployment)}`,
       about: aboutDeployment(deployment),
       text: whatHappens(deployment, newest?.number ?? null),
-      fields: abortField(deployment),
+      fields: (typed) => abortField(deployment, typed),
       button: 'Cancel it',
       disabledBecause: await cancelUseless(context, deployment),
     })
@@ -63,12 +64,9 @@ function whatHappens(deployment: Deployment, release: number | null): Html {
 }
 
 /** While machines change, a cancel is a rollback: the page has said so. */
-const abortField = ({ state }: Deployment): Html =>
+const abortField = ({ state }: Deployment, typed: Refused | null): Html =>
   touchesMachines(state)
     ? html`<input type="hidden" name="abort" value="true" />`
     : html`<p>
-        <label
-          ><input name="abort" type="checkbox" value="true" /> If it changes machines by then: stop
-          it all the same, and roll them back.</label
-        >
+        ${checkBox(typed, { name: 'abort', label: 'If it changes machines by then: stop it all the same, and roll them back.' })}
       </p>`

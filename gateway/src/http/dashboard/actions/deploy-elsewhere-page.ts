@@ -5,13 +5,15 @@ import { Problem } from '#api/problem.ts'
 import { readImageSource } from '../../body/read-source.ts'
 import { wholeNumber } from '../../query.ts'
 import { ownerOf } from '../app/owner-of.ts'
+import { ownerField, textField } from '../forms/fields.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
-import { field } from '../parts/form.ts'
 import { html } from '../parts/html.ts'
 import type { Action, Page, PageContext } from '../parts/page.ts'
 import { aboutDeployment, aboutTarget, ask } from './ask.ts'
 import { requestKeyField, requestKeyOf } from './request-key.ts'
 import { deploymentName, type Target, targetText } from './words.ts'
+
+const appCodes = ['app-name-invalid', 'app-name-taken', 'app-not-found'] as const
 
 export const deployElsewherePage: Page = {
   path: addresses.deployElsewhere,
@@ -28,9 +30,9 @@ export const deployElsewherePage: Page = {
         had. Nothing is built, and ${what} stays as it is. An app that does not exist is made. One
         that does gets a new release in the place of the one that it runs.
       </p>`,
-      fields: html`${field('App', html`<input name="app" required maxlength="63" autocomplete="off" />`)}
-      ${field('Owner', html`<input name="owner" maxlength="63" autocomplete="off" />`, 'Only the machines of this user in the app. Empty: the app itself.')}
-      ${requestKeyField()}`,
+      fields: (typed) =>
+        html`${textField(typed, { name: 'app', label: 'App', required: true, maxlength: 63, codes: appCodes })}
+        ${ownerField(typed)} ${requestKeyField()}`,
       button: 'Deploy it',
       disabledBecause: await elsewhereForbidden(context, source, from),
     })

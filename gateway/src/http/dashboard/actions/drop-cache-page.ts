@@ -1,7 +1,6 @@
-import { Problem } from '#api/problem.ts'
 import { removeAppCache } from '../builder/builder-actions.ts'
+import { confirmField, fieldProblem } from '../forms/fields.ts'
 import { addresses } from '../parts/addresses.ts'
-import { field } from '../parts/form.ts'
 import { html } from '../parts/html.ts'
 import type { Action, Page } from '../parts/page.ts'
 import { aboutTarget, ask } from './ask.ts'
@@ -20,10 +19,7 @@ export const dropCachePage: Page = {
         What ${app} alone has in the build cache is removed, and cannot be had back. Its next build
         runs every step again. What it runs stays, and so does a build that runs now.
       </p>`,
-      fields: field(
-        `To confirm, type ${app}`,
-        html`<input name="confirm" required autocomplete="off" autocapitalize="none" />`,
-      ),
+      fields: (typed) => confirmField(typed, app),
       button: 'Drop its cache',
       disabledBecause: (await commands.whyNot.removeCache(caller, app))?.message ?? null,
     })
@@ -36,6 +32,6 @@ export const dropCache: Action = {
   async act(context, form) {
     const app = context.params['app'] ?? ''
     if (form.get('confirm')?.trim() === app) return removeAppCache.act(context, form)
-    throw new Problem('option-invalid', `To drop the build cache of ${app}, type its name.`)
+    throw fieldProblem('confirm', `To drop the build cache of ${app}, type its name.`)
   },
 }

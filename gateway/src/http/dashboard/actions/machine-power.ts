@@ -23,8 +23,8 @@ export const powerForms = (
         context,
         addressOf('machinePower', { app, machine: machine.id }, { owner: ownerOf(context.query) }),
         html`<p>${whatHappens(action, machine)}</p>
-          <input type="hidden" name="action" value="${action}" />
           ${button(`${labels[action]} ${machine.id}`, forbidden ?? uselessBecause(action, machine))}`,
+        { action },
       ),
     )}`,
   )

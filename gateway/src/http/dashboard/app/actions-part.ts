@@ -33,6 +33,11 @@ export async function actionsPart(
         : 'There is no release.',
     },
     {
+      label: 'Deploy an image…',
+      address: addressOf('deployImage', { app }, { owner }),
+      disabledBecause: await elsewhereForbidden(context, { image: 'any' }, target),
+    },
+    {
       label: 'Drop the build cache…',
       address: addressOf('dropCache', { app }),
       disabledBecause: dropCache?.message ?? null,

@@ -1,12 +1,15 @@
 import { AppName } from '#api/app.ts'
-import { describeSettings } from '#api/options/app-settings.ts'
+import { describeSettings, type OwnSettings } from '#api/options/app-settings.ts'
 import { Problem } from '#api/problem.ts'
+import { cursorOf } from '../lists/cursor.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
-import { html } from '../parts/html.ts'
+import { html, type Html } from '../parts/html.ts'
+import { mark } from '../parts/mark.ts'
 import type { Page, PageContext } from '../parts/page.ts'
 import { partOf } from '../parts/part-of.ts'
 import { section } from '../parts/tables.ts'
 import { powerNote } from '../actions/machine-power.ts'
+import { settingsLink } from '../edit/settings-page.ts'
 import { actionsPart } from './actions-part.ts'
 import { activityPart } from './activity-part.ts'
 import { deploymentsPart } from './deployments-part.ts'
@@ -14,6 +17,7 @@ import { driftPart } from './drift-part.ts'
 import { machinesPart } from './machines-part.ts'
 import { secretsPart, variablesPart } from './names-part.ts'
 import { ownerOf } from './owner-of.ts'
+import { ownerSection, ownersSection } from './owners-section.ts'
 import { newestPart, releasesPart } from './releases-part.ts'
 import { settingsPart } from './settings-part.ts'
 import { appPictures } from './app-pictures.ts'
@@ -32,15 +36,17 @@ export const appPage: Page = {
   async show(context) {
     const app = appOf(context)
     const owner = ownerOf(context.query)
-    // Throws for an app that does not exist, or that the caller may not see.
-    const { deployments, next } = await context.commands.deployments(context.caller, app, {
-      limit: deploymentsShown,
-      before: context.query.get('cursor'),
-    })
+    const settings = await settingsOf(context, app)
+    const { deployments, next } = await context.commands.overview.deployments(
+      context.caller,
+      { app, ...(owner !== null && { owner }) },
+      { limit: deploymentsShown, before: cursorOf(context.query) },
+    )
+    const warnings = await context.appWarnings(app)
     const url =
       deployments.find((each) => each.state === 'live' && each.owner === owner)?.url ?? null
     const [parts, pictures] = await Promise.all([
-      partsOf(context, { app, owner, url }),
+      partsOf(context, { app, owner, url }, settings.own),
       appPictures(context, { app, owner }),
     ])
     return {
@@ -50,10 +56,11 @@ export const appPage: Page = {
         <h1>
           ${app}${owner !== null && html` for ${owner} <a class="quiet" href="${addressOf('app', { app })}">all of the app</a>`}
         </h1>
-        ${powerNote(context)} ${section('newest', 'What runs', parts.newest)}
-        ${section('actions', 'What can be done', parts.actions)}
+        ${warningsPart(warnings)} ${powerNote(context)}
+        ${section('newest', 'What runs', parts.newest)}
+        ${section('actions', 'What can be done', parts.actions)} ${parts.owners}
         ${section('machines', 'Machines', parts.machines)}
-        ${section('deployments', 'Deployments', deploymentsPart(app, deployments, next))}
+        ${section('deployments', 'Deployments', deploymentsPart({ app, owner }, deployments, next))}
         ${pictures} ${section('releases', 'Releases', parts.releases)}
         ${section('drift', 'Drift', parts.drift)}
         ${section('variables', 'Variables', parts.variables)}
@@ -64,11 +71,26 @@ export const appPage: Page = {
   },
 }
 
+/** What the gateway found out about the app: about its images, or its drift. */
+const warningsPart = (warnings: string[]): Html =>
+  html`<div id="warnings" data-part>
+    ${warnings.map((text) => html`<p class="lines">${mark('warning', 'warning')} ${text}</p>`)}
+  </div>`
+
+/** Throws for an app that does not exist, or that the caller may not see. */
+async function settingsOf({ commands, caller }: PageContext, app: string) {
+  const own = commands.settings(caller, app)
+  own.catch(() => {}) // the part that shows them says why
+  const { deployments } = await commands.deployments(caller, app, { limit: 1, before: null })
+  if (deployments.length === 0) await own
+  return { own }
+}
+
 /** `url`: where it answers, if one of the deployments shown says so. */
 type Target = { app: string; owner: string | null; url: string | null }
 
 /** All parts at once. Each may fail alone: a right is missing, or Fly does not answer. */
-async function partsOf(context: PageContext, target: Target) {
+async function partsOf(context: PageContext, target: Target, settings: Promise<OwnSettings>) {
   const { commands, caller, appDefaults } = context
   const { app, owner, url } = target
   const releases = commands.releases(caller, target, { limit: releasesShown, before: null })
@@ -77,17 +99,22 @@ async function partsOf(context: PageContext, target: Target) {
     commands.runtime.secrets(caller, { app, owner }),
     commands.secrets(caller, app),
   ])
-  const [newest, older, actions, machines, drift, variables, names, settings, activity] =
+  const known = owner === null ? null : commands.owners.show(caller, { app, owner })
+  const [newest, older, actions, owners, machines, drift, variables, names, shown, activity] =
     await Promise.all([
       partOf(releases, (page) => newestPart(page, owner, url)),
       partOf(releases, releasesPart),
       partOf(releases, (page) => actionsPart(context, target, page)),
-      machinesPart(context, target),
+      known ? ownerSection(context, known) : ownersSection(context, app),
+      machinesPart(context, app, known && known.then((found) => found.machines)),
       partOf(commands.drift.list(caller), (list) => driftPart(context, app, list)),
-      partOf(commands.runtime.env(caller, app), variablesPart),
-      partOf(secrets, ([runtime, build]) => secretsPart(runtime, build)),
-      partOf(commands.settings(caller, app), (own) =>
-        settingsPart(describeSettings(own, appDefaults)),
+      partOf(Promise.all([commands.runtime.env(caller, app), settings]), ([env, own]) =>
+        variablesPart(context, env, own),
+      ),
+      partOf(secrets, ([runtime, build]) => secretsPart(context, runtime, build)),
+      partOf(
+        settings,
+        (own) => html`${settingsPart(describeSettings(own, appDefaults))} ${settingsLink(context)}`,
       ),
       partOf(audit, ({ entries }) => activityPart(entries)),
     ])
@@ -95,11 +122,12 @@ async function partsOf(context: PageContext, target: Target) {
     newest,
     releases: older,
     actions,
+    owners,
     machines,
     drift,
     variables,
     secrets: names,
-    settings,
+    settings: shown,
     activity,
   }
 }

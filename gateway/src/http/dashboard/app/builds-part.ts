@@ -45,7 +45,10 @@ function stepsPicture(builds: Deployment[]): Html {
 function cpuPicture(builds: Deployment[]): Html {
   const values = builds.map(({ buildUsage }) => buildUsage?.cpuMs ?? 0)
   return pictureOf(builds, {
-    summary: `CPU time of steps: half of the builds used ${durationText(medianOf(values))} or less, none more than ${durationText(Math.max(...values))}.`,
+    summary:
+      sumOf(values) === 0
+        ? 'CPU time of steps: none was measured. Steps from the cache use none.'
+        : `CPU time of steps: half of the builds used ${durationText(medianOf(values))} or less, none more than ${durationText(Math.max(...values))}.`,
     kinds: [{ name: 'CPU time', look: 'phase-deploying' }],
     values: values.map((value) => [value]),
     text: durationText,
@@ -55,7 +58,10 @@ function cpuPicture(builds: Deployment[]): Html {
 function memoryPicture(builds: Deployment[]): Html {
   const values = builds.map(({ buildUsage }) => buildUsage?.peakMemoryBytes ?? 0)
   return pictureOf(builds, {
-    summary: `Memory: one step had ${sizeText(Math.max(...values))} at most.`,
+    summary:
+      sumOf(values) === 0
+        ? 'Memory of steps: none was measured.'
+        : `Memory: one step had ${sizeText(Math.max(...values))} at most.`,
     kinds: [{ name: 'the most memory of one step', look: 'phase-analyzing' }],
     values: values.map((value) => [value]),
     text: sizeText,

@@ -1,6 +1,6 @@
 import type { MachineView } from '#api/machines/machine-facts.ts'
 import { powerForms } from '../actions/machine-power.ts'
-import type { Target } from '../actions/words.ts'
+import { addressOf } from '../parts/addresses.ts'
 import { html, type Html } from '../parts/html.ts'
 import { deploymentLink } from '../parts/links.ts'
 import { mark, type Mood } from '../parts/mark.ts'
@@ -9,25 +9,38 @@ import { partOf } from '../parts/part-of.ts'
 import { table } from '../parts/tables.ts'
 import { timeOf } from '../parts/time.ts'
 
-/** The machines as Fly sees them now, and the forms that start and stop them. */
-export async function machinesPart(context: PageContext, { app, owner }: Target): Promise<Html> {
+const machinesShown = 50
+
+/** The machines as Fly sees them now, and the forms that start and stop them. `ofOwner`: those of one owner. */
+export async function machinesPart(
+  context: PageContext,
+  app: string,
+  ofOwner: Promise<MachineView[]> | null,
+): Promise<Html> {
   const { commands, caller } = context
-  return partOf(commands.machines.list(caller, app), async (all) => {
+  return partOf(ofOwner ?? commands.machines.list(caller, app), async (machines) => {
     const forbidden = await commands.whyNot.machines.change(caller, app, '', 'stop')
-    const machines = owner === null ? all : all.filter((each) => each.owner === owner)
-    return machinesTable(machines, (machine) =>
+    const shown = machines.slice(0, machinesShown)
+    const more = machines.length - shown.length
+    return html`${machinesTable(app, shown, (machine) =>
       powerForms(context, app, machine, forbidden?.message ?? null),
-    )
+    )}
+    ${more > 0 && html`<p class="quiet">${more} more are on the pages of their owners.</p>`}`
   })
 }
 
-function machinesTable(machines: MachineView[], formsOf: (machine: MachineView) => Html): Html {
+function machinesTable(
+  app: string,
+  machines: MachineView[],
+  formsOf: (machine: MachineView) => Html,
+): Html {
   if (machines.length === 0) return html`<p class="quiet">Fly has none.</p>`
   return table(
     'Machines',
     ['Machine', 'State', 'Since', 'Region', 'Group', 'Size', 'Checks', 'Version', 'Power'],
     machines.map((each) => [
-      html`<code>${each.id}</code> ${each.name}${each.owner && html` for ${each.owner}`}`,
+      html`<code>${each.id}</code>
+        ${each.name}${each.owner && html` for <a href="${addressOf('app', { app }, { owner: each.owner })}">${each.owner}</a>`}`,
       html`${mark(moodOf(each), each.state)}${each.cordoned && ', cordoned'}`,
       each.changedAt ? timeOf(each.changedAt) : '',
       each.region,

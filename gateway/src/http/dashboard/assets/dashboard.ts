@@ -9,6 +9,8 @@ import { followEvents, news } from './stream.ts'
 
 const main = document.querySelector('main')!
 
+// The page of a form that was refused is at the address of the form, where nothing can be read.
+if (main.dataset['page']) history.replaceState(null, '', main.dataset['page'])
 showTimes(document)
 setInterval(countOn, 1000)
 if (main.dataset['events']) followNews(main.dataset['events'])
@@ -98,11 +100,21 @@ function replaceParts(page: Document): void {
   if (seconds) main.dataset['seconds'] = seconds
   for (const part of page.querySelectorAll('[data-part]')) {
     const shown = document.getElementById(part.id)
-    // What the reader is just using stays as it is.
-    if (!shown || shown.contains(document.activeElement)) continue
+    if (!shown || isInUse(shown)) continue
     for (const open of shown.querySelectorAll('details[open][id]'))
       part.querySelector(`#${CSS.escape(open.id)}`)?.setAttribute('open', '')
     if (!shown.isEqualNode(part)) shown.replaceWith(document.adoptNode(part))
   }
   document.dispatchEvent(new Event('tarmac:refreshed'))
+}
+
+/** What the reader is just using stays as it is: where the focus is, and forms that are not sent. */
+function isInUse(part: HTMLElement): boolean {
+  if (part.contains(document.activeElement) || part.querySelector('[data-refused]')) return true
+  const fields = part.querySelectorAll<HTMLInputElement | HTMLTextAreaElement>('input, textarea')
+  return [...fields].some(
+    (field) =>
+      field.value !== field.defaultValue ||
+      (field instanceof HTMLInputElement && field.checked !== field.defaultChecked),
+  )
 }

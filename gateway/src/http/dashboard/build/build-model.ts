@@ -11,7 +11,13 @@ export type BuildStep = {
   peakMemoryBytes: number | null
 }
 /** A finding of the linter of Dockerfiles. */
-export type Finding = { text: string; file: string; line: number | null }
+export type Finding = {
+  text: string
+  file: string
+  line: number | null
+  /** The instruction there. */
+  code: string | null
+}
 
 /** No page shows more. A plan may have thousands of steps. */
 const maxSteps = 500
@@ -49,12 +55,12 @@ export class BuildModel {
     step.peakMemoryBytes = peakMemoryBytes ?? step.peakMemoryBytes
   }
 
-  #takeWarning({ text, file, line }: Event<'warning'>): void {
+  #takeWarning({ text, file, line, code }: Event<'warning'>): void {
     const isKnown = this.findings.some(
       (each) => each.text === text && each.file === file && each.line === (line ?? null),
     )
     if (file !== undefined && !isKnown && this.findings.length < maxFindings)
-      this.findings.push({ text, file, line: line ?? null })
+      this.findings.push({ text, file, line: line ?? null, code: code ?? null })
   }
 }
 

@@ -3,6 +3,9 @@ import { html, type Html } from '../parts/html.ts'
 import { durationText } from '../parts/time.ts'
 import type { BuildStep } from './build-model.ts'
 
+/** Where the step is on the page of its build. `at`: its index. */
+export const stepId = (at: number): string => `step-${at + 1}`
+
 export const stepName = (step: BuildStep): Html =>
   html`<span class="mono">${groupName(step)}</span>`
 

@@ -6,7 +6,7 @@ import { durationText } from '../parts/time.ts'
 import { bars } from '../pictures/bar.ts'
 import { sumOf } from '../pictures/columns.ts'
 import type { BuildModel, BuildStep } from './build-model.ts'
-import { stepLook, stepMark, stepName, stepTime } from './step-words.ts'
+import { stepId, stepLook, stepMark, stepName, stepTime } from './step-words.ts'
 
 /** The steps of a build in their order: which came from the cache, and what the others took. */
 export function stepsPart({ steps, omitted }: Pick<BuildModel, 'steps' | 'omitted'>): Html {
@@ -19,11 +19,11 @@ export function stepsPart({ steps, omitted }: Pick<BuildModel, 'steps' | 'omitte
     ${table(
       'Steps of the build',
       ['Step', 'Result', 'Time', 'Of the longest', 'CPU time', 'Memory at most'],
-      steps.map((step) => [
-        stepName(step),
+      steps.map((step, at) => [
+        html`<span id="${stepId(at)}" class="step">${stepName(step)}</span>`,
         stepMark(step),
         stepTime(step),
-        step.ms === null ? '' : bars([{ value: step.ms, look: stepLook(step) }], longest),
+        bars([{ value: step.ms ?? 0, look: stepLook(step) }], longest),
         step.cpuMs === null ? '' : durationText(step.cpuMs),
         step.peakMemoryBytes === null ? '' : sizeText(step.peakMemoryBytes),
       ]),

@@ -2,7 +2,8 @@ import { summary } from '#api/doctor/render.ts'
 import { type Answer, DoctorRequest, type Finding } from '#api/doctor/report.ts'
 import { readRequest } from '../../body/read-request.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
-import { button, field, postForm } from '../parts/form.ts'
+import { checkBox, textField } from '../forms/fields.ts'
+import { button, postForm } from '../parts/form.ts'
 import { html, type Html } from '../parts/html.ts'
 import { mark, type Mood } from '../parts/mark.ts'
 import type { Action, PageContext } from '../parts/page.ts'
@@ -13,18 +14,16 @@ export const doctorForm = (context: PageContext): Html =>
   postForm(
     context,
     addressOf('runDoctor'),
-    html`<p>
-        The gateway tries its token, the registry, the mirror, the build daemon, DNS and the disk.
-        It leaves nothing behind, and takes up to a minute. It needs the scope admin.
-      </p>
-      ${field('Also look at an app', html`<input name="app" autocomplete="off" />`)}
-      <p>
-        <label
-          ><input name="push" type="checkbox" value="true" /> Also push a tiny image to the
-          registry, and remove it.</label
-        >
-      </p>
-      ${button('Run the doctor')}`,
+    (typed) =>
+      html`<p>
+          The gateway tries its token, the registry, the mirror, the build daemon, DNS and the disk.
+          It leaves nothing behind, and takes up to a minute. It needs the scope admin.
+        </p>
+        ${textField(typed, { name: 'app', label: 'Also look at an app', codes: ['app-not-found'] })}
+        <p>
+          ${checkBox(typed, { name: 'push', label: 'Also push a tiny image to the registry, and remove it.' })}
+        </p>
+        ${button('Run the doctor')}`,
   )
 
 export const runDoctor: Action = {

@@ -3,10 +3,12 @@ import type { Unknown } from '#api/status/part.ts'
 import { addresses } from '../parts/addresses.ts'
 import { html, type Html } from '../parts/html.ts'
 import type { Page } from '../parts/page.ts'
+import { partOf } from '../parts/part-of.ts'
 import { section } from '../parts/tables.ts'
 import { timeOf } from '../parts/time.ts'
 import { doctorForm } from './builder-actions.ts'
 import { cachePart } from './cache-part.ts'
+import { diskHistoryPart } from './disk-history-part.ts'
 import { diskPart } from './disk-part.ts'
 import { gatewayPart } from './gateway-part.ts'
 import { known } from './known.ts'
@@ -20,11 +22,13 @@ const seconds = 15
 export const builderPage: Page = {
   path: addresses.builder,
   section: 'builder',
-  assets: ['boards.css'],
+  assets: ['boards.css', 'pictures.css'],
   async show(context) {
-    const status = await context.commands.status(context.caller)
+    const { commands, caller } = context
+    const status = await commands.status(caller)
     // Of a limited caller, the gateway shows the queue and the cache alone.
     const isWhole = status.versions !== undefined
+    const history = isWhole && (await partOf(commands.diskHistory(caller), diskHistoryPart))
     return {
       title: 'Builder',
       live: { seconds },
@@ -32,6 +36,7 @@ export const builderPage: Page = {
         ${section('gateway', 'Gateway', gatewayPart(status))}
         ${!isWhole && html`<p class="quiet">Disk, limits, mirror and versions are for callers that are not limited to some apps or teams.</p>`}
         ${part('disk', 'Disk', status.disk, diskPart)}
+        ${history && section('disk-history', 'Disk until now', history)}
         ${part('cache', 'Build cache by app', status.cache, (cache) => cachePart(context, cache))}
         ${section('doctor', 'Doctor', doctorForm(context))}
         ${part('fly', 'Calls of Fly', status.fly, (fly) => html`<p>${flyText(fly)}, since ${timeOf(status.startedAt)}.</p>`)}

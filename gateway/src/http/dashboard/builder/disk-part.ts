@@ -8,7 +8,10 @@ import { facts } from '../parts/tables.ts'
 export function diskPart({ ok, detail, freeBytes, sizeBytes, growth }: DiskStatus): Html {
   const used = sizeBytes - freeBytes
   const percent = sizeBytes > 0 ? Math.round((100 * used) / sizeBytes) : 0
-  return html`<p>${mark(ok ? 'good' : 'bad', ok ? 'room' : 'full')} ${detail}</p>
+  return html`<p>
+      ${mark(ok ? 'good' : 'bad', ok ? 'room' : 'full')}
+      ${ok ? `${sizeText(freeBytes)} of ${sizeText(sizeBytes)} free` : detail}
+    </p>
     ${facts([
       [
         'Used',

@@ -1,7 +1,7 @@
 import type { ImagesStatus } from '#api/status/images.ts'
 import { sizeText, type MachineStatus } from '#api/status/machine.ts'
 import type { Unknown } from '#api/status/part.ts'
-import { durationText } from '#api/status/render.ts'
+import { roughDuration } from '#api/status/render.ts'
 import type { GatewayStatus } from '#api/status/status.ts'
 import { someOf } from '#api/text/some-of.ts'
 import { html, type Html } from '../parts/html.ts'
@@ -19,7 +19,7 @@ export function gatewayPart(status: GatewayStatus): Html {
     ['Version', version],
     [
       'Runs for',
-      html`${durationText(uptimeSeconds)} <span class="quiet">(since ${timeOf(startedAt)})</span>`,
+      html`${roughDuration(uptimeSeconds)} <span class="quiet">(since ${timeOf(startedAt)})</span>`,
     ],
     ['Machine', shown(machine, machineText)],
     ['Work', shown(queue, ({ running, waiting }) => html`${running} running, ${waiting} waiting`)],
@@ -45,7 +45,7 @@ const machineText = ({ app, id, region, size }: MachineStatus): Html =>
   html`${app} ${id}, ${region}${size && `, ${sizeText(size)}`}`
 
 const stopText = (seconds: number | null): Html =>
-  html`${seconds === null ? 'not by itself' : `after ${durationText(seconds)} without work`}`
+  html`${seconds === null ? 'not by itself' : `after ${roughDuration(seconds)} without work`}`
 
 /** The daily look whether the registry still has what releases need. */
 function imagesText({ checkedAt, checked, missing, problem }: ImagesStatus): Html {

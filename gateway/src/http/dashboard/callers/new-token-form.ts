@@ -2,31 +2,29 @@ import { NewToken, usualLife } from '#api/callers/token.ts'
 import { Scope } from '#api/callers/scope.ts'
 import { readRequest } from '../../body/read-request.ts'
 import { addressOf } from '../parts/addresses.ts'
-import { button, confirmation, field, postForm } from '../parts/form.ts'
-import { attributes, html, type Html } from '../parts/html.ts'
+import { checkBox, textField } from '../forms/fields.ts'
+import { button, confirmForm } from '../parts/form.ts'
+import { html, type Html } from '../parts/html.ts'
 import type { PageContext } from '../parts/page.ts'
 
 export const newTokenForm = (context: PageContext): Html =>
-  confirmation(
-    'new-token-form',
-    'Make a token…',
-    postForm(
-      context,
-      addressOf('createToken'),
+  confirmForm(
+    context,
+    { id: 'new-token-form', label: 'Make a token…', action: addressOf('createToken') },
+    (typed) =>
       html`<p>
           The gateway shows the new token once, on the next page. It can do no more than you, and
           what you leave empty is as for you.
         </p>
-        ${field('Name', html`<input name="name" required maxlength="63" autocomplete="off" />`)}
+        ${textField(typed, { name: 'name', label: 'Name', required: true, maxlength: 63, codes: ['token-name-taken'] })}
         <fieldset>
           <legend>What it may do</legend>
-          ${Scope.options.map((scope) => html`<label><input name="scopes" type="checkbox" value="${scope}" ${attributes({ checked: scope === 'deploy' })} /> ${scope}</label> `)}
+          ${Scope.options.map((scope) => html`${checkBox(typed, { name: 'scopes', value: scope, label: scope, checked: scope === 'deploy' })} `)}
         </fieldset>
-        ${field('Apps', html`<input name="apps" autocomplete="off" />`, 'Names, or beginnings like pr-*, with commas between. Empty: all that you may use.')}
-        ${field('Owners', html`<input name="owners" autocomplete="off" />`)}
-        ${field('Ends', html`<input name="expires" autocomplete="off" placeholder="${usualLife.token}" />`, 'A span like 90d or 12h, a day like 2027-01-31, or never.')}
+        ${textField(typed, { name: 'apps', label: 'Apps', hint: 'Names, or beginnings like pr-*, with commas between. Empty: all that you may use.' })}
+        ${textField(typed, { name: 'owners', label: 'Owners' })}
+        ${textField(typed, { name: 'expires', label: 'Ends', placeholder: usualLife.token, hint: 'A span like 90d or 12h, a day like 2027-01-31, or never.' })}
         ${button('Make it')}`,
-    ),
   )
 
 /** Reads the form. Throws as the API does for the same fields. */

@@ -1,6 +1,6 @@
 import type { ListedRule } from '#api/callers/rule.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
-import { button, confirmation, postForm } from '../parts/form.ts'
+import { button, confirmForm } from '../parts/form.ts'
 import { firstCommand } from '../lists/first-command.ts'
 import { html, type Html } from '../parts/html.ts'
 import type { Action, PageContext } from '../parts/page.ts'
@@ -34,15 +34,15 @@ export function rulesPart(context: PageContext, rules: readonly ListedRule[]): H
 }
 
 const removal = (context: PageContext, { name, origin }: ListedRule): Html =>
-  confirmation(
-    `remove-${name}`,
-    'Remove…',
-    postForm(
-      context,
-      addressOf('removeRule', { rule: name }),
-      html`<p>Whom only this rule allows is refused from the next call on.</p>
-        ${button('Remove it', origin === 'settings' ? 'It is in the setting TARMAC_OIDC_RULES.' : null)}`,
-    ),
+  confirmForm(
+    context,
+    {
+      id: `remove-${name}`,
+      label: 'Remove…',
+      action: addressOf('removeRule', { rule: name }),
+    },
+    html`<p>Whom only this rule allows is refused from the next call on.</p>
+      ${button('Remove it', origin === 'settings' ? 'It is in the setting TARMAC_OIDC_RULES.' : null)}`,
   )
 
 export const removeRule: Action = {

@@ -1,7 +1,8 @@
 import type { Team, TeamList } from '#api/callers/teams.ts'
 import { someOf } from '#api/text/some-of.ts'
 import { addressOf } from '../parts/addresses.ts'
-import { button, confirmation, field, postForm } from '../parts/form.ts'
+import { textField } from '../forms/fields.ts'
+import { button, confirmForm } from '../parts/form.ts'
 import { firstCommand } from '../lists/first-command.ts'
 import { html, type Html } from '../parts/html.ts'
 import type { PageContext } from '../parts/page.ts'
@@ -19,19 +20,16 @@ export const teamsPart = (context: PageContext, { teams }: TeamList): Html =>
           'tarmac team create my-team',
         )
   }
-  ${confirmation(
-    'new-team',
-    'Make a team…',
-    postForm(
-      context,
-      addressOf('createTeam'),
+  ${confirmForm(
+    context,
+    { id: 'new-team', label: 'Make a team…', action: addressOf('createTeam') },
+    (typed) =>
       html`<p>
           The team has no apps and no members yet. Callers that are in no team see only the apps of
           the team default.
         </p>
-        ${field('Name', html`<input name="name" required maxlength="40" autocomplete="off" />`)}
+        ${textField(typed, { name: 'name', label: 'Name', required: true, maxlength: 40, codes: ['team-exists', 'team-invalid'] })}
         ${button('Make it')}`,
-    ),
   )}`
 
 const teamsTable = (teams: Team[]): Html =>

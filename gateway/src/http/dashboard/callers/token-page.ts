@@ -1,6 +1,7 @@
 import type { TokenFacts } from '#api/callers/token.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
-import { button, confirmation, field, postForm } from '../parts/form.ts'
+import { textField } from '../forms/fields.ts'
+import { button, confirmForm } from '../parts/form.ts'
 import { html, type Html } from '../parts/html.ts'
 import type { Page, PageContext } from '../parts/page.ts'
 import { facts, section } from '../parts/tables.ts'
@@ -51,32 +52,33 @@ export const tokenFacts = (token: TokenFacts): Html =>
 function actions(context: PageContext, token: TokenFacts): Html {
   const isOver = token.state === 'revoked' || token.state === 'expired'
   const useless = isOver ? `It is ${token.state}.` : null
-  return html`${confirmation(
-    'rotate',
-    'New secret…',
-    postForm(
-      context,
-      addressOf('rotateToken', { token: token.id }),
+  return html`${confirmForm(
+    context,
+    {
+      id: 'rotate',
+      label: 'New secret…',
+      action: addressOf('rotateToken', { token: token.id }),
+    },
+    (typed) =>
       html`<p>
           The token gets a new secret, which the next page shows once. The old one works for this
           time:
         </p>
-        ${field('Old secret works for', html`<input name="overlap" value="0s" required />`, 'A span like 30m or 12h. 0s: it ends at once.')}
+        ${textField(typed, { name: 'overlap', label: 'Old secret works for', value: '0s', required: true, hint: 'A span like 30m or 12h. 0s: it ends at once.' })}
         ${button('Give it a new secret', token.kind === 'token' ? useless : 'A deploy link has one secret.')}`,
-    ),
   )}
-  ${confirmation(
-    'revoke',
-    'Revoke…',
-    postForm(
-      context,
-      addressOf('revokeToken', { token: token.id }),
-      html`<p>
-          The token ends at once, also for sessions and for logs that are being read with it.
-          Deployments that run go on. Tokens that it has made go on: they have to be revoked
-          themselves.
-        </p>
-        ${button('Revoke it', useless)}`,
-    ),
+  ${confirmForm(
+    context,
+    {
+      id: 'revoke',
+      label: 'Revoke…',
+      action: addressOf('revokeToken', { token: token.id }),
+    },
+    html`<p>
+        The token ends at once, also for sessions and for logs that are being read with it.
+        Deployments that run go on. Tokens that it has made go on: they have to be revoked
+        themselves.
+      </p>
+      ${button('Revoke it', useless)}`,
   )}`
 }

@@ -3,7 +3,7 @@ import type { AppDrift, DriftList } from '#api/drift/drift-list.ts'
 import type { DriftFinding } from '#api/drift/finding.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
 import { appLink } from '../lists/deployment-link.ts'
-import { button, confirmation, field, postForm } from '../parts/form.ts'
+import { button, confirmForm, field } from '../parts/form.ts'
 import { firstCommand } from '../lists/first-command.ts'
 import { html, type Html } from '../parts/html.ts'
 import { mark } from '../parts/mark.ts'
@@ -96,18 +96,14 @@ export async function acceptForm(
   const useless = findings.some(({ code }) => acceptable.test(code))
     ? null
     : 'Nothing here is about an address or a hostname.'
-  return confirmation(
-    `accept-${app}`,
-    'Accept…',
-    postForm(
-      context,
-      addressOf('acceptDrift', { app }),
-      html`<p>
-          The addresses and hostnames that ${app} has at Fly now are expected from now on. Nothing
-          changes at Fly. Machines that differ stay in this list.
-        </p>
-        ${button('Accept them', forbidden?.message ?? useless)}`,
-    ),
+  return confirmForm(
+    context,
+    { id: `accept-${app}`, label: 'Accept…', action: addressOf('acceptDrift', { app }) },
+    html`<p>
+        The addresses and hostnames that ${app} has at Fly now are expected from now on. Nothing
+        changes at Fly. Machines that differ stay in this list.
+      </p>
+      ${button('Accept them', forbidden?.message ?? useless)}`,
   )
 }
 

@@ -1,5 +1,7 @@
 import type { AppSummary } from '#api/overview/overview.ts'
 import { type Deployment, DeploymentState, isFinal } from '#api/deployment.ts'
+import { cancelCells } from '../lists/cancel-cell.ts'
+import { numberLink } from '../lists/deployment-link.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
 import { html, type Html } from '../parts/html.ts'
 import { releaseMark, stateMark } from '../parts/mark.ts'
@@ -37,7 +39,7 @@ export const homePage: Page = {
       title: 'Apps',
       live: { seconds: running.length > 0 ? seconds.busy : seconds.quiet },
       body: html`<h1>Apps</h1>
-        ${running.length > 0 ? section('running', 'On the way', runningTable(running)) : html`<section id="running" data-part hidden></section>`}
+        ${running.length > 0 ? section('running', 'On the way', await runningTable(context, running)) : html`<section id="running" data-part hidden></section>`}
         ${isEmpty ? section('apps', 'Nothing is deployed yet', noApps(context)) : section('apps', 'What runs', appsTable(apps, next))}
         ${failed.length > 0 && section('failed', 'Failed last', failedTable(failed))}`,
     }
@@ -60,29 +62,33 @@ async function inStates(
     .slice(0, limit)
 }
 
-const runningTable = (running: Deployment[]): Html =>
-  table(
+async function runningTable(context: PageContext, running: Deployment[]): Promise<Html> {
+  const cancel = await cancelCells(context, running)
+  return table(
     'Deployments on the way',
-    ['Deployment', 'State', 'For', 'By'],
-    running.map((each) => [
-      deploymentLink(each),
+    ['Deployment', 'State', 'For', 'By', 'Cancel'],
+    running.map((each, at) => [
+      numberLink(each),
       stateMark(each.state),
       runningSince(each.stateSince ?? each.createdAt),
       each.triggeredBy?.name ?? '',
+      cancel[at]!,
     ]),
   )
+}
 
 const failedTable = (failed: Deployment[]): Html =>
-  table(
-    'Deployments that failed last',
-    ['Deployment', 'State', 'Why', 'When'],
-    failed.map((each) => [
-      deploymentLink(each),
-      stateMark(each.state),
-      each.problem?.title ?? '',
-      timeOf(each.endedAt ?? each.updatedAt),
-    ]),
-  )
+  html`${table(
+      'Deployments that failed last',
+      ['Deployment', 'State', 'Why', 'When'],
+      failed.map((each) => [
+        numberLink(each),
+        stateMark(each.state),
+        each.problem?.title ?? '',
+        timeOf(each.endedAt ?? each.updatedAt),
+      ]),
+    )}
+    <p><a href="${addressOf('deployments')}">All deployments</a></p>`
 
 const appsTable = (apps: AppSummary[], next: string | null): Html =>
   html`${table(
@@ -104,7 +110,3 @@ function releaseCell(release: AppSummary['release'], owners: number): Html {
   if (!release) return html`${ofOwners || 'none'}`
   return html`${release.number} ${releaseMark(release.state)}${ofOwners && ` and ${ofOwners}`}`
 }
-
-const deploymentLink = ({ id, app, number, owner }: Deployment): Html =>
-  html`<a href="${addressOf('deployment', { id })}">${app} #${number}</a
-    >${owner && html` for ${owner}`}`

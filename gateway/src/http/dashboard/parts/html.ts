@@ -53,7 +53,7 @@ export function html(strings: TemplateStringsArray, ...values: Value[]): Html {
 }
 
 const optional =
-  /^(?:aria-[a-z]+|data-[a-z-]+|checked|class|datetime|disabled|hidden|id|open|required|selected|title|value)$/
+  /^(?:aria-[a-z]+|data-[a-z-]+|autofocus|checked|class|datetime|disabled|hidden|id|max|maxlength|min|open|placeholder|required|selected|title|value)$/
 
 /** Attributes for a tag: those with the value false or null are left out. */
 export function attributes(all: Record<string, string | number | boolean | null>): Attributes {

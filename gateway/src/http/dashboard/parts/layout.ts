@@ -8,9 +8,11 @@ import type { PageContext, Section, ShownPage } from './page.ts'
 /** The entries of the navigation. A page that comes later adds its own. */
 const navigation: { section: Section; label: string; address: string }[] = [
   { section: 'apps', label: 'Apps', address: addresses.home },
+  { section: 'deployments', label: 'Deployments', address: addresses.deployments },
   { section: 'queue', label: 'Queue', address: addresses.queue },
   { section: 'previews', label: 'Previews', address: addresses.previews },
   { section: 'rollouts', label: 'Rollouts', address: addresses.rollouts },
+  { section: 'routers', label: 'Routers', address: addresses.routers },
   { section: 'drift', label: 'Drift', address: addresses.drift },
   { section: 'callers', label: 'Callers', address: addresses.callers },
   { section: 'audit', label: 'Audit', address: addresses.audit },
@@ -22,7 +24,7 @@ type Frame = {
   section: Section | null
   assets: readonly string[]
   /** Null: nobody is logged in. */
-  context: Pick<PageContext, 'caller' | 'formKey'> | null
+  context: (Pick<PageContext, 'caller' | 'formKey'> & Partial<PageContext>) | null
 }
 
 /** The whole document around a page. */
@@ -51,7 +53,13 @@ export const layout = ({ shown, section, assets, context }: Frame): Html =>
           }
         </header>
         <p id="stale" role="status" hidden></p>
-        <main id="main" tabindex="-1" ${attributes(liveOf(shown))}>${shown.body}</main>
+        <main
+          id="main"
+          tabindex="-1"
+          ${attributes({ ...liveOf(shown), 'data-page': context?.refused ? (context.here ?? null) : null })}
+        >
+          ${shown.body}
+        </main>
       </body>
     </html> `
 
@@ -61,8 +69,8 @@ const liveOf = ({ live }: ShownPage) => ({
 })
 
 /** Who is logged in, and how to leave. A caller that a proxy names has no session to end. */
-function who(context: Pick<PageContext, 'caller' | 'formKey'>): Html {
-  const { caller } = context
+function who({ caller, formKey }: Pick<PageContext, 'caller' | 'formKey'>): Html {
+  const context = { formKey }
   return html`<details class="who">
     <summary>${caller.name}</summary>
     <p>

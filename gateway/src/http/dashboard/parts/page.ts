@@ -1,3 +1,4 @@
+import type { Problem } from '#api/problem.ts'
 import type { GuardedCommands } from '../../../commands/access/guarded.ts'
 import type { Principal } from '../../../callers/principal.ts'
 import type { ServerDeps } from '../../deps.ts'
@@ -11,6 +12,8 @@ export type PageContext = {
   /** Events of a log, after `logOf` has allowed it. */
   store: Pick<ServerDeps['store'], 'eventsAfter'>
   appDefaults: ServerDeps['appDefaults']
+  /** What the gateway found out about an app that needs attention. For callers who may see the app. */
+  appWarnings: NonNullable<ServerDeps['appWarnings']>
   /** Of the prices that the gateway knows. Null: it knows none. */
   currency: ServerDeps['currency']
   /** The values of the path, decoded: `/ui/apps/:app` gives `app`. */
@@ -26,14 +29,21 @@ export type PageContext = {
   session: string | null
   /** The page's own script asks for what changed: it replaces the parts with `data-part` alone. */
   isRefresh: boolean
+  /** The form of this page that was just refused. Null: none was. */
+  refused: Refused | null
 }
+
+/** A form that was refused: its address, what was typed, and why. */
+export type Refused = { action: string; form: URLSearchParams; problem: Problem }
 
 /** The entries of the navigation. */
 export type Section =
   | 'apps'
+  | 'deployments'
   | 'queue'
   | 'previews'
   | 'rollouts'
+  | 'routers'
   | 'drift'
   | 'callers'
   | 'audit'

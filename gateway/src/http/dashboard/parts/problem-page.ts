@@ -17,23 +17,27 @@ export const problemText = (title: string, detail: string, fault: Html | string 
  * whose form it was.
  */
 export function problemPage(
-  { code, message, status, facts }: Problem,
+  problem: Problem,
   { requestId, back }: { requestId: string; back: string | null },
 ): ShownPage {
-  const { title, fault, retry } = problems[code]
-  const { deployment } = facts
+  const { code, message, status } = problem
+  const { title, fault } = problems[code]
   return {
     title,
     status,
     body: html`<h1>${title}</h1>
       ${problemText(code, message, faultTexts[fault])}
       ${code === 'internal' && html`<p class="quiet">Request ${requestId}</p>`}
-      ${retry && html`<p>Next: try it again later.</p>`}
       <p>
-        ${back !== null && html`<a href="${back}">Back to the form</a> · `}
-        ${typeof deployment === 'string' && html`<a href="${addressOf('deployment', { id: deployment })}">The deployment</a> · `}
-        <a href="/problems/${code}">What ${code} means</a> ·
-        <a href="${addressOf('home')}">All apps</a>
+        ${back !== null && html`<a href="${back}">Back to the form</a> · `}${problemNext(problem)}
       </p>`,
   }
+}
+
+/** Where to go next after a call that failed. */
+export function problemNext({ code, facts: { deployment } }: Problem): Html {
+  return html`${problems[code].retry && 'Try it again later. '}
+    ${typeof deployment === 'string' && html`<a href="${addressOf('deployment', { id: deployment })}">The deployment</a> · `}
+    <a href="/problems/${code}">What ${code} means</a> ·
+    <a href="${addressOf('home')}">All apps</a>`
 }

@@ -10,15 +10,21 @@ export type ColumnPicture = {
   summary: string
   kinds: readonly Kind[]
   columns: readonly { values: readonly number[]; name: string; hasFailed?: boolean }[]
+  /** The value at the upper edge. Default: that of the highest column. */
+  top?: number
+  /** What the first and the last column are, where columns are times. */
+  ends?: readonly [string, string] | undefined
   /** A value in words: `3 min 5 s`. */
   text: (value: number) => string
 }
 
 /** Stacked columns with a legend, below a sentence that says the same. The page gives `numbers` too. */
 export function columnPicture(picture: ColumnPicture): Html {
-  const { summary, columns, text } = picture
+  const { summary, columns, text, ends } = picture
   const values = columns.map((each) => each.values)
-  const top = topOf(values)
+  const top = picture.top ?? topOf(values)
+  // Without a value there is nothing to draw: the sentence says so.
+  if (top === 0) return html`<figure class="picture"><p>${summary}</p></figure>`
   const drawn = columnsOf(values, top)
   return html`<figure class="picture">
     <p>${summary}</p>
@@ -30,6 +36,7 @@ export function columnPicture(picture: ColumnPicture): Html {
         <path class="grid" d="M0 0H1000M0 100H1000M0 200H1000" />
         ${drawn.map((column, at) => columnShape(picture, column, columns[at]!))}
       </svg>
+      ${ends && html`<div class="ends quiet" aria-hidden="true"><span>${ends[0]}</span><span>${ends[1]}</span></div>`}
     </div>
     <figcaption>
       ${legend(picture)}

@@ -42,6 +42,9 @@ export const share = (value: number, whole: number): number =>
 export const sumOf = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + known(value), 0)
 
+export const averageOf = (values: readonly number[]): number =>
+  sumOf(values) / Math.max(1, values.length)
+
 /** The one in the middle. 0: there is none. */
 export function medianOf(values: readonly number[]): number {
   const sorted = values.map(known).toSorted((a, b) => a - b)

@@ -2,7 +2,8 @@ import { PreviewAction } from '#api/previews/preview-calls.ts'
 import type { Preview } from '#api/previews/preview.ts'
 import { Problem } from '#api/problem.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
-import { button, confirmation, field, postForm } from '../parts/form.ts'
+import { fieldProblem, textField } from '../forms/fields.ts'
+import { button, confirmForm } from '../parts/form.ts'
 import { html, type Html } from '../parts/html.ts'
 import type { Action, PageContext } from '../parts/page.ts'
 import { uselessBecause } from './preview-words.ts'
@@ -24,44 +25,45 @@ const powerTexts: Record<PreviewAction, { label: string; text: string }> = {
 
 /** What can be done with a preview. A button that is of no use now says why. */
 export const previewActionsPart = (context: PageContext, preview: Preview): Html =>
-  html`${confirmation(
-    'extend',
-    'Extend…',
-    postForm(
-      context,
-      addressOf('extendPreview', { id: preview.id }),
+  html`${confirmForm(
+    context,
+    {
+      id: 'extend',
+      label: 'Extend…',
+      action: addressOf('extendPreview', { id: preview.id }),
+    },
+    (typed) =>
       html`<p>
           It ends so much later than now, or after the gateway’s usual lifetime if the field is
           empty.
         </p>
-        ${field('Minutes from now', html`<input name="minutes" type="number" min="1" max="1000000" />`)}
+        ${textField(typed, { name: 'minutes', label: 'Minutes from now', type: 'number', min: 1, max: 1_000_000 })}
         ${button('Extend it', uselessBecause('extend', preview))}`,
-    ),
   )}
   ${PreviewAction.options.map((action) =>
-    confirmation(
-      action,
-      `${powerTexts[action].label}…`,
-      postForm(
-        context,
-        addressOf('powerPreview', { id: preview.id }),
-        html`<p>${powerTexts[action].text}</p>
-          <input type="hidden" name="action" value="${action}" />
-          ${button(powerTexts[action].label, uselessBecause(action, preview))}`,
-      ),
+    confirmForm(
+      context,
+      {
+        id: action,
+        label: `${powerTexts[action].label}…`,
+        action: addressOf('powerPreview', { id: preview.id }),
+        fixed: { action },
+      },
+      html`<p>${powerTexts[action].text}</p>
+        ${button(powerTexts[action].label, uselessBecause(action, preview))}`,
     ),
   )}
-  ${confirmation(
-    'destroy',
-    'Destroy…',
-    postForm(
-      context,
-      addressOf('destroyPreview', { id: preview.id }),
-      html`<p>
-          Its app on Fly, its machines and what they stored are deleted. This cannot be undone.
-        </p>
-        ${button('Destroy it', uselessBecause('destroy', preview))}`,
-    ),
+  ${confirmForm(
+    context,
+    {
+      id: 'destroy',
+      label: 'Destroy…',
+      action: addressOf('destroyPreview', { id: preview.id }),
+    },
+    html`<p>
+        Its app on Fly, its machines and what they stored are deleted. This cannot be undone.
+      </p>
+      ${button('Destroy it', uselessBecause('destroy', preview))}`,
   )}`
 
 const idOf = ({ params }: PageContext): string => params['id'] ?? ''
@@ -72,7 +74,7 @@ export const extendPreview: Action = {
   async act(context, form) {
     const minutes = form.get('minutes') ?? ''
     if (!/^\d{0,9}$/.test(minutes) || minutes === '0')
-      throw new Problem('option-invalid', 'Minutes from now: a whole number, or nothing.')
+      throw fieldProblem('minutes', 'Minutes from now: a whole number, or nothing.')
     const ttlSeconds = minutes === '' ? null : Number(minutes) * 60
     await context.commands.previews.extend(context.caller, idOf(context), ttlSeconds)
     return backTo(context)

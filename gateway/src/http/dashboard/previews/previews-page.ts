@@ -11,6 +11,7 @@ import { mark } from '../parts/mark.ts'
 import type { Page, PageContext } from '../parts/page.ts'
 import { facts, section, table } from '../parts/tables.ts'
 import { runningSince, timeOf } from '../parts/time.ts'
+import { given } from '../lists/given.ts'
 import { cursorOf } from '../lists/cursor.ts'
 import { poolsPart } from './pools-part.ts'
 import { endsIn, previewMark } from './preview-words.ts'
@@ -62,10 +63,6 @@ export const previewsPage: Page = {
     }
   },
 }
-
-/** An empty field of the form is no filter. */
-const given = (query: URLSearchParams) =>
-  new URLSearchParams([...query].filter(([, value]) => value !== ''))
 
 const filterForm = ({ query }: PageContext): Html =>
   html`<form class="filter" method="get" action="${addressOf('previews')}" role="search">

@@ -1,7 +1,7 @@
 import { type DrainFacts, drainLimits } from '#api/status/drain.ts'
-import { Problem } from '#api/problem.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
-import { button, confirmation, field, postForm } from '../parts/form.ts'
+import { fieldProblem, textField } from '../forms/fields.ts'
+import { button, confirmForm, postForm } from '../parts/form.ts'
 import { html, type Html } from '../parts/html.ts'
 import { mark } from '../parts/mark.ts'
 import type { Action, PageContext } from '../parts/page.ts'
@@ -12,7 +12,7 @@ export function drainPart(context: PageContext, drain: DrainFacts): Html {
   const { state, since, stopsAt, endsAt, running, uploads, queued } = drain
   if (state === 'working')
     return html`<p>${mark('good', 'takes work')}</p>
-      ${confirmation('drain-form', 'Drain the gateway…', startForm(context))}`
+      ${startForm(context)}`
   return html`<p>
       ${mark(state === 'drained' ? 'over' : 'busy', state)} The gateway takes no new work
       ${since && html`since ${timeOf(since)}`}: ${running} running, ${uploads} uploads, ${queued}
@@ -28,26 +28,17 @@ export function drainPart(context: PageContext, drain: DrainFacts): Html {
 }
 
 const startForm = (context: PageContext): Html =>
-  postForm(
+  confirmForm(
     context,
-    addressOf('startDrain'),
-    html`<p>
-        The gateway takes no new work, and answers callers with a time to try again. What runs may
-        end within this time. Then it is stopped, and goes on after the drain or after the next
-        start.
-      </p>
-      ${field(
-        'Seconds for what runs',
-        html`<input
-          name="limit"
-          type="number"
-          min="0"
-          max="${drainLimits.most}"
-          value="${drainLimits.usual}"
-          required
-        />`,
-      )}
-      ${button('Drain it')}`,
+    { id: 'drain-form', label: 'Drain the gateway…', action: addressOf('startDrain') },
+    (typed) =>
+      html`<p>
+          The gateway takes no new work, and answers callers with a time to try again. What runs may
+          end within this time. Then it is stopped, and goes on after the drain or after the next
+          start.
+        </p>
+        ${textField(typed, { name: 'limit', label: 'Seconds for what runs', type: 'number', min: 0, max: drainLimits.most, value: drainLimits.usual, required: true })}
+        ${button('Drain it')}`,
   )
 
 export const startDrain: Action = {
@@ -56,8 +47,8 @@ export const startDrain: Action = {
     const text = form.get('limit') ?? ''
     const seconds = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN
     if (!(seconds <= drainLimits.most))
-      throw new Problem(
-        'option-invalid',
+      throw fieldProblem(
+        'limit',
         `The option limit is a number of seconds, at most ${drainLimits.most} (a day).`,
       )
     await commands.drain.start(caller, seconds * 1000)

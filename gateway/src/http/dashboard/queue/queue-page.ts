@@ -1,11 +1,12 @@
 import type { Queue, QueueEntry } from '#api/overview/queue.ts'
 import { waitsFor } from '#api/text/event-words.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
+import { cancelCells } from '../lists/cancel-cell.ts'
 import { numberLink } from '../lists/deployment-link.ts'
 import { firstCommand } from '../lists/first-command.ts'
 import { html, type Html } from '../parts/html.ts'
 import { stateMark } from '../parts/mark.ts'
-import type { Page } from '../parts/page.ts'
+import type { Page, PageContext } from '../parts/page.ts'
 import { partOf } from '../parts/part-of.ts'
 import { facts, section, table } from '../parts/tables.ts'
 import { runningSince } from '../parts/time.ts'
@@ -29,12 +30,12 @@ export const queuePage: Page = {
       title: 'Queue',
       live: { seconds: queue.entries.length > 0 ? seconds.busy : seconds.quiet },
       body: html`<h1>Queue</h1>
-        ${section('running', 'Running', running.length > 0 ? runningTable(running) : html`<p>Nothing runs.</p>`)}
+        ${section('running', 'Running', running.length > 0 ? await runningTable(context, running) : html`<p>Nothing runs.</p>`)}
         ${section(
           'waiting',
           'Waiting',
           waiting.length > 0
-            ? waitingTable(waiting, queue.isCut)
+            ? await waitingTable(context, waiting, queue.isCut)
             : firstCommand(
                 'Nothing waits. To deploy, go to a folder with a program, and type:',
                 gateway,
@@ -63,31 +64,41 @@ export const queuePage: Page = {
   },
 }
 
-const runningTable = (running: QueueEntry[]): Html =>
-  table(
+async function runningTable(context: PageContext, running: QueueEntry[]): Promise<Html> {
+  const cancel = await cancelCells(context, running)
+  return table(
     'Deployments that run',
-    ['Deployment', 'State', 'For', 'By'],
-    running.map((entry) => [
+    ['Deployment', 'State', 'For', 'By', 'Cancel'],
+    running.map((entry, at) => [
       numberLink(entry),
       stateMark(entry.state),
       runningSince(entry.stateSince),
       entry.triggeredBy?.name ?? '',
+      cancel[at]!,
     ]),
   )
+}
 
-const waitingTable = (waiting: QueueEntry[], isCut: boolean): Html =>
-  html`${table(
+async function waitingTable(
+  context: PageContext,
+  waiting: QueueEntry[],
+  isCut: boolean,
+): Promise<Html> {
+  const cancel = await cancelCells(context, waiting)
+  return html`${table(
     'Deployments that wait, oldest first',
-    ['Deployment', 'Waits for', 'Place', 'For', 'By'],
-    waiting.map((entry) => [
+    ['Deployment', 'Waits for', 'Place', 'For', 'By', 'Cancel'],
+    waiting.map((entry, at) => [
       numberLink(entry),
       reason(entry),
       entry.waiting?.place ?? '',
       runningSince(entry.stateSince),
       entry.triggeredBy?.name ?? '',
+      cancel[at]!,
     ]),
   )}
   ${isCut && html`<p class="quiet">There are more, which are not listed here.</p>`}`
+}
 
 function reason({ waiting }: QueueEntry): Html {
   if (!waiting) return html`nothing: it starts now`

@@ -1,8 +1,9 @@
 import type { Rollout } from '#api/rollout.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
 import { appLink } from '../lists/deployment-link.ts'
-import { button, confirmation, postForm } from '../parts/form.ts'
-import { attributes, html, type Html } from '../parts/html.ts'
+import { checkBox } from '../forms/fields.ts'
+import { button, confirmForm } from '../parts/form.ts'
+import { html, type Html } from '../parts/html.ts'
 import { mark, stateMark } from '../parts/mark.ts'
 import type { Action, Page, PageContext } from '../parts/page.ts'
 import { deploymentLink } from '../parts/links.ts'
@@ -84,29 +85,18 @@ function targetsTable(targets: Target[]): Html {
 }
 
 const cancelPart = (context: PageContext, { id, endedAt }: Rollout): Html =>
-  confirmation(
-    'cancel',
-    'Cancel…',
-    postForm(
-      context,
-      addressOf('cancelRollout', { id }),
+  confirmForm(
+    context,
+    { id: 'cancel', label: 'Cancel…', action: addressOf('cancelRollout', { id }) },
+    (typed) =>
       html`<p>
           Targets that have not started are left out. Deployments that run are cancelled before they
           touch machines.
         </p>
         <p>
-          <label
-            ><input
-              name="abort"
-              type="checkbox"
-              value="true"
-              ${attributes({ disabled: endedAt !== null })}
-            />
-            Also those that change machines now: they are rolled back.</label
-          >
+          ${checkBox(typed, { name: 'abort', label: 'Also those that change machines now: they are rolled back.', disabled: endedAt !== null })}
         </p>
         ${button('Cancel it', endedAt === null ? null : 'It has ended.')}`,
-    ),
   )
 
 export const cancelRollout: Action = {

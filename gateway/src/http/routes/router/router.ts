@@ -9,21 +9,25 @@ import { appParam } from '../../body/upload.ts'
 import type { ServerDeps } from '../../deps.ts'
 import { knownNames, knownQuery, queryOf } from '../../query.ts'
 
-/** `POST` and `DELETE /v1/apps/{app}/router`. */
+/** `GET /v1/routers`, and `GET`, `POST` and `DELETE /v1/apps/{app}/router`. */
 export function addRouterRoutes(
   app: Express,
   { router }: Pick<Commands, 'router'>,
   { bodyMs }: Pick<ServerDeps, 'bodyMs'>,
 ): void {
+  app.get(routes.routers, async (request: Request, response: Response) => {
+    knownQuery(request)
+    response.json(await router.list(callerOf(request)))
+  })
+  app.get(routes.router, async (request: Request, response: Response) => {
+    knownQuery(request)
+    response.json(await router.show(callerOf(request), targetOf(request)))
+  })
   app.post(routes.router, async (request: Request, response: Response) => {
     knownNames(queryOf(request))
     const target = targetOf(request)
     const body = await jsonObject(request, response, bodyMs)
-    const answer = await router.deploy(
-      callerOf(request),
-      target,
-      readRequest(NewRouter, body).domain,
-    )
+    const answer = await router.deploy(callerOf(request), target, readRequest(NewRouter, body))
     const { deployment: id } = answer
     if (id !== null) response.status(202).location(fill(routes.deployment, { id }))
     response.json(answer)

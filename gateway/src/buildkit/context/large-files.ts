@@ -1,0 +1,25 @@
+import type { TreeEntry } from '#api/tree.ts'
+import { filterEntries } from './context-filter.ts'
+
+export type LargeFile = Extract<TreeEntry, { type: 'file' }>
+
+/** From this size on, a second write on the daemon's disk costs more than a request. */
+export const largeBytes = 32 * 1024 ** 2
+
+/**
+ * The files of a build's source that the daemon reads by themselves. It writes the archive to its
+ * disk, and all files again when it unpacks that; a file of its own it writes once. It can put such
+ * a file into the root of a file system only, under a name that it takes as it is
+ * (util/pathutil.SafeFileName of BuildKit).
+ */
+export const largeFiles = (
+  entries: readonly TreeEntry[],
+  ignore: readonly string[],
+): readonly LargeFile[] =>
+  filterEntries(entries.filter(isLarge), ignore).filter((entry) => entry.type === 'file')
+
+const isLarge = (entry: TreeEntry): boolean =>
+  entry.type === 'file' && entry.sizeBytes >= largeBytes && isPlainName(entry.path)
+
+const isPlainName = (path: string): boolean =>
+  !path.includes('/') && path.trim() === path && !/\p{Cc}/u.test(path)
