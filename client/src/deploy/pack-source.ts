@@ -53,8 +53,11 @@ const newPiece = () => Buffer.allocUnsafeSlow(pieceBytes)
 
 /** The same two pieces again and again: new memory for each would cost more than the copying. */
 function inTurn(one: Buffer, other: Buffer): () => Buffer {
-  let turn = false
-  return () => ((turn = !turn) ? one : other)
+  let pieces: [Buffer, Buffer] = [one, other]
+  return () => {
+    pieces = [pieces[1], pieces[0]]
+    return pieces[0]
+  }
 }
 
 const asError = (error: unknown) => (error instanceof Error ? error : new Error(String(error)))
