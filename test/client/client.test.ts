@@ -13,11 +13,12 @@ vi.setConfig({ testTimeout: 30_000 }) // many processes on few cores
 
 const main = join(import.meta.dirname, '../../client/src/main.ts')
 let folder: string
+const cache = mkdtempSync(join(tmpdir(), 'tarmac-client-cache-'))
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'tarmac-client-'))
   writeFileSync(join(folder, 'index.html'), 'hello')
 })
-afterAll(() => rmSync(folder, { recursive: true }))
+afterAll(() => [folder, cache].forEach((each) => rmSync(each, { recursive: true })))
 
 type Run = { child: ChildProcess; out: string; err: string; code: Promise<number | null> }
 /** Runs the client as a user does. */
@@ -28,7 +29,7 @@ function tarmac(
 ): Run {
   const child = spawn(process.execPath, [main, ...args], {
     cwd: folder,
-    env: { ...startEnv, TARMAC_GATEWAY: gateway, ...env },
+    env: { ...startEnv, TARMAC_GATEWAY: gateway, XDG_CACHE_HOME: cache, ...env },
   })
   const code = new Promise<number | null>((resolve) => child.once('close', resolve))
   const run: Run = { child, out: '', err: '', code }
@@ -273,7 +274,12 @@ test('a second Ctrl-C exits at once, and the result is still the last line', asy
 test('on a terminal, Ctrl-C after machines were touched asks whether to restore them', async () => {
   await using http = await startHttp()
   const command = `${process.execPath} ${main} deploy shop`
-  const env = { ...startEnv, TARMAC_GATEWAY: http.url, TARMAC_TOKEN: token }
+  const env = {
+    ...startEnv,
+    TARMAC_GATEWAY: http.url,
+    TARMAC_TOKEN: token,
+    XDG_CACHE_HOME: cache,
+  }
   const child = spawn('script', ['-qefc', command, '/dev/null'], { cwd: folder, env })
   let seen = ''
   child.stdout.on('data', (chunk: Buffer) => (seen += chunk.toString()))

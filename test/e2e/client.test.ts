@@ -20,7 +20,12 @@ async function tarmac(app: string, files: Files, ...more: string[]) {
 }
 
 function command(folder: string, ...words: string[]) {
-  const env = { ...startEnv, TARMAC_GATEWAY: lab.gateway, TARMAC_TOKEN: lab.token }
+  const env = {
+    ...startEnv,
+    TARMAC_GATEWAY: lab.gateway,
+    TARMAC_TOKEN: lab.token,
+    XDG_CACHE_HOME: join(lab.dir, 'client-cache'),
+  }
   const child: ChildProcess = spawn(process.execPath, [main, ...words], { cwd: folder, env })
   const closed = once(child, 'close')
   const output = Promise.all([text(child.stdout!), text(child.stderr!)])

@@ -18,10 +18,17 @@ export type ServerDeps = {
   store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'overview'>
   awake: Pick<Awake, 'hold'>
   admission: Pick<Admission, 'request' | 'upload' | 'fieldsFor'>
-  /** Resolves when the checked source is on disk. Stops reading after a refusal. */
+  /**
+   * Resolves when the checked source is on disk. Stops reading after a refusal. `lateDigest` waits
+   * for a digest that comes after the body.
+   */
   receive(
     body: Readable,
-    more: { contentDigest?: string; signal: AbortSignal },
+    more: {
+      contentDigest?: string
+      lateDigest?: () => Promise<string | undefined>
+      signal: AbortSignal
+    },
   ): Promise<SourceFacts>
   /**
    * Throws a Problem if the gateway accepts no source now. Otherwise reserves disk space for the
