@@ -124,7 +124,7 @@ async function sendWhole(lab: Lab, source: string): Promise<number> {
       stdio: [tar.stdout, 'pipe', 'inherit'],
     },
   )
-  const text = (await Array.fromAsync(curl.stdout!)).join('')
+  const text = (await Array.fromAsync(curl.stdout)).join('')
   const ms = performance.now() - start
   const { id } = JSON.parse(text) as Deployment
   const headers = { authorization: `Bearer ${lab.token}` }

@@ -9,6 +9,7 @@ import { soakHostile } from './soak/hostile.ts'
 import { soakKill } from './soak/kill.ts'
 import { soakPreviews } from './soak/previews.ts'
 import { soakUp } from './soak/up.ts'
+import { soakUploads } from './soak/uploads.ts'
 
 const soaks: Record<string, { about: string; run: (args: string[]) => Promise<boolean> }> = {
   audit: soakAudit,
@@ -18,6 +19,7 @@ const soaks: Record<string, { about: string; run: (args: string[]) => Promise<bo
   kill: soakKill,
   previews: soakPreviews,
   up: soakUp,
+  uploads: soakUploads,
 }
 
 const [name = '', ...args] = process.argv.slice(2)

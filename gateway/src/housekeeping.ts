@@ -30,8 +30,9 @@ type HousekeepingDeps = {
 const everyMs = diskSampleMs
 
 /**
- * Now and every 10 minutes: refills the ballast, removes expired uploads and sources that no record needs, ends
- * deployments that waited too long, counts machine time, records what is on the disk, drops old logs, keeps the audit
+ * Now and every 10 minutes: refills the ballast, removes expired uploads and sources that no record
+ * needs, ends deployments that waited too long, counts machine time, records what is on the disk,
+ * drops old logs, keeps the audit
  * trail, and seals again what an older key sealed. A failure is logged, and the next job runs.
  * Disposing waits for the job that runs.
  */

@@ -11,6 +11,7 @@ import { readSideFile } from '../../client/src/up/side-file.ts'
 import { type Appliance, applianceAt } from '../../lab/appliance.ts'
 import { labBuilder, upInLab } from '../../lab/parts/up-in-lab.ts'
 import { askFly, deployFolder, readPage } from '../../lab/use-lab.ts'
+import { made, patch, tus } from '../gateway/http/uploads/tus-calls.ts'
 import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
@@ -45,12 +46,15 @@ test(
     await deploysThroughTheMirror(appliance)
     await examinedFromInside(appliance)
 
+    const upload = await halfAnUpload(appliance)
     await appliance.kill()
     await appliance.ready()
+    await isHalf(appliance, upload)
     const second = await deploy(appliance, 'two')
     expect(await cachedSteps(appliance, second.id)).toContain('[2/3] RUN echo prepared')
 
     await stopsWhenIdle(appliance)
+    await isHalf(appliance, upload)
 
     // The builder builds its own next image.
     const reach = { TARMAC_GATEWAY: appliance.gateway, TARMAC_TOKEN: token }
@@ -148,6 +152,23 @@ for each in /proc/[0-9]*; do
 done`
 
 /** The idle gateway ends its machine by itself. The next request starts it, and waits. */
+const bearer = ({ token }: Appliance) => ({ Authorization: `Bearer ${token}` })
+
+/** Begins a resumable upload of 6 bytes. Returns its address. */
+async function halfAnUpload(appliance: Appliance): Promise<string> {
+  const { gateway } = appliance
+  const path = await made(gateway, 6, {}, { token: bearer(appliance) })
+  const sent = await patch(gateway, path, { at: 0, body: 'abc', token: bearer(appliance) })
+  expect(sent.status).toBe(204)
+  return path
+}
+
+/** The machine has stopped and started since, and the upload can go on. */
+async function isHalf(appliance: Appliance, path: string): Promise<void> {
+  const head = await tus(appliance.gateway, 'HEAD', {}, { path, token: bearer(appliance) })
+  expect([head.status, head.get('Upload-Offset')]).toEqual([200, '3'])
+}
+
 async function stopsWhenIdle(appliance: Appliance): Promise<void> {
   await appliance.set({ TARMAC_IDLE_STOP: '4' })
   await appliance.reaches('stopped')

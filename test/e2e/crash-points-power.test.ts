@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { rm, statfs, writeFile } from 'node:fs/promises'
+import { readFile, rm, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
@@ -9,6 +9,8 @@ import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import type { CrashPoint } from './crash-table.ts'
 import { removeBridge } from '../../lab/parts/bridge.ts'
+import { file, tar } from '../archives.ts'
+import { made, patch, tus } from '../gateway/http/uploads/tus-calls.ts'
 import { type CrashLab, giveVolume, startCrashLab } from './crash-lab.ts'
 import { shareLab } from './shared-lab.ts'
 import { pageApp } from './start.ts'
@@ -49,6 +51,35 @@ test.each<[CrashPoint, number]>([
   const { id, number } = (await (await put()).json()) as Deployment
   expect(number).toBe(1)
   expect((await lab.end(id)).record).toMatchObject({ state: 'built', attempt: 1 })
+  await lab.sound(id)
+})
+
+test.each<[CrashPoint, number]>([
+  ['upload-written', 400],
+  ['upload-synced', 2],
+  ['upload-recorded', 2],
+])('%s: after a power cut an upload goes on at its last synced byte', async (point, nth) => {
+  const content = randomBytes(48 << 20)
+  const archive = tar(file('large', content))
+  const token = { Authorization: `Bearer ${lab.token}` }
+  const metadata = { 'Upload-Metadata': `app ${Buffer.from(point).toString('base64')}` }
+  const path = await made(lab.gateway, archive.length, metadata, { token })
+  await powerGoesAt(point, () => patch(lab.gateway, path, { at: 0, body: archive, token }), nth)
+
+  const head = await tus(lab.gateway, 'HEAD', {}, { path, token })
+  const at = Number(head.get('Upload-Offset'))
+  expect([head.status, at < archive.length]).toEqual([200, true])
+  const rest = archive.subarray(at)
+  expect((await patch(lab.gateway, path, { at, body: rest, token })).status).toBe(204)
+  const answer = await fetch(`${lab.gateway}/v1/apps/${point}/deployments`, {
+    method: 'POST',
+    headers: { ...token, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ source: { upload: path.split('/').at(-1) }, deploy: false }),
+  })
+  const { id, source } = (await answer.json()) as Deployment
+  const tree = join(lab.dir, 'gateway/trees', source!.digest.replace('sha256:', ''), 'files/large')
+  expect((await readFile(tree)).equals(content)).toBe(true)
+  await lab.end(id)
   await lab.sound(id)
 })
 

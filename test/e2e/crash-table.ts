@@ -25,7 +25,7 @@ const injected = {
     'the next start deletes the tree; the idempotency key is unused',
   ),
   'upload-made': row(
-    'G V',
+    'G',
     'a resumable upload was made, the request is not answered',
     'nobody knows its id: it expires',
   ),
@@ -45,7 +45,7 @@ const injected = {
     'the sender goes on at the new offset',
   ),
   'upload-used': row(
-    'G V',
+    'G',
     'the deployment of a resumable upload is recorded, the upload is still there',
     'the deployment runs, and the same idempotency key returns it; the upload expires',
   ),

@@ -6,6 +6,7 @@ import type { Deployment } from '#api/deployment.ts'
 import type { DeploymentEvent } from '#api/event.ts'
 import type { StreamMessage } from '#api/event-stream.ts'
 import { fill, routes } from '#api/routes.ts'
+import { fileOf, manifestOf, packOf } from '../gateway/sources/sent-trees.ts'
 import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
 
@@ -239,3 +240,36 @@ async function overSocket(id: string, after = 0): Promise<StreamMessage[]> {
   await new Promise((resolve, reject) => socket.once('close', resolve).once('error', reject))
   return messages
 }
+
+test('a source that is sent by its list is built and runs, and the next one sends what changed', async () => {
+  const post = async (path: string, body: Buffer | object) => {
+    const answer = await fetch(`${lab.gateway}/v1/apps/by-list/${path}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${lab.token}`, ...(!Buffer.isBuffer(body) && json) },
+      body: Buffer.isBuffer(body) ? new Uint8Array(body) : JSON.stringify(body),
+    })
+    return (await answer.json()) as Record<string, unknown>
+  }
+  const json = { 'content-type': 'application/json' }
+  const entriesOf = (text: string) =>
+    Object.entries(pageApp(text)).map(([path, content]) => fileOf(path, content))
+  const deploy = async (digest: string) => {
+    const { id } = await post('deployments', { source: { tree: digest } })
+    return lab.end(String(id))
+  }
+
+  const first = manifestOf(entriesOf('sent once'))
+  expect(await post('trees', first)).toMatchObject({ state: 'missing' })
+  await post('packs', packOf(...Object.values(pageApp('sent once'))))
+  expect(await post('trees', first)).toMatchObject({ state: 'taken', files: 2 })
+  expect((await deploy(first.digest)).record).toMatchObject({ state: 'live', problem: null })
+  expect(await lab.page('by-list')).toBe('sent once')
+
+  const next = manifestOf(entriesOf('sent twice'))
+  const changes = { digest: next.digest, base: first.digest, entries: [entriesOf('sent twice')[1]] }
+  expect(await post('packs', packOf('sent twice'))).toEqual({ files: 1, sizeBytes: 10 })
+  expect(await post('trees', changes)).toMatchObject({ state: 'taken' })
+  const { record } = await deploy(next.digest)
+  expect(record).toMatchObject({ state: 'live', source: { digest: next.digest, files: 2 } })
+  expect(await lab.page('by-list')).toBe('sent twice')
+})

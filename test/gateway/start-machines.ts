@@ -130,7 +130,7 @@ export async function startMachines({
       return source
     },
     join: () => {},
-    forget: () => {},
+    forget: async () => {},
     receiveTree: () => Promise.reject(new Error('nothing is unpacked here')),
     receivePack: () => Promise.reject(new Error('nothing is unpacked here')),
   }

@@ -17,6 +17,7 @@ import { shortStep } from '../../api/text/short-step.ts'
 import { fill } from '../../api/routes.ts'
 import { checkRuntimeSecrets } from '../../api/runtime/secrets.ts'
 import { SecretName } from '../../api/secret.ts'
+import { ContentHash, NewTree, TreeAnswer, TreeDigest } from '../../api/sources/tree-calls.ts'
 import { nearestOf } from '../../api/text/nearest.ts'
 import { tellingLines } from '../../api/text/telling-lines.ts'
 import { trimEnd } from '../../api/text/trim-end.ts'
@@ -46,6 +47,20 @@ export const api: Record<string, Shapes> = {
   'api/text/visible-text.ts › visibleLines': hostileTexts(visibleLines),
   'api/text/visible-text.ts › visibleJson': hostileTexts(visibleJson),
   'api/text/visible-text.ts › safeJson': hostileTexts(safeJson),
+  'api/sources/tree-calls.ts › TreeDigest': hostileTexts((text) => TreeDigest.safeParse(text)),
+  'api/sources/tree-calls.ts › ContentHash': hostileTexts((text) => ContentHash.safeParse(text)),
+  'api/sources/tree-calls.ts › NewTree': {
+    'many entries': (size) => {
+      const entries = listed(size, 40, (at) => ({ type: 'folder', path: `${at}` }))
+      return () => NewTree.safeParse({ digest: `sha256:${'0'.repeat(64)}`, entries })
+    },
+  },
+  'api/sources/tree-calls.ts › TreeAnswer': {
+    'many missing files': (size) => {
+      const missing = listed(size, 64, () => '0'.repeat(64))
+      return () => TreeAnswer.safeParse({ state: 'missing', missing, missingBytes: 0 })
+    },
+  },
   'api/app.ts › AppName': hostileTexts((text) => AppName.safeParse(text)),
   'api/callers/teams.ts › TeamName': hostileTexts((text) => TeamName.safeParse(text)),
   'api/callers/teams.ts › MemberName': hostileTexts((text) => MemberName.safeParse(text)),

@@ -13,6 +13,8 @@ import {
   sourcePath,
 } from '../../gateway/src/sources/archive/source-path.ts'
 import { TarReader } from '../../gateway/src/sources/archive/tar-reader.ts'
+import { hexOf } from '../../gateway/src/sources/trees/digest-hex.ts'
+import { parseNewTree, readTree } from '../../gateway/src/sources/trees/read-manifest.ts'
 import { TreeShape } from '../../gateway/src/sources/archive/tree-shape.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
@@ -43,7 +45,38 @@ function mapFrom(text: string): void {
 const tarOf = (entries: TreeEntry[]) =>
   Buffer.concat([...entries.map((entry) => tarHeader(entry, new Date(0))), tarEnd])
 
+const anyDigest = `sha256:${'0'.repeat(64)}`
+const listOf = (entries: object[], removed: string[] = []) =>
+  JSON.stringify({ digest: anyDigest, entries, removed })
+const nothingSent = { sent: [], trees: '/none' }
+
 export const sources: Record<string, Shapes> = {
+  'gateway/src/sources/trees/digest-hex.ts › hexOf': hostileTexts(hexOf),
+  'gateway/src/sources/trees/read-manifest.ts › parseNewTree': {
+    ...hostileTexts(parseNewTree),
+    ...hostileTexts((path) => parseNewTree(listOf([{ type: 'folder', path }]))),
+    'nested arrays': (size) => {
+      const text = '['.repeat(size)
+      return () => parseNewTree(text)
+    },
+  },
+  'gateway/src/sources/trees/read-manifest.ts › readTree': {
+    ...hostileTexts((path) =>
+      readTree(listOf([{ type: 'link', path, target: path }]), nothingSent, limits),
+    ),
+    'many entries': (size) => {
+      const folders = listed(size, 40, (at) => ({ type: 'folder', path: `a/${at}/b` }))
+      const text = listOf(folders)
+      return () => readTree(text, nothingSent, limits)
+    },
+    'many removed': (size) => {
+      const text = listOf(
+        [],
+        listed(size, 10, (at) => `${at}`),
+      )
+      return () => readTree(text, nothingSent, limits)
+    },
+  },
   'gateway/src/sources/archive/source-path.ts › sourcePath': {
     ...hostileTexts((text) => sourcePath(text, limits)),
     ...hostileTexts(

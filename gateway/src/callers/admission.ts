@@ -15,11 +15,12 @@ type Upload = { announcedBytes: number; arrivedBytes: () => number; isPart?: boo
 type Deps = {
   teams: Pick<TeamStore, 'isAlone' | 'teamsOf' | 'find'>
   quotas: QuotaStore
-  /** How many resumable uploads of a team are kept. */
-  keptUploads?: (team: string) => number
   /** Milliseconds since 1970. */
   now?: () => number
 }
+
+/** The resumable uploads that are kept. */
+type Kept = { countOf: (team: string) => number }
 
 /**
  * The teams of callers, and what they may still use. Requests and uploads at once are counted here;
@@ -27,13 +28,15 @@ type Deps = {
  */
 export class Admission {
   readonly #deps: Deps
+  readonly #kept: Kept
   readonly #now: () => number
   /** Requests by team, in the minute that ends at `resetMs`. */
   readonly #requests = new Map<string, { resetMs: number; used: number }>()
   readonly #uploads = new Map<string, Set<Upload>>()
 
-  constructor(deps: Deps) {
+  constructor(deps: Deps, kept: Kept = { countOf: () => 0 }) {
     this.#deps = deps
+    this.#kept = kept
     this.#now = deps.now ?? Date.now
   }
 
@@ -113,7 +116,7 @@ export class Admission {
     const uploads = [...(this.#uploads.get(team) ?? [])]
     if (quota === 'requests-per-minute') return this.#minute(team).used
     if (quota === 'uploads')
-      return uploads.filter(({ isPart }) => !isPart).length + (this.#deps.keptUploads?.(team) ?? 0)
+      return uploads.filter(({ isPart }) => !isPart).length + this.#kept.countOf(team)
     const stored = this.#deps.quotas.usedOf(team, quota)
     if (quota !== 'upload-mib-per-day' || stored === null) return stored
     const arriving = uploads.map(({ announcedBytes, arrivedBytes }) =>

@@ -56,7 +56,7 @@ export async function deleteApp(
     store.routers.remove(app)
   }
   store.sentTrees.forget(app)
-  deps.sources.forget(app)
+  await deps.sources.forget(app)
   await deleteOne(app, deps, signal)
   store.ownerApps.forget({ app, owner: null })
 }

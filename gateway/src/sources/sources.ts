@@ -9,7 +9,7 @@ import { asSourceProblem } from './source-problem.ts'
 import { TreeFolders } from './tree-folders.ts'
 import { Incoming } from './trees/incoming.ts'
 import { Joining } from './trees/joining.ts'
-import { sweepOnThread, Upload } from './upload.ts'
+import { removeTree, sweepOnThread, Upload } from './upload.ts'
 
 type Sending = { contentDigest?: string | undefined; signal: AbortSignal }
 /** `lateDigest`: what the sender says of the bytes after them. */
@@ -113,19 +113,17 @@ export class Sources {
   }
 
   /** The app was deleted: another one of its name has sent nothing. */
-  forget(app: string): void {
-    new Incoming(this.#volume).forget(app)
+  async forget(app: string): Promise<void> {
     this.#mayHaveUnused = true
+    await removeTree(new Incoming(this.#volume).folderOf(app))
   }
 
   /** Removes the trees that are not in use, what finished uploads left, and what no tree took. */
   async sweep(inUse: Set<string>): Promise<{ removed: number }> {
     const { removed } = await this.#folders.sweep(inUse)
-    const taken = new Incoming(this.#volume).sweep()
-    if (removed + taken > 0 || this.#mayHaveUnused) {
-      this.#mayHaveUnused = false
-      await sweepOnThread(this.#volume)
-    }
+    const mayHaveUnused = removed > 0 || this.#mayHaveUnused
+    this.#mayHaveUnused = false
+    await sweepOnThread({ volume: this.#volume, mayHaveUnused })
     this.#joining.addAll(await this.#folders.digests())
     return { removed }
   }

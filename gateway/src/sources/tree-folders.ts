@@ -6,6 +6,7 @@ import { Problem } from '#api/problem.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
 import { manifestName, readManifest } from '../host/tree-manifest.ts'
+import { hexOf } from './trees/digest-hex.ts'
 import { removeTree, syncTree } from './upload.ts'
 
 /** A tree that was read or received in this time stays: its deployment may not be recorded yet. */
@@ -107,10 +108,7 @@ export class TreeFolders {
   }
 
   folderOf(digest: string): string {
-    const [, hex] = /^sha256:([0-9a-f]{64})$/.exec(digest) ?? []
-    if (!hex)
-      throw new Problem('internal', `${JSON.stringify(digest)} is no digest of a source tree.`)
-    return join(this.#trees, hex)
+    return join(this.#trees, hexOf(digest))
   }
 
   async #sweepSpool(): Promise<number> {

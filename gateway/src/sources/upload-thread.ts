@@ -15,7 +15,8 @@ import { TarReader } from './archive/tar-reader.ts'
 import { unpack } from './archive/unpack.ts'
 import { sweepSetAside } from './fsck/set-aside.ts'
 import { type JoinJob, joinTree } from './trees/join-tree.ts'
-import { sweepObjects } from './trees/sweep-objects.ts'
+import { Incoming } from './trees/incoming.ts'
+import { type SweepJob, sweepObjects } from './trees/sweep-objects.ts'
 import { takePack } from './trees/take-pack.ts'
 import { takeTree } from './trees/take-tree.ts'
 
@@ -68,9 +69,10 @@ async function join(job: JoinJob, port: JobPort): Promise<void> {
   await port.closed
 }
 
-/** Removes of the store on this volume what nothing uses. */
-async function sweep(volume: string, port: JobPort): Promise<void> {
+/** Removes what waited too long, and of the store what nothing uses. */
+async function sweep({ volume, mayHaveUnused }: SweepJob, port: JobPort): Promise<void> {
   sweepSetAside(volume)
-  port.sendValue(await sweepObjects(volume))
+  const old = await new Incoming(volume).sweep()
+  port.sendValue(mayHaveUnused || old > 0 ? await sweepObjects(volume) : 0)
   await port.closed
 }

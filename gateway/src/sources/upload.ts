@@ -9,6 +9,7 @@ import type { LateDigest } from './content-digest.ts'
 import { brokenOff, sentBytes } from './sent-bytes.ts'
 import type { PackAnswer, TreeAnswer } from '#api/sources/tree-calls.ts'
 import type { JoinJob } from './trees/join-tree.ts'
+import type { SweepJob } from './trees/sweep-objects.ts'
 import type { PackJob } from './trees/take-pack.ts'
 import type { TreeJob } from './trees/take-tree.ts'
 import type { UploadJob } from './upload-job.ts'
@@ -130,11 +131,11 @@ export const syncTree = (path: string): Promise<void> => onThread('sync', path)
 export const joinOnThread = (job: JoinJob): Promise<number> => onThread('join', job)
 
 /** Removes what nothing uses from the store of a volume. Returns how many files that were. */
-export const sweepOnThread = (volume: string): Promise<number> => onThread('sweep', volume)
+export const sweepOnThread = (job: SweepJob): Promise<number> => onThread('sweep', job)
 
 async function onThread<T = void>(
   kind: 'remove' | 'sync' | 'join' | 'sweep',
-  job: string | JoinJob,
+  job: string | JoinJob | SweepJob,
 ): Promise<T> {
   const { port, end } = uploadThreads.start(kind, job)
   try {

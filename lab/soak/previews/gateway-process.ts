@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 
-const main = join(import.meta.dirname, '../../../gateway/src/main.ts')
+export const gatewayMain = join(import.meta.dirname, '../../../gateway/src/main.ts')
 export const operatorToken = 'operator-of-the-previews-soak'
 type Settings = Record<string, string | undefined> & { TARMAC_CRASH_FILE: string }
 /** `status` 0: no answer, as of a gateway that was killed. */
@@ -93,7 +93,7 @@ export class GatewayProcess {
     this.#up = promise
     const env = { ...this.#settings, TARMAC_PORT: this.#port }
     // It ends with the soak, however that ends.
-    const command = ['--pdeathsig', 'KILL', '--', process.execPath, main]
+    const command = ['--pdeathsig', 'KILL', '--', process.execPath, gatewayMain]
     const child = spawn('setpriv', command, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
     let printed = ''

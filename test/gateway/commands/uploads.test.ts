@@ -18,13 +18,17 @@ async function finished(url: string, text = 'tar', headers: Record<string, strin
   return path.split('/').at(-1)!
 }
 
-const json = async <T>(url: string, path: string, body: object, headers: object = {}) => {
+type Answered = Pick<Deployment, 'id' | 'source'> &
+  Pick<MadeToken, 'token'> &
+  Pick<ProblemBody, 'code'> &
+  Record<string, unknown>
+const json = async (url: string, path: string, body: object, headers: object = {}) => {
   const answer = await fetch(url + path, {
     method: 'POST',
     headers: { ...authorization, 'Content-Type': 'application/json', ...headers },
     body: JSON.stringify(body),
   })
-  return { status: answer.status, body: (await answer.json()) as T & ProblemBody }
+  return { status: answer.status, body: (await answer.json()) as Answered }
 }
 
 test('a finished upload is deployed once, and its bytes are those that were sent', async () => {
@@ -32,7 +36,7 @@ test('a finished upload is deployed once, and its bytes are those that were sent
   const digest = `sha-256=:${createHash('sha256').update('tar').digest('base64')}:`
   const id = await finished(http.url, 'tar', { 'Repr-Digest': digest })
   const deploy = (key: string, more: object = {}) =>
-    json<Deployment>(
+    json(
       http.url,
       '/v1/apps/shop/deployments',
       { source: { upload: id }, secrets: { NPM_TOKEN: 'very secret' }, ...more },
@@ -100,7 +104,7 @@ test('an upload is of its caller alone', async () => {
   await using http = await startHttp()
   const tokenOf = async (name: string, more: object = {}) => {
     const asked = { name, scopes: ['deploy'], ...more }
-    return bearer((await json<MadeToken>(http.url, '/v1/tokens', asked)).body.token)
+    return bearer((await json(http.url, '/v1/tokens', asked)).body.token)
   }
   const [ci, other] = [await tokenOf('ci'), await tokenOf('other')]
   const path = await made(http.url, 5, {}, { token: ci })
@@ -127,7 +131,7 @@ test('an upload is of its caller alone', async () => {
 test('an upload needs the right to deploy its app', async () => {
   await using http = await startHttp()
   const create = async (token: object, app = 'shop') => {
-    const made = (await json<MadeToken>(http.url, '/v1/tokens', token)).body.token
+    const made = (await json(http.url, '/v1/tokens', token)).body.token
     const metadata = `app ${Buffer.from(app).toString('base64')}`
     const headers = { 'Upload-Length': '1', 'Upload-Metadata': metadata }
     const answer = await tus(http.url, 'POST', headers, { token: bearer(made) })
@@ -149,7 +153,7 @@ test('a kept upload counts as one of its team, until it is deleted or expires', 
   await using http = await startHttp()
   await http.store.teams.setQuotas('default', { uploads: 1, 'upload-mib-per-day': 1 })
   const token = bearer(
-    (await json<MadeToken>(http.url, '/v1/tokens', { name: 'ci', scopes: ['deploy'] })).body.token,
+    (await json(http.url, '/v1/tokens', { name: 'ci', scopes: ['deploy'] })).body.token,
   )
   const create = (length: number) =>
     tus(

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync } from 'node:fs'
 import { readdir, readFile, readlink, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
@@ -325,8 +325,25 @@ test('a sweep removes what no tree uses, and what waited for a day', async () =>
   expect(await readdir(join(dir, 'trees'))).toEqual([])
 })
 
+test('a file with as many links as the file system allows is stored once more', async () => {
+  await sendPack(packOf('one'))
+  const object = objectOf(sha256('one'))
+  const { ino } = await stat(object)
+  mkdirSync(join(dir, 'links'))
+  // ext4 allows 65,000.
+  expect(() => {
+    for (let at = 0; at < 70_000; at++) linkSync(object, join(dir, 'links', String(at)))
+  }).toThrow('EMLINK')
+
+  const { digest } = (await sendTree(whole(one))) as { digest: string }
+  expect(await readFile(inTree(digest, 'a'), 'utf8')).toBe('one')
+  expect((await stat(object)).ino).not.toBe(ino)
+  expect((await stat(inTree(digest, 'a'))).ino).toBe((await stat(object)).ino)
+  expect(await sendPack(packOf('one'))).toEqual({ files: 1, sizeBytes: 3 })
+})
+
 test('a deleted app has sent nothing', async () => {
   await sendPack(packOf('one'))
-  volume.sources.forget('shop')
+  await volume.sources.forget('shop')
   expect(await sendTree(whole(one))).toMatchObject({ state: 'missing' })
 })

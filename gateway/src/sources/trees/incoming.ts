@@ -1,4 +1,5 @@
-import { linkSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { linkSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from '#api/error-code.ts'
 
@@ -41,19 +42,19 @@ export class Incoming {
     }
   }
 
-  /** Forgets what an app has sent. */
-  forget(app: string): void {
-    rmSync(join(this.#dir, app), { recursive: true, force: true })
+  /** The folder of what an app has sent. */
+  folderOf(app: string): string {
+    return join(this.#dir, app)
   }
 
   /** Removes what is too old. Returns how many folders that were. */
-  sweep(nowMs = Date.now()): number {
+  async sweep(nowMs = Date.now()): Promise<number> {
     const oldest = Math.floor(nowMs / hourMs) - keptHours
     let removed = 0
     for (const app of namesIn(this.#dir)) {
-      const own = join(this.#dir, app)
+      const own = this.folderOf(app)
       const old = namesIn(own).filter((hour) => Number(hour) < oldest)
-      for (const hour of old) rmSync(join(own, hour), { recursive: true, force: true })
+      for (const hour of old) await rm(join(own, hour), { recursive: true, force: true })
       removed += old.length
       removeIfEmpty(own)
     }
@@ -75,6 +76,7 @@ function removeIfEmpty(folder: string): void {
   try {
     rmdirSync(folder)
   } catch (error) {
-    if (errorCode(error) !== 'ENOTEMPTY') throw error
+    // A pack may arrive, and a deleted app’s folder may be gone.
+    if (!['ENOTEMPTY', 'ENOENT'].includes(errorCode(error) ?? '')) throw error
   }
 }

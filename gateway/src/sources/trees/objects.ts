@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import {
   closeSync,
   copyFileSync,
@@ -7,7 +8,6 @@ import {
   mkdirSync,
   openSync,
   renameSync,
-  rmSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { errorCode } from '#api/error-code.ts'
@@ -74,8 +74,7 @@ export class Objects {
    */
   #replace(name: string, from: string): void {
     const object = this.pathOf(name)
-    const coming = `${object}.new`
-    rmSync(coming, { force: true }) // left by a crash
+    const coming = `${object}.${randomUUID()}`
     copyFileSync(from, coming)
     const file = openSync(coming, 'r')
     try {

@@ -3,6 +3,13 @@ import { join } from 'node:path'
 import { errorCode } from '#api/error-code.ts'
 import { unpackSlice } from '../staging.ts'
 
+/** Of a stored file. Longer ones are copies on their way there. */
+const nameLength = `${'0'.repeat(64)}-x`.length
+const copyMs = 3_600_000
+
+/** `mayHaveUnused`: something was removed since the last sweep. */
+export type SweepJob = { volume: string; mayHaveUnused: boolean }
+
 /**
  * Removes the files of the store that no tree uses and that wait for none: those with one link, and
  * copies that a crash left. Returns how many that were.
@@ -15,8 +22,10 @@ export async function sweepObjects(volume: string): Promise<number> {
     for (const name of namesIn(folder)) {
       await unpackSlice.yield()
       const path = join(folder, name)
+      const stat = lstatSync(path, { throwIfNoEntry: false })
+      const isComing = name.length > nameLength && Date.now() - (stat?.mtimeMs ?? 0) < copyMs
       // A tree that links to it at this moment still has the file, and puts it back when it is joined.
-      if (lstatSync(path, { throwIfNoEntry: false })?.nlink !== 1) continue
+      if (stat?.nlink !== 1 || isComing) continue
       unlinkSync(path)
       removed++
     }

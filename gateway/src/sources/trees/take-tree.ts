@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { existsSync, unlinkSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Problem } from '#api/problem.ts'
@@ -11,6 +11,7 @@ import { tarBytes } from '../body.ts'
 import { DigestCheck } from '../content-digest.ts'
 import type { Limits } from '../limits.ts'
 import { Meter } from '../meter.ts'
+import { unpackSlice } from '../staging.ts'
 import type { UploadJob } from '../upload-job.ts'
 import { hexOf } from './digest-hex.ts'
 import { Incoming } from './incoming.ts'
@@ -46,7 +47,7 @@ export async function takeTree(job: TreeJob, port: JobPort): Promise<void> {
 
     port.sendValue(answerTaken(tree, files))
     await port.value()
-    removeTaken(files, incoming.of(app))
+    await removeTaken(files, incoming.of(app))
     port.sendValue('removed')
   } finally {
     await rm(path, { recursive: true, force: true }) // unless it has been moved
@@ -83,9 +84,12 @@ const answerTaken = ({ digest }: AskedTree, files: readonly File[]): TreeAnswer 
 })
 
 /** The tree has these now. */
-function removeTaken(files: readonly File[], incoming: Map<string, string>): void {
+async function removeTaken(files: readonly File[], incoming: Map<string, string>): Promise<void> {
   const taken = new Set(files.map(({ sha256 }) => sha256))
-  for (const [name, at] of incoming) if (taken.has(name.slice(0, 64))) unlinkSync(at)
+  for (const [name, at] of incoming) {
+    if (taken.has(name.slice(0, 64))) rmSync(at, { force: true })
+    await unpackSlice.yield()
+  }
 }
 
 const tooLong = ({ metadataTotalBytes: limitBytes }: Limits) =>

@@ -156,7 +156,7 @@ async function writeSynced(path: string, text: string): Promise<void> {
   await file.sync()
 }
 
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   await using folder = await open(path)
   await folder.sync()
 }

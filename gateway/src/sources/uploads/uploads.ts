@@ -9,7 +9,7 @@ import { defaultLimits, type Limits } from '../limits.ts'
 import { asSourceProblem } from '../source-problem.ts'
 import { appendPart, type Part } from './append-part.ts'
 import { LatestWriter } from './latest-writer.ts'
-import { UploadFolder } from './upload-folder.ts'
+import { syncFolder, UploadFolder } from './upload-folder.ts'
 
 export type UploadsOptions = {
   /** The data volume. */
@@ -52,6 +52,7 @@ export class Uploads {
     const uploads = new Uploads(options)
     const dir = uploads.#dir
     await mkdir(dir, { recursive: true, mode: 0o700 })
+    await syncFolder(options.dir)
     for (const name of await readdir(dir)) {
       const folder = await UploadFolder.open(dir, name)
       if (folder) uploads.#held.set(name, { folder, writer: new LatestWriter() })

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { readdir } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -187,8 +186,10 @@ describe('core: PATCH', () => {
     const path = await made(url, 100)
     const head = `PATCH ${path} HTTP/1.1\r\nHost: a\r\nAuthorization: ${authorization.Authorization}\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Type: ${octets}\r\n`
     const line = connect(http.port, '127.0.0.1').on('error', () => {})
-    line.end(`${head}Content-Length: 100\r\n\r\nabcdefg`)
-    await once(line.resume(), 'close')
+    line.write(`${head}Content-Length: 100\r\n\r\nabcdefg`)
+    const bytes = join(http.dir, 'uploads', path.split('/').at(-1)!, 'bytes')
+    await expect.poll(async () => (await stat(bytes)).size).toBe(7)
+    line.destroy()
     expect(await offsetOf(url, path)).toBe('7')
   })
 })
