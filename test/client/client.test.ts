@@ -520,8 +520,9 @@ test('secrets come from the environment and from files, and travel with the sour
     'A=1',
   ]
   const run = tarmac(http.url, args, { TARMAC_TOKEN: token, NPM_TOKEN: 'a-very-secret-token' })
-  await arrived(http)
-  const [deployment] = (await http.store.list('shop', { limit: 1, before: null })).deployments
+  const list = async () => (await http.store.list('shop', { limit: 1, before: null })).deployments
+  await expect.poll(list, { timeout: 5000 }).toHaveLength(1)
+  const [deployment] = await list()
   const opened = await http.vault.open(deployment!)
   expect(Array.from(opened, ([name, value]) => [name, Buffer.from(value).toString()])).toEqual([
     ['KEY', 'line 1\r\nline 2 “ü”\n'],
