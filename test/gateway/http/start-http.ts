@@ -40,12 +40,11 @@ export const openTestCallers = (tokens: string[], store: ReturnType<typeof openS
     { store, fly: { orgMachines: async () => [] }, log: openLog('silent') },
   )
 
-type UploadLimits = Partial<Parameters<typeof Uploads.open>[0]>
-/** `sources`: the real ones, for tests that send some. */
-type OwnParts = {
+type Own = {
   registriesAt: string[]
+  uploadLimits: Partial<Parameters<typeof Uploads.open>[0]>
   hasSource: boolean
-  uploadLimits: UploadLimits
+  /** The real ones, for tests that send some. */
   sources: Sources
 }
 
@@ -55,7 +54,7 @@ type OwnParts = {
  * until the test moves them with `play`.
  */
 export async function startHttp(
-  own: Partial<Commands & ServerDeps & OwnParts> = {},
+  own: Partial<Commands & ServerDeps & Own> = {},
   limits: Partial<ConnectionLimits> = {},
 ) {
   const store =
