@@ -6,8 +6,9 @@ import { LongestFirst } from './test/longest-first.ts'
 // Also for the programs that the tests start: it halves the start of a client or a gateway.
 process.env['NODE_COMPILE_CACHE'] ??= join(cacheDir, 'compiled')
 
-// Tests mostly wait for programs and limits, so two cores serve more workers.
-const fastWorkers = 4
+// Tests mostly wait for programs and limits, so two cores serve more workers. The fast ones have short
+// times for machines that crash, which more workers would miss.
+const fastWorkers = 2
 const labWorkers = 3
 
 /**
