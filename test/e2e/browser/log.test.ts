@@ -99,6 +99,7 @@ test('by keyboard alone on a phone: a step is closed and opened, and a line of i
   await log.waitFor()
   await page.keyboard.press('/')
   await page.keyboard.type('word29')
+  await expect.poll(() => page.locator('#log-found').innerText()).toMatch(/^[1-9]/)
   await page.keyboard.press('Enter')
   const line = log.locator('.line.selected')
   await line.waitFor()

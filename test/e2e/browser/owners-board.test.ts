@@ -7,7 +7,7 @@ import { lab, openPage } from './open-page.ts'
 
 const app = 'board-owners'
 
-test('owners are listed, stopped, moved and destroyed; each with the app that it has for itself', async () => {
+test('owners are listed, stopped, started and destroyed; each with the app that it has for itself', async () => {
   await lab.end(await lab.submit(app, pageApp('owned')))
   await askLab('PATCH', `/v1/apps/${app}`, { owners: 'app-per-owner' })
   const made = await askLab<Deployment>('POST', `/v1/apps/${app}/deployments`, {
