@@ -41,8 +41,7 @@ const lines = (text: string) =>
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, unknown>)
-const arrived = (http: { received: unknown[] }) =>
-  expect.poll(() => http.received.length, { timeout: 5000 }).toBe(1)
+const arrived = (http: { received: unknown[] }) => expect.poll(() => http.received.length).toBe(1)
 
 test('a deploy ends with only the address on stdout and the log on stderr', async () => {
   await using http = await startHttp()
@@ -213,9 +212,9 @@ test('--detach returns when the gateway has the source; follow reads on later', 
 test('--json ends with the state that the deployment has after an interrupt', async () => {
   await using http = await startHttp()
   const run = tarmac(http.url, ['deploy', 'shop', '--json'])
-  await expect.poll(() => run.out, { timeout: 5000 }).toContain('"pending"')
+  await expect.poll(() => run.out).toContain('"pending"')
   await http.play([['analyzing'], ['building'], ['deploying', { rollout: {} }]])
-  await expect.poll(() => run.out, { timeout: 5000 }).toContain('"deploying"')
+  await expect.poll(() => run.out).toContain('"deploying"')
   run.child.kill('SIGINT')
   expect(await run.code).toBe(130)
   expect(lines(run.out).at(-1)).toMatchObject({ type: 'result', state: 'deploying', exitCode: 130 })
@@ -234,16 +233,16 @@ test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or
 
   await using other = await startHttp()
   const late = tarmac(other.url, ['deploy', 'shop'])
-  await expect.poll(() => late.err, { timeout: 5000 }).toContain('=> pending')
+  await expect.poll(() => late.err).toContain('=> pending')
   late.child.kill('SIGINT')
   expect(await late.code).toBe(130)
   expect(late.err).toMatch(/Deployment \S+ is cancelled\.\n$/)
 
   await using third = await startHttp()
   const tooLate = tarmac(third.url, ['deploy', 'shop'])
-  await expect.poll(() => tooLate.err, { timeout: 5000 }).toContain('=> pending')
+  await expect.poll(() => tooLate.err).toContain('=> pending')
   const { id } = await third.play([['analyzing'], ['building'], ['deploying', { rollout: {} }]])
-  await expect.poll(() => tooLate.err, { timeout: 5000 }).toContain('=> deploying')
+  await expect.poll(() => tooLate.err).toContain('=> deploying')
 
   tooLate.child.kill('SIGINT')
   expect(await tooLate.code).toBe(130)
@@ -256,10 +255,10 @@ test('Ctrl-C ends the client with 130: nothing was taken, or it is cancelled, or
 test('a second Ctrl-C exits at once, and the result is still the last line', async () => {
   await using http = await startHttp()
   const run = tarmac(http.url, ['deploy', 'shop', '--json'])
-  await expect.poll(() => run.out, { timeout: 5000 }).toContain('"pending"')
+  await expect.poll(() => run.out).toContain('"pending"')
   await http.play([['analyzing'], ['building']])
   run.child.kill('SIGINT')
-  await expect.poll(() => run.out, { timeout: 5000 }).toContain('a second Ctrl-C')
+  await expect.poll(() => run.out).toContain('a second Ctrl-C')
 
   run.child.kill('SIGINT')
   expect(await run.code).toBe(130)
@@ -280,9 +279,9 @@ test('on a terminal, Ctrl-C after machines were touched asks whether to restore 
   const code = new Promise((resolve) => child.once('close', resolve))
   await expect.poll(() => seen, { timeout: 10_000 }).toContain('=> pending')
   const { id } = await http.play([['analyzing'], ['building'], ['deploying', { rollout: {} }]])
-  await expect.poll(() => seen, { timeout: 5000 }).toContain('=> deploying')
+  await expect.poll(() => seen).toContain('=> deploying')
   child.stdin.write('\x03')
-  await expect.poll(() => seen, { timeout: 5000 }).toContain('Roll them back (y)')
+  await expect.poll(() => seen).toContain('Roll them back (y)')
 
   child.stdin.write('y\n')
   expect(await code).toBe(130)
@@ -346,7 +345,7 @@ test('a connection that breaks before the answer costs nothing when the deployme
   })
   await using proxy = await startProxy(http.port)
   const run = tarmac(proxy.url, ['deploy', 'shop'])
-  await expect.poll(() => run.err, { timeout: 5000 }).toContain('deployment made of shop')
+  await expect.poll(() => run.err).toContain('deployment made of shop')
   await http.play(toLive)
   expect([await run.code, run.out]).toEqual([0, 'http://shop.localhost/\n'])
 })
@@ -410,7 +409,7 @@ test('what is left out of the source is said before the upload, by the file that
   expect(all.err).toMatch(/^sent 3 files/)
 
   const failing = tarmac(http.url, ['deploy', 'shop', source])
-  await expect.poll(() => failing.err, { timeout: 5000 }).toContain('=> pending')
+  await expect.poll(() => failing.err).toContain('=> pending')
   const detail = 'The build copies "/dist", which the source does not hold.'
   const problem = new Problem('build-failed', detail).body()
   await http.play([['analyzing'], ['building'], ['build_failed', { problem }]])
@@ -424,11 +423,11 @@ test('a broken connection resumes silently after the last event, and the verdict
   await using http = await startHttp()
   await using proxy = await startProxy(http.port)
   const run = tarmac(proxy.url, ['deploy', 'shop', '--json'])
-  await expect.poll(() => run.out, { timeout: 5000 }).toContain('"pending"')
+  await expect.poll(() => run.out).toContain('"pending"')
 
   proxy.cut()
   const { more, holder } = await http.play([['analyzing'], ['building']])
-  await expect.poll(() => run.out, { timeout: 5000 }).toContain('"building"')
+  await expect.poll(() => run.out).toContain('"building"')
   proxy.cut()
   await more({ type: 'log', step: null, stream: 'stdout', text: 'between' })
   await http.store.advance(holder, 'building', 'pushing')
@@ -458,9 +457,7 @@ test('retry follows a new deployment of the same source', async () => {
   await using http = await startHttp()
   const { id } = await http.create()
   const run = tarmac(http.url, ['retry', id])
-  await expect
-    .poll(async () => (await http.store.find(id))!.state, { timeout: 5000 })
-    .toBe('superseded')
+  await expect.poll(async () => (await http.store.find(id))!.state).toBe('superseded')
   await http.play(toLive)
   expect([await run.code, run.out]).toEqual([0, 'http://shop.localhost/\n'])
 })
@@ -515,7 +512,7 @@ test('secrets come from the environment and from files, and travel with the sour
   const run = tarmac(http.url, args, { TARMAC_TOKEN: token, NPM_TOKEN: 'a-very-secret-token' })
   const newest = async () =>
     (await http.store.list('shop', { limit: 1, before: null })).deployments[0]
-  await expect.poll(newest, { timeout: 5000 }).toBeDefined()
+  await expect.poll(newest).toBeDefined()
   const deployment = await newest()
   const opened = await http.vault.open(deployment!)
   expect(Array.from(opened, ([name, value]) => [name, Buffer.from(value).toString()])).toEqual([
@@ -543,7 +540,7 @@ test('a request that makes a deployment is sent again with its key when the conn
   })
   await using proxy = await startProxy(http.port)
   const run = tarmac(proxy.url, ['rollback', 'shop'])
-  await expect.poll(() => run.err, { timeout: 5000 }).toContain('=> pending')
+  await expect.poll(() => run.err).toContain('=> pending')
   await http.play(toLive)
   expect(await run.code).toBe(0)
   expect(made).toEqual([made[0], made[0]])
