@@ -10,6 +10,8 @@ process.env['NODE_COMPILE_CACHE'] ??= join(cacheDir, 'compiled')
 // times for machines that crash, which more workers would miss.
 const fastWorkers = 2
 const labWorkers = 3
+// A busy machine is late. A test that waits for something longer than that has found a fault.
+const expect = { poll: { timeout: 15_000 } }
 
 /**
  * Layers: `fast` needs nothing but Node; `services` starts real parts of the lab; `e2e` starts a whole
@@ -22,6 +24,7 @@ export default defineConfig({
       {
         test: {
           name: 'fast',
+          expect,
           testTimeout: 20_000, // a deploy to an app keeps within Fly's limit of one call a second
           maxWorkers: fastWorkers,
           sequence: { groupOrder: 1 },
@@ -32,6 +35,7 @@ export default defineConfig({
       {
         test: {
           name: 'services',
+          expect,
           include: ['test/services/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
@@ -42,6 +46,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
+          expect,
           include: ['test/e2e/**/*.test.ts'],
           exclude: ['test/e2e/browser/**'],
           testTimeout: process.env['TARMAC_LONG'] ? 3_600_000 : 300_000,
@@ -53,6 +58,7 @@ export default defineConfig({
       {
         test: {
           name: 'browser',
+          expect,
           include: ['test/e2e/browser/**/*.test.ts'],
           globalSetup: 'test/e2e/browser/share-lab.ts', // one lab and one browser for all files
           testTimeout: 120_000,
