@@ -1,8 +1,15 @@
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { cacheDir } from './lab/ready.ts'
 import { LongestFirst } from './test/longest-first.ts'
 
-// Most of the time the tests wait for real programs, so there are more workers than cores.
-const whileOthersWait = 3
+// Also for the programs that the tests start: it halves the start of a client or a gateway.
+process.env['NODE_COMPILE_CACHE'] ??= join(cacheDir, 'compiled')
+
+// Tests mostly wait for programs and limits, so two cores serve more workers. The fast ones have short
+// times for machines that crash, which more workers would miss.
+const fastWorkers = 2
+const labWorkers = 3
 
 /**
  * Layers: `fast` needs nothing but Node; `services` starts real parts of the lab; `e2e` starts a whole
@@ -16,7 +23,7 @@ export default defineConfig({
         test: {
           name: 'fast',
           testTimeout: 20_000, // a deploy to an app keeps within Fly's limit of one call a second
-          maxWorkers: whileOthersWait,
+          maxWorkers: fastWorkers,
           sequence: { groupOrder: 1 },
           include: ['test/**/*.test.ts'],
           exclude: ['test/services/**', 'test/e2e/**'],
@@ -28,7 +35,7 @@ export default defineConfig({
           include: ['test/services/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          maxWorkers: whileOthersWait,
+          maxWorkers: labWorkers,
           sequence: { groupOrder: 2 },
         },
       },
@@ -39,7 +46,7 @@ export default defineConfig({
           exclude: ['test/e2e/browser/**'],
           testTimeout: process.env['TARMAC_LONG'] ? 3_600_000 : 300_000,
           hookTimeout: 300_000,
-          maxWorkers: whileOthersWait,
+          maxWorkers: labWorkers,
           sequence: { groupOrder: 2 },
         },
       },
@@ -50,7 +57,7 @@ export default defineConfig({
           globalSetup: 'test/e2e/browser/share-lab.ts', // one lab and one browser for all files
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          maxWorkers: whileOthersWait,
+          maxWorkers: labWorkers,
           sequence: { groupOrder: 2 },
         },
       },

@@ -2,6 +2,7 @@ import { append } from './append.ts'
 import { appliance } from './appliance.ts'
 import { audit } from './audit.ts'
 import { callers } from './callers.ts'
+import { client } from './client.ts'
 import { compaction } from './compaction.ts'
 import { context } from './context.ts'
 import { delta } from './delta.ts'
@@ -23,6 +24,7 @@ const benches: Record<string, { about: string; run: (args: string[]) => Promise<
   append,
   audit,
   callers,
+  client,
   compaction,
   redeploy,
   reuse,

@@ -26,6 +26,7 @@ const DeploymentRecord = Deployment.pick({
   owner: z.string().nullable().default(null),
   crashes: z.array(Crash).optional(),
   cost: DeploymentCost.nullable().optional(),
+  source: z.object({ digest: z.string() }).nullable().optional(),
   warnings: z.array(z.string()).optional(),
 })
 export type DeploymentRecord = z.infer<typeof DeploymentRecord>
@@ -62,6 +63,26 @@ export function readProblem(url: URL, status: number, answer: string): Problem {
   return strangeAnswer(url, `status ${status}`, answer)
 }
 
+/**
+ * The same problem with its pause before another attempt, in seconds, where the answer says one: a
+ * gateway in its facts, a proxy before it by a header.
+ */
+export function withPause(
+  problem: Problem,
+  { status, headers }: { status: number; headers: Record<string, unknown> },
+): Problem {
+  const isPassing = problem.code === 'not-ready' && (status === 429 || status >= 500)
+  if (!isPassing || 'retryAfterSeconds' in problem.facts) return problem
+  const said = Number(headers['retry-after'])
+  const retryAfterSeconds = said > 0 ? said : proxyPauseSeconds
+  return new Problem(problem.code, problem.message, {
+    facts: { ...problem.facts, retryAfterSeconds },
+  })
+}
+
+/** A proxy that does not reach its gateway mostly says nothing about when to try again. */
+const proxyPauseSeconds = 2
+
 /** The refusal of a token, or of a request without one, for a user of the client. */
 export function tokenRefused(url: URL, hasToken: boolean): Problem {
   const detail = hasToken
@@ -72,14 +93,21 @@ export function tokenRefused(url: URL, hasToken: boolean): Problem {
 
 /** The problem of a connection that failed. */
 export function unreachable(url: URL, error: unknown): Problem {
-  const cause = error instanceof Error ? error.cause : undefined
-  const reason = cause instanceof Error ? cause.message || errorCode(cause) : errorMessage(error)
+  const reason = reasonOf(error)
   const app = privateApp(url.hostname)
   const hint = app
     ? `Only Fly's private network knows this name. From elsewhere: ${tunnelTo(app)}`
     : 'Is its address right?'
   const detail = `The gateway at ${url.origin} cannot be reached: ${reason}. ${hint}`
   return new Problem('not-ready', detail, { cause: error })
+}
+
+/** What the system says of a connection that failed. */
+export function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof Error
+    ? cause.message || (errorCode(cause) ?? cause.name)
+    : errorMessage(error)
 }
 
 const types = new Set<unknown>([

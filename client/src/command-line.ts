@@ -97,7 +97,7 @@ export function readCommandLine(argv: string[], env: NodeJS.ProcessEnv): Command
   if (isOnFly && args.length === 0) return readUp(name, values, env)
   if (isOnFly) throw misused(name)
 
-  const connection = readConnection(name, values, env)
+  const connection = values['dry-run'] ? nowhere : readConnection(name, values, env)
   const { only, step } = values
   if (only && step) throw wrongUse('Give --only or --step, not both.')
   if (name === 'deploy' && args.length <= 2) return readDeploy(values, args, connection, env)
@@ -203,6 +203,9 @@ const usages: Record<string, string> = {
 
 const readRetry = ({ 'reuse-image': reuseImage, rebuild }: Values): URLSearchParams =>
   new URLSearchParams({ 'reuse-image': String(reuseImage), ...(rebuild && { rebuild: 'true' }) })
+
+/** A command that sends nothing needs no gateway. */
+const nowhere: Connection = { gateway: new URL('http://none.invalid'), token: 'none' }
 
 /** Their --app is what a caller may use, and not the builder’s app. */
 const namesApps = new Set(['audit', 'rule', 'token'])

@@ -3,6 +3,7 @@ import { errorMessage } from '#api/error-code.ts'
 import { auditFlags } from './audit/audit.ts'
 import { builderFlags } from './builder/flags.ts'
 import { joinDashValues } from './dash-values.ts'
+import { folderFlags } from './deploy/flags.ts'
 import { driftFlags } from './drift/drift.ts'
 import { helpOf } from './help.ts'
 import { imageFlags } from './image/flags.ts'
@@ -25,8 +26,7 @@ export const flags = {
   env: { type: 'string', multiple: true },
   build: { type: 'string', multiple: true },
   secret: { type: 'string', multiple: true },
-  include: { type: 'string', multiple: true },
-  'no-ignore': { type: 'boolean', default: false },
+  ...folderFlags,
   'no-deploy': { type: 'boolean', default: false },
   rebuild: { type: 'boolean', default: false },
   detach: { type: 'boolean', default: false },

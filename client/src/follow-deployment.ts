@@ -10,6 +10,8 @@ import type { Interrupted, Printer } from './print.ts'
 
 const quietMs = 10_000
 const giveUpMs = 15 * 60_000
+/** One attempt takes no longer. */
+const maxLookMs = 90_000
 const backOffMs = { first: 200, most: 5000 }
 
 /**
@@ -89,6 +91,8 @@ async function* followDeployment(
 ): AsyncGenerator<DeploymentEvent, DeploymentRecord> {
   const { signal } = options
   const progress = { after: 0, failures: 0, heardAt: Date.now() }
+  let silentMs = 0
+  let lookedAt = progress.heardAt
   let reported = 0
 
   for (;;) {
@@ -98,9 +102,12 @@ async function* followDeployment(
     } catch (error) {
       if (signal.aborted || (error instanceof Problem && error.status < 500)) throw error
       const { heardAt } = progress
-      const unavailableMs = Date.now() - heardAt
-      if (unavailableMs > giveUpMs) throw error
-      if (unavailableMs > quietMs && reported !== heardAt) {
+      if (heardAt > lookedAt) [silentMs, lookedAt] = [0, heardAt]
+      // The time of a closed laptop does not count.
+      silentMs += Math.min(Date.now() - lookedAt, maxLookMs)
+      lookedAt = Date.now()
+      if (silentMs > giveUpMs) throw error
+      if (silentMs > quietMs && reported !== heardAt) {
         say(`${errorMessage(error)} Trying again.`)
         reported = heardAt
       }

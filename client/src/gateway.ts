@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StreamMessage } from '#api/event-stream.ts'
-import { type DeploymentOptions, writeOptions } from '#api/options.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import {
@@ -14,10 +12,10 @@ import {
   readRecords,
   tokenRefused,
   unreachable,
+  withPause,
 } from './answers.ts'
 import type { TokenSource } from './connection.ts'
-import { sendBody } from './deploy/send-body.ts'
-import { uploadForm, type UploadForm } from './deploy/upload-form.ts'
+import { type Answer, sendBody, type Sending } from './sending/send-body.ts'
 
 const answerMs = 30_000
 const askMs = 600_000
@@ -25,19 +23,12 @@ const silenceMs = 45_000 // three heartbeats
 const againMs = 1000
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-type NewDeployment = {
-  app: string
-  options: Partial<DeploymentOptions>
-  secrets: Map<string, string>
-  key: string
-}
-type Upload<T> = {
+export type Exchange = {
   path: string
-  form: UploadForm
-  /** Identifies this request: see `findByKey`. */
-  key: string
-  /** Reads the answer. */
-  read: (url: URL, answer: string) => T
+  query?: URLSearchParams
+  method?: Method | 'HEAD'
+  headers: Record<string, string>
+  accepted: number[]
 }
 
 /** The gateway's API as methods. Refusals and connection failures are Problems. */
@@ -55,46 +46,29 @@ export class Gateway {
     return this.#base + fill(routes.deployment, { id })
   }
 
-  /** Sends a source to deploy. */
-  upload(
-    { app, options, secrets, key }: NewDeployment,
-    body: Readable,
-    onSent: (bytes: number) => void,
-    signal: AbortSignal,
-  ): Promise<DeploymentRecord> {
-    const path = fill(routes.deployments, { app })
-    const form = uploadForm(writeOptions(options), secrets)
-    return this.send({ path, form, key, read: readRecord }, body, onSent, signal)
+  /** The gateway and its address, as a name for what a computer knows of it. */
+  get address(): string {
+    return this.#base
   }
 
-  /**
-   * Sends a source. Waits for `100 Continue` first, so that a refusal costs no upload. Resolves
-   * when the gateway has accepted it.
-   */
-  async send<T>(
-    { path, form: { query, type, wrap }, key, read }: Upload<T>,
-    body: Readable,
-    onSent: (bytes: number) => void,
+  /** Sends a body. Resolves with the answer if its status is one of `accepted`. */
+  async exchange(
+    { path, query = new URLSearchParams(), method = 'POST', headers, accepted }: Exchange,
+    sending: Sending,
     signal: AbortSignal,
-  ): Promise<T> {
+  ): Promise<Answer> {
     const url = this.#url(path, query)
-    const headers = {
-      ...(await this.#authorization()),
-      'Content-Type': type,
-      'Idempotency-Key': key,
-      Expect: '100-continue',
-    }
     // An error while packing is the cause of the connection error that follows.
     let packing: unknown
-    body.once('error', (error) => (packing = error))
+    sending.body.once('error', (error) => (packing = error))
     try {
-      const sent = await sendBody({ url, headers }, { body, wrap, onSent }, signal)
-      if (sent.status !== 202) throw this.#refusal(url, sent.status, sent.text)
-      return read(url, sent.text)
+      const all = { ...(await this.#authorization()), ...headers }
+      const answer = await sendBody({ url, method, headers: all }, sending, signal)
+      if (accepted.includes(answer.status)) return answer
+      throw withPause(this.#refusal(url, answer.status, answer.text), answer)
     } catch (error) {
-      throw error instanceof Problem || signal.aborted
-        ? error
-        : (packing ?? unreachable(url, error))
+      if (packing instanceof Problem) throw packing
+      throw error instanceof Problem || signal.aborted ? error : unreachable(url, packing ?? error)
     }
   }
 

@@ -96,6 +96,9 @@ Options of deploy:
   --secret NAME         a secret for build steps, from the environment; NAME=@FILE: from a file
   --include PATH        send this file or folder although an ignore file excludes it; may be repeated
   --no-ignore           send everything except .git, .hg, .svn and .DS_Store
+  --root DIR            the app is in this folder of a monorepo: its config file and Dockerfile are looked up there
+  --dry-run             show what would be sent, and what is left out and why; send nothing
+  --compress HOW        zstd (the default), gzip or none
   --no-deploy           build and push the image, touch no machine
   --rebuild             run every step again, even if it is cached
   --region CODE         region of new machines

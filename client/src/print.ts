@@ -7,12 +7,13 @@ import { renderEvent } from '#api/text/render-event.ts'
 import { clientCommands, renderVerdict } from '#api/text/render-verdict.ts'
 import { visible, visibleJson, visibleLines } from '#api/text/visible-text.ts'
 import type { DeploymentRecord } from './answers.ts'
-import type { Entry } from './deploy/list-source.ts'
+import { progressForPeople, progressForPrograms, type SendingProgress } from './sending/progress.ts'
 
 /** Prints the progress of a command. Methods that end the command return its exit code. */
 export type Printer = {
   note: (text: string) => void
-  upload: (files: number, entries: Entry[]) => UploadProgress
+  /** Shows how far a source is on its way. */
+  sending: () => SendingProgress
   accepted: (deployment: DeploymentRecord, address: string) => void
   event: (event: DeploymentEvent, deployment: DeploymentRecord) => void
   detached: (deployment: DeploymentRecord, address: string) => ExitCode
@@ -37,14 +38,6 @@ export type Printer = {
 }
 /** What to print after an interrupt. `deployment`: its record, where the gateway still gave it. */
 export type Interrupted = { text: string; deployment?: DeploymentRecord | null }
-type UploadProgress = {
-  packed: (bytes: number) => void
-  sent: (bytes: number) => void
-  done: () => void
-}
-
-const paintMs = 200
-const lineMs = 5000
 
 const say = (text: string) => void process.stderr.write(text)
 const note = (text: string) => say(`tarmac: ${visibleLines(text)}\n`)
@@ -53,7 +46,7 @@ const note = (text: string) => say(`tarmac: ${visibleLines(text)}\n`)
 export function peoplePrinter(isTerminal: boolean): Printer {
   return {
     note,
-    upload: (files, entries) => uploadForPeople(files, entries, isTerminal),
+    sending: () => progressForPeople(say, note, isTerminal),
     accepted: ({ id, app }, address) =>
       say(`${visible(`deployment ${id} of ${app}: ${address}`)}\n`),
     event: (event, { createdAt }) => say(renderEvent(event, createdAt)),
@@ -105,37 +98,6 @@ const shown = (text: string, isTerminal: boolean): string =>
 const screenOf = (lines: string[]): string =>
   `\x1b[H${lines.map((each) => `${visible(each)}\x1b[K\n`).join('')}\x1b[J`
 
-/** Says how far an upload is. */
-function uploadForPeople(files: number, entries: Entry[], isTerminal: boolean): UploadProgress {
-  const totalBytes = entries.reduce(
-    (sum, entry) => sum + (entry.type === 'file' ? entry.sizeBytes : 0),
-    0,
-  )
-  const begunAt = performance.now()
-  let packedBytes = 0
-  let sentBytes = 0
-  let paintedAt = begunAt
-
-  const words = (what: string) => {
-    const seconds = (performance.now() - begunAt) / 1000
-    return `${what}, ${size(sentBytes)} in ${seconds.toFixed(1)} s (${size(sentBytes / Math.max(seconds, 0.001))}/s)`
-  }
-
-  return {
-    packed: (bytes) => void (packedBytes += bytes),
-    sent(bytes) {
-      sentBytes += bytes
-      if (performance.now() - paintedAt < (isTerminal ? paintMs : lineMs)) return
-      paintedAt = performance.now()
-      const text = words(
-        `sending ${files} files: ${Math.floor((packedBytes / Math.max(totalBytes, 1)) * 100)} %`,
-      )
-      say(isTerminal ? `\r\x1b[2K${text}` : `${text}\n`)
-    },
-    done: () => say(`${isTerminal ? '\r\x1b[2K' : ''}${words(`sent ${files} files`)}\n`),
-  }
-}
-
 type Result = {
   state?: string
   id?: string
@@ -169,14 +131,11 @@ export function jsonPrinter(): Printer {
   }
   return {
     note: (text) => line({ type: 'client', t: now(), text }),
-    upload(files) {
-      let sentBytes = 0
-      return {
-        packed: () => {},
-        sent: (bytes) => void (sentBytes += bytes),
-        done: () => line({ type: 'uploaded', t: now(), files, sentBytes }),
-      }
-    },
+    sending: () =>
+      progressForPrograms(
+        (sums) => line({ type: 'uploaded', t: now(), ...sums }),
+        (text) => line({ type: 'client', t: now(), text }),
+      ),
     accepted(deployment, address) {
       last = facts(deployment)
       line({ type: 'accepted', t: now(), id: deployment.id, app: deployment.app, address })
@@ -230,8 +189,3 @@ function exitCodeFor({ state, problem }: DeploymentRecord): ExitCode {
 }
 
 const isProblemCode = (code: string): code is ProblemCode => Object.hasOwn(exitCodeOf, code)
-
-function size(bytes: number): string {
-  if (bytes < 1e6) return `${(bytes / 1e3).toFixed(1)} kB`
-  return `${(bytes / 1e6).toFixed(1)} MB`
-}

@@ -7,16 +7,18 @@ import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { Problem } from '#api/problem.ts'
 import { startHttp, toBuildFailed, token, toLive } from '../gateway/http/start-http.ts'
 import { startProxy } from './start-proxy.ts'
+import { startEnv } from '../start-env.ts'
 
 vi.setConfig({ testTimeout: 30_000 }) // many processes on few cores
 
 const main = join(import.meta.dirname, '../../client/src/main.ts')
 let folder: string
+const cache = mkdtempSync(join(tmpdir(), 'tarmac-client-cache-'))
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'tarmac-client-'))
   writeFileSync(join(folder, 'index.html'), 'hello')
 })
-afterAll(() => rmSync(folder, { recursive: true }))
+afterAll(() => [folder, cache].forEach((each) => rmSync(each, { recursive: true })))
 
 type Run = { child: ChildProcess; out: string; err: string; code: Promise<number | null> }
 /** Runs the client as a user does. */
@@ -25,10 +27,9 @@ function tarmac(
   args: string[],
   env: Record<string, string> = { TARMAC_TOKEN: token },
 ): Run {
-  const { PATH } = process.env
   const child = spawn(process.execPath, [main, ...args], {
     cwd: folder,
-    env: { PATH, TARMAC_GATEWAY: gateway, ...env },
+    env: { ...startEnv, TARMAC_GATEWAY: gateway, XDG_CACHE_HOME: cache, ...env },
   })
   const code = new Promise<number | null>((resolve) => child.once('close', resolve))
   const run: Run = { child, out: '', err: '', code }
@@ -272,9 +273,13 @@ test('a second Ctrl-C exits at once, and the result is still the last line', asy
 
 test('on a terminal, Ctrl-C after machines were touched asks whether to restore them', async () => {
   await using http = await startHttp()
-  const { PATH } = process.env
   const command = `${process.execPath} ${main} deploy shop`
-  const env = { PATH, TARMAC_GATEWAY: http.url, TARMAC_TOKEN: token }
+  const env = {
+    ...startEnv,
+    TARMAC_GATEWAY: http.url,
+    TARMAC_TOKEN: token,
+    XDG_CACHE_HOME: cache,
+  }
   const child = spawn('script', ['-qefc', command, '/dev/null'], { cwd: folder, env })
   let seen = ''
   child.stdout.on('data', (chunk: Buffer) => (seen += chunk.toString()))
@@ -514,8 +519,10 @@ test('secrets come from the environment and from files, and travel with the sour
     'A=1',
   ]
   const run = tarmac(http.url, args, { TARMAC_TOKEN: token, NPM_TOKEN: 'a-very-secret-token' })
-  await arrived(http)
-  const [deployment] = (await http.store.list('shop', { limit: 1, before: null })).deployments
+  const newest = async () =>
+    (await http.store.list('shop', { limit: 1, before: null })).deployments[0]
+  await expect.poll(newest, { timeout: 5000 }).toBeDefined()
+  const deployment = await newest()
   const opened = await http.vault.open(deployment!)
   expect(Array.from(opened, ([name, value]) => [name, Buffer.from(value).toString()])).toEqual([
     ['KEY', 'line 1\r\nline 2 “ü”\n'],

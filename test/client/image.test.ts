@@ -71,7 +71,7 @@ async function run(
   }
   const printer: Printer = {
     note: say,
-    upload: () => ({ packed: () => {}, sent: () => {}, done: () => {} }),
+    sending: () => ({ plan: () => {}, sent: () => {}, note: () => {}, done: () => {} }),
     accepted: ({ id }) => void say(`accepted ${id}`),
     event: ({ type }) => void say(type),
     detached: () => say('detached'),

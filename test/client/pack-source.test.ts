@@ -40,8 +40,8 @@ const files = async (at = '.', more: Partial<WhatToSend> = {}) =>
   (await list(at, more)).entries.filter(({ type }) => type !== 'folder').map(({ path }) => path)
 const leftOut = async (more: Partial<WhatToSend> = {}) =>
   leftOutLines((await list('.', more)).leftOut)
-const tarOf = async () =>
-  zstdDecompressSync(await buffer(packSource(folder, (await list()).entries, () => {})))
+const packed = (entries: Entry[]) => packSource({ folder, entries, compression: 'zstd' })
+const tarOf = async () => zstdDecompressSync(await buffer(packed((await list()).entries)))
 
 const project = {
   '.gitignore': '*.log\n/dist\nbuild/\n!keep.log\n# a remark\ntmp*\n\\#odd\n',
@@ -217,7 +217,7 @@ test.each([
 test('what cannot be read is named, and exits with 4', async () => {
   write({ '.gitignore': 'data/\n', 'data/x': '', 'src/a': '' })
   const gone = listed(folder, 'src/gone')
-  await expect(buffer(packSource(folder, gone, () => {}))).rejects.toMatchObject({
+  await expect(buffer(packed(gone))).rejects.toMatchObject({
     code: 'source-unreadable',
     message: expect.stringContaining('src/gone cannot be read: it vanished meanwhile'),
   })
@@ -229,7 +229,7 @@ test('what cannot be read is named, and exits with 4', async () => {
 })
 
 const listed = (_folder: string, path: string): Entry[] => [
-  { type: 'file', path, mode: 0o644, sizeBytes: 5 },
+  { type: 'file', path, mode: 0o644, sizeBytes: 5, stamp: { text: '', changedMs: 0 } },
 ]
 
 test('a failed build whose last words name something that was left out gets a hint', () => {
@@ -350,7 +350,5 @@ test('a file that shrinks during packing ends the upload with an error', async (
   write({ big: 'x'.repeat(1000) })
   const { entries } = await list()
   truncateSync(join(folder, 'big'), 10)
-  await expect(buffer(packSource(folder, entries, () => {}))).rejects.toThrow(
-    'big changed while it was packed',
-  )
+  await expect(buffer(packed(entries))).rejects.toThrow('big changed while it was packed')
 })

@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type Files, type TestLab } from './start.ts'
+import { startEnv } from '../start-env.ts'
 
 const main = join(import.meta.dirname, '../../client/src/main.ts')
 let lab: TestLab
@@ -19,7 +20,12 @@ async function tarmac(app: string, files: Files, ...more: string[]) {
 }
 
 function command(folder: string, ...words: string[]) {
-  const env = { PATH: process.env['PATH'], TARMAC_GATEWAY: lab.gateway, TARMAC_TOKEN: lab.token }
+  const env = {
+    ...startEnv,
+    TARMAC_GATEWAY: lab.gateway,
+    TARMAC_TOKEN: lab.token,
+    XDG_CACHE_HOME: join(lab.dir, 'client-cache'),
+  }
   const child: ChildProcess = spawn(process.execPath, [main, ...words], { cwd: folder, env })
   const closed = once(child, 'close')
   const output = Promise.all([text(child.stdout!), text(child.stderr!)])

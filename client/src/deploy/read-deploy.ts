@@ -1,22 +1,20 @@
 import { type DeploymentOptions, readOptions } from '#api/options.ts'
-import { cleanPath, isOutside } from '#api/text/clean-path.ts'
 import type { Connection } from '../connection.ts'
 import type { Values } from '../flags.ts'
 import { appName, asOptions, wrongUse } from '../option.ts'
+import { type FolderOptions, readFolderOptions } from './read-folder-options.ts'
 import { readSecrets } from './read-secrets.ts'
 
-export type DeployCommand = Connection & {
-  name: 'deploy'
-  /** Null: the config file of the folder names it. */
-  app: string | null
-  folder: string
-  /** Paths in the folder that are sent whatever ignore files say. */
-  include: string[]
-  noIgnore: boolean
-  options: DeploymentOptions
-  secrets: Map<string, string>
-  detach: boolean
-}
+export type DeployCommand = Connection &
+  FolderOptions & {
+    name: 'deploy'
+    folder: string
+    /** Null: the config file of the folder names it. */
+    app: string | null
+    options: DeploymentOptions
+    secrets: Map<string, string>
+    detach: boolean
+  }
 
 export function readDeploy(
   values: Values,
@@ -35,8 +33,7 @@ export function readDeploy(
   return {
     name: 'deploy',
     ...appAndFolder(args),
-    include: (values.include ?? []).map(pathInside),
-    noIgnore: values['no-ignore'],
+    ...readFolderOptions(values),
     options: asOptions(() => readOptions(given).options),
     secrets: readSecrets(values.secret ?? [], env),
     detach: values.detach,
@@ -65,13 +62,6 @@ function appAndFolder([first, folder]: string[]): { app: string | null; folder: 
   if (first === undefined) return { app: null, folder: '.' }
   if (folder === undefined && /[./]/.test(first)) return { app: null, folder: first }
   return { app: appName(first), folder: folder ?? '.' }
-}
-
-/** A path inside the folder, as the entries of a source have it. */
-export function pathInside(path: string): string {
-  const cleaned = cleanPath(path)
-  if (cleaned !== '.' && !isOutside(cleaned)) return cleaned
-  throw wrongUse(`--include is given a path inside the folder, like dist, not ${path}.`)
 }
 
 /** `--env A=b` → `['env.A', 'b']`. */

@@ -12,6 +12,7 @@ import { askGateway } from '../builder/ask-gateway.ts'
 import type { Builder } from '../builder/find-builder.ts'
 import { Gateway } from '../gateway.ts'
 import type { Printer } from '../print.ts'
+import { uploadDeployment } from '../sending/upload.ts'
 import { askForPage, LiveSteps } from './live-steps.ts'
 import { liveSource } from './live-source.ts'
 import { loadTest, type LoadTimes } from './load-test.ts'
@@ -76,7 +77,7 @@ async function deployTiny(
   ])
   const asked = { app, options, secrets: new Map<string, string>(), key: randomUUID() }
   const begunAt = performance.now()
-  const { id } = await gateway.upload(asked, liveSource(), () => {}, signal)
+  const { id } = await uploadDeployment(gateway, asked, liveSource(), signal)
   phases['upload'] = Math.round(performance.now() - begunAt)
 
   let last: { state: DeploymentState; atMs: number } | null = null

@@ -9,7 +9,8 @@ import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import { readAnswer } from '../answers.ts'
 import type { Builder } from '../builder/find-builder.ts'
-import { uploadForm } from '../deploy/upload-form.ts'
+import { upload } from '../sending/upload.ts'
+import { uploadForm } from '../sending/upload-form.ts'
 import { Gateway } from '../gateway.ts'
 import type { Printer } from '../print.ts'
 import { askForPage, LiveSteps } from './live-steps.ts'
@@ -75,8 +76,9 @@ class PreviewTest {
   async create(): Promise<Found> {
     const query = writePreviewQuery(NewPreview.parse({ app, owner: this.#owner, ttlSeconds }))
     const form = uploadForm(query, new Map())
-    const upload = { path: routes.previews, form, key: randomUUID(), read }
-    this.#made = await this.#gateway.send(upload, liveSource(), () => {}, this.#signal)
+    const asked = { path: routes.previews, form, key: randomUUID() }
+    const body = liveSource()
+    this.#made = readPreview(await upload(this.#gateway, asked, { body }, this.#signal))
     return ok(`${this.id} is accepted: its source arrived`)
   }
 
@@ -161,7 +163,7 @@ class PreviewTest {
   }
 }
 
-const read = (_url: URL, answer: string) => readAnswer(Preview, JSON.parse(answer))
+const readPreview = (answer: string) => readAnswer(Preview, JSON.parse(answer))
 const hasStarted = ({ state }: Preview) => state !== 'starting'
 const hasEnded = ({ endedAt }: Preview) => endedAt !== null
 

@@ -4,14 +4,18 @@ import type { LeftOut } from '../deploy/list-source.ts'
 const namesShown = 5
 const dependencies = 'as dependencies'
 
-/** One line for each ignore file: what it left out of the source. */
-export function leftOutLines(leftOut: readonly LeftOut[]): string[] {
-  const reasons = [...new Set(leftOut.map(({ why }) => why))]
-  const ofFiles = reasons.filter((why) => why !== dependencies)
-  return [...ofFiles, ...reasons.filter((why) => why === dependencies)].map((why) => {
-    const paths = leftOut.filter((each) => each.why === why).map(({ path }) => path)
-    return `left out ${why}: ${someOf(paths, namesShown)}`
-  })
+/** One line for each rule: what it left out of the source. */
+export const leftOutLines = (leftOut: readonly LeftOut[], shown = namesShown): string[] =>
+  byRule(leftOut).map(({ rule, paths }) => `left out ${rule}: ${someOf(paths, shown)}`)
+
+/** What each rule left out, as in "by .gitignore". A folder stands for all inside it. */
+export function byRule(leftOut: readonly LeftOut[]): { rule: string; paths: string[] }[] {
+  const rules = [...new Set(leftOut.map(({ why }) => why))]
+  const ofFiles = rules.filter((rule) => rule !== dependencies)
+  return [...ofFiles, ...rules.filter((rule) => rule === dependencies)].map((rule) => ({
+    rule,
+    paths: leftOut.filter(({ why }) => why === rule).map(({ path }) => path),
+  }))
 }
 
 /**

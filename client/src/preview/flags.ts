@@ -22,7 +22,7 @@ export const previewHelp = `Options of preview:
   --file FILE           all secrets of a .env file; -: standard input
   --template NAME[@V]   made like this template
   --evict oldest        at the owner's limit or the team's: destroy the owner's oldest preview, instead of a refusal
-  --dockerfile PATH     of a folder; also --config, --target, --plan, --build, --include and --no-ignore, as with deploy
+  --dockerfile PATH     of a folder; also --config, --target, --plan, --build, --include, --no-ignore, --root, --dry-run and --compress
   --detach              return when the gateway has accepted it; destroy: do not wait for the end
   --state STATE         ls: those in this state, as ready or failed; default: all that have not ended
   --limit N, --cursor C  ls: at most N of them, 1 to 100, after an earlier page

@@ -4,12 +4,15 @@ import { writePreviewQuery } from '#api/previews/preview-query.ts'
 import { Problem } from '#api/problem.ts'
 import { fill, routes } from '#api/routes.ts'
 import { type DeploymentRecord, readAnswer } from '../answers.ts'
-import { openFolder, packFolder } from '../deploy/pack-folder.ts'
+import { dryRun } from '../deploy/dry-run.ts'
 import { readSecrets } from '../deploy/read-secrets.ts'
-import { uploadForm } from '../deploy/upload-form.ts'
+import { folderToSend } from '../deploy/send-folder.ts'
+import { type FolderCommand, openFolder, type OpenFolder } from '../deploy/source-folder.ts'
 import { followToEnd } from '../follow-deployment.ts'
 import { leftOutHint } from '../ignore/left-out.ts'
 import type { Interrupted } from '../print.ts'
+import type { Door } from '../sending/send-source.ts'
+import { uploadForm } from '../sending/upload-form.ts'
 import { type Inputs, processInputs, readValues } from '../runtime/read-values.ts'
 import { askPreview, type Calling } from './preview-calls.ts'
 import type { CreateRequest } from './read-preview.ts'
@@ -20,11 +23,14 @@ type Made = { preview: Preview; leftOut: Parameters<typeof leftOutHint>[0] | nul
 /** Makes a preview of a folder or of what exists, and follows it until it is ready. Returns the exit code. */
 export async function makePreview(request: CreateRequest, calling: Calling): Promise<number> {
   const { gateway, printer, signal } = calling
+  const { folder, asked } = request
+  const command = folder === null ? null : { ...request, folder, app: asked.app, options: asked }
+  const opened = command && (await openFolder(command, 'preview', printer.note))
+  if (opened && command.dryRun) return dryRun(opened, command, printer)
   const secrets = await secretsOf(request, processInputs)
-  const made =
-    request.folder === null
-      ? await makeOf(request.asked, secrets, calling)
-      : await send({ ...request, folder: request.folder }, secrets, calling)
+  const made = opened
+    ? await send(opened, command, secrets, calling)
+    : await makeOf(asked, secrets, calling)
   const { preview, leftOut } = made
   const { id, app, owner } = preview
   const from = preview.fromPool ? ', from the pool' : ''
@@ -93,35 +99,42 @@ async function makeOf(
 }
 
 async function send(
-  { asked, folder, ...files }: CreateRequest & { folder: string },
+  opened: OpenFolder,
+  command: FolderCommand & Pick<CreateRequest, 'asked'>,
   secrets: Map<string, string>,
-  { gateway, printer, signal }: Calling,
+  calling: Calling,
 ): Promise<Made> {
-  const command = { ...files, folder, app: asked.app, options: asked }
-  const opened = await openFolder(command, 'preview')
-  const { body, progress, facts, leftOut } = await packFolder(opened, command, printer)
+  const { printer } = calling
+  const { facts, leftOut, sender, done } = await folderToSend(opened, command, calling)
   const known = Object.entries(facts).filter(([name]) => name in previewOptions.shape)
-  const query = writePreviewQuery({ ...asked, ...Object.fromEntries(known) })
-  const form = uploadForm(query, secrets)
-  let hasBegun = false
-  const onSent = (bytes: number) => {
-    hasBegun = true
-    progress.sent(bytes)
-  }
-  const upload = { path: routes.previews, form, key: randomUUID(), read }
-  const preview = await gateway.send(upload, body, onSent, signal).catch((error: unknown) => {
+  const asked = { ...command.asked, ...opened.options, ...Object.fromEntries(known) }
+  const sending = sender(doorOf(asked, secrets))
+  const preview = await sending.send().catch((error: unknown) => {
     const isRefusal = error instanceof Problem && error.code !== 'not-ready'
-    if (hasBegun && !isRefusal)
+    if (sending.hasBegun && !isRefusal)
       printer.note(
         `The gateway may have accepted the preview: tarmac preview ls ${asked.app} --owner ${asked.owner}`,
       )
     throw error
   })
-  progress.done()
+  done()
   return { preview, leftOut }
 }
 
-function read(_url: URL, answer: string): Preview {
+/** The gateway's door for previews. */
+const doorOf = (asked: NewPreview, secrets: Map<string, string>): Door<Preview> => ({
+  app: asked.app,
+  path: routes.previews,
+  key: randomUUID(),
+  form: () => uploadForm(writePreviewQuery(asked), secrets),
+  fields: () => ({ ...asked, secrets: Object.fromEntries(secrets) }),
+  read,
+  // Its record does not say it.
+  digestOf: () => null,
+  find: () => Promise.resolve(null),
+})
+
+function read(answer: string): Preview {
   let made: unknown = null
   try {
     made = JSON.parse(answer)

@@ -4,16 +4,15 @@ import { execLimits, PreviewAction } from '#api/previews/preview-calls.ts'
 import { readPreviewQuery } from '#api/previews/preview-query.ts'
 import { Problem } from '#api/problem.ts'
 import type { Values } from '../flags.ts'
-import { assignment, pathInside } from '../deploy/read-deploy.ts'
+import { assignment } from '../deploy/read-deploy.ts'
+import { type FolderOptions, readFolderOptions } from '../deploy/read-folder-options.ts'
 import { appName, asOptions, wrongUse } from '../option.ts'
 
 /** `folder` null: the preview is of what `asked.source` names. `secrets`: as given, not read yet. */
-export type CreateRequest = {
+export type CreateRequest = FolderOptions & {
   verb: 'create'
   asked: NewPreview
   folder: string | null
-  include: string[]
-  noIgnore: boolean
   secrets: string[]
   file: string | null
   detach: boolean
@@ -42,6 +41,9 @@ const ofFolder = [
   'build',
   'include',
   'no-ignore',
+  'root',
+  'compress',
+  'dry-run',
 ] as const
 const sources = ['image', 'release', 'deployment'] as const
 
@@ -147,8 +149,7 @@ function readCreate(
     verb: 'create',
     asked: { ...asOptions(() => readAsked(given)), ...(source && { source: sourceOf(values) }) },
     folder: source === undefined ? (folder ?? '.') : null,
-    include: (values.include ?? []).map(pathInside),
-    noIgnore: values['no-ignore'],
+    ...readFolderOptions(values),
     secrets: values.secret ?? [],
     file: values.file ?? null,
     detach: values.detach,

@@ -15,13 +15,20 @@ export type Arriving = { announcedBytes: number; arrivedBytes: () => number; isP
 /** What the server needs beside the commands. */
 export type ServerDeps = {
   /** The log of a deployment, for its readers. */
-  store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed'>
+  store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'overview'>
   awake: Pick<Awake, 'hold'>
   admission: Pick<Admission, 'request' | 'upload' | 'fieldsFor'>
-  /** Resolves when the checked source is on disk. Stops reading after a refusal. */
+  /**
+   * Resolves when the checked source is on disk. Stops reading after a refusal. `lateDigest` waits
+   * for a digest that comes after the body.
+   */
   receive(
     body: Readable,
-    more: { contentDigest?: string; signal: AbortSignal },
+    more: {
+      contentDigest?: string
+      lateDigest?: () => Promise<string | undefined>
+      signal: AbortSignal
+    },
   ): Promise<SourceFacts>
   /**
    * Throws a Problem if the gateway accepts no source now. Otherwise reserves disk space for the

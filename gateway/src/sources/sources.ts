@@ -3,6 +3,7 @@ import type { SourceFacts } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { PackAnswer, TreeAnswer } from '#api/sources/tree-calls.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
+import type { LateDigest } from './content-digest.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import { asSourceProblem } from './source-problem.ts'
 import { TreeFolders } from './tree-folders.ts'
@@ -11,6 +12,8 @@ import { Joining } from './trees/joining.ts'
 import { removeTree, sweepOnThread, Upload } from './upload.ts'
 
 type Sending = { contentDigest?: string | undefined; signal: AbortSignal }
+/** `lateDigest`: what the sender says of the bytes after them. */
+type SendingArchive = Sending & { lateDigest?: LateDigest }
 /** What an app has sent before, newest first, and how to note what it has sent now. */
 export type SenderRecord = { app: string; sent: readonly string[]; note: (digest: string) => void }
 
@@ -43,13 +46,15 @@ export class Sources {
    * synced to disk. After a refusal the rest of the body is unread: answer and close the
    * connection.
    */
-  receive(body: Readable, sending: Sending): Promise<SourceFacts> {
+  receive(body: Readable, sending: SendingArchive): Promise<SourceFacts> {
+    const { lateDigest } = sending
     return this.#run(sending.signal, async (signal) => {
       const staged = this.#folders.stage('receive')
-      const job = { ...this.#jobOf(sending), path: staged.path }
+      const isDigestLate = lateDigest !== undefined
+      const job = { ...this.#jobOf(sending), path: staged.path, isDigestLate }
       const upload = new Upload('upload', job)
       return this.#during(upload, staged.release, async () => {
-        const facts = await upload.check(body, signal)
+        const facts = await upload.check(body, signal, lateDigest)
         await this.#folders.keep(upload.path, facts.digest, () => upload.finish())
         return facts
       })

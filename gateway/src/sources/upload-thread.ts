@@ -30,14 +30,17 @@ serveJobs({ upload, remove, sync, tree: takeTree, pack: takePack, join, sweep })
  * the facts of the tree. Then the caller says whether to write the rest. Without that, nothing
  * stays in the folder.
  */
-async function upload({ path, limits, contentDigest }: UploadJob, port: JobPort): Promise<void> {
+async function upload(
+  { path, limits, contentDigest, isDigestLate = false }: UploadJob,
+  port: JobPort,
+): Promise<void> {
   await using staging = new Staging(path)
   const meter = new Meter(limits)
-  const digest = new DigestCheck(contentDigest)
+  const digest = new DigestCheck(contentDigest, isDigestLate)
   const tar = new TarReader(tarBytes(port.pieces(), { limits, meter, digest }), limits, meter)
 
   const { manifest, leftOut } = await unpack({ tar, staging, limits, meter })
-  digest.verify()
+  digest.verify(isDigestLate ? await port.value<string | undefined>() : undefined)
   const { entries: _, ...facts } = manifest
 
   port.sendValue({ ...facts, ...(leftOut.length > 0 && { leftOut }) } satisfies SourceFacts)

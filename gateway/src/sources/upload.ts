@@ -3,7 +3,9 @@ import type { Readable } from 'node:stream'
 import type { SourceFacts } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import { crashOrders } from '#api/flow/crash-point.ts'
+import { unlessAborted } from '#api/flow/retry.ts'
 import { ThreadPool } from '../host/threads/thread-pool.ts'
+import type { LateDigest } from './content-digest.ts'
 import { brokenOff, sentBytes } from './sent-bytes.ts'
 import type { PackAnswer, TreeAnswer } from '#api/sources/tree-calls.ts'
 import type { JoinJob } from './trees/join-tree.ts'
@@ -45,8 +47,15 @@ export class Upload<Kind extends keyof Kinds = 'upload'> {
     this.#job = uploadThreads.start(kind, job)
   }
 
-  /** Sends the body to the thread. Resolves when the whole body is checked. */
-  async check(body: Readable, signal: AbortSignal): Promise<Kinds[Kind]['answer']> {
+  /**
+   * Sends the body to the thread. Resolves when the whole body is checked. `late`: only of an
+   * `upload` whose job says so.
+   */
+  async check(
+    body: Readable,
+    signal: AbortSignal,
+    late?: LateDigest,
+  ): Promise<Kinds[Kind]['answer']> {
     const { port } = this.#job
     // A thread that refuses does not wait for the sender.
     const either = AbortSignal.any([signal, port.broken])
@@ -54,6 +63,7 @@ export class Upload<Kind extends keyof Kinds = 'upload'> {
       for await (const piece of sentBytes(body, this.#limits, either))
         await this.#within(port.sendCopy(piece))
       port.sendEnd()
+      if (late) port.sendValue(await unlessAborted(late(), either))
     } catch (error) {
       port.sendError(error) // the thread adds the entry where it happened
     }

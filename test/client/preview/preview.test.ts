@@ -20,6 +20,7 @@ let folder: string
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'tarmac-preview-'))
   writeFileSync(join(folder, 'index.html'), 'hello')
+  vi.stubEnv('XDG_CACHE_HOME', mkdtempSync(join(tmpdir(), 'tarmac-preview-cache-')))
   writeFileSync(join(folder, '.env.preview'), 'TOKEN=a-value-of-a-file\n')
 })
 afterAll(() => rmSync(folder, { recursive: true }))

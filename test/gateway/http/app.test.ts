@@ -109,6 +109,24 @@ test('options reach the record, and invalid ones are refused before the body is 
   expect([about.status, await about.json()]).toMatchObject([422, { code: 'option-unknown' }])
 })
 
+test('the trailer Content-Digest of a body or of the file in a form reaches the source reader', async () => {
+  await using http = await startHttp()
+  const contentDigest = 'sha-256=:AAAA:'
+  const form =
+    '--b\r\nContent-Disposition: form-data; name="source"; filename="s"\r\n\r\nbytes\r\n--b--\r\n'
+  for (const [type, body] of [
+    ['application/octet-stream', 'bytes'],
+    ['multipart/form-data; boundary=b', form],
+  ]) {
+    const head = `POST /v1/apps/shop/deployments HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Type: ${type}\r\nTransfer-Encoding: chunked\r\nTrailer: Content-Digest\r\nConnection: close\r\n\r\n`
+    const chunk = `${body!.length.toString(16)}\r\n${body}\r\n0\r\n`
+    const answer = await http.raw(head, chunk, `Content-Digest: ${contentDigest}\r\n\r\n`)
+    expect(answer).toMatch(/^HTTP\/1\.1 202 /)
+  }
+  const received = { sizeBytes: 5, contentDigest }
+  expect(http.received).toEqual([received, received])
+})
+
 test('a service sends raw bytes with their digest, or a form whose fields are the options', async () => {
   await using http = await startHttp()
   const contentDigest = 'sha-256=:AAAA:'

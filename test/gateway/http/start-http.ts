@@ -22,6 +22,7 @@ import { operator } from '../../../gateway/src/callers/principal.ts'
 import { Awake } from '../../../gateway/src/awake/awake.ts'
 import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
 import { openLog } from '../../../gateway/src/log.ts'
+import type { Sources } from '../../../gateway/src/sources/sources.ts'
 import { Uploads } from '../../../gateway/src/sources/uploads/uploads.ts'
 import { SealingKeys } from '../../../gateway/src/secrets/sealing.ts'
 import { Vault } from '../../../gateway/src/secrets/vault.ts'
@@ -39,10 +40,13 @@ export const openTestCallers = (tokens: string[], store: ReturnType<typeof openS
     { store, fly: { orgMachines: async () => [] }, log: openLog('silent') },
   )
 
-type Own = {
+type UploadLimits = Partial<Parameters<typeof Uploads.open>[0]>
+/** `sources`: the real ones, for tests that send some. */
+type OwnParts = {
   registriesAt: string[]
-  uploadLimits: Partial<Parameters<typeof Uploads.open>[0]>
   hasSource: boolean
+  uploadLimits: UploadLimits
+  sources: Sources
 }
 
 /**
@@ -51,7 +55,7 @@ type Own = {
  * until the test moves them with `play`.
  */
 export async function startHttp(
-  own: Partial<Commands & ServerDeps & Own> = {},
+  own: Partial<Commands & ServerDeps & OwnParts> = {},
   limits: Partial<ConnectionLimits> = {},
 ) {
   const store =
@@ -77,7 +81,12 @@ export async function startHttp(
   const received: { sizeBytes: number; contentDigest?: string }[] = []
   const runner = { running: () => 0, pause() {}, stopRunning() {}, resume: async () => {} }
   const callers = await openTestCallers([token, 'another-token-of-tests'], store)
-  const receive: ServerDeps['receive'] = async (body, { contentDigest }) => {
+  const receive: ServerDeps['receive'] = async (
+    body,
+    { contentDigest: early, lateDigest, ...more },
+  ) => {
+    if (own.sources)
+      return own.sources.receive(body, { ...more, ...(lateDigest && { lateDigest }) })
     const hash = createHash('sha256')
     let sizeBytes = 0
     for await (const chunk of body as AsyncIterable<Buffer>) {
@@ -86,6 +95,7 @@ export async function startHttp(
       sizeBytes += chunk.length
       hash.update(chunk)
     }
+    const contentDigest = early ?? (await lateDigest?.())
     received.push({ sizeBytes, ...(contentDigest !== undefined && { contentDigest }) })
     return { digest: `sha256:${hash.digest('hex')}`, files: 1, sizeBytes }
   }
@@ -96,7 +106,7 @@ export async function startHttp(
     store,
     vault,
     admission,
-    sources: { receive, join: () => {} },
+    sources: own.sources ?? { receive, join: () => {} },
     uploads,
     assertAccepting() {},
   } as unknown as SubmissionsDeps)
@@ -119,6 +129,7 @@ export async function startHttp(
       registries,
       loginTester,
       fly: { app: async () => null },
+      ...(own.sources && { sources: own.sources }),
     } as unknown as CommandDeps),
     submit: (caller, submission) => submissions.submit(caller, submission),
     deployExisting: absent,

@@ -173,6 +173,21 @@ test.each([
   }
 })
 
+test('a digest that comes after the body is checked as one before it', async () => {
+  const body = tar(file('a'))
+  const receiveLate = (late: string | undefined) =>
+    sources.receive(Readable.from([body], { objectMode: false }), {
+      lateDigest: () => Promise.resolve(late),
+      signal,
+    })
+  const right = `sha-256=:${base64('sha256', body)}:`
+  expect(await receiveLate(right)).toMatchObject({ files: 1 })
+  expect(await receiveLate(undefined), 'a proxy dropped it').toMatchObject({ files: 1 })
+  const wrong = `sha-256=:${base64('sha256', Buffer.from('other'))}:`
+  expect((await refusal(receiveLate(wrong))).code).toBe('digest-mismatch')
+  expect((await refusal(receiveLate('sha-256=no'))).code).toBe('digest-unsupported')
+})
+
 test('a body with the right digest is accepted, with the wrong one refused', async () => {
   const body = tar(file('a'))
   await receive(body, `sha-256=:${base64('sha256', body)}:`)

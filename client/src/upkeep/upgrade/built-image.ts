@@ -4,6 +4,7 @@ import { Problem } from '#api/problem.ts'
 import { followToEnd } from '../../follow-deployment.ts'
 import { Gateway } from '../../gateway.ts'
 import type { Printer } from '../../print.ts'
+import { uploadDeployment } from '../../sending/upload.ts'
 import { findCheckout, packCheckout, pinnedDockerfile } from '../../up/image/checkout.ts'
 
 type From = { app: string; gateway: { url: URL; token: string } | null; folders: string[] }
@@ -34,7 +35,7 @@ export async function builtImage(
   const body = Readable.from([await packCheckout(root)])
   const options = { deploy: false, dockerfile: pinnedDockerfile }
   const request = { app, options, secrets: new Map<string, string>(), key: randomUUID() }
-  const deployment = await api.upload(request, body, () => {}, signal)
+  const deployment = await uploadDeployment(api, request, body, signal)
   await followToEnd(deployment, api, printer, { signal })
   const { state, image, problem } = await api.find(deployment.id, signal)
   if (state === 'built' && image) return image.reference

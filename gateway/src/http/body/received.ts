@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import type { Request } from 'express'
 import type { SourceFacts } from '#api/deployment.ts'
@@ -11,7 +12,7 @@ export type Received = {
   secrets: Map<string, Buffer>
 }
 
-/** Passes an archive to `receive`, with the request's `Content-Digest`. */
+/** Passes an archive to `receive`, with the request's `Content-Digest`: its header, or its trailer. */
 export function receive(
   request: Request,
   body: Readable,
@@ -19,7 +20,24 @@ export function receive(
   signal: AbortSignal,
 ): Promise<SourceFacts> {
   const contentDigest = request.get('Content-Digest')
-  return deps.receive(body, { ...(contentDigest !== undefined && { contentDigest }), signal })
+  const lateDigest = contentDigest === undefined && announcesDigest(request) && trailerOf(request)
+  return deps.receive(body, {
+    ...(contentDigest !== undefined && { contentDigest }),
+    ...(lateDigest && { lateDigest }),
+    signal,
+  })
+}
+
+const announcesDigest = (request: Request): boolean =>
+  (request.get('Trailer') ?? '')
+    .toLowerCase()
+    .split(',')
+    .some((name) => name.trim() === 'content-digest')
+
+/** Waits for the end of the request. A proxy may drop the trailer. */
+const trailerOf = (request: Request) => async (): Promise<string | undefined> => {
+  if (!request.complete) await once(request, 'end')
+  return request.trailers['content-digest']
 }
 
 export const tooLarge = (limitBytes: number, announcedBytes?: number) =>
