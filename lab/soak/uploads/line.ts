@@ -32,13 +32,15 @@ export class Line {
     const { url } = this.#world.gateway
     const { promise, resolve } = Promise.withResolvers<Answer>()
     const gone = () => resolve({ status: 0, headers: {}, body: null })
-    const sized = body ? { 'content-length': String(body.length) } : {}
+    const isChunked = 'transfer-encoding' in headers
+    const sized = body && !isChunked ? { 'content-length': String(body.length) } : {}
     const asked = request(url + path, {
       method,
       headers: { ...authorization, ...sized, ...headers },
       agent: this.#agent,
       signal: AbortSignal.timeout(callMs),
     })
+    asked.setMaxListeners(0) // each wait for room adds some
     asked.on('error', gone)
     asked.on('response', (response) => {
       let text = ''
