@@ -4,13 +4,14 @@ import { chromium, type Page } from 'playwright-core'
 import type { StreamMessage } from '../api/event-stream.ts'
 import { fill, routes } from '../api/routes.ts'
 import { type Lab, startLab } from '../lab/start-lab.ts'
+import { assetBytes, dashboardCookie, firstPage } from './first-page.ts'
 import type { Followed } from './followers-process.ts'
 import type { Measure } from './measure.ts'
 import { heard, quantile, startReaders } from './readers.ts'
 import { ask, deployTalker, memoryMiB } from './talker.ts'
 
 const about = 'many viewers of one live deployment: [--viewers 500] [--seconds 60]'
-const goal = { p99Ms: 500, gatewayMiB: 300 }
+const goal = { p99Ms: 500, gatewayMiB: 300, firstPage: 3, assetBytes: 100_000 }
 const options = {
   viewers: { type: 'string', default: '500' },
   seconds: { type: 'string', default: '60' },
@@ -21,7 +22,8 @@ const options = {
 /**
  * A build step prints four lines a second. One viewer is a browser with the page of its deployment; the
  * others read the same stream as the page does. The measured time is from the event's own time to its
- * arrival at each reader, and to its line in the page.
+ * arrival at each reader, and to its line in the page. Before them, a first page is compared with a static
+ * page of its size.
  */
 async function run(args: string[]): Promise<Measure[]> {
   const { values } = parseArgs({ args, options })
@@ -33,6 +35,7 @@ async function run(args: string[]): Promise<Measure[]> {
     say: (line) => console.log(line),
   })
   const id = await deployTalker(lab, 'bench-dashboard')
+  const pages = await firstPages(lab, id)
   const readers = startReaders({
     port: Number(new URL(lab.gateway).port),
     target: { token: lab.token, id },
@@ -83,10 +86,30 @@ async function run(args: string[]): Promise<Measure[]> {
         ok: worstMs <= goal.p99Ms && isWhole && gatewayMiB <= goal.gatewayMiB,
         ...facts,
       },
+      pages,
     ]
   } finally {
     readers.kill()
     await browser.close()
+  }
+}
+
+/** Home and the page of the deployment, before anybody else looks. */
+async function firstPages(lab: Lab, id: string): Promise<Measure> {
+  const cookie = await dashboardCookie(lab)
+  const paths = ['/ui', `/ui/deployments/${id}`]
+  const home = await firstPage(lab, cookie, paths[0]!)
+  const deployment = await firstPage(lab, cookie, paths[1]!)
+  const bytes = await assetBytes(lab, cookie, [...paths, '/ui/apps/bench-dashboard', '/ui/builder'])
+  const ratio = Math.max(home.ratio, deployment.ratio)
+  return {
+    bench: 'dashboard: first page',
+    ratio,
+    goal: goal.firstPage,
+    ok: ratio <= goal.firstPage && bytes < goal.assetBytes,
+    home,
+    deployment,
+    assetBytes: bytes,
   }
 }
 

@@ -18,6 +18,8 @@ const bounded: Record<string, string> = {
  */
 const composed: Record<string, string> = {
   'api/image/reference.ts': 'the host of an image, for 500 characters at most (maxReferenceChars)',
+  'gateway/src/http/dashboard/assets/log-search.ts':
+    'what a reader searches for, in the browser of that reader alone',
   'gateway/src/http/log/log-address.ts':
     'an address of `routes` with one `[^/]+` in it, anchored: linear',
   'gateway/src/llb/image-name.ts':

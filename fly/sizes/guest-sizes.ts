@@ -2,8 +2,13 @@ import { z } from 'zod'
 
 /** fly.md 3.9, and superfly/docs: machines/guides-examples/machine-sizing. Memory in MiB. */
 const sold = {
-  shared: { cpus: [1, 2, 4, 6, 8], perCpu: [256, 2048], step: 256 },
-  performance: { cpus: [1, 2, 4, 6, 8, 10, 12, 14, 16], perCpu: [2048, 8192], step: 1024 },
+  shared: { cpus: [1, 2, 4, 6, 8], leastPerCpu: 256, mostPerCpu: 2048, step: 256 },
+  performance: {
+    cpus: [1, 2, 4, 6, 8, 10, 12, 14, 16],
+    leastPerCpu: 2048,
+    mostPerCpu: 8192,
+    step: 1024,
+  },
 } as const
 
 /** Machines with GPUs and those on hosts of one's own are not of this table. */
@@ -28,7 +33,7 @@ export function unsoldSize(guest: unknown): UnsoldSize | null {
   if (!table.cpus.some((count) => count === cpus))
     return { asked, sold: `Fly has machines with ${table.cpus.join(', ')} ${kind} CPUs.` }
 
-  const [least, most] = table.perCpu.map((each) => each * cpus) as [number, number]
+  const [least, most] = [table.leastPerCpu * cpus, table.mostPerCpu * cpus]
   if (memoryMb >= least && memoryMb <= most && memoryMb % table.step === 0) return null
   const range = `Fly takes ${least} to ${most} MiB for that, in steps of ${table.step} MiB`
   return { asked, sold: `${range}${nearest(memoryMb, { least, most, step: table.step })}.` }

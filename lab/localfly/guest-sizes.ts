@@ -22,9 +22,6 @@ export function expectSoldSize(config: MachineConfig): void {
     ...more
   } = Guest.parse(withDefaults(config).guest)
   if (more['gpu_kind'] || more['host_dedication_id']) return
-  const refuse = (field: string, why: string): never => {
-    throw new FlyError(400, `invalid config.guest.${field}, ${why}`)
-  }
   if (kind !== 'shared' && kind !== 'performance')
     return refuse('cpu_kind', 'must be shared or performance')
   const { cpus: counts, least, most, step } = rules[kind]
@@ -32,4 +29,8 @@ export function expectSoldSize(config: MachineConfig): void {
   if (memory < least * cpus) refuse('memory_mb', `minimum required ${least * cpus} MiB`)
   if (memory > most * cpus) refuse('memory_mb', `cannot exceed ${most * cpus} MiB`)
   if (memory % step !== 0) refuse('memory_mb', `must be in ${step} MiB increments`)
+}
+
+function refuse(field: string, why: string): never {
+  throw new FlyError(400, `invalid config.guest.${field}, ${why}`)
 }

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { Problem } from '#api/problem.ts'
 import { startHttp, toBuildFailed, token, toLive } from '../gateway/http/start-http.ts'
 import { startProxy } from './start-proxy.ts'
+import { startEnv } from '../start-env.ts'
 
 vi.setConfig({ testTimeout: 30_000 }) // many processes on few cores
 
@@ -26,10 +27,9 @@ function tarmac(
   args: string[],
   env: Record<string, string> = { TARMAC_TOKEN: token },
 ): Run {
-  const { PATH } = process.env
   const child = spawn(process.execPath, [main, ...args], {
     cwd: folder,
-    env: { PATH, TARMAC_GATEWAY: gateway, XDG_CACHE_HOME: cache, ...env },
+    env: { ...startEnv, TARMAC_GATEWAY: gateway, XDG_CACHE_HOME: cache, ...env },
   })
   const code = new Promise<number | null>((resolve) => child.once('close', resolve))
   const run: Run = { child, out: '', err: '', code }
@@ -273,10 +273,9 @@ test('a second Ctrl-C exits at once, and the result is still the last line', asy
 
 test('on a terminal, Ctrl-C after machines were touched asks whether to restore them', async () => {
   await using http = await startHttp()
-  const { PATH } = process.env
   const command = `${process.execPath} ${main} deploy shop`
   const env = {
-    PATH,
+    ...startEnv,
     TARMAC_GATEWAY: http.url,
     TARMAC_TOKEN: token,
     XDG_CACHE_HOME: cache,

@@ -33,9 +33,8 @@ test('an option in the place of a value is not taken for one, and the answer say
 
 test('what follows -- stays as it is', () => {
   const argv = ['preview', 'exec', 'p1', '--timeout', '-5s', '--', 'tail', '--lines', '-5']
-  expect(joinDashValues(argv, flags)).toEqual([
-    ...['preview', 'exec', 'p1', '--timeout=-5s', '--', 'tail', '--lines', '-5'],
-  ])
+  const joined = ['preview', 'exec', 'p1', '--timeout=-5s', '--', 'tail', '--lines', '-5']
+  expect(joinDashValues(argv, flags)).toEqual(joined)
 })
 
 const withValue = Object.entries(flags).flatMap(([name, { type }]) =>

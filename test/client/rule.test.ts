@@ -11,6 +11,7 @@ import { lookUpIds } from '../../client/src/rule/look-up-ids.ts'
 import type { RuleRequest } from '../../client/src/rule/read-rule.ts'
 import { startIssuer } from '../../lab/issuer.ts'
 import { startHttp, token } from '../gateway/http/start-http.ts'
+import { startEnv } from '../start-env.ts'
 
 vi.setConfig({ testTimeout: 30_000 }) // many processes on few cores
 
@@ -153,8 +154,7 @@ test('a repository is pinned by its ids, and by its name only where they are not
 
 /** Runs the client as a user does. */
 async function tarmac(args: string[], own: Record<string, string>) {
-  const { PATH } = process.env
-  const child = spawn(process.execPath, [main, ...args], { env: { PATH, ...own } })
+  const child = spawn(process.execPath, [main, ...args], { env: { ...startEnv, ...own } })
   const [out, err, [code]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),

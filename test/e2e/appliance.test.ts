@@ -14,6 +14,7 @@ import { askFly, deployFolder, readPage } from '../../lab/use-lab.ts'
 import { made, patch, tus } from '../gateway/http/uploads/tus-calls.ts'
 import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type TestLab } from './start.ts'
+import { startEnv } from '../start-env.ts'
 
 let lab: TestLab
 shareLab(
@@ -77,7 +78,7 @@ async function tarmac(
   more: Record<string, string>,
   ...words: string[]
 ): Promise<Record<string, unknown>> {
-  const env = { PATH: process.env['PATH'], ...upInLab(lab).env, ...more }
+  const env = { ...startEnv, ...upInLab(lab).env, ...more }
   const client = join(root, 'client/src/main.ts')
   const { stdout } = await run(process.execPath, [client, ...words, '--json'], { cwd: root, env })
   return JSON.parse(stdout.trim().split('\n').at(-1)!) as Record<string, unknown>

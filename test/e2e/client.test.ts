@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { shareLab } from './shared-lab.ts'
 import { pageApp, startTestLab, type Files, type TestLab } from './start.ts'
+import { startEnv } from '../start-env.ts'
 
 const main = join(import.meta.dirname, '../../client/src/main.ts')
 let lab: TestLab
@@ -20,7 +21,7 @@ async function tarmac(app: string, files: Files, ...more: string[]) {
 
 function command(folder: string, ...words: string[]) {
   const env = {
-    PATH: process.env['PATH'],
+    ...startEnv,
     TARMAC_GATEWAY: lab.gateway,
     TARMAC_TOKEN: lab.token,
     XDG_CACHE_HOME: join(lab.dir, 'client-cache'),

@@ -10,6 +10,7 @@ import { freePort } from '../../lab/parts/ports.ts'
 import { startRegistry } from '../../lab/parts/registry.ts'
 import { type CrashLab, startCrashLab } from './crash-lab.ts'
 import { pageApp } from './start.ts'
+import { startEnv } from '../start-env.ts'
 
 const run = promisify(execFile)
 // A known answer of bcrypt: of golang.org/x/crypto/bcrypt, bcrypt_test.go.
@@ -170,7 +171,7 @@ test('a promotion gives another app the image in its own repository', async () =
 test('the same by the client: image and promote follow to the end, and print the address', async () => {
   const tarmac = (...args: string[]) =>
     run(process.execPath, [join(import.meta.dirname, '../../client/src/main.ts'), ...args], {
-      env: { PATH: process.env['PATH'], TARMAC_GATEWAY: lab.gateway, TARMAC_TOKEN: lab.token },
+      env: { ...startEnv, TARMAC_GATEWAY: lab.gateway, TARMAC_TOKEN: lab.token },
     })
   const image = await tarmac('image', 'guestbook', imageRef(), '--env', 'A=1')
   expect(image.stdout).toMatch(/^http.*guestbook.*\n$/)

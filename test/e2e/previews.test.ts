@@ -12,6 +12,7 @@ import { portOf } from '../../gateway/src/host/port-of.ts'
 import { askFly } from '../../lab/use-lab.ts'
 import { type CrashLab, startCrashLab } from './crash-lab.ts'
 import { pageApp } from './start.ts'
+import { startEnv } from '../start-env.ts'
 
 /** What the machine of a preview reaches, by packets from inside a container on localfly. */
 const address = Object.values(networkInterfaces())
@@ -134,7 +135,7 @@ test('a preview whose gateway was killed after the policy has no machine without
 /** Runs `tarmac doctor --live --preview`. `onNote` gets what it says on the way. */
 async function doctor(onNote = (_said: string, _kill: () => void) => {}) {
   const main = join(import.meta.dirname, '../../client/src/main.ts')
-  const env = { PATH: process.env['PATH'], TARMAC_GATEWAY: lab.gateway, TARMAC_TOKEN: lab.token }
+  const env = { ...startEnv, TARMAC_GATEWAY: lab.gateway, TARMAC_TOKEN: lab.token }
   const child = spawn(process.execPath, [main, 'doctor', '--live', '--preview'], { env })
   let said = ''
   child.stderr.on('data', (part) => onNote((said += String(part)), () => child.kill('SIGINT')))

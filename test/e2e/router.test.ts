@@ -11,6 +11,7 @@ import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
 import type { RouterAnswer } from '#api/router/router.ts'
 import { askFly } from '../../lab/use-lab.ts'
+import { heldApp } from './held-step.ts'
 import { shareLab } from './shared-lab.ts'
 import { startTestLab, type Files, type TestLab } from './start.ts'
 
@@ -259,13 +260,10 @@ test('a router whose machine is killed goes on with the other one', async () => 
 })
 
 test('a gateway that is killed while it changes a route goes on with it', async () => {
-  const orders = join(lab.dir, 'crash-orders')
-  const { pid } = lab.gatewayProcess
-  await writeFile(orders, 'in-state SIGKILL always shop-router/deploying\n')
-  const id = await lab.submit('shop', files, 'owner=dora&env.WHO=dora&env.VERSION=1')
-  const stat = () => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-  await expect.poll(stat, { timeout: 60_000, interval: 50 }).toMatch(/^$|\) [ZX] /)
-  await rm(orders)
+  let id = ''
+  await killedAt('shop-router/deploying', async () => {
+    id = await lab.submit('shop', files, 'owner=dora&env.WHO=dora&env.VERSION=1')
+  })
   await lab.start('gateway')
   const { record } = await lab.end(id)
   expect(record.state, JSON.stringify(record.problem)).toBe('live')
@@ -277,30 +275,42 @@ test('a gateway that is killed while it changes a route goes on with it', async 
 })
 
 test('a gateway that is killed while owners wait for the router goes on with all of them', async () => {
-  const guests = ['eve', 'finn', 'gil']
+  // The oldest deployment comes first after the death: another one that waits for the router then
+  // must not wait for those behind it.
+  const held = heldApp('gil')
+  const gil = { ...held.files, 'fly.toml': files['fly.toml']! }
+  const ids = [await lab.submit('shop', gil, 'owner=gil')]
+  // Until the death, Fly lets nobody change the router's machines.
   const on = '^POST /apps/shop-router/machines/[^/]+$'
-  // Until the kill, Fly lets nobody change the router's machines.
   await lab.fly.hostile({ app: 'shop-router', faults: [{ fault: 'rate-limit', ms: 1000, on }] })
-  const ids = await Promise.all(
-    guests.map((owner) => lab.submit('shop', files, `owner=${owner}&env.WHO=${owner}`)),
-  )
+  const guests = ['eve', 'finn']
+  for (const owner of guests)
+    ids.push(await lab.submit('shop', files, `owner=${owner}&env.WHO=${owner}`))
   const waits = /^Waiting for deployment .* shop-router learns which machine/
-  await Promise.all(
-    ids.map((id) => lab.seen(id, (event) => event.type === 'note' && waits.test(event.text))),
-  )
-  lab.kill('gateway')
+  for (const id of ids.slice(1))
+    await lab.seen(id, (event) => event.type === 'note' && waits.test(event.text))
+
+  await killedAt('shop/deploying', () => held.release())
   await lab.fly.calm('shop-router')
   await lab.start('gateway')
-
   const states = async () =>
     (await Promise.all(ids.map((id) => lab.deployment(id)))).map(({ state }) => state)
-  await expect.poll(states, { timeout: 100_000, interval: 500 }).toEqual(guests.map(() => 'live'))
-  for (const owner of guests)
-    await expect
-      .poll(async () => (await ask(`/~${owner}/`)).json['owner'], {
-        timeout: 60_000,
-        interval: 200,
-      })
-      .toBe(owner)
+  await expect.poll(states, { timeout: 100_000, interval: 500 }).toEqual(ids.map(() => 'live'))
+  const answers = async () =>
+    Promise.all(['gil', ...guests].map(async (owner) => (await ask(`/~${owner}/`)).text))
+  await expect
+    .poll(answers, { timeout: 60_000, interval: 200 })
+    .toEqual(['gil', ...guests.map((owner) => expect.stringContaining(`"owner":"${owner}"`))])
   expect(await strangers(30)).toEqual([])
 })
+
+/** Runs `act`, after which the gateway dies when a deployment is in this state of its app. */
+async function killedAt(state: string, act: () => Promise<unknown>): Promise<void> {
+  const orders = join(lab.dir, 'crash-orders')
+  const { pid } = lab.gatewayProcess
+  await writeFile(orders, `in-state SIGKILL always ${state}\n`)
+  await act()
+  const stat = () => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  await expect.poll(stat, { timeout: 60_000, interval: 50 }).toMatch(/^$|\) [ZX] /)
+  await rm(orders)
+}

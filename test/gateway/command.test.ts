@@ -3,11 +3,12 @@ import { existsSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { startEnv } from '../start-env.ts'
 
 const main = join(import.meta.dirname, '../../gateway/src/main.ts')
 const cwd = mkdtempSync(join(tmpdir(), 'tarmac-command-'))
 const gateway = (...args: string[]) => {
-  const env = { PATH: process.env['PATH'], TARMAC_DATA: join(cwd, 'data') }
+  const env = { ...startEnv, TARMAC_DATA: join(cwd, 'data') }
   return spawnSync(process.execPath, [main, ...args], { cwd, env, encoding: 'utf8' })
 }
 

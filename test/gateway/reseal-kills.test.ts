@@ -11,6 +11,7 @@ import { Vault } from '../../gateway/src/secrets/vault.ts'
 import { databaseIn } from '../../gateway/src/store/backup.ts'
 import { openSqliteStore } from '../../gateway/src/store/sqlite.ts'
 import { amount } from '../long.ts'
+import { startEnv } from '../start-env.ts'
 
 const main = join(import.meta.dirname, '../../gateway/src/main.ts')
 const token = 'a-token-for-the-tests'
@@ -19,7 +20,7 @@ const token = 'a-token-for-the-tests'
 async function startGateway(dir: string, keys: Record<string, string>) {
   const child: ChildProcess = spawn(process.execPath, [main], {
     env: {
-      PATH: process.env['PATH'],
+      ...startEnv,
       TARMAC_DATA: dir,
       TARMAC_PORT: '0',
       TARMAC_CONTEXT_PORT: '0',

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Request } from 'express'
 import type { DeploymentEvent } from '../../api/event.ts'
+import { cellsOf, LogLayout } from '../../gateway/src/http/dashboard/log/log-layout.ts'
 import { LogModel } from '../../gateway/src/http/dashboard/log/log-model.ts'
 import { activityPart } from '../../gateway/src/http/dashboard/app/activity-part.ts'
 import { coloured } from '../../gateway/src/http/dashboard/log/coloured.ts'
@@ -12,7 +13,11 @@ import { filterForm } from '../../gateway/src/http/dashboard/audit/filter-form.t
 import { readNewToken } from '../../gateway/src/http/dashboard/callers/new-token-form.ts'
 import { withoutCommand } from '../../api/text/event-words.ts'
 import { alignSteps, isRenamed } from '../../gateway/src/http/dashboard/build/align-steps.ts'
-import { BuildModel, type BuildStep } from '../../gateway/src/http/dashboard/build/build-model.ts'
+import {
+  BuildModel,
+  type BuildStep,
+  type Finding,
+} from '../../gateway/src/http/dashboard/build/build-model.ts'
 import { findingsPart } from '../../gateway/src/http/dashboard/build/findings-part.ts'
 import { whatChanged } from '../../gateway/src/http/dashboard/build/what-changed.ts'
 import { detailOf } from '../../api/text/render-verdict.ts'
@@ -58,6 +63,8 @@ const step = (name: string): BuildStep => ({
   cpuMs: null,
   peakMemoryBytes: null,
 })
+
+const finding = (text: string): Finding => ({ text, file: text, line: 1, code: text })
 
 /** A deployment whose every text is this one. */
 const deployment = (text: string) => {
@@ -118,9 +125,6 @@ export const dashboard: Record<string, Shapes> = {
   'gateway/src/http/dashboard/app/owner-of.ts › ownerOf': hostileTexts((owner) =>
     refused(() => ownerOf(new URLSearchParams({ owner }))),
   ),
-  'gateway/src/http/dashboard/build/findings-part.ts › findingsPart': hostileTexts((text) =>
-    findingsPart({ findings: [{ text, file: text, line: 1, code: text }], steps: [] }),
-  ),
   'gateway/src/http/dashboard/build/align-steps.ts › alignSteps': {
     ...hostileTexts((text) => alignSteps([step(text), step(`${text}a`)], [step(text)])),
     'many equal steps': (size) => {
@@ -130,6 +134,14 @@ export const dashboard: Record<string, Shapes> = {
     'many other steps': (size) => {
       const [a, b] = ['a', 'b'].map((from) => listed(size, 10, (at) => step(`${from}${at}`)))
       return () => alignSteps(a!, b!)
+    },
+  },
+  'gateway/src/http/dashboard/build/findings-part.ts › findingsPart': {
+    ...hostileTexts((text) => findingsPart({ findings: [finding(text)], steps: [step(text)] })),
+    'many findings and steps': (size) => {
+      const texts = listed(size, 20, (at) => `RUN make part-${at}`)
+      const [findings, steps] = [texts.map(finding), texts.map(step)]
+      return () => findingsPart({ findings, steps })
     },
   },
   'gateway/src/http/dashboard/build/align-steps.ts › isRenamed': hostileTexts((text) =>
@@ -199,6 +211,20 @@ export const dashboard: Record<string, Shapes> = {
       return () => {
         const model = new LogModel({ last: 10 })
         for (const event of events) model.take(event)
+      }
+    },
+  },
+  'gateway/src/http/dashboard/log/log-layout.ts › cellsOf': hostileTexts(cellsOf),
+  'gateway/src/http/dashboard/log/log-layout.ts › LogLayout': {
+    'many lines that wrap': (size) => {
+      const model = new LogModel()
+      for (const seq of listed(size, 10, (at) => at + 1))
+        model.take({ seq, at: '2026', type: 'log', step: null, stream: 'stdout', text: 'abcdefg' })
+      return () => {
+        const layout = new LogLayout(model.groups, () => true)
+        layout.wrapAt(3)
+        layout.update()
+        return [...layout.places(layout.count - 100, layout.count)]
       }
     },
   },

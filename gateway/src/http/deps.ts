@@ -15,7 +15,7 @@ export type Arriving = { announcedBytes: number; arrivedBytes: () => number; isP
 /** What the server needs beside the commands. */
 export type ServerDeps = {
   /** The log of a deployment, for its readers. */
-  store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed'>
+  store: Pick<DeploymentStore, 'find' | 'eventsAfter' | 'changed' | 'overview'>
   awake: Pick<Awake, 'hold'>
   admission: Pick<Admission, 'request' | 'upload' | 'fieldsFor'>
   /**

@@ -58,7 +58,7 @@ export const seenRows = (
   isSeen ? filtered(rows, (row) => isSeen(targetIn(row))) : rows
 
 /** A preview's deployment concerns the app that the preview belongs to. */
-function targetIn({ app, owner, body }: Record<string, unknown>) {
+export function targetIn({ app, owner, body }: Record<string, unknown>) {
   const own = { app: String(app), owner: String(owner) || null }
   if (previewIdIn(own.app) === null) return own
   const { data } = OfPreview.safeParse(parsedObject(String(body)))

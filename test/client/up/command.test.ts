@@ -17,12 +17,13 @@ import {
 import { askScript } from '../../../client/src/up/builder/ask-inside.ts'
 import { startHttp, token as gatewayToken } from '../../gateway/http/start-http.ts'
 import { image, startFly, token, type TestFly } from './start-fly.ts'
+import { startEnv } from '../../start-env.ts'
 
 const main = join(import.meta.dirname, '../../../client/src/main.ts')
 
 /** Runs the client as a user does. */
 async function tarmac(fly: TestFly, args: string[], { env = {}, stdin = '' } = {}) {
-  const given = { PATH: process.env['PATH'], ...fly.env, ...env }
+  const given = { ...startEnv, ...fly.env, ...env }
   const child = spawn(process.execPath, [main, ...args], { env: given })
   child.stdin.end(stdin)
   const code = new Promise<number | null>((resolve) => child.once('close', resolve))

@@ -18,6 +18,7 @@ import { portOf } from '../../../gateway/src/host/port-of.ts'
 import { freePort } from '../../../lab/parts/ports.ts'
 import { databaseIn } from '../../../gateway/src/store/backup.ts'
 import { openSqliteStore } from '../../../gateway/src/store/sqlite.ts'
+import { startEnv } from '../../start-env.ts'
 
 // `tarmac backup` and `tarmac restore` as processes, against a real gateway process.
 
@@ -56,7 +57,7 @@ async function startGateway(dir: string, port = 0) {
     TARMAC_TOKENS: token,
   }
   const child = spawn(process.execPath, [join(root, 'gateway/src/main.ts')], {
-    env: { PATH: process.env['PATH'], ...settings },
+    env: { ...startEnv, ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let log = ''
@@ -78,7 +79,7 @@ async function startGateway(dir: string, port = 0) {
 async function tarmac(url: string, folder: string, ...args: string[]) {
   const child: ChildProcess = spawn(process.execPath, [join(root, 'client/src/main.ts'), ...args], {
     cwd: folder,
-    env: { PATH: process.env['PATH'], TARMAC_GATEWAY: url, TARMAC_TOKEN: token },
+    env: { ...startEnv, TARMAC_GATEWAY: url, TARMAC_TOKEN: token },
   })
   const said = { out: '', err: '' }
   child.stdout!.on('data', (chunk: Buffer) => (said.out += chunk.toString()))

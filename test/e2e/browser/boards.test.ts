@@ -33,10 +33,15 @@ test('the queue says what runs and what waits for it, and follows both', async (
   await ui.screenshot('queue-phone')
   await ui.assertAccessible()
 
+  await waiting.getByRole('link', { name: 'Cancel…' }).click()
+  await page.getByRole('button', { name: 'Cancel it' }).click()
+  expect((await lab.end(second)).record.state).toBe('cancelled')
+
   // The page follows without a reload.
-  for (const id of [second, first]) await askLab('POST', `/v1/deployments/${id}/cancel`)
+  await page.goto('/ui/queue')
+  await askLab('POST', `/v1/deployments/${first}/cancel`)
   await running.getByRole('link', { name: 'board-queue #1' }).waitFor({ state: 'detached' })
-  await Promise.all([lab.end(first), lab.end(second)])
+  await lab.end(first)
 })
 
 test('a rollout shows its targets by state, failed ones first, and can be cancelled', async () => {
@@ -132,4 +137,22 @@ test('drift that a look finds is explained, and what can be accepted is', async 
   expect(await page.getByRole('button', { name: 'Accept them' }).isDisabled()).toBe(true)
   await ui.screenshot('drift')
   await ui.assertAccessible()
+
+  const given = JSON.stringify({ type: 'v6' })
+  const ips = `${lab.flyApi}/v1/apps/${main}/ip_assignments`
+  const { ip } = (await (await fetch(ips, { method: 'POST', headers, body: given })).json()) as {
+    ip: string
+  }
+  await page.reload()
+  await page.getByText(`can be reached from everywhere at ${ip}`).waitFor()
+  await page.getByText('Accept…').first().click()
+  await page.getByRole('button', { name: 'Accept them' }).first().click()
+  await page.getByText('machine-foreign').first().waitFor()
+  const now = page.getByRole('region', { name: 'Found just now' })
+  expect(await now.innerText()).not.toContain('from everywhere')
+  await page.goto(`/ui/apps/${main}`)
+  const drift = page.getByRole('region', { name: 'Drift' })
+  expect(await drift.innerText()).toContain(((await made.json()) as { id: string }).id)
+  await drift.getByText('Accept…').click()
+  await drift.getByText('Nothing here is about an address or a hostname.').waitFor()
 })

@@ -20,7 +20,7 @@ test('a deployment is watched from the queue to live, without a reload', async (
   expect(await page.evaluate('window.notReloaded')).toBe(true)
   const { record } = await lab.end(id)
   expect((await strip.innerText()).replaceAll('●', '')).toMatch(
-    /pending\s.* s\s+fetching\s.* s\s+analyzing\s.* s\s+building\s+\d.* s\s+pushing\s.*verifying\s.* s\s+live\s+after .* s/s,
+    /pending\s.*s\s+fetching\s.*s\s+analyzing\s.*s\s+building\s+\d.*s\s+pushing\s.*verifying\s.*s\s+live\s+after .* s/s,
   )
   const machines = page.getByRole('region', { name: 'Machines' })
   await machines.getByRole('row', { name: new RegExp(record.machines[0]!.id) }).waitFor()

@@ -67,6 +67,72 @@ test('search looks at all lines, also in closed steps', async () => {
   await page.keyboard.press('Shift+Enter')
   await selected.getByText('line 119 of search').waitFor()
   await ui.screenshot('log-search')
+
+  await page.getByRole('button', { name: 'Regular expression' }).click()
+  await page.getByLabel('Search the log').fill('^line (7|8|12\\d) of')
+  await expect.poll(() => found.innerText()).toBe('3 lines') // 7, 8 and 120
+  await page.getByLabel('Search the log').fill('line (')
+  await expect.poll(() => found.innerText()).toBe('no regular expression')
+
+  await page.getByLabel('Times of lines').selectOption('elapsed')
+  await box(page)
+    .locator('.line .at', { hasText: /^\+[\d.]+ s$/ })
+    .first()
+    .waitFor()
+  await page.reload()
+  await box(page).locator('.line .at').first().waitFor() // as this browser had it last
+  const [events] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('link', { name: 'as NDJSON' }).click(),
+  ])
+  expect(events.suggestedFilename()).toBe('log-search-1.ndjson')
+})
+
+test('by keyboard alone on a phone: a step is closed and opened, and a line of it gets its link', async () => {
+  const text = Array.from({ length: 30 }, (_, at) => `word${at}`).join(' ')
+  const id = await lab.submit('log-keys', pageApp('keys', `RUN echo "${text}"; echo short; exit 5`))
+  await lab.end(id)
+  await using ui = await openPage({ viewport: { width: 360, height: 740 }, colorScheme: 'dark' })
+  const { page } = ui
+  await page.goto(`/ui/deployments/${id}`)
+  const log = box(page)
+  await log.waitFor()
+  await page.keyboard.press('/')
+  await page.keyboard.type('word29')
+  await expect.poll(() => page.locator('#log-found').innerText()).toMatch(/^[1-9]/)
+  await page.keyboard.press('Enter')
+  const line = log.locator('.line.selected')
+  await line.waitFor()
+  const heightOf = async () => (await line.boundingBox())!.height
+  const wrapped = await heightOf()
+  expect([wrapped > 60, wrapped % 20]).toEqual([true, 0])
+  const cut = await line
+    .locator('.text')
+    .evaluate(({ scrollHeight, clientHeight }) => scrollHeight - clientHeight)
+  expect(cut).toBe(0)
+  await ui.screenshot('log-wrapped-phone-dark')
+
+  const focused = () => page.evaluate('document.activeElement.closest("[data-group]")?.textContent')
+  for (let at = 0; at < 12 && !(await focused()); at++) await page.keyboard.press('Tab')
+  await page.keyboard.press('ArrowLeft')
+  await expect.poll(focused).toMatch(/failed.*exit 5/)
+  await page.keyboard.press('Enter')
+  const heading = log.locator('.heading', { hasText: 'exit 5' }).getByRole('button')
+  await expect.poll(() => heading.getAttribute('aria-expanded')).toBe('false')
+  await page.keyboard.press('ArrowRight')
+  await expect.poll(() => heading.getAttribute('aria-expanded')).toBe('true')
+  await page.keyboard.press('ArrowDown')
+  await page.keyboard.press('ArrowDown')
+  await expect.poll(focused).toMatch(/short$/)
+  await page.keyboard.press('Enter')
+  expect(new URL(page.url()).hash).toMatch(/^#s\d+L2$/)
+  await log.locator('.line.selected', { hasText: 'short' }).waitFor()
+
+  await page.getByRole('button', { name: 'Wrap' }).focus()
+  await page.keyboard.press('Enter')
+  const whole = log.locator('.line', { hasText: 'word29' }).first()
+  await expect.poll(async () => (await whole.boundingBox())?.height).toBe(20)
+  await ui.assertAccessible()
 })
 
 test('a stream that breaks goes on without a lost or doubled line', async () => {

@@ -1,22 +1,30 @@
 import { expect, test } from 'vitest'
+import { flyControl } from '../../../lab/localfly/hostile-control.ts'
 import { pageApp } from '../lab-actions.ts'
 import { phone } from './ask-lab.ts'
 import { lab, openPage } from './open-page.ts'
 
 test('an app shows where its time goes; two of its builds are compared', async () => {
-  // BuildKit's linter finds MAINTAINER at line 2.
-  const first = await lab.submit('drawn', pageApp('one', 'MAINTAINER me', 'RUN sleep 2'))
+  // BuildKit's linter finds MAINTAINER at line 2, which makes no step, and WORKDIR at line 4, which does.
+  const lines = ['MAINTAINER me', 'RUN sleep 2', 'WORKDIR www']
+  const first = await lab.submit('drawn', pageApp('one', ...lines))
   await lab.end(first)
-  const second = await lab.submit('drawn', pageApp('two', 'MAINTAINER me', 'RUN sleep 2'))
+  const second = await lab.submit('drawn', pageApp('two', ...lines))
   const { record } = await lab.end(second)
   const { cached = 0, run = 0 } = record.buildSteps ?? {}
   expect([cached > 0, run > 0]).toEqual([true, true])
   await lab.end(await lab.submit('drawn', pageApp('three', 'RUN exit 4')))
 
+  // Two looks: a rate needs both.
+  for (let look = 0; look < 2; look++) await flyControl(lab.flyControl).scrape()
+
   await using ui = await openPage()
   const { page } = ui
   const part = (name: string) => page.getByRole('region', { name, exact: true })
   await page.goto('/ui/apps/drawn')
+  const used = part('Memory and CPU')
+  await used.getByRole('img', { name: /^Memory: .* of 512 MiB now/ }).waitFor()
+  await used.getByRole('img', { name: /^CPU: [\d.]+ % now/ }).waitFor()
   const times = part('Where the time goes')
   await times.getByRole('img', { name: /#1 to #3.*1 of 3 failed/ }).waitFor()
   await times.getByText('The numbers').click()
@@ -41,7 +49,10 @@ test('an app shows where its time goes; two of its builds are compared', async (
   await page.getByRole('link', { name: 'Steps, layers and warnings' }).click()
   expect(await part('Steps').innerText()).toMatch(/The longest: .*RUN, 2\.\d s/)
   expect(await part('Layers').innerText()).toMatch(/The largest has .* MB/)
-  expect(await part('Warnings of the linter').innerText()).toMatch(/Dockerfile:2\s+Maintainer/)
+  const warnings = part('Warnings of the linter')
+  expect(await warnings.innerText()).toMatch(/Dockerfile:2\s+Maintainer.*MAINTAINER me/s)
+  await warnings.getByRole('link', { name: 'WORKDIR www' }).click()
+  expect(await page.locator(':target').innerText()).toContain('WORKDIR www')
   await ui.screenshot('pictures-build')
   await ui.assertAccessible()
 })

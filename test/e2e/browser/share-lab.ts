@@ -11,7 +11,7 @@ import { leftOf, recordTraces } from '../left-over.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    lab: LabAddresses
+    lab: LabAddresses & { flyControl: string }
     browser: string
   }
 }
@@ -28,8 +28,8 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     executablePath: '/usr/bin/chromium',
     args: ['--no-sandbox'], // CI runs as root, for which Chromium has no sandbox
   })
-  const { gateway, token, flyApi, flyToken, apps } = lab
-  project.provide('lab', { gateway, token, flyApi, flyToken, apps, dir })
+  const { gateway, token, flyApi, flyToken, apps, flyControl } = lab
+  project.provide('lab', { gateway, token, flyApi, flyToken, apps, dir, flyControl })
   project.provide('browser', browser.wsEndpoint())
   return async () => {
     await browser.close()

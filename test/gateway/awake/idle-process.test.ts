@@ -14,6 +14,7 @@ import { databaseIn } from '../../../gateway/src/store/backup.ts'
 import { FakeFly } from '../../fakes/machines-api.ts'
 import { FakeRegistry } from '../../fakes/registry.ts'
 import { amount } from '../../long.ts'
+import { startEnv } from '../../start-env.ts'
 
 // The gateway in its own process under keep-running.sh, as in the appliance. It has no build
 // daemon, so deployments wait, and waiting keeps it awake.
@@ -39,8 +40,7 @@ async function start({ dir, fly, images }: Host, settings: Record<string, string
     {
       cwd: gatewayFolder,
       env: {
-        PATH: process.env['PATH'],
-        NODE_COMPILE_CACHE: join(tmpdir(), 'tarmac-idle-compiled'),
+        ...startEnv,
         LOG: log,
         TARMAC_DATA: join(dir, 'data'),
         TARMAC_PORT: '0',

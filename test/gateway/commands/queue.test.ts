@@ -8,11 +8,12 @@ test('the queue says what runs, and what each of the others waits for', async ()
   await using server = await startHttp()
   const queue = async (headers = {}) =>
     (await (await server.get('/v1/queue', headers)).json()) as Queue
+  let submitted = 0
   const submit = async (app: string, owner: string | null = null) => {
     const options = DeploymentOptions.parse({ owner })
-    return (
-      await server.store.create({ id: `${app}-${Math.random()}`, app, options, source: null })
-    ).id
+    // Two of one millisecond are in the order of their ids, which grow in the product too.
+    const id = `d${++submitted}`
+    return (await server.store.create({ id, app, options, source: null })).id
   }
   const none = { builds: { limit: 2, used: 0 }, deploys: { limit: 2, used: 0 } }
   expect(await queue()).toEqual({ slots: none, entries: [], isCut: false })

@@ -19,7 +19,7 @@ async function withShop(settings: Settings = {}) {
     ask,
     page: images.put('shop', 'v1'),
     /** Deploys the router, built as an image of this tag. */
-    async build(tag: string, body: object = {}) {
+    build: async (tag: string, body: object = {}) => {
       const { digest } = images.put('shop-router', tag)
       const image = { reference: `${images.host}/shop-router@${digest}`, digest, tags: [] }
       const { deployment } = (await ask(body)).body

@@ -79,6 +79,6 @@ test('the table is written with the deployment, or not at all', async () => {
   // The name stays the owner's.
   expect(store.ownerApps.targetOf(flyApp)).toEqual({ app: 'shop', owner: 'ada' })
   await expect(store.create({ ...fresh('d3', null), app: flyApp })).rejects.toThrow(
-    'app=shop and owner=ada',
+    'tarmac deploy shop --owner ada',
   )
 })

@@ -10,6 +10,7 @@ import { installedPackages } from '../../../gateway/src/versions/find-packages.t
 import { daemonProgram, miseIn, runcOf } from '../../../gateway/src/versions/find-tools.ts'
 import { packages, programs } from '../../../gateway/src/versions/minimums.ts'
 import { Versions } from '../../../gateway/src/versions/versions.ts'
+import { startEnv } from '../../start-env.ts'
 
 const run = promisify(execFile)
 const newFolder = () => mkdtempSync(join(tmpdir(), 'tarmac-versions-'))
@@ -132,7 +133,7 @@ test('a part that is found later is refused too; one that does not answer is unk
 
 test('a gateway with an old runc does not start: exit code 2, so that it is not started again', async () => {
   const command = programsOf('v0.32.2', '1.1.5')
-  const env = { PATH: process.env['PATH'], TARMAC_DATA: newFolder(), TARMAC_PORT: '0' }
+  const env = { ...startEnv, TARMAC_DATA: newFolder(), TARMAC_PORT: '0' }
   const settings = { TARMAC_BUILDKIT: 'spawn', TARMAC_BUILDKITD: command }
   const started = run(process.execPath, [main], { env: { ...env, ...settings } })
   await expect(started).rejects.toMatchObject({

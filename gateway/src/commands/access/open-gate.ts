@@ -6,12 +6,20 @@ import { isPooled } from '../../deployments/previews/pool-store.ts'
 import { appOfImage } from '../existing-image.ts'
 import type { Call, Gate } from './guarded.ts'
 import { NewApps, teamFor } from './new-apps.ts'
-import { type Lookups, targetOf } from './row.ts'
+import type { Lookups } from './row.ts'
 
 export type GateDeps = {
   store: Pick<
     DeploymentStore,
-    'find' | 'rollouts' | 'previews' | 'ownerApps' | 'teams' | 'status' | 'appSettings' | 'rules'
+    | 'find'
+    | 'overview'
+    | 'rollouts'
+    | 'previews'
+    | 'ownerApps'
+    | 'teams'
+    | 'status'
+    | 'appSettings'
+    | 'rules'
   >
   admission: Pick<Admission, 'inTeams'>
   /** Whether Fly has an app of this name. */
@@ -84,10 +92,7 @@ const lookupsIn = (
   store: GateDeps['store'],
   { registryHost, hasSource }: Pick<GateDeps, 'registryHost' | 'hasSource'>,
 ): Lookups => ({
-  async deployment(id) {
-    const found = await store.find(id)
-    return found && targetOf(found)
-  },
+  deployment: (id) => store.overview.targetOf(id),
   async preview(id) {
     const found = await store.previews.find(id)
     return found && !isPooled(found) ? { app: found.app, owner: found.owner } : null

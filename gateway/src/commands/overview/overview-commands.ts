@@ -1,9 +1,9 @@
 import type { Deployment } from '#api/deployment.ts'
 import { releaseStateOf } from '#api/deployment.ts'
-import type { AppFilter, AppPage, AppSummary, DeploymentFilter } from '#api/overview/overview.ts'
+import type { AppFilter, AppPage, AppSummary } from '#api/overview/overview.ts'
 import type { Queue } from '#api/overview/queue.ts'
 import type { Principal } from '../../callers/principal.ts'
-import type { NewestDeployment } from '../../deployments/overview/overview-store.ts'
+import type { NewestDeployment, RecordFilter } from '../../deployments/overview/overview-store.ts'
 import type { QueueLimits } from '../../deployments/queue.ts'
 import { touchesMachines } from '../../deployments/states.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
@@ -15,7 +15,7 @@ export type OverviewCommands = {
   /** Newest first. */
   deployments(
     caller: Principal,
-    filter: DeploymentFilter,
+    filter: RecordFilter,
     page: PageRequest,
   ): Promise<{ deployments: Deployment[]; next: string | null }>
   /** By name. */

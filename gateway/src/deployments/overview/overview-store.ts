@@ -1,8 +1,13 @@
-import type { Deployment } from '#api/deployment.ts'
+import type { Deployment, DeploymentState } from '#api/deployment.ts'
 import type { AppFilter, DeploymentFilter } from '#api/overview/overview.ts'
 import type { QueueEntry } from '#api/overview/queue.ts'
 import type { QueueLimits } from '../queue.ts'
 import type { PageRequest } from '../release-store.ts'
+
+/** In one of several states, too. */
+export type RecordFilter = Omit<DeploymentFilter, 'state'> & {
+  state?: DeploymentState | readonly DeploymentState[] | undefined
+}
 
 /** An app and its newest deployment. */
 export type NewestDeployment = { app: string; deployment: Deployment }
@@ -12,9 +17,13 @@ export type NewestDeployment = { app: string; deployment: Deployment }
  * limit, or empty, although there are more: `next` says so.
  */
 export interface OverviewStore {
+  /** Another text after each change of a record. A line in a log is no change. */
+  version(): string
+  /** Whom a deployment concerns, without its record, which may be large. A preview's concerns the app that it belongs to. */
+  targetOf(id: string): Promise<{ app: string; owner: string | null } | null>
   /** Newest first. */
   deployments(
-    filter: DeploymentFilter,
+    filter: RecordFilter,
     page: PageRequest,
   ): Promise<{ deployments: Deployment[]; next: string | null }>
   /** By name. */

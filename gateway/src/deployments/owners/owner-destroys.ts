@@ -1,6 +1,7 @@
 import { Problem } from '#api/problem.ts'
-import type { Owned } from './owner-store.ts'
 
+/** An owner of machines of an app. */
+export type Owned = { app: string; owner: string }
 type Change = { key: string; abort: AbortController }
 
 /**

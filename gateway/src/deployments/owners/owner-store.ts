@@ -1,9 +1,8 @@
 import type { Deployment } from '#api/deployment.ts'
 import type { NewestRelease } from '../release-store.ts'
-import type { OwnerDestroys } from './owner-destroys.ts'
+import type { Owned, OwnerDestroys } from './owner-destroys.ts'
 
-/** An owner of machines of an app. */
-export type Owned = { app: string; owner: string }
+export type { Owned } from './owner-destroys.ts'
 
 /** Why an owner's machines do not run. `destroyed`: its volumes were kept. */
 export const restStates = ['stopped', 'suspended', 'destroyed'] as const

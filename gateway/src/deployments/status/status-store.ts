@@ -1,7 +1,7 @@
 import type { Deployment, DeploymentState } from '#api/deployment.ts'
 import type { DiskSample } from '#api/status/disk/disk-history.ts'
 import type { Rate } from '#api/status/prices.ts'
-import type { KeepSources } from '../store.ts'
+import type { AppSettings } from '#api/options/app-settings.ts'
 
 /** Machine time of one day. `app`: '' for time in which no deployment was at work. */
 export type MachineTime = {
@@ -37,5 +37,7 @@ export interface StatusStore {
   /** Oldest first. */
   diskSamples(): Promise<DiskSample[]>
   /** The size of the sources that are kept, each counted once. */
-  sourceBytes(keep: KeepSources): Promise<number>
+  sourceBytes(
+    keep: Pick<AppSettings, 'keepSources' | 'keepSourcesMib' | 'keepSourcesDays'>,
+  ): Promise<number>
 }

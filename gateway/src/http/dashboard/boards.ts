@@ -5,6 +5,7 @@ import { buildPage } from './build/build-page.ts'
 import { comparePage } from './build/compare-page.ts'
 import { callersPage } from './callers/callers-page.ts'
 import { removeRule } from './callers/rules-part.ts'
+import { addRule } from './callers/new-rule-form.ts'
 import { changeQuotas } from './callers/quotas-part.ts'
 import { changeTeam, createTeam, removeTeam } from './callers/team-actions.ts'
 import { teamPage } from './callers/team-page.ts'
@@ -59,6 +60,7 @@ export const boardActions: Action[] = [
   createToken,
   revokeToken,
   rotateToken,
+  addRule,
   removeRule,
   createTeam,
   changeTeam,

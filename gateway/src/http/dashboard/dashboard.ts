@@ -134,7 +134,9 @@ async function showRefused(
     here: url,
     refused: { action: request.originalUrl, form, problem },
   }
-  const { title, body, live } = await page.show(context)
+  const { title, body, live } = await page.show(context).catch(() => {
+    throw problem // it says more than why the page cannot be shown either
+  })
   const again = {
     title: `Refused: ${title}`,
     body: html`${refusalPart(problem)}${body}`,

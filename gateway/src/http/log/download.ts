@@ -2,13 +2,15 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createGzip } from 'node:zlib'
-import type { RequestHandler } from 'express'
+import type { Request, RequestHandler } from 'express'
 import { isFinal } from '#api/deployment.ts'
+import { Problem } from '#api/problem.ts'
 import { errorCode } from '#api/error-code.ts'
 import { pageAfter } from '../../deployments/follow.ts'
 import type { Commands } from '../../commands/commands.ts'
 import { callerOf, cutWithRight } from '../auth.ts'
 import type { ServerDeps } from '../deps.ts'
+import { queryOf } from '../query.ts'
 import { filterOf } from './filter.ts'
 import { formats, rendered } from './formats.ts'
 
@@ -17,8 +19,8 @@ const stuckMs = 30_000
 const maxMs = 3_600_000
 
 /**
- * `GET /v1/deployments/{id}/log`: the current log as a text file, compressed if the caller accepts
- * gzip.
+ * `GET /v1/deployments/{id}/log`: the current log as a file, compressed if the caller accepts gzip. It is
+ * text, or with `?format=ndjson` its events.
  */
 export function downloadLog(
   { logOf }: Pick<Commands, 'logOf'>,
@@ -27,15 +29,16 @@ export function downloadLog(
   return async (request, response) => {
     const deployment = await logOf(callerOf(request), String(request.params['id']))
     const { id, app, number } = deployment
-    const filter = filterOf(request)
-    const form = formats['text/plain']
+    const filter = filterOf(request, { more: ['format'] })
+    const type = typeOf(request)
+    const form = formats[type]
 
     async function* parts() {
       yield form.start(deployment)
       for (let after = 0; ;) {
         const page = await pageAfter(store, id, after)
         if (page.length === 0) break
-        yield rendered(page, 'text/plain', deployment, filter)
+        yield rendered(page, type, deployment, filter)
         after = page.at(-1)!.seq
         await nextTurn() // a fast reader would block the event loop until the end of the log
       }
@@ -44,8 +47,8 @@ export function downloadLog(
 
     const gzip = request.acceptsEncodings('gzip') === 'gzip'
     response.set({
-      'Content-Type': 'text/plain; charset=utf-8',
-      'Content-Disposition': `attachment; filename="${app}-${number}.log"`,
+      'Content-Type': `${type}; charset=utf-8`,
+      'Content-Disposition': `attachment; filename="${app}-${number}.${endings[type]}"`,
       'Cache-Control': 'no-store',
       Vary: 'Accept-Encoding',
       ...(gzip && { 'Content-Encoding': 'gzip' }),
@@ -61,4 +64,16 @@ export function downloadLog(
       },
     )
   }
+}
+
+const endings = { 'text/plain': 'log', 'application/x-ndjson': 'ndjson' } as const
+
+/** By the query, because a link cannot say what it accepts. */
+function typeOf(request: Request): keyof typeof endings {
+  const format = queryOf(request).get('format') ?? 'text'
+  if (format === 'text') return 'text/plain'
+  if (format === 'ndjson') return 'application/x-ndjson'
+  throw new Problem('option-invalid', 'The option format is text or ndjson.', {
+    facts: { option: 'format' },
+  })
 }

@@ -50,7 +50,7 @@ export function readerGate(
     if (id === undefined) throw new Problem('route-not-found', 'There is no log at this address.')
     const deployment = await logOf(callerOf(request), id)
     const after = afterOf(request)
-    const filter = filterOf(request, after)
+    const filter = filterOf(request, { after })
     if (isWebSocket(request)) assertHandshake(request)
     return { deployment, after, filter, rightEnds: rightEndsOf(request) }
   }

@@ -19,9 +19,13 @@ const streams = ['stdout', 'stderr']
 /**
  * Reads `?only=state,machine`, `?step=…` (the id or the name of a step) and `?stream=stderr`. An
  * event must match all. `after` is the number of the last event that the reader has.
+ * `more`: other names that the call knows.
  */
-export function filterOf(request: IncomingMessage, after = 0): LogFilter {
-  const query = knownQuery(request, 'only', 'step', 'stream', 'after')
+export function filterOf(
+  request: IncomingMessage,
+  { after = 0, more = [] }: { after?: number; more?: string[] } = {},
+): LogFilter {
+  const query = knownQuery(request, 'only', 'step', 'stream', 'after', ...more)
   const [only, step, stream] = ['only', 'step', 'stream'].map((name) => query.get(name) || null)
   if (!only && !step && !stream) return everything
   const wantedTypes = new Set(only?.split(',') ?? types)

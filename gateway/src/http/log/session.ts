@@ -4,7 +4,9 @@ import type { Page } from '../../deployments/follow.ts'
 import type { ServerDeps } from '../deps.ts'
 import { type Reader, subscribe } from './broadcast.ts'
 
-export type LogDeps = Pick<ServerDeps, 'store' | 'awake' | 'stopping' | 'heartbeatMs' | 'log'>
+export type LogDeps = Pick<ServerDeps, 'awake' | 'stopping' | 'heartbeatMs' | 'log'> & {
+  store: Pick<ServerDeps['store'], 'find' | 'eventsAfter' | 'changed'>
+}
 export const defaultHeartbeatMs = 15_000
 /** A reader has to take a log within so many heartbeats (1 h) after the deployment has ended. */
 const maxBeatsBehind = 240

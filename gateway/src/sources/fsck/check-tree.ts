@@ -10,6 +10,7 @@ import {
   symlinkSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { errorCode } from '#api/error-code.ts'
 import { treeDigest, type TreeEntry } from '#api/tree.ts'
 import { type Manifest, manifestName } from '../../host/tree-manifest.ts'
 import { joinFile } from '../trees/join-tree.ts'
@@ -68,7 +69,7 @@ function checkEntries(volume: Volume, entries: readonly TreeEntry[], files: stri
 /** Whether the entry is right, or right again. */
 function checkEntry(volume: Volume, entry: TreeEntry, path: string): boolean {
   if (entry.type === 'file') return checkFile(volume, entry, path)
-  const stat = lstatSync(path, { throwIfNoEntry: false })
+  const stat = statOf(path)
   if (entry.type === 'folder') {
     if (stat?.isDirectory()) return true
     return volume.found(path, stat ? 'it is no folder' : 'it is missing', () => {
@@ -87,7 +88,7 @@ function checkEntry(volume: Volume, entry: TreeEntry, path: string): boolean {
 }
 
 function checkFile(volume: Volume, file: File, path: string): boolean {
-  const stat = lstatSync(path, { throwIfNoEntry: false })
+  const stat = statOf(path)
   const fromStore = () => {
     if (stat?.isDirectory()) rmSync(path, { recursive: true })
     return volume.linkTo(file, path)
@@ -107,4 +108,14 @@ function checkFile(volume: Volume, file: File, path: string): boolean {
   if ((stat.mode & 0o111) !== (diskMode(file.mode) & 0o111))
     volume.found(path, 'it has another mode than was sent', () => fromStore())
   return true
+}
+
+/** Null: nothing is there, or a file is where a folder above it should be. */
+function statOf(path: string) {
+  try {
+    return lstatSync(path)
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) return null
+    throw error
+  }
 }

@@ -15,10 +15,12 @@ const Hash = Row.pick({ hash: true })
 export class SessionRows implements SessionStore {
   readonly #db: DatabaseSync
   readonly #tools: StoreTools
+  readonly #find
 
   constructor(db: DatabaseSync, tools: StoreTools) {
     this.#db = db
     this.#tools = tools
+    this.#find = db.prepare('SELECT * FROM sessions WHERE hash = ? AND expires_at > ?')
   }
 
   async add({ hash, caller, token, expiresAt }: StoredSession) {
@@ -37,9 +39,7 @@ export class SessionRows implements SessionStore {
   }
 
   async find(hash: Uint8Array) {
-    const found = this.#db
-      .prepare('SELECT * FROM sessions WHERE hash = ? AND expires_at > ?')
-      .get(hash, this.#tools.time())
+    const found = this.#find.get(hash, this.#tools.time())
     if (!found) return null
     const { expires_at: expiresAt, ...rest } = readAs(Row, found)
     return { ...rest, expiresAt }

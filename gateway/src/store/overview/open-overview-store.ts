@@ -1,12 +1,14 @@
-import type { AppFilter, DeploymentFilter } from '#api/overview/overview.ts'
-import type { OverviewStore } from '../../deployments/overview/overview-store.ts'
+import { type DeploymentState, isFinal } from '#api/deployment.ts'
+import type { AppFilter } from '#api/overview/overview.ts'
+import type { OverviewStore, RecordFilter } from '../../deployments/overview/overview-store.ts'
 import { defaultTeam } from '#api/callers/teams.ts'
 import type { PageRequest } from '../../deployments/release-store.ts'
 import { Row, toDeployment } from '../record.ts'
+import { previewIdIn } from '../../deployments/previews/preview-names.ts'
 import type { DeploymentRows } from '../rows/deployment-rows.ts'
 import type { Tables } from '../tables.ts'
 import { queueReader } from './queue-reader.ts'
-import { pageOf, readAs, readRows, seenRows } from '../store-tools.ts'
+import { pageOf, readAs, readRows, seenRows, targetIn } from '../store-tools.ts'
 
 /** How many records, or apps, one page looks at. */
 const lookedAt = 5000
@@ -15,13 +17,30 @@ type Where = { sql: string; values: string[] }
 
 /** See `OverviewStore`. */
 export const openOverviewStore = (tables: Tables): OverviewStore => ({
+  version: () => versionOf(tables),
+  targetOf: async (id) => targetOf(tables.deployments, id),
   deployments: async (filter, page) => deploymentsOf(tables.deployments, filter, page),
   apps: async (filter, page) => appsOf(tables.deployments, filter, page),
   queue: queueReader(tables),
 })
 
+function targetOf(rows: DeploymentRows, id: string) {
+  const row = rows.prepare('SELECT app, owner FROM deployments WHERE id = ?').get(id)
+  if (!row) return null
+  if (previewIdIn(String(row['app'])) === null)
+    return { app: String(row['app']), owner: String(row['owner']) || null }
+  return targetIn(rows.prepare('SELECT app, owner, body FROM deployments WHERE id = ?').get(id)!)
+}
+
+/** SQLite counts the rows that this process changed; `data_version` is about other ones. */
+function versionOf({ deployments, events }: Tables): string {
+  const own = Number(deployments.prepare('SELECT total_changes() AS count').get()?.['count'])
+  const others = Number(deployments.prepare('PRAGMA data_version').get()?.['data_version'])
+  return `${own - events.changes} ${others}`
+}
+
 /** The cursor is the row id: the order of creation. */
-function deploymentsOf(rows: DeploymentRows, filter: DeploymentFilter, page: PageRequest) {
+function deploymentsOf(rows: DeploymentRows, filter: RecordFilter, page: PageRequest) {
   const last = Number(
     rows.prepare('SELECT max(rowid) AS last FROM deployments').get()?.['last'] ?? 0,
   )
@@ -65,11 +84,11 @@ function appsOf(
   return { apps, next: null }
 }
 
-const whereOf = ({ app, owner, state, branch, team, actor }: DeploymentFilter): Where =>
+const whereOf = ({ app, owner, state, branch, team, actor }: RecordFilter): Where =>
   allOf(
     named('app', app),
     is('owner = ?', owner),
-    is('state = ?', state),
+    isIn([state ?? []].flat()),
     is(`body ->> '$.options.branch' = ?`, branch),
     named(`body ->> '$.triggeredBy.name'`, actor),
     // The team of a preview is that of the app that it belongs to.
@@ -80,6 +99,16 @@ const allOf = (...wheres: Where[]): Where => ({
   sql: wheres.map(({ sql }) => sql).join(''),
   values: wheres.flatMap(({ values }) => values),
 })
+
+function isIn(states: readonly DeploymentState[]): Where {
+  if (states.length === 0) return { sql: '', values: [] }
+  // Few have not ended, and an index has them.
+  const unfinished = states.some(isFinal) ? '' : ' AND ended_at IS NULL'
+  return {
+    sql: `${unfinished} AND state IN (${states.map(() => '?').join(', ')})`,
+    values: [...states],
+  }
+}
 
 const isOfTeam = (team: string | undefined, app = 'app'): Where =>
   team === defaultTeam

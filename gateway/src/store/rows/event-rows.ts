@@ -10,6 +10,8 @@ export class EventRows {
   readonly #count
   readonly #insert
   readonly #after
+  /** How many rows the writing of logs has changed. */
+  changes = 0
 
   constructor(db: DatabaseSync, notices: Notices) {
     this.#notices = notices
@@ -25,6 +27,7 @@ export class EventRows {
   write(id: string, events: NewEvent[], at: string): void {
     let seq = Number(this.#count.get(events.length, id)!['last_seq']) - events.length
     for (const event of events) this.#insert.run(id, ++seq, at, JSON.stringify(cutEvent(event)))
+    this.changes += 1 + events.length
     this.#notices.logHasGrown(id)
   }
 

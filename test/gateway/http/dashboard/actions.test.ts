@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Deployment } from '../../../../api/deployment.ts'
 import { retryOf } from '../../../../gateway/src/commands/retry.ts'
+import { driftPart } from '../../../../gateway/src/http/dashboard/app/drift-part.ts'
 import { authorization, startHttp, toBuildFailed } from '../start-http.ts'
 import { ask, formKeyIn, logIn, post, type Server } from './as-browser.ts'
 
@@ -136,6 +137,38 @@ test('a source that is no longer kept leaves nothing to retry, and the page says
   expect(text).toContain(why)
   const page = await open(server, cookie, `/ui/deployments/${id}/retry?with=rebuild`)
   expect(page.text).toMatch(/<button disabled>Rebuild<\/button/)
+})
+
+test('drift is accepted from the page of its app, which comes back', async () => {
+  const accepted: string[] = []
+  const finding = {
+    code: 'public-address',
+    subject: '2a09::1',
+    text: 'shop has the public address 2a09::1.',
+    expected: 'no public address',
+    found: '2a09::1',
+    advice: 'Accept it, or release it.',
+    since: null,
+  }
+  const at = '2026-11-30T12:00:00.000Z'
+  const apps = [{ app: 'shop', lookedAt: at, findings: [finding], problem: null }]
+  const caller = { commands: { whyNot: { drift: { accept: async () => null } } }, formKey: 'k' }
+  const part = await driftPart(caller as never, 'shop', { checkedAt: at, looked: 1, apps })
+  expect(part.toString()).toMatch(/shop has the public address[^]*name="from" value="app"/)
+
+  const never = () => Promise.reject(new Error('not part of this test'))
+  await using server = await startHttp({
+    drift: {
+      report: never,
+      list: never,
+      accept: async (_caller, app) => (accepted.push(app), { app, findings: [] }) as never,
+    },
+  })
+  const cookie = await logIn(server)
+  const { fields } = await open(server, cookie, '/ui/callers')
+  const sent = { ...fields, from: 'app' }
+  const answer = await post(server, '/ui/drift/shop/accept', sent, { cookie })
+  expect([answer.headers.get('location'), accepted]).toEqual(['/ui/apps/shop#drift', ['shop']])
 })
 
 test('a page of an action says what is wrong with its address', async () => {

@@ -12,6 +12,7 @@ import {
   layersCompared,
   layersPart,
 } from '../../../../gateway/src/http/dashboard/build/layers-part.ts'
+import { findingsPart } from '../../../../gateway/src/http/dashboard/build/findings-part.ts'
 import { stepsPart } from '../../../../gateway/src/http/dashboard/build/steps-part.ts'
 import { startHttp } from '../start-http.ts'
 
@@ -174,4 +175,25 @@ test('layers are drawn by size, with the largest named', () => {
     layersCompared(image(3), image()).toString(),
   ])
     expect(part).not.toMatch(/NaN|Infinity|undefined/)
+})
+
+test('a finding of the linter leads to the step that its instruction made', () => {
+  const model = taking(
+    eventOf('a', '[build 1/3] FROM docker.io/library/alpine', { status: 'cached' }),
+    eventOf('b', '[build 2/3] RUN cd /srv &&     make all', { status: 'done', ms: 5 }),
+    {
+      type: 'warning',
+      text: 'WorkdirRelativePath: use an absolute path (https://docs.docker.com/go/rule/)',
+      file: 'Dockerfile',
+      line: 4,
+      code: 'run cd /srv && \\\n    make all',
+    },
+    { type: 'warning', text: '<b>', file: 'Dockerfile', line: 9, code: 'CMD make' },
+  )
+  const text = findingsPart(model).toString()
+  expect(text).toMatch(/<a href="#step-2"\s*>.*RUN cd \/srv/s)
+  expect(text).toContain('<a href="https://docs.docker.com/go/rule/" rel="noreferrer">')
+  expect(text.match(/href="#step-/g)).toHaveLength(1) // CMD makes no step
+  expect(text).toContain('&lt;b&gt;')
+  expect(stepsPart(model).toString()).toContain('id="step-2"')
 })

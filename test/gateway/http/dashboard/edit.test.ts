@@ -11,7 +11,7 @@ async function withApp() {
 test('settings change by a form, and one that is invalid is shown beside its field', async () => {
   await using app = await withApp()
   const page = '/ui/apps/shop/settings'
-  expect((await app.read(page)).text).toContain('Empty: latest.')
+  expect((await app.read(page)).text).toContain('Empty means latest.')
   const set = await app.send(page, page, { lane: 'fifo', builds: '3', region: '' })
   expect(set.next).toBe('/ui/apps/shop#settings')
   expect(await app.store.appSettings('shop')).toEqual({ lane: 'fifo', builds: 3 })

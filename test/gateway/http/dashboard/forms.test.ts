@@ -72,3 +72,25 @@ test('without a page that it came from, a refused form is a page that says why, 
   expect([bare.status, bare.headers.get('retry-after')]).toEqual([429, '77'])
   expect(await bare.text()).toContain('<h1>A quota is reached</h1>')
 })
+
+test('a rule for jobs of a CI is added by a form', async () => {
+  await using server = await startHttp()
+  const rule = {
+    name: 'github',
+    issuer: 'https://token.actions.githubusercontent.com',
+    aud: 'https://gateway.test',
+    claims: 'repository: acme/shop\r\nref: refs/heads/main\nref: refs/tags/*',
+    scopes: 'deploy',
+    apps: 'shop, pr-*',
+  }
+  const wrong = { ...rule, claims: 'repository' }
+  const refused = await send(server, '/ui/callers', '/ui/callers/rules', wrong)
+  expect(refused.answer.status).toBe(422)
+  expect(refused.text).toMatch(/A claim is written as name: pattern, not repository/)
+  const { answer } = await send(server, '/ui/callers', '/ui/callers/rules', rule)
+  expect(answer.headers.get('location')).toBe('/ui/callers#rules')
+  const cookie = await logIn(server)
+  const page = await (await ask(server, '/ui/callers', { cookie })).text()
+  expect(page).toContain('repository: acme/shop; ref: refs/heads/main or refs/tags/*')
+  expect(page).toContain('No quota limits you.')
+})

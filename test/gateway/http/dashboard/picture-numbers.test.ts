@@ -131,6 +131,7 @@ const machine = (id: string, more: Partial<MachineMetrics>): MachineMetrics => (
   cpus: [null, null, null],
   ...more,
 })
+const mib = 2 ** 20
 const measured = (...machines: MachineMetrics[]): AppMetrics => ({
   from: '2026-11-30T10:00:00.000Z',
   to: '2026-11-30T10:02:00.000Z',
@@ -141,30 +142,36 @@ const measured = (...machines: MachineMetrics[]): AppMetrics => ({
 
 test('machines: memory of what they have, and CPU; what was not measured has no column', () => {
   const used = machine('m1', {
-    memoryTotalBytes: 200e6,
-    memoryBytes: [null, 50e6, 100e6],
+    memoryTotalBytes: 200 * mib,
+    memoryBytes: [null, 50 * mib, 100 * mib],
     cpus: [null, 0.5, 0.25],
   })
   const part = metricsPart(measured(used, machine('m2', { owner: 'ada' })))
   expect(summaryOf(part)).toEqual([
-    'Memory: 100.0 MB of 200.0 MB now, 100.0 MB at most.',
+    'Memory: 100 MiB of 200 MiB now, 100 MiB at most.',
     'CPU: 25 % now, 38 % on average, 50 % at most.',
   ])
   expect(blocksOf(part)).toEqual([
-    ['10:01 UTC: memory of m1 50.0 MB', 50],
-    ['10:02 UTC: memory of m1 100.0 MB', 100],
+    ['10:01 UTC: memory of m1 50 MiB', 50],
+    ['10:02 UTC: memory of m1 100 MiB', 100],
     ['10:01 UTC: CPU of m1 50 %', 200],
     ['10:02 UTC: CPU of m1 25 %', 100],
   ])
   expect(rowsOf(part)).toEqual([
-    ['m1', 'ams', '100.0 MB', '100.0 MB', '200.0 MB', '25 %', '38 %', '50 %'],
+    ['m1', 'ams', '100 MiB', '100 MiB', '200 MiB', '25 %', '38 %', '50 %'],
     ['m2 for ada', 'ams', 'not measured'],
   ])
   expect(metricsPart(measured()).toString()).toContain('no machine to measure')
-  const idle = machine('m1', { memoryTotalBytes: 1e8, memoryBytes: [0, 0, 0], cpus: [0, 0, 0.001] })
-  expect(summaryOf(metricsPart(measured(idle)))[1]).toContain('0.1 % now')
+  const idle = machine('m1', {
+    memoryTotalBytes: 1e8,
+    memoryBytes: [0, 0, 0],
+    cpus: [0, 0, 0.0004],
+  })
+  expect(summaryOf(metricsPart(measured(idle)))[1]).toContain(
+    '&lt; 0.1 % now, &lt; 0.1 % on average',
+  )
   // A tenth of a CPU fills the picture at least.
-  expect(blocksOf(metricsPart(measured(idle)))).toEqual([['10:02 UTC: CPU of m1 0.1 %', 2]])
+  expect(blocksOf(metricsPart(measured(idle)))).toEqual([['10:02 UTC: CPU of m1 &lt; 0.1 %', 0.8]])
   const several = Array.from({ length: 9 }, (_, at) => ({ ...used, id: `m${at}` }))
   expect(metricsPart(measured(...several)).toString()).toContain('Pictures of 6 of 9 machines')
 })

@@ -21,5 +21,5 @@ export async function driftPart(
   return html`${own.problem !== null && html`<p class="lines">${mark('warning', 'not read')} ${own.problem}</p>`}
     ${own.findings.map(({ text, advice, since }) => html`<p class="lines">${mark('warning', 'drift')} ${text} ${advice}${since && html` <span class="quiet">Since ${timeOf(since)}.</span>`}</p>`)}
     <p class="quiet">Looked at ${timeOf(own.lookedAt)}. ${lookNow}</p>
-    ${await acceptForm(context, app, own.findings)}`
+    ${await acceptForm(context, app, own.findings, 'app')}`
 }

@@ -1,9 +1,8 @@
 import type { AppMetrics, MachineMetrics } from '#api/machines/machine-metrics.ts'
 import { minuteOf } from '#api/text/minute-of.ts'
 import { html, type Html } from '../parts/html.ts'
-import { sizeText } from '../parts/size.ts'
 import { columnPicture, type Kind, numbers } from '../pictures/column-picture.ts'
-import { averageOf, topOf } from '../pictures/columns.ts'
+import { averageOf } from '../pictures/columns.ts'
 
 /** Of more machines, the table alone has the numbers. */
 const mostPictures = 6
@@ -38,12 +37,12 @@ function memoryPicture(
   metrics: AppMetrics,
 ): Html {
   const { now, most } = factsOf(memoryBytes)
-  const of = memoryTotalBytes === null ? '' : ` of ${sizeText(memoryTotalBytes)}`
+  const of = memoryTotalBytes === null ? '' : ` of ${mibText(memoryTotalBytes)}`
   return overTime(metrics, memoryBytes, {
-    summary: `Memory: ${sizeText(now)}${of} now, ${sizeText(most)} at most.`,
+    summary: `Memory: ${mibText(now)}${of} now, ${mibText(most)} at most.`,
     kind: { name: `memory of ${id}`, look: 'phase-analyzing' },
     top: memoryTotalBytes ?? most,
-    text: sizeText,
+    text: mibText,
   })
 }
 
@@ -52,7 +51,7 @@ function cpuPicture({ cpus, id }: MachineMetrics, metrics: AppMetrics): Html {
   return overTime(metrics, cpus, {
     summary: `CPU: ${cpuText(now)} now, ${cpuText(average)} on average, ${cpuText(most)} at most.`,
     kind: { name: `CPU of ${id}`, look: 'phase-deploying' },
-    top: Math.max(leastCpuTop, topOf(cpus.map((value) => [value ?? 0]))),
+    top: Math.max(leastCpuTop, most),
     text: cpuText,
   })
 }
@@ -104,9 +103,9 @@ function rowOf(machine: MachineMetrics): (Html | string)[] {
   return [
     name,
     region,
-    sizeText(memory.now),
-    sizeText(memory.most),
-    memoryTotalBytes === null ? '' : sizeText(memoryTotalBytes),
+    mibText(memory.now),
+    mibText(memory.most),
+    memoryTotalBytes === null ? '' : mibText(memoryTotalBytes),
     cpuText(cpu.now),
     cpuText(cpu.average),
     cpuText(cpu.most),
@@ -114,4 +113,13 @@ function rowOf(machine: MachineMetrics): (Html | string)[] {
 }
 
 /** `3.4 %` and `120 %`: of one CPU. */
-const cpuText = (cpus: number): string => `${(100 * cpus).toFixed(cpus < 0.1 ? 1 : 0)} %`
+function cpuText(cpus: number): string {
+  if (cpus < 0.001) return cpus > 0 ? '< 0.1 %' : '0 %'
+  return `${(100 * cpus).toFixed(cpus < 0.1 ? 1 : 0)} %`
+}
+
+/** As Fly and fly.toml name the memory of machines. */
+function mibText(bytes: number): string {
+  const mib = bytes / 2 ** 20
+  return `${mib.toFixed(mib > 0 && mib < 10 ? 1 : 0)} MiB`
+}

@@ -3,16 +3,52 @@ import { coloured, maxShownChars } from '../log/coloured.ts'
 import { groupName, linesText, statusMarks, statusWords } from '../log/group-heading.ts'
 import type { Group, Line } from '../log/log-model.ts'
 
-/** The row of a line. `needle`: what the reader searches for, in lower case. */
-export function lineRow(group: Group, at: number, needle: string): HTMLElement {
+/** Where a text has what the reader searches for. */
+export type Finder = (text: string) => { from: number; to: number }[]
+
+/** How lines are drawn. `startedAt`: the beginning of the log. */
+export type LineLook = {
+  find: Finder | null
+  times: 'off' | 'clock' | 'elapsed'
+  startedAt: string | null
+}
+
+/** The row of a line. */
+export function lineRow(group: Group, at: number, look: LineLook): HTMLElement {
   const line = group.lines[at]!
   const row = element('div', `line ${line.kind}`)
   row.id = `s${group.number}L${group.first + at}`
   const link = element('a', '', String(group.first + at))
   link.href = `#${row.id}`
   link.title = new Date(line.at).toLocaleString()
-  row.append(link, textOf(line, needle))
+  row.append(link)
+  if (look.times !== 'off') row.append(element('span', 'at', timeText(line.at, look)))
+  row.append(textOf(line, look.find))
   return row
+}
+
+/** `14:03:22`, or `+1 min 5 s` since the beginning. */
+function timeText(at: string, { times, startedAt }: LineLook): string {
+  if (times === 'clock') return new Date(at).toLocaleTimeString('en-GB')
+  return `+${durationText(Date.parse(at) - Date.parse(startedAt ?? at))}`
+}
+
+/** How many characters fit into a row of this width. Infinity: nothing of it is on the page yet. */
+export function columnsIn(space: HTMLElement, widthPx: number, look: LineLook): number {
+  const row = element('div', 'line sample')
+  const text = element('span', '', '0'.repeat(100))
+  row.append(element('a', '', '1'))
+  if (look.times !== 'off') row.append(element('span', 'at', '00:00:00'))
+  row.append(text)
+  space.append(row)
+  const range = document.createRange()
+  range.selectNodeContents(text)
+  const character = range.getBoundingClientRect().width / 100
+  const before = text.getBoundingClientRect().left - row.getBoundingClientRect().left
+  const padding = parseFloat(getComputedStyle(text).paddingRight)
+  row.remove()
+  if (character === 0) return Infinity
+  return Math.max(20, Math.floor((widthPx - before - padding) / character))
 }
 
 /** The row that opens and closes a group. */
@@ -48,10 +84,10 @@ export function writeHeading(row: HTMLElement, group: Group, isOpen: boolean): v
 }
 
 /** The text of a line with its colours, and with marks where the reader's search finds something. */
-function textOf({ text }: Line, needle: string): HTMLElement {
-  const all = element('span', '')
+function textOf({ text }: Line, find: Finder | null): HTMLElement {
+  const all = element('span', 'text')
   const pieces = coloured(text.slice(0, maxShownChars))
-  const ends = matchesIn(pieces.map((piece) => piece.text).join(''), needle)
+  const ends = find?.(pieces.map((piece) => piece.text).join('')) ?? []
   let start = 0
   for (const piece of pieces) {
     const parts = [...marked(piece.text, start, ends)]
@@ -68,19 +104,12 @@ function textOf({ text }: Line, needle: string): HTMLElement {
   return all
 }
 
-type Match = { from: number; to: number }
-
-function matchesIn(text: string, needle: string): Match[] {
-  const found: Match[] = []
-  if (needle === '') return found
-  const lower = text.toLowerCase()
-  for (let at = lower.indexOf(needle); at !== -1; at = lower.indexOf(needle, at + needle.length))
-    found.push({ from: at, to: at + needle.length })
-  return found
-}
-
 /** The parts of a piece, which begins at `start` of its line. */
-function* marked(text: string, start: number, matches: Match[]): Generator<string | HTMLElement> {
+function* marked(
+  text: string,
+  start: number,
+  matches: ReturnType<Finder>,
+): Generator<string | HTMLElement> {
   let at = 0
   for (const { from, to } of matches) {
     const [begin, end] = [Math.max(0, from - start), Math.min(text.length, to - start)]

@@ -5,6 +5,7 @@
 import type { DeploymentEvent } from '#api/event.ts'
 import { LogModel } from '../log/log-model.ts'
 import { refresh, refreshSoon } from './dashboard.ts'
+import { listenForKeys } from './log-keys.ts'
 import { LogSearch } from './log-search.ts'
 import { LogTools } from './log-tools.ts'
 import { LogView } from './log-view.ts'
@@ -23,7 +24,7 @@ function showLog(address: string): void {
   const pageSeq = Number(section.dataset['seq'])
   const model = new LogModel()
   const view = new LogView(model, !isOver && location.hash === '')
-  const tools = new LogTools(view, new LogSearch(model))
+  const tools = new LogTools(view, new LogSearch(model), model.groups)
 
   let isShown = false
   // The part that the page came with stays until the view has more than that.
@@ -34,6 +35,7 @@ function showLog(address: string): void {
     tools.show()
     model.onEnd = (group) => view.hold(group)
     goToAddress(model, view)
+    listenForKeys(view)
     window.addEventListener('hashchange', () => goToAddress(model, view))
   }
   const take = inSlices(

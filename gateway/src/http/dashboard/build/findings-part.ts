@@ -4,22 +4,22 @@ import type { BuildModel, Finding } from './build-model.ts'
 import { stepId, stepName } from './step-words.ts'
 
 /** What BuildKit's linter says of the Dockerfile, with the place and the step that it made. */
-export const findingsPart = ({ findings, steps }: Pick<BuildModel, 'findings' | 'steps'>): Html =>
-  findings.length === 0
-    ? html`<p class="quiet">None.</p>`
-    : table(
-        'Warnings of the linter',
-        ['Where', 'Warning', 'Instruction', 'Step'],
-        findings.map((finding) => {
-          const at = stepOf(finding, steps)
-          return [
-            placeOf(finding),
-            warningText(finding),
-            finding.code === null ? '' : html`<span class="mono lines">${finding.code}</span>`,
-            at < 0 ? '' : html`<a href="#${stepId(at)}">${stepName(steps[at]!)}</a>`,
-          ]
-        }),
-      )
+export function findingsPart({ findings, steps }: Pick<BuildModel, 'findings' | 'steps'>): Html {
+  if (findings.length === 0) return html`<p class="quiet">None.</p>`
+  const places = placesOf(steps)
+  const link = (at: number | undefined) =>
+    at === undefined ? '' : html`<a href="#${stepId(at)}">${stepName(steps[at]!)}</a>`
+  return table(
+    'Warnings of the linter',
+    ['Where', 'Warning', 'Instruction', 'Step'],
+    findings.map((finding) => [
+      placeOf(finding),
+      warningText(finding),
+      finding.code === null ? '' : html`<span class="mono lines">${finding.code}</span>`,
+      link(finding.code === null ? undefined : places.get(plain(finding.code))),
+    ]),
+  )
+}
 
 const placeOf = ({ file, line }: Finding): Html =>
   html`<code>${file}${line !== null && `:${line}`}</code>`
@@ -33,14 +33,11 @@ function warningText({ text }: Finding): Html {
 }
 
 /**
- * The index of the step that the instruction made, by the instruction in its name: an instruction
- * that only changes the image's facts, as CMD and LABEL do, has none.
+ * The index of each step by the instruction that made it, which is in its name. An instruction that
+ * only changes the facts of the image, as CMD and LABEL do, makes none.
  */
-function stepOf({ code }: Finding, steps: BuildModel['steps']): number {
-  if (code === null) return -1
-  const wanted = plain(code)
-  return steps.findIndex(({ name }) => plain(name.replace(/^\[[^\]\n]{0,120}\] /, '')) === wanted)
-}
+const placesOf = (steps: BuildModel['steps']): Map<string, number> =>
+  new Map(steps.map(({ name }, at) => [plain(name.replace(/^\[[^\]\n]{0,120}\] /, '')), at]))
 
 /** Of an instruction over several lines, BuildKit names the step in one. */
 const plain = (text: string): string =>

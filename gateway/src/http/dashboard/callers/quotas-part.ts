@@ -1,4 +1,4 @@
-import { quotas, isQuotaName } from '#api/callers/quotas.ts'
+import { isQuotaName, type QuotaFact, quotas } from '#api/callers/quotas.ts'
 import type { Team } from '#api/callers/teams.ts'
 import { fieldProblem, textField } from '../forms/fields.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
@@ -12,7 +12,7 @@ import { timeOf } from '../parts/time.ts'
 export async function quotasPart(context: PageContext, team: Team): Promise<Html> {
   const { commands, caller } = context
   const forbidden = await commands.whyNot.teams.setQuotas(caller, team.name, {})
-  return html`${quotasTable(team)}
+  return html`${quotasTable(team.quotas)}
   ${confirmForm(
     context,
     {
@@ -37,7 +37,7 @@ export async function quotasPart(context: PageContext, team: Team): Promise<Html
   )}`
 }
 
-const quotasTable = ({ quotas: own }: Team): Html =>
+export const quotasTable = (own: readonly QuotaFact[]): Html =>
   table(
     'Quotas',
     ['Quota', 'Used', 'Limit', 'Starts again'],

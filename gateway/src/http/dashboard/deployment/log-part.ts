@@ -52,7 +52,8 @@ export const logPart = ({ id, state }: Deployment, { log, window, missing }: Loo
         ? html`<p class="lines">${missing}</p>`
         : html`<p class="log-links">
               ${failureLink(log)}
-              <a href="${fill(routes.log, { id })}" download>Download the whole log</a>
+              <a href="${fill(routes.log, { id })}" download>Download the whole log</a> ·
+              <a href="${fill(routes.log, { id })}?format=ndjson" download>as NDJSON</a>
             </p>
             ${tools}
             <div id="log-text">${log && renderGroups(log.groups, window)}</div>
@@ -76,5 +77,20 @@ const tools = html`<div id="log-tools" hidden>
   <span id="log-found" role="status"></span>
   <button type="button" id="log-previous" aria-label="Previous match">↑</button>
   <button type="button" id="log-next" aria-label="Next match">↓</button>
+  <button
+    type="button"
+    id="log-pattern"
+    title="Search by a regular expression"
+    aria-label="Regular expression"
+  >
+    .*
+  </button>
+  <select id="log-times" aria-label="Times of lines">
+    <option value="off">No times</option>
+    <option value="clock">Time of day</option>
+    <option value="elapsed">Since the start</option>
+  </select>
+  <button type="button" id="log-wrap">Wrap</button>
+  <button type="button" id="log-copy" title="Copies the steps that are open">Copy</button>
   <button type="button" id="log-follow" aria-pressed="false">Follow</button>
 </div>`

@@ -85,11 +85,12 @@ const findingText = ({ code, text, expected, found, advice, since }: DriftFindin
 /** What `accept` can settle: addresses and hostnames. */
 const acceptable = /^(?:public-address|flycast|certificate)/
 
-/** False: there is nothing to accept. */
+/** `from`: the page that it is on, to come back to. False: there is nothing to accept. */
 export async function acceptForm(
   context: PageContext,
   app: string,
   findings: DriftFinding[],
+  from: 'drift' | 'app' = 'drift',
 ): Promise<Html | false> {
   if (findings.length === 0) return false
   const forbidden = await context.commands.whyNot.drift.accept(context.caller, app)
@@ -98,7 +99,12 @@ export async function acceptForm(
     : 'Nothing here is about an address or a hostname.'
   return confirmForm(
     context,
-    { id: `accept-${app}`, label: 'Accept…', action: addressOf('acceptDrift', { app }) },
+    {
+      id: `accept-${app}`,
+      label: 'Accept…',
+      action: addressOf('acceptDrift', { app }),
+      fixed: { from },
+    },
     html`<p>
         The addresses and hostnames that ${app} has at Fly now are expected from now on. Nothing
         changes at Fly. Machines that differ stay in this list.
@@ -110,9 +116,11 @@ export async function acceptForm(
 export const acceptDrift: Action = {
   path: addresses.acceptDrift,
   section: 'drift',
-  async act({ commands, caller, params }) {
+  async act({ commands, caller, params }, form) {
     const app = params['app'] ?? ''
     await commands.drift.accept(caller, app)
-    return addressOf('drift', {}, { app })
+    return form.get('from') === 'app'
+      ? `${addressOf('app', { app })}#drift`
+      : addressOf('drift', {}, { app })
   },
 }

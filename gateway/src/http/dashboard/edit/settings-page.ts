@@ -69,7 +69,7 @@ function fieldsFor(own: OwnSettings, gateway: OwnSettings, typed: Refused | null
   const otherwise = describeSettings({}, gateway)
   return html`${namesOf().map((name) => {
     const usual = otherwise[name]?.value ?? null
-    const hint = `${about[name]} Empty: ${usual === null ? 'none' : typeof usual === 'string' ? usual : JSON.stringify(usual)}.`
+    const hint = `${about[name]} Empty means ${usual === null ? 'none' : typeof usual === 'string' ? usual : JSON.stringify(usual)}.`
     const field = {
       name,
       label: name,

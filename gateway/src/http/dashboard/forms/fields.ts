@@ -121,12 +121,12 @@ const labelled = (typed: Typed, about: About, input: Html): Html => {
 
 const typedIn = (typed: Typed, name: string): string | null => typed?.form.get(name) ?? null
 
-/** Why a field was refused. A problem names a field inside of one, too: `apps.0`. */
+/** Why a field was refused. A problem names it with what is around it: `apps.0`, `source.image`. */
 function whyOf(typed: Typed, { name, codes = [] }: About): string | null {
   if (!typed) return null
   const { code, facts, message } = typed.problem
-  const option = typeof facts['option'] === 'string' ? facts['option'].split('.', 1)[0] : null
-  return option === name || codes.includes(code) ? message : null
+  const options = typeof facts['option'] === 'string' ? facts['option'].split('.') : []
+  return options.includes(name) || codes.includes(code) ? message : null
 }
 
 const marks = (typed: Typed, about: About) => {

@@ -49,7 +49,7 @@ function decoded(text: string): string | null {
 export function refusalPart(problem: Problem): Html {
   const { title, fault } = problems[problem.code]
   return html`<div class="verdict bad" role="alert">
-    ${problemText(title, problem.message, faultTexts[fault])}
+    ${problemText(title, problem.message, fault === 'source' ? null : faultTexts[fault])}
     <p>The form below has what you typed, but no secrets. ${problemNext(problem)}</p>
   </div>`
 }

@@ -8,6 +8,7 @@ import { releaseMark, stateMark } from '../parts/mark.ts'
 import type { Page, PageContext } from '../parts/page.ts'
 import { section, table } from '../parts/tables.ts'
 import { runningSince, timeOf } from '../parts/time.ts'
+import { sharedHome } from './shared-home.ts'
 import { noApps } from './no-apps.ts'
 
 const appsShown = 50
@@ -20,7 +21,7 @@ const seconds = { busy: 3, quiet: 30 }
 export const homePage: Page = {
   path: addresses.home,
   section: 'apps',
-  async show(context) {
+  show: sharedHome(async (context) => {
     const [{ apps, next }, running, failed] = await Promise.all([
       context.commands.overview.apps(
         context.caller,
@@ -37,13 +38,14 @@ export const homePage: Page = {
     const isEmpty = apps.length + running.length + failed.length === 0
     return {
       title: 'Apps',
+      isBusy: running.length > 0,
       live: { seconds: running.length > 0 ? seconds.busy : seconds.quiet },
       body: html`<h1>Apps</h1>
         ${running.length > 0 ? section('running', 'On the way', await runningTable(context, running)) : html`<section id="running" data-part hidden></section>`}
         ${isEmpty ? section('apps', 'Nothing is deployed yet', noApps(context)) : section('apps', 'What runs', appsTable(apps, next))}
         ${failed.length > 0 && section('failed', 'Failed last', failedTable(failed))}`,
     }
-  },
+  }),
 }
 
 /** The newest deployments in these states, newest first. */
@@ -53,20 +55,14 @@ async function inStates(
   limit: number,
 ): Promise<Deployment[]> {
   const page = { limit, before: null }
-  const found = await Promise.all(
-    states.map((state) => commands.overview.deployments(caller, { state }, page)),
-  )
-  return found
-    .flatMap(({ deployments }) => deployments)
-    .toSorted((one, other) => other.createdAt.localeCompare(one.createdAt))
-    .slice(0, limit)
+  return (await commands.overview.deployments(caller, { state: states }, page)).deployments
 }
 
 async function runningTable(context: PageContext, running: Deployment[]): Promise<Html> {
   const cancel = await cancelCells(context, running)
   return table(
     'Deployments on the way',
-    ['Deployment', 'State', 'For', 'By', 'Cancel'],
+    ['Deployment', 'State', 'For', 'By', 'Action'],
     running.map((each, at) => [
       numberLink(each),
       stateMark(each.state),

@@ -59,8 +59,8 @@ async function destroyForm(context: PageContext, owner: Owner): Promise<Html> {
   const forbidden = await commands.whyNot.owners.destroy(caller, target, 'keep')
   const stored = volumes.map((each) => `${each.name}, ${each.sizeGb ?? '?'} GB`).join('; ')
   const ends: [VolumesEnd, string][] = [
-    ['keep', 'keep them: the next machine of this owner gets them'],
-    ['delete', 'delete them: the data cannot be restored'],
+    ['keep', 'keep them for its next machine'],
+    ['delete', 'delete them for ever'],
   ]
   return confirmForm(
     context,

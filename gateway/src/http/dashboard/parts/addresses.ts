@@ -44,6 +44,7 @@ export const addresses = {
   token: '/ui/callers/tokens/:token',
   revokeToken: '/ui/callers/tokens/:token/revoke',
   rotateToken: '/ui/callers/tokens/:token/rotate',
+  addRule: '/ui/callers/rules',
   removeRule: '/ui/callers/rules/:rule/remove',
   createTeam: '/ui/callers/teams',
   team: '/ui/callers/teams/:team',

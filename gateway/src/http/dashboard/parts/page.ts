@@ -9,8 +9,10 @@ export type PageContext = {
   /** Each checks the right of the caller. `whyNot` says what it would be refused with. */
   commands: GuardedCommands
   caller: Principal
-  /** Events of a log, after `logOf` has allowed it. */
-  store: Pick<ServerDeps['store'], 'eventsAfter'>
+  /** Events of a log, after `logOf` has allowed it; and whether records have changed. */
+  store: Pick<ServerDeps['store'], 'eventsAfter'> & {
+    overview: Pick<ServerDeps['store']['overview'], 'version'>
+  }
   appDefaults: ServerDeps['appDefaults']
   /** What the gateway found out about an app that needs attention. For callers who may see the app. */
   appWarnings: NonNullable<ServerDeps['appWarnings']>
@@ -52,6 +54,8 @@ export type Section =
 export type ShownPage = {
   title: string
   body: Html
+  /** It says for how long something runs. */
+  isBusy?: boolean
   /** Why the page fails. Default: 200. */
   status?: number
   /**

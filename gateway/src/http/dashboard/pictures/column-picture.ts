@@ -76,9 +76,10 @@ function columnShape(
   </g>`
 }
 
+/** Of a single kind, the sentence says what it is. */
 const legend = ({ kinds, columns }: ColumnPicture): Html =>
   html`<ul class="legend">
-    ${kinds.map(({ name, look }) => html`<li>${swatch(look)}${name}</li>`)}
+    ${kinds.length > 1 && kinds.map(({ name, look }) => html`<li>${swatch(look)}${name}</li>`)}
     ${columns.some(({ hasFailed }) => hasFailed) && html`<li>${swatch('failed low')}failed: a line below the column</li>`}
   </ul>`
 

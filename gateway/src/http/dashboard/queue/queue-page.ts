@@ -68,7 +68,7 @@ async function runningTable(context: PageContext, running: QueueEntry[]): Promis
   const cancel = await cancelCells(context, running)
   return table(
     'Deployments that run',
-    ['Deployment', 'State', 'For', 'By', 'Cancel'],
+    ['Deployment', 'State', 'For', 'By', 'Action'],
     running.map((entry, at) => [
       numberLink(entry),
       stateMark(entry.state),
@@ -87,7 +87,7 @@ async function waitingTable(
   const cancel = await cancelCells(context, waiting)
   return html`${table(
     'Deployments that wait, oldest first',
-    ['Deployment', 'Waits for', 'Place', 'For', 'By', 'Cancel'],
+    ['Deployment', 'Waits for', 'Place', 'For', 'By', 'Action'],
     waiting.map((entry, at) => [
       numberLink(entry),
       reason(entry),
