@@ -17,6 +17,9 @@ export async function startProxy(port: number) {
       proxy.onSent(bytes.length)
     })
     inward.pipe(outward).pipe(inward)
+    // A gateway that died, or is not there yet, ends the line of its caller too.
+    outward.once('close', () => inward.destroy())
+    inward.once('close', () => outward.destroy())
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const cut = () => {

@@ -6,6 +6,8 @@ import { text } from 'node:stream/consumers'
 import type { UploadForm } from './upload-form.ts'
 
 const continueMs = 1000
+/** A line on which no byte of the body moves for so long is dead. */
+const stuckMs = 60_000
 /** The gateway may check and write for two minutes after the last byte. */
 const silenceMs = 150_000
 
@@ -30,7 +32,8 @@ export async function sendBody(
   const isCounted = 'Content-Length' in headers
   const all = { ...headers, ...(!isCounted && { Trailer: 'Content-Digest' }) }
   const request = send(url, { method, headers: all, signal })
-  request.setTimeout(silenceMs, () => request.destroy(new Error('the connection went silent')))
+  request.setTimeout(stuckMs, () => request.destroy(new Error('the connection went silent')))
+  request.once('finish', () => request.setTimeout(silenceMs))
   const onDigest = (digest: string) =>
     isCounted || request.addTrailers({ 'Content-Digest': digest })
   let begun = false
