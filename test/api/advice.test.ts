@@ -6,7 +6,11 @@ import { nodesIn, productFiles } from '../product-code.ts'
 const ofCallsAlone = new Map([
   ['gateway/src/commands/delete-app.ts', 'the client deletes no app'],
   ['gateway/src/http/routes/deploy.ts', 'PUT /deploy is for curl'],
-  ['client/src/deploy/pack-folder.ts', 'an archive is sent by curl'],
+  ['client/src/deploy/source-folder.ts', 'an archive is sent by curl'],
+  [
+    'gateway/src/commands/uploads/own-upload.ts',
+    'the client sends all of an upload before it uses it',
+  ],
   ['client/src/deploy/read-secrets.ts', 'the client sends text alone'],
   ['api/text/render-verdict.ts', 'commands of curl; the client has its own'],
   ['gateway/src/http/dashboard/audit/audit-page.ts', 'shows how to call the API'],
