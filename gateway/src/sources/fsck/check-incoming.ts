@@ -1,7 +1,7 @@
 import { lstatSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Incoming } from '../trees/incoming.ts'
-import { namesIn } from './check-objects.ts'
+import { namesIn } from '../unless-gone.ts'
 import type { Volume } from './volume.ts'
 
 /** Checks what waits for a tree to come. What is damaged is removed: it is sent again. */

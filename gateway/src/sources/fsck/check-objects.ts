@@ -1,6 +1,6 @@
-import { lstatSync, readdirSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
-import { errorCode } from '#api/error-code.ts'
+import { namesIn, unlessGone } from '../unless-gone.ts'
 import { hashFile } from './hash-file.ts'
 
 /** The files of the store by name, and whether the content of each is what its name says. */
@@ -24,16 +24,3 @@ export function checkObjects(volume: string): StoredFiles {
 }
 
 const isObjectName = (name: string) => /^[0-9a-f]{64}(?:-x)?$/.test(name)
-
-/** Empty if there is no such folder. */
-export const namesIn = (folder: string): string[] => unlessGone(() => readdirSync(folder)) ?? []
-
-/** A running gateway may remove a file at any time. */
-export function unlessGone<T>(look: () => T): T | null {
-  try {
-    return look()
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return null
-    throw error
-  }
-}

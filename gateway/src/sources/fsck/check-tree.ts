@@ -16,7 +16,7 @@ import { type Manifest, manifestName } from '../../host/tree-manifest.ts'
 import { joinFile } from '../trees/join-tree.ts'
 import { objectName } from '../trees/objects.ts'
 import { diskMode } from '../write-file.ts'
-import { unlessGone } from './check-objects.ts'
+import { unlessGone } from '../unless-gone.ts'
 import type { File, Volume } from './volume.ts'
 
 /** The manifest of a tree. Null: it cannot be read, or is not that of this digest. */

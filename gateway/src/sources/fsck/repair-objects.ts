@@ -1,6 +1,6 @@
 import { lstatSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { namesIn } from './check-objects.ts'
+import { namesIn } from '../unless-gone.ts'
 import { readTreeOf } from './check-tree.ts'
 import type { File, Volume } from './volume.ts'
 

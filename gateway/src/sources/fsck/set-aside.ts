@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { namesIn } from './check-objects.ts'
+import { namesIn } from '../unless-gone.ts'
 
 /** Where `fsck` puts trees that it could not make whole, below the volume. */
 export const setAsideFolder = 'set-aside'

@@ -1,7 +1,8 @@
-import { linkSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs'
+import { linkSync, mkdirSync, rmdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode } from '#api/error-code.ts'
+import { namesIn } from '../unless-gone.ts'
 
 /** What no tree took is removed after this many hours. */
 export const keptHours = 24
@@ -59,16 +60,6 @@ export class Incoming {
       removeIfEmpty(own)
     }
     return removed
-  }
-}
-
-/** Empty if there is no such folder. */
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return []
-    throw error
   }
 }
 

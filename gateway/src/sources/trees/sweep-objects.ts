@@ -1,7 +1,7 @@
-import { lstatSync, readdirSync, unlinkSync } from 'node:fs'
+import { lstatSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { errorCode } from '#api/error-code.ts'
 import { unpackSlice } from '../staging.ts'
+import { namesIn } from '../unless-gone.ts'
 
 /** Of a stored file. Longer ones are copies on their way there. */
 const nameLength = `${'0'.repeat(64)}-x`.length
@@ -31,13 +31,4 @@ export async function sweepObjects(volume: string): Promise<number> {
     }
   }
   return removed
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return []
-    throw error
-  }
 }
