@@ -222,8 +222,7 @@ async function openServer(
         assertAccepting(upload) {
           using taking = new DisposableStack()
           taking.use(drain.upload())
-          // The bytes of a resumable upload wait for their deployment anyway.
-          if (!upload.isPart) network.assertAccepting()
+          if (!upload.forLater) network.assertAccepting()
           taking.use(disk.reserve(upload))
           return taking.move()
         },

@@ -9,7 +9,9 @@ import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import type { Deployment } from '#api/deployment.ts'
+import type { Queue } from '#api/overview/queue.ts'
 import type { RouterAnswer } from '#api/router/router.ts'
+import { routes } from '#api/routes.ts'
 import { askFly } from '../../lab/use-lab.ts'
 import { heldApp } from './held-step.ts'
 import { shareLab } from './shared-lab.ts'
@@ -277,6 +279,10 @@ test('a gateway that is killed while it changes a route goes on with it', async 
 test('a gateway that is killed while owners wait for the router goes on with all of them', async () => {
   // The oldest deployment comes first after the death: another one that waits for the router then
   // must not wait for those behind it.
+  // After the death before this one, they run one at a time until what then ran has ended.
+  const queued = async () =>
+    ((await (await lab.ask(routes.queue)).json()) as Queue).entries.map(({ app }) => app)
+  await expect.poll(queued, { timeout: 100_000, interval: 500 }).toEqual([])
   const held = heldApp('gil')
   const gil = { ...held.files, 'fly.toml': files['fly.toml']! }
   const ids = [await lab.submit('shop', gil, 'owner=gil')]

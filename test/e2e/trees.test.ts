@@ -38,6 +38,21 @@ async function killedAt(point: CrashPoint, nth: number, act: () => Promise<unkno
   await expect.poll(() => gateway.kills).toBe(before + 1)
   await gateway.up
 }
+/** Sends a finished upload. Returns its id. */
+async function uploaded(app: string, bytes: Buffer): Promise<string> {
+  const made = await fetch(`${world.gateway.url}/v1/uploads`, {
+    method: 'POST',
+    headers: {
+      ...authorization,
+      'Tus-Resumable': '1.0.0',
+      'Upload-Length': String(bytes.length),
+      'Upload-Metadata': `app ${Buffer.from(app).toString('base64')}`,
+      'Content-Type': 'application/offset+octet-stream',
+    },
+    body: new Uint8Array(bytes),
+  })
+  return made.headers.get('location')!.split('/').at(-1)!
+}
 const isClean = () => expect.poll(() => fsck(world.data, { repair: false }).findings).toEqual([])
 const spool = async () =>
   (await readdir(join(world.data, 'spool'))).filter((name) => name !== 'plans')
@@ -76,7 +91,8 @@ test('tree-joining: the tree stays whole, and the next gateway goes on with it',
   const { gateway, data } = world
   const before = gateway.kills
   gateway.killAt('tree-joining', 2)
-  await post('deployments', archive).catch(() => {}) // killed before or after the answer
+  // Killed before or after the answer.
+  await call('deployments', { source: { upload: await uploaded('shop', archive) } }).catch(() => {})
   const { digest } = manifestOf(names.map((name) => fileOf(name, `${name} of an archive`)))
   await expect.poll(() => gateway.kills).toBe(before + 1)
   await gateway.up
@@ -161,25 +177,10 @@ test('a tree of another app, and one that nobody has sent, do not exist', async 
 
 test('a pack may be a finished upload of the caller for the same app', async () => {
   const pack = packOf('resumed')
-  const metadata = (app: string) => ({
-    ...authorization,
-    'Tus-Resumable': '1.0.0',
-    'Upload-Length': String(pack.length),
-    'Upload-Metadata': `app ${Buffer.from(app).toString('base64')}`,
-    'Content-Type': 'application/offset+octet-stream',
-  })
-  const uploadFor = async (app: string) => {
-    const made = await fetch(`${world.gateway.url}/v1/uploads`, {
-      method: 'POST',
-      headers: metadata(app),
-      body: new Uint8Array(pack),
-    })
-    return made.headers.get('Location')!.split('/').at(-1)!
-  }
-  const upload = await uploadFor('shop')
+  const upload = await uploaded('shop', pack)
   expect(await call('packs', { upload })).toEqual({ status: 201, body: { files: 1, sizeBytes: 7 } })
   expect((await call('packs', { upload })).body).toMatchObject({ code: 'upload-not-found' })
-  expect((await call('packs', { upload: await uploadFor('blog') })).body).toMatchObject({
+  expect((await call('packs', { upload: await uploaded('blog', pack) })).body).toMatchObject({
     code: 'option-invalid',
   })
   expect(await sendTree(manifestOf([fileOf('a', 'resumed')]))).toMatchObject({ state: 'taken' })

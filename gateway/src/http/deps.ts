@@ -9,8 +9,16 @@ import type { DeploymentStore } from '../deployments/store.ts'
 import type { Awake } from '../awake/awake.ts'
 import type { Logger } from '../log.ts'
 
-/** An upload that arrives. `isPart`: it is a part of a resumable one. */
-export type Arriving = { announcedBytes: number; arrivedBytes: () => number; isPart?: boolean }
+/**
+ * An upload that arrives. `isPart`: it is a part of a resumable one. `forLater`: it makes no
+ * deployment, so it need not wait until builds may run.
+ */
+export type Arriving = {
+  announcedBytes: number
+  arrivedBytes: () => number
+  isPart?: boolean
+  forLater?: boolean
+}
 
 /** What the server needs beside the commands. */
 export type ServerDeps = {

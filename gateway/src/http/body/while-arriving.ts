@@ -1,13 +1,10 @@
 import type { Request, Response } from 'express'
 import { Problem } from '#api/problem.ts'
 import { callerOf } from '../auth.ts'
-import type { UploadDeps } from '../deps.ts'
+import type { Arriving, UploadDeps } from '../deps.ts'
 import { askForBody } from './small-body.ts'
 
-type Receiving<T> = {
-  announcedBytes: number
-  /** It is a part of a resumable upload. */
-  isPart?: true
+type Receiving<T> = Omit<Arriving, 'arrivedBytes'> & {
   deps: UploadDeps
   receive: (gone: AbortSignal) => Promise<T>
 }
@@ -22,7 +19,7 @@ const watchMs = 250
 export async function whileArriving<T>(
   request: Request,
   response: Response,
-  { announcedBytes, deps, receive, ...part }: Receiving<T>,
+  { announcedBytes, deps, receive, ...kind }: Receiving<T>,
 ): Promise<T> {
   assertRunning(deps)
   const { socket } = request
@@ -30,7 +27,7 @@ export async function whileArriving<T>(
   const arrivedBytes = () =>
     // The first bytes of a body may have arrived with the head.
     Math.max(socket.bytesRead - readBefore, request.complete ? announcedBytes : 0)
-  const sending = { announcedBytes, arrivedBytes, ...part }
+  const sending = { announcedBytes, arrivedBytes, ...kind }
   using _room = deps.assertAccepting(sending) ?? null
   await using quota = deps.admission.upload(callerOf(request), sending)
 

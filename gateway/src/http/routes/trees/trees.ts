@@ -54,7 +54,7 @@ async function arriving<T>(
       signal,
       ...(contentDigest !== undefined && { contentDigest }),
     })
-  return whileArriving(request, response, { announcedBytes, deps, receive })
+  return whileArriving(request, response, { announcedBytes, forLater: true, deps, receive })
 }
 
 async function uploadIn(

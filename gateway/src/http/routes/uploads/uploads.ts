@@ -65,7 +65,8 @@ async function create(
   assertFits(part, asked.lengthBytes)
   assertRunning(server)
   // Refuses early what the disk cannot hold. Later, each part has its own room.
-  const coming = { announcedBytes: asked.lengthBytes, arrivedBytes: () => 0, isPart: true }
+  const arrivedBytes = () => 0
+  const coming = { announcedBytes: asked.lengthBytes, arrivedBytes, isPart: true, forLater: true }
   server.assertAccepting(coming)?.[Symbol.dispose]()
 
   const made = await uploads.create(caller, asked)
@@ -92,6 +93,7 @@ function append(
   return whileArriving(request, response, {
     announcedBytes: part.announcedBytes ?? missingBytes,
     isPart: true,
+    forLater: true,
     deps: server,
     receive(signal) {
       const more = { offsetBytes, checksum, body: new RequestBody(request), signal }
