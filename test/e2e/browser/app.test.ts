@@ -46,7 +46,7 @@ test('the pages work by keyboard alone, dark and narrow', async () => {
   await page.keyboard.press('Tab')
   await page.keyboard.press('Enter') // skips to the page
   const isFocused = () => page.evaluate(`document.activeElement.textContent === 'keyed'`)
-  for (let at = 0; at < 40 && !(await isFocused()); at++) await page.keyboard.press('Tab')
+  for (let at = 0; at < 200 && !(await isFocused()); at++) await page.keyboard.press('Tab')
   await ui.screenshot('home-phone-dark')
   const outline = await page.evaluate('getComputedStyle(document.activeElement).outlineStyle')
   expect([await isFocused(), outline]).toEqual([true, 'solid'])
