@@ -118,7 +118,7 @@ async function openPage(lab: Lab, page: Page, id: string): Promise<Page> {
   await page.goto(`${lab.gateway}/ui`)
   await page.getByLabel('Token').fill(lab.token)
   await page.keyboard.press('Enter')
-  await page.waitForURL((url) => url.pathname === '/ui')
+  await page.getByLabel('Token').waitFor({ state: 'detached' }) // the form has the page's own address
   await page.goto(`${lab.gateway}/ui/deployments/${id}`)
   await page.locator('.log-space .line').first().waitFor()
   return page
