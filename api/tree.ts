@@ -10,8 +10,10 @@ export type TreeEntry =
   | { type: 'folder'; path: string }
   | { type: 'link'; path: string; target: string }
 
+export type TreeFile = Extract<TreeEntry, { type: 'file' }>
+
 /** Sorts entries in canonical order: by the bytes of the path, a folder before its content. */
-export function sortEntries(entries: TreeEntry[]): TreeEntry[] {
+export function sortEntries(entries: readonly TreeEntry[]): TreeEntry[] {
   const keyed = entries.map((entry) => ({ entry, key: orderKey(entry.path) }))
   return keyed.toSorted((a, b) => Buffer.compare(a.key, b.key)).map(({ entry }) => entry)
 }
@@ -23,7 +25,8 @@ export const orderKey = (path: string): Buffer => Buffer.from(path.replaceAll('/
  * The digest of a tree: `sha256:…` over its sorted entries, without times and owners. The same
  * source has the same digest from a laptop, from CI and from git.
  */
-export const treeDigest = (entries: TreeEntry[]): string => sortedTreeDigest(sortEntries(entries))
+export const treeDigest = (entries: readonly TreeEntry[]): string =>
+  sortedTreeDigest(sortEntries(entries))
 
 /** The same of entries that are in canonical order already. */
 export function sortedTreeDigest(entries: readonly TreeEntry[]): string {

@@ -29,4 +29,4 @@ export type KeptUpload = UploadFacts & { offsetBytes: number; expiresAt: Date }
 export type NewUpload = Pick<UploadFacts, 'app' | 'lengthBytes' | 'metadata' | 'digest'>
 
 /** The checksum of one part of an upload, of the algorithms that tus names. */
-export type UploadChecksum = { algorithm: 'sha1' | 'sha256'; digest: Buffer }
+export type UploadChecksum = { algorithm: 'sha1' | 'sha256'; digest: Uint8Array }

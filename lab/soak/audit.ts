@@ -4,23 +4,16 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { AuditEntry } from '#api/callers/audit.ts'
 import { fill, routes } from '#api/routes.ts'
 import { Random } from './random.ts'
+import { readNumbers } from './read-numbers.ts'
 
 const about =
   'kills a gateway at random moments while callers change things, and verifies its audit trail after each kill: [--kills 200] [--seed N]'
 
 async function run(args: string[]): Promise<boolean> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      kills: { type: 'string', default: '200' },
-      seed: { type: 'string', default: `${Date.now() % 1e6}` },
-    },
-  })
-  const plan = { kills: Number(values.kills), seed: Number(values.seed) }
+  const plan = readNumbers(args, { kills: 200 })
   return (await killAndVerify({ ...plan, say: console.log })).length === 0
 }
 

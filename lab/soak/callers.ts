@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs, promisify } from 'node:util'
+import { promisify } from 'node:util'
 import { type Call, Facts, randomCall } from './callers/calls.ts'
 import { type Change, operator, randomChange, randomRights, ruleOf } from './callers/changes.ts'
 import { type Fault, Judge } from './callers/judge.ts'
@@ -19,6 +19,7 @@ import {
 import { type Answer, Sender } from './callers/send.ts'
 import { operatorToken, startWorld, type World } from './callers/world.ts'
 import { Random } from './random.ts'
+import { readNumbers } from './read-numbers.ts'
 
 const about =
   'callers of several teams call everything at random while their rights change and the gateway is killed; finds acts without right and rights that are lost: [--principals 50] [--teams 10] [--times 5000] [--kills 3] [--seed N]'
@@ -34,27 +35,8 @@ type Plan = {
 }
 
 async function run(args: string[]): Promise<boolean> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      principals: { type: 'string', default: '50' },
-      teams: { type: 'string', default: '10' },
-      times: { type: 'string', default: '5000' },
-      kills: { type: 'string', default: '3' },
-      seed: { type: 'string', default: `${Date.now() % 1e6}` },
-      port: { type: 'string', default: '8471' },
-    },
-  })
-  const { principals, teams, times, kills, seed, port } = values
-  const plan = {
-    principals: Number(principals),
-    teams: Number(teams),
-    times: Number(times),
-    kills: Number(kills),
-    seed: Number(seed),
-    port: Number(port),
-  }
-  return (await callAtRandom({ ...plan, say: console.log })).length === 0
+  const defaults = { principals: 50, teams: 10, times: 5000, kills: 3, port: 8471 }
+  return (await callAtRandom({ ...readNumbers(args, defaults), say: console.log })).length === 0
 }
 
 export const soakCallers = { about, run }

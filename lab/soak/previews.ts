@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { killAtRandom, randomFaults } from './previews/disturb.ts'
 import { Judge, patience, slackMs } from './previews/judge.ts'
 import { type Facts, Load, newFacts } from './previews/load.ts'
 import { removePools, setPools } from './previews/pools.ts'
 import { limits, mostSeconds, startWorld, sweepMs, type World } from './previews/world.ts'
 import { Random } from './random.ts'
+import { readNumbers } from './read-numbers.ts'
 
 const about =
   'makes, extends, visits and destroys previews on an offline Fly without containers, with faults of its API, other programs and kills of the gateways; finds what outlives its end, what nobody knows and what exceeds a limit: [--times 1000] [--gateways 4] [--seed N]'
@@ -21,22 +21,7 @@ type Plan = {
 }
 
 async function run(args: string[]): Promise<boolean> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      times: { type: 'string', default: '1000' },
-      gateways: { type: 'string', default: '4' },
-      seed: { type: 'string', default: `${Date.now() % 1e6}` },
-      port: { type: 'string', default: '8491' },
-    },
-  })
-  const { times, gateways, seed, port } = values
-  const plan = {
-    times: Number(times),
-    gateways: Number(gateways),
-    seed: Number(seed),
-    port: Number(port),
-  }
+  const plan = readNumbers(args, { times: 1000, gateways: 4, port: 8491 })
   return (await previewAtRandom({ ...plan, say: console.log })).length === 0
 }
 

@@ -3,24 +3,16 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import type { RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import type { Fault } from '../localfly/hostile.ts'
 import { startSmallFly } from '../localfly/start-small.ts'
 import { Random } from './random.ts'
+import { readNumbers } from './read-numbers.ts'
 
 const about =
   'makes and removes builders (tarmac up, tarmac down), killed at random calls and with faults of Fly; finds what is stray or lost: [--times 100] [--seed N]'
 
 async function run(args: string[]): Promise<boolean> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      times: { type: 'string', default: '100' },
-      seed: { type: 'string', default: `${Date.now() % 1e6}` },
-    },
-  })
-  const plan = { times: Number(values.times), seed: Number(values.seed), say }
-  return (await upAndDown(plan)).length === 0
+  return (await upAndDown({ ...readNumbers(args, { times: 100 }), say })).length === 0
 }
 
 const say = (line: string): void => console.log(line)

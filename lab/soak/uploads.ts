@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { isFinal } from '#api/deployment.ts'
 import { fill, routes } from '#api/routes.ts'
 import { Random } from './random.ts'
+import { readNumbers } from './read-numbers.ts'
 import { attackOnce } from './uploads/hostile-bodies.ts'
 import { ageByADay, leftOver } from './uploads/left-over.ts'
 import { Ledger } from './uploads/ledger.ts'
@@ -25,18 +25,8 @@ export type UploadsPlan = {
 }
 
 async function run(args: string[]): Promise<boolean> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      minutes: { type: 'string', default: '5' },
-      senders: { type: 'string', default: '6' },
-      seed: { type: 'string', default: `${Date.now() % 1e6}` },
-      port: { type: 'string', default: '8591' },
-    },
-  })
-  const { minutes, senders, seed, port } = values
-  const plan = { senders: Number(senders), seed: Number(seed), port: Number(port) }
-  const all = { ...plan, seconds: 60 * Number(minutes), say: console.log }
+  const { minutes, ...plan } = readNumbers(args, { minutes: 5, senders: 6, port: 8591 })
+  const all = { ...plan, seconds: 60 * minutes, say: console.log }
   return (await uploadAtRandom(all)).length === 0
 }
 

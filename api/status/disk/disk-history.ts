@@ -11,7 +11,7 @@ export const DiskSample = z.object({
   freeBytes: z.number(),
   /** The build cache, with base images and layers. Null: the build daemon did not answer. */
   cacheBytes: z.number().nullable(),
-  /** Sources that are kept for retries. */
+  /** The sizes of the sources that are kept. Files that they share on the disk count in each. */
   sourceBytes: z.number(),
 })
 export type DiskSample = z.infer<typeof DiskSample>

@@ -101,7 +101,7 @@ function* tar({ folder, entries, packed, onFile }: Packing): Generator<Buffer> {
 /**
  * Yields the content of a file, in the same buffer each time. It reads without waiting in between:
  * for small files the waits would take longer than the reads. Throws `source-unreadable`, and
- * `source-unsteady` if the file has another size than before.
+ * `archive-truncated` if the file has another size than before.
  */
 export function* content(
   folder: string,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { type NewTree, PackAnswer, TreeAnswer } from '#api/sources/tree-calls.ts'
 import { Problem } from '#api/problem.ts'
@@ -20,7 +21,8 @@ type Way = {
   compression: Compression
   signal: AbortSignal
 }
-type Body = { bytes: Buffer; onSent?: (bytes: number) => void }
+/** `sha256`: in base64, if it is known. */
+type Body = { bytes: Buffer; sha256?: string; onSent?: (bytes: number) => void }
 
 /** The gateway's calls for trees, packs and resumable uploads, for one app. */
 export class SourceCalls {
@@ -96,7 +98,7 @@ export class SourceCalls {
     bytes: Buffer,
     onSent: (bytes: number) => void,
   ): Promise<number> {
-    const sha256 = /:(.+):/.exec(contentDigest(bytes))![1]!
+    const sha256 = sha256Of(bytes)
     const headers = {
       ...tus,
       'Content-Type': 'application/offset+octet-stream',
@@ -105,21 +107,26 @@ export class SourceCalls {
     }
     const path = fill(routes.upload, { id })
     const asked = { path, method: 'PATCH' as const, headers, accepted: [204] }
-    return offsetOf(await this.#send(asked, { bytes, onSent }))
+    return offsetOf(await this.#send(asked, { bytes, sha256, onSent }))
   }
 
-  #send({ headers, ...asked }: Exchange, { bytes, onSent = () => {} }: Body): Promise<Answer> {
+  #send(
+    { headers, ...asked }: Exchange,
+    { bytes, sha256 = sha256Of(bytes), onSent = () => {} }: Body,
+  ): Promise<Answer> {
     const { gateway, signal } = this.#way
     const all = {
       ...headers,
       'Content-Length': String(bytes.length),
-      'Content-Digest': contentDigest(bytes),
+      'Content-Digest': contentDigest(sha256),
       ...(bytes.length >= largeBytes && { Expect: '100-continue' }),
     }
     const body = Readable.from(slices(bytes), { objectMode: false })
     return gateway.exchange({ ...asked, headers: all }, { body, onSent }, signal)
   }
 }
+
+const sha256Of = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('base64')
 
 /** Small pieces, so that progress is seen. */
 function* slices(bytes: Buffer): Generator<Buffer> {

@@ -34,12 +34,11 @@ export async function sendBody(
   const request = send(url, { method, headers: all, signal })
   request.setTimeout(stuckMs, () => request.destroy(new Error('the connection went silent')))
   request.once('finish', () => request.setTimeout(silenceMs))
-  const onDigest = (digest: string) =>
-    isCounted || request.addTrailers({ 'Content-Digest': digest })
+  const watched = counted(onSent, isCounted ? null : request)
   let begun = false
   const begin = () => {
     // Errors arrive on the request.
-    if (!begun) pipeline(body, watched(onSent, onDigest), wrap, request, () => {})
+    if (!begun) pipeline(body, watched, wrap, request, () => {})
     begun = true
   }
 
@@ -70,24 +69,21 @@ function responseOf(request: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => request.once('response', resolve).once('error', reject))
 }
 
-/** Counts the bytes that pass, and hashes them. */
-function watched(onBytes: (bytes: number) => void, onDigest: (digest: string) => void): Transform {
+/** Counts the bytes that pass. `trailed`: the request that gets their digest as a trailer. */
+function counted(onBytes: (bytes: number) => void, trailed: ClientRequest | null): Transform {
   const hash = createHash('sha256')
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
-      hash.update(chunk)
+      if (trailed) hash.update(chunk)
       onBytes(chunk.length)
       done(null, chunk)
     },
     flush(done) {
-      onDigest(digestField(hash.digest()))
+      trailed?.addTrailers({ 'Content-Digest': contentDigest(hash.digest('base64')) })
       done()
     },
   })
 }
 
-const digestField = (sha256: Buffer): string => `sha-256=:${sha256.toString('base64')}:`
-
-/** The `Content-Digest` of a body that is known as a whole. */
-export const contentDigest = (body: Buffer): string =>
-  digestField(createHash('sha256').update(body).digest())
+/** The field for a SHA-256 in base64. */
+export const contentDigest = (sha256: string): string => `sha-256=:${sha256}:`

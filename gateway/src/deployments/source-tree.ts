@@ -1,5 +1,5 @@
 import type { SourceFacts } from '#api/deployment.ts'
-import { orderKey, type TreeEntry } from '#api/tree.ts'
+import { orderKey, type TreeEntry, type TreeFile } from '#api/tree.ts'
 
 /** A source tree on this machine's disk. It is complete and never changes. */
 export type SourceTree = SourceFacts & {
@@ -23,7 +23,7 @@ const maxParts = 1_000
  * of entries: no file is opened. A link with an absolute target, or one that leaves the tree, leads
  * to no file.
  */
-export function findFile(tree: Entries, path: string): FileEntry | null {
+export function findFile(tree: Entries, path: string): TreeFile | null {
   const direct = entryAt(tree, path)
   const entry = direct && direct.type !== 'link' ? direct : throughLinks(tree, path)
   return entry?.type === 'file' ? entry : null
@@ -75,4 +75,3 @@ function entryAt({ entries }: Entries, path: string): TreeEntry | null {
 }
 
 type Entries = Pick<SourceTree, 'entries'>
-type FileEntry = Extract<TreeEntry, { type: 'file' }>

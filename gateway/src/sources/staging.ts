@@ -9,7 +9,7 @@ import {
 } from 'node:fs'
 import { copyFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { sortEntries, treeDigest, type TreeEntry } from '#api/tree.ts'
+import { sortEntries, sortedTreeDigest, type TreeEntry } from '#api/tree.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
 import { type Manifest, manifestName, writeManifest } from '../host/tree-manifest.ts'
 import { TimeSlice } from '../time-slice.ts'
@@ -133,7 +133,7 @@ export class Staging {
     const entries = sortEntries([...this.#entries.values()])
     const files = entries.filter((entry) => entry.type === 'file')
     const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0)
-    return { digest: treeDigest(entries), files: files.length, sizeBytes, entries }
+    return { digest: sortedTreeDigest(entries), files: files.length, sizeBytes, entries }
   }
 
   /** Writes the files that wait, and the copies. Returns the folder that has them. */

@@ -1,5 +1,13 @@
 import { createHash, hash } from 'node:crypto'
-import { closeSync, constants, fchmodSync, openSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  fchmodSync,
+  fsyncSync,
+  openSync,
+  writeFileSync,
+} from 'node:fs'
 import { open } from 'node:fs/promises'
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants
@@ -17,6 +25,18 @@ export function writeSmall(path: string, mode: number, content: Buffer): void {
   try {
     writeFileSync(file, content)
     fchmodSync(file, mode)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** Copies a file, synced, in place of what may be at `to`. The default mode is that of `from`. */
+export function copySynced(from: string, to: string, mode?: number): void {
+  copyFileSync(from, to)
+  const file = openSync(to, 'r')
+  try {
+    if (mode !== undefined) fchmodSync(file, mode)
+    fsyncSync(file)
   } finally {
     closeSync(file)
   }

@@ -27,7 +27,7 @@ async function ageUploads(data: string, thenMs: number): Promise<void> {
   }
 }
 
-/** What packs have brought is in a folder for each hour. */
+/** The files of packs are in a folder for each hour. */
 async function agePacks(data: string): Promise<void> {
   for (const app of await namesIn(join(data, 'incoming')))
     for (const hour of await namesIn(join(data, 'incoming', app))) {

@@ -3,7 +3,7 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { Problem } from '#api/problem.ts'
 import { tarEnd, tarHeader, tarPadding } from '#api/tar-writer.ts'
-import type { TreeEntry } from '#api/tree.ts'
+import type { TreeEntry, TreeFile } from '#api/tree.ts'
 import { Beneath, fileFlags } from '../../host/beneath.ts'
 import { TimeSlice } from '../../time-slice.ts'
 
@@ -22,7 +22,6 @@ const sliceMs = 8
 export const changed = (path: string, cause?: unknown): Problem =>
   new Problem('source-changed', `The file ${path} changed.`, { cause, facts: { path } })
 
-type File = Extract<TreeEntry, { type: 'file' }>
 /**
  * The root of the tree, as the first entry. BuildKit takes a download for an archive only if its
  * first 1024 bytes hold a whole entry, and a pax header before the first name fills them.
@@ -74,13 +73,13 @@ export async function* archivePieces(
 }
 
 /** Yields a large file as it is in the tree. Its last piece comes when all of it was right. */
-export async function* filePieces(root: string, file: File): AsyncGenerator<Buffer, void> {
+export async function* filePieces(root: string, file: TreeFile): AsyncGenerator<Buffer, void> {
   using tree = new Beneath(root)
   yield* readLarge(tree, file)
 }
 
 /** Tries to read one byte more than expected, to notice a file that grew. */
-function readSmall(tree: Beneath, file: File, into: Buffer, at: number): number {
+function readSmall(tree: Beneath, file: TreeFile, into: Buffer, at: number): number {
   let read = -1
   try {
     const fd = openSync(tree.at(file.path), fileFlags)
@@ -99,7 +98,7 @@ function readSmall(tree: Beneath, file: File, into: Buffer, at: number): number 
   return read
 }
 
-async function* readLarge(tree: Beneath, file: File): AsyncGenerator<Buffer, void> {
+async function* readLarge(tree: Beneath, file: TreeFile): AsyncGenerator<Buffer, void> {
   const handle = await openLarge(tree, file.path)
   try {
     const sum = createHash('sha256')

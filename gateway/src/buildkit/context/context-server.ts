@@ -3,10 +3,11 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { Problem } from '#api/problem.ts'
+import type { TreeFile } from '#api/tree.ts'
 import type { SourceTree } from '../../deployments/source-tree.ts'
 import type { ArchiveJob, FileJob } from './context-thread.ts'
 import { contextThreads } from './context-threads.ts'
-import { type LargeFile, largeFiles } from './large-files.ts'
+import { largeFiles } from './large-files.ts'
 import { filesOf } from './tree-view.ts'
 
 /** A source that the server offers to the daemon, until it is disposed of. */
@@ -14,7 +15,7 @@ export type Context = {
   /** Of the archive. */
   url: string
   /** What is not in the archive. */
-  large: readonly { url: string; file: LargeFile }[]
+  large: readonly { url: string; file: TreeFile }[]
   /** The daemon's file name for the archive. */
   filename: string
   /**
@@ -155,7 +156,7 @@ const filename = 'context.tar'
 function offeredOf(
   tree: SourceTree,
   ignore: readonly string[],
-  large: readonly LargeFile[],
+  large: readonly TreeFile[],
   etag: string,
 ): Offered {
   const time = archiveTime(tree.digest)

@@ -1,12 +1,11 @@
 import { tarBytes } from '#api/tar-writer.ts'
-import type { TreeEntry } from '#api/tree.ts'
+import type { TreeEntry, TreeFile } from '#api/tree.ts'
 import { readManifest } from '../../host/tree-manifest.ts'
 import type { JobPort } from '../../host/threads/job-port.ts'
 import { serveJobs } from '../../host/threads/serve-jobs.ts'
 import { workInBackground } from '../../host/priority.ts'
 import { filterEntries } from './context-filter.ts'
 import { archived, archivePieces, filePieces } from './context-pieces.ts'
-import type { LargeFile } from './large-files.ts'
 import { makeView, surveyEntries, type Rules } from './make-view.ts'
 
 /** Where a tree is, and its entries or the file that lists them. */
@@ -18,7 +17,7 @@ export type ArchiveJob = TreeFiles & {
   without: readonly string[]
   time: Date
 }
-export type FileJob = { root: string; file: LargeFile }
+export type FileJob = { root: string; file: TreeFile }
 export type SurveyJob = TreeFiles & { rules: Rules }
 /** `into`: the folder to make. */
 export type ViewJob = SurveyJob & { into: string }

@@ -1,7 +1,5 @@
-import type { TreeEntry } from '#api/tree.ts'
+import type { TreeEntry, TreeFile } from '#api/tree.ts'
 import { filterEntries } from './context-filter.ts'
-
-export type LargeFile = Extract<TreeEntry, { type: 'file' }>
 
 /** From this size on, a second write on the daemon's disk costs more than a request. */
 export const largeBytes = 32 * 1024 ** 2
@@ -15,7 +13,7 @@ export const largeBytes = 32 * 1024 ** 2
 export const largeFiles = (
   entries: readonly TreeEntry[],
   ignore: readonly string[],
-): readonly LargeFile[] =>
+): readonly TreeFile[] =>
   filterEntries(entries.filter(isLarge), ignore).filter((entry) => entry.type === 'file')
 
 const isLarge = (entry: TreeEntry): boolean =>

@@ -14,7 +14,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path/posix'
 import { errorCode } from '#api/error-code.ts'
-import type { TreeEntry } from '#api/tree.ts'
+import type { TreeEntry, TreeFile } from '#api/tree.ts'
 import { Beneath, fileFlags } from '../../host/beneath.ts'
 import { TimeSlice } from '../../time-slice.ts'
 import { filterEntries } from './context-filter.ts'
@@ -42,7 +42,6 @@ export type Survey = {
   warnings: string[]
 }
 
-type File = Extract<TreeEntry, { type: 'file' }>
 const mark = Buffer.from([0xef, 0xbb, 0xbf])
 /** The JSON files that railpack reads. */
 const jsonNames = /^(?:package|composer|deno|railpack)\.jsonc?$/
@@ -123,11 +122,11 @@ function visible(
   return entries.filter(({ path }) => paths.has(path))
 }
 
-const isJson = ({ path, sizeBytes }: File): boolean =>
+const isJson = ({ path, sizeBytes }: TreeFile): boolean =>
   sizeBytes <= maxJsonBytes && jsonNames.test(basename(path))
 
 /** Puts a file of the tree at a path of the view. Throws `source-changed` if it is not as it was. */
-function addFile(tree: Beneath, file: File, into: string): void {
+function addFile(tree: Beneath, file: TreeFile, into: string): void {
   try {
     if (isJson(file)) writePlain(tree, file, into)
     else linkOrCopy(tree.at(file.path), into)
@@ -151,7 +150,7 @@ function linkOrCopy(from: string, into: string): void {
 /** What the system says of a path where another kind of entry is, or none. */
 const isGone = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ESPIPE', 'EAGAIN'])
 
-function writePlain(tree: Beneath, { path, mode }: File, into: string): void {
+function writePlain(tree: Beneath, { path, mode }: TreeFile, into: string): void {
   const file = openSync(tree.at(path), fileFlags)
   try {
     const { size } = fstatSync(file)

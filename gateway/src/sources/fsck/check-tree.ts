@@ -11,13 +11,13 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { errorCode } from '#api/error-code.ts'
-import { treeDigest, type TreeEntry } from '#api/tree.ts'
+import { treeDigest, type TreeEntry, type TreeFile } from '#api/tree.ts'
 import { type Manifest, manifestName } from '../../host/tree-manifest.ts'
 import { joinFile } from '../trees/join-tree.ts'
 import { objectName } from '../trees/objects.ts'
 import { diskMode } from '../write-file.ts'
 import { unlessGone } from '../unless-gone.ts'
-import type { File, Volume } from './volume.ts'
+import type { Volume } from './volume.ts'
 
 /** The manifest of a tree. Null: it cannot be read, or is not that of this digest. */
 export function readTreeOf(volume: string, hex: string): Manifest | null {
@@ -26,7 +26,7 @@ export function readTreeOf(volume: string, hex: string): Manifest | null {
     const manifest = JSON.parse(
       readFileSync(join(volume, 'trees', hex, manifestName), 'utf8'),
     ) as Manifest
-    return treeDigest([...manifest.entries]) === `sha256:${hex}` ? manifest : null
+    return treeDigest(manifest.entries) === `sha256:${hex}` ? manifest : null
   } catch {
     return null
   }
@@ -87,7 +87,7 @@ function checkEntry(volume: Volume, entry: TreeEntry, path: string): boolean {
   })
 }
 
-function checkFile(volume: Volume, file: File, path: string): boolean {
+function checkFile(volume: Volume, file: TreeFile, path: string): boolean {
   const stat = statOf(path)
   const fromStore = () => {
     if (stat?.isDirectory()) rmSync(path, { recursive: true })

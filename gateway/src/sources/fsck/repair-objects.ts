@@ -1,8 +1,9 @@
 import { lstatSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import type { TreeFile } from '#api/tree.ts'
 import { namesIn } from '../unless-gone.ts'
 import { readTreeOf } from './check-tree.ts'
-import type { File, Volume } from './volume.ts'
+import type { Volume } from './volume.ts'
 
 type Copy = { path: string; ino: number }
 
@@ -42,7 +43,7 @@ function copiesOf(wanted: ReadonlySet<string>, volume: Volume): Map<string, Copy
     if (isWhole && wanted.has(name.slice(0, 64))) add(name.slice(0, 64), path)
   for (const hex of namesIn(join(volume.dir, 'trees'))) {
     const tree = readTreeOf(volume.dir, hex)
-    const files = tree?.entries.filter((entry): entry is File => entry.type === 'file') ?? []
+    const files = tree?.entries.filter((entry): entry is TreeFile => entry.type === 'file') ?? []
     for (const { sha256, path } of files)
       if (wanted.has(sha256)) add(sha256, join(volume.dir, 'trees', hex, 'files', path))
   }

@@ -1,23 +1,12 @@
-import {
-  chmodSync,
-  closeSync,
-  copyFileSync,
-  fsyncSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-} from 'node:fs'
-import { join, relative } from 'node:path'
-import type { TreeEntry } from '#api/tree.ts'
+import { lstatSync, mkdirSync, renameSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import type { TreeFile } from '#api/tree.ts'
 import { objectName, Objects } from '../trees/objects.ts'
-import { diskMode } from '../write-file.ts'
+import { copySynced, diskMode } from '../write-file.ts'
 import type { StoredFiles } from './check-objects.ts'
 import { hashFile } from './hash-file.ts'
 import type { Finding } from './report.ts'
 import { setAsideFolder, setAsideName } from './set-aside.ts'
-
-export type File = Extract<TreeEntry, { type: 'file' }>
 
 /** A volume that is checked, and what was found so far. */
 export class Volume {
@@ -61,7 +50,7 @@ export class Volume {
   }
 
   /** Makes `path` a link to the stored file. False: the store has none that is whole. */
-  linkTo(file: File, path: string): boolean {
+  linkTo(file: TreeFile, path: string): boolean {
     const name = objectName(file)
     const coming = this.free()
     if (!this.stored.get(name)?.isWhole && !this.#storeTwin(file)) return false
@@ -71,19 +60,12 @@ export class Volume {
   }
 
   /** Puts a synced copy of a whole file into the store, in the place of what is there. */
-  store(from: string, file: Pick<File, 'sha256' | 'mode'>): void {
+  store(from: string, file: Pick<TreeFile, 'sha256' | 'mode'>): void {
     const name = objectName(file)
     const path = this.objects.pathOf(name)
     const coming = this.free()
-    copyFileSync(from, coming)
-    chmodSync(coming, diskMode(file.mode))
-    const opened = openSync(coming, 'r')
-    try {
-      fsyncSync(opened)
-    } finally {
-      closeSync(opened)
-    }
-    mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 })
+    copySynced(from, coming, diskMode(file.mode))
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
     renameSync(coming, path)
     this.stored.set(name, { path, bytes: lstatSync(path).size, isWhole: true })
   }
@@ -97,7 +79,7 @@ export class Volume {
   }
 
   /** The same content may be there with the other mode. */
-  #storeTwin({ sha256, mode }: File): boolean {
+  #storeTwin({ sha256, mode }: TreeFile): boolean {
     const twin = this.stored.get(objectName({ sha256, mode: mode === 0o755 ? 0o644 : 0o755 }))
     if (!twin?.isWhole) return false
     this.store(twin.path, { sha256, mode })

@@ -19,7 +19,7 @@ export async function checkEntries(
   const named = new Set<string>()
   const checked: TreeEntry[] = []
 
-  for (const [at, entry] of sortEntries([...entries]).entries()) {
+  for (const [at, entry] of sortEntries(entries).entries()) {
     await unpackSlice.yield()
     try {
       checkEntry(entry, named, limits)

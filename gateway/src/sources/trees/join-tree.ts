@@ -2,7 +2,7 @@ import { chmodSync, existsSync, lstatSync, mkdirSync, renameSync, writeFileSync 
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crashPoint } from '#api/flow/crash-point.ts'
-import type { TreeEntry } from '#api/tree.ts'
+import type { TreeFile } from '#api/tree.ts'
 import { manifestName, readManifest } from '../../host/tree-manifest.ts'
 import { unpackSlice } from '../staging.ts'
 import { diskMode } from '../write-file.ts'
@@ -39,12 +39,10 @@ export async function joinTree({ volume, folder, spool }: JoinJob): Promise<numb
   }
 }
 
-type File = Extract<TreeEntry, { type: 'file' }>
-
 /** True: the file is another than before, with the same content. `coming` is a free path. */
 export function joinFile(
   objects: Objects,
-  file: File,
+  file: TreeFile,
   { path, coming }: { path: string; coming: string },
 ): boolean {
   const name = objectName(file)

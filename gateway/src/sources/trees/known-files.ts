@@ -3,16 +3,15 @@ import { join } from 'node:path'
 import { Problem } from '#api/problem.ts'
 import { shownName } from '../archive/source-path.ts'
 import { manifestName, readManifest } from '../../host/tree-manifest.ts'
-import type { TreeEntry } from '#api/tree.ts'
+import type { TreeFile } from '#api/tree.ts'
 import { hexOf } from './digest-hex.ts'
 import type { Incoming } from './incoming.ts'
 import type { ListedTree } from './read-manifest.ts'
 
-type File = Extract<TreeEntry, { type: 'file' }>
 /** A file on disk with some content. */
-export type KnownFile = Pick<File, 'mode' | 'sizeBytes'> & { at: string }
+export type KnownFile = Pick<TreeFile, 'mode' | 'sizeBytes'> & { at: string }
 
-/** How many of its trees tell what an app has sent: the newest. */
+/** How many trees of an app are read to find what it has sent: the newest. */
 const treesRead = 4
 
 type Sender = {
@@ -29,7 +28,7 @@ type Sender = {
  * what other apps have sent.
  */
 export async function findKnown(
-  files: readonly File[],
+  files: readonly TreeFile[],
   { app, sent, base, trees, incoming }: Sender,
 ): Promise<Map<string, KnownFile>> {
   const wanted = new Set(files.map(({ sha256 }) => sha256))

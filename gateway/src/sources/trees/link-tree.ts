@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorCode } from '#api/error-code.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
-import type { TreeEntry } from '#api/tree.ts'
+import type { TreeFile } from '#api/tree.ts'
 import { manifestName, writeManifest } from '../../host/tree-manifest.ts'
 import { unpackSlice } from '../staging.ts'
 import { diskMode } from '../write-file.ts'
@@ -12,7 +12,6 @@ import type { KnownFile } from './known-files.ts'
 import { objectName, type Objects } from './objects.ts'
 import type { AskedTree } from './read-manifest.ts'
 
-type File = Extract<TreeEntry, { type: 'file' }>
 type Parts = { objects: Objects; known: ReadonlyMap<string, KnownFile> }
 
 /**
@@ -23,9 +22,9 @@ export async function linkTree(
   into: string,
   { digest, entries }: AskedTree,
   { objects, known }: Parts,
-): Promise<File[]> {
+): Promise<TreeFile[]> {
   const files = join(into, 'files')
-  const gone: File[] = []
+  const gone: TreeFile[] = []
   let isJoined = true
   mkdirSync(into, { mode: 0o700 })
   makeFolder(files)
@@ -59,7 +58,7 @@ function makeFolder(path: string): void {
 
 /** For a file that the store does not have (yet). False: it has been removed meanwhile. */
 function linkKnown(
-  { sha256, mode }: File,
+  { sha256, mode }: TreeFile,
   path: string,
   known: ReadonlyMap<string, KnownFile>,
 ): boolean {
@@ -78,7 +77,7 @@ function linkKnown(
   }
 }
 
-function copyWith(mode: File['mode'], from: string, path: string): void {
+function copyWith(mode: TreeFile['mode'], from: string, path: string): void {
   copyFileSync(from, path, constants.COPYFILE_EXCL)
   chmodSync(path, diskMode(mode))
 }

@@ -1,16 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import {
-  closeSync,
-  copyFileSync,
-  fsyncSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-} from 'node:fs'
+import { linkSync, lstatSync, mkdirSync, renameSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { errorCode } from '#api/error-code.ts'
+import { copySynced } from '../write-file.ts'
 
 /** The name of a file in the store: the SHA-256 of its content, with `-x` if it is executable. */
 export const objectName = ({ sha256, mode }: { sha256: string; mode: number }): string =>
@@ -75,13 +67,7 @@ export class Objects {
   #replace(name: string, from: string): void {
     const object = this.pathOf(name)
     const coming = `${object}.${randomUUID()}`
-    copyFileSync(from, coming)
-    const file = openSync(coming, 'r')
-    try {
-      fsyncSync(file)
-    } finally {
-      closeSync(file)
-    }
+    copySynced(from, coming)
     renameSync(coming, object)
   }
 }

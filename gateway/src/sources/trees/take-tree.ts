@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Problem } from '#api/problem.ts'
 import { inMb } from '#api/text/in-mb.ts'
 import type { TreeAnswer } from '#api/sources/tree-calls.ts'
-import type { TreeEntry } from '#api/tree.ts'
+import type { TreeFile } from '#api/tree.ts'
 import type { JobPort } from '../../host/threads/job-port.ts'
 import { tarBytes } from '../body.ts'
 import { DigestCheck } from '../content-digest.ts'
@@ -22,8 +22,6 @@ import { type AskedTree, readTree } from './read-manifest.ts'
 
 /** `sent`: the digests of the app's kept trees, newest first. */
 export type TreeJob = UploadJob & { volume: string; app: string; sent: readonly string[] }
-
-type File = Extract<TreeEntry, { type: 'file' }>
 
 /**
  * Takes a manifest, and makes the folder of its tree at `path` if the app has sent all its files.
@@ -70,13 +68,13 @@ async function bodyText({ limits, contentDigest }: UploadJob, port: JobPort): Pr
   return body.toString('utf8')
 }
 
-function answerMissing(files: readonly File[]): TreeAnswer {
+function answerMissing(files: readonly TreeFile[]): TreeAnswer {
   const sizes = new Map(files.map(({ sha256, sizeBytes }) => [sha256, sizeBytes]))
   const missingBytes = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0)
   return { state: 'missing', missing: [...sizes.keys()], missingBytes }
 }
 
-const answerTaken = ({ digest }: AskedTree, files: readonly File[]): TreeAnswer => ({
+const answerTaken = ({ digest }: AskedTree, files: readonly TreeFile[]): TreeAnswer => ({
   state: 'taken',
   digest,
   files: files.length,
@@ -84,7 +82,10 @@ const answerTaken = ({ digest }: AskedTree, files: readonly File[]): TreeAnswer 
 })
 
 /** The tree has these now. */
-async function removeTaken(files: readonly File[], incoming: Map<string, string>): Promise<void> {
+async function removeTaken(
+  files: readonly TreeFile[],
+  incoming: Map<string, string>,
+): Promise<void> {
   const taken = new Set(files.map(({ sha256 }) => sha256))
   for (const [name, at] of incoming) {
     if (taken.has(name.slice(0, 64))) rmSync(at, { force: true })

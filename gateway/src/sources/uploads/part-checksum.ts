@@ -24,7 +24,9 @@ export class PartChecksum {
     throw new Problem(
       'upload-checksum-mismatch',
       'The bytes of this request changed on the way, and none of them was kept. Send them again.',
-      { facts: { algorithm, wanted: digest.toString('base64'), found: found.toString('base64') } },
+      { facts: { algorithm, wanted: base64Of(digest), found: base64Of(found) } },
     )
   }
 }
+
+const base64Of = (digest: Uint8Array) => Buffer.from(digest).toString('base64')

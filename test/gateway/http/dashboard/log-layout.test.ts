@@ -46,7 +46,7 @@ test('each place is found by its row, whether lines wrap or not', () => {
   }
 })
 
-test('lines that come are laid out after those before them', () => {
+test('new lines are placed after the earlier ones', () => {
   const groups = [group(1, 'a')]
   const layout = new LogLayout(groups, () => true)
   layout.wrapAt(4)

@@ -87,7 +87,7 @@ test('a newcomer ends the request before it, and keeps what that one has written
   expect((await third).offsetBytes).toBe(1501)
 })
 
-test('of many requests at one offset, one writes and the others are told', async () => {
+test('of many requests at one offset, one writes and the others are refused', async () => {
   const { id } = await create(1000)
   const all = await Promise.allSettled(
     Array.from({ length: 20 }, () => uploads.append(id, part('abc'))),

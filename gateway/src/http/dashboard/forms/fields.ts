@@ -39,7 +39,7 @@ export function textField(typed: Typed, { type = 'text', value = null, ...about 
   )
 }
 
-/** A field of several lines. `isSecret`: a refusal does not bring its text back. */
+/** A field of several lines. `isSecret`: after a refusal it is empty. */
 export function textArea(
   typed: Typed,
   { isSecret = false, value = '', ...about }: Text & { value?: string; isSecret?: boolean },

@@ -5,7 +5,7 @@ import type { Refused } from './page.ts'
 export const formKeyField = 'form-key'
 
 type FormContext = { formKey: string; refused?: Refused | null }
-/** Fixed fields tell forms of one address apart. */
+/** Forms of one address differ by their fixed fields. */
 type Fixed = Record<string, string>
 /** What is in a form. A function gets what was typed into the form, if it was refused. */
 type Contents = Html | ((typed: Refused | null) => Html)

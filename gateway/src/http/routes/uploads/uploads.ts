@@ -65,9 +65,10 @@ async function create(
   assertFits(part, asked.lengthBytes)
   assertRunning(server)
   // Refuses early what the disk cannot hold. Later, each part has its own room.
-  const arrivedBytes = () => 0
-  const coming = { announcedBytes: asked.lengthBytes, arrivedBytes, isPart: true, forLater: true }
-  server.assertAccepting(coming)?.[Symbol.dispose]()
+  const kind = { isPart: true, forLater: true }
+  server
+    .assertAccepting({ announcedBytes: asked.lengthBytes, arrivedBytes: () => 0, ...kind })
+    ?.[Symbol.dispose]()
 
   const made = await uploads.create(caller, asked)
   if (!part) return made
