@@ -91,9 +91,11 @@ export class Line {
   async #breakOff(asked: ReturnType<typeof request>, body: Buffer): Promise<void> {
     this.cuts++
     const end = this.#random.upTo(Math.max(0, body.length - 1))
-    for (let at = 0; at < end; at += pieceBytes)
-      if (!asked.write(body.subarray(at, Math.min(end, at + pieceBytes))))
-        await Promise.race([once(asked, 'drain'), once(asked, 'close')]).catch(() => {})
+    for (let at = 0; at < end; at += pieceBytes) {
+      const hasRoom = asked.write(body.subarray(at, Math.min(end, at + pieceBytes)))
+      if (asked.destroyed) break // its gateway was killed: neither event comes any more
+      if (!hasRoom) await Promise.race([once(asked, 'drain'), once(asked, 'close')]).catch(() => {})
+    }
     await sleep(this.#random.upTo(30))
     asked.destroy()
   }
