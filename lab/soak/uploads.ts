@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isFinal } from '#api/deployment.ts'
+import { type Deployment, isFinal } from '#api/deployment.ts'
 import { fill, routes } from '#api/routes.ts'
 import { Random } from './random.ts'
 import { readNumbers } from './read-numbers.ts'
@@ -132,7 +132,19 @@ async function judge(world: World, ledger: Ledger): Promise<void> {
     if (status !== 200) ledger.fault(`deployment ${id} is not there: ${status}`)
     else if (found !== digest) ledger.fault(`deployment ${id} has ${found}, not ${digest}`)
   }
+  for (const id of await unfinished(gateway)) {
+    // Its sender never got the answer, and the source is in use until it ends.
+    await gateway.call('POST', fill(routes.cancel, { id }))
+    await finalOf(world, id)
+  }
   for (const death of gateway.deaths) ledger.fault(`the gateway ended: ${death}`)
+}
+
+/** The newest hundred alone: a soak makes fewer. */
+async function unfinished(gateway: World['gateway']): Promise<string[]> {
+  const { body } = await gateway.call('GET', `${routes.allDeployments}?limit=100`)
+  const { deployments } = body as { deployments: Deployment[] }
+  return deployments.filter(({ state }) => !isFinal(state)).map(({ id }) => id)
 }
 
 async function finalOf({ gateway }: World, id: string) {
