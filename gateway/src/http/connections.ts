@@ -30,7 +30,17 @@ export class Connections {
 
   constructor(limits: ConnectionLimits = defaultConnectionLimits) {
     this.#limits = limits
+    const closed = (socket: Socket) => {
+      this.#count--
+      this.#strangers.delete(socket)
+    }
+    this.#closed = function () {
+      closed(this)
+    }
   }
+
+  /** One function for all: there may be thousands of connections. */
+  readonly #closed: (this: Socket) => void
 
   get count(): number {
     return this.#count
@@ -41,10 +51,7 @@ export class Connections {
     this.#open.set(socket, { answering: null, waiting: [] })
     this.#strangers.add(socket)
     this.#count++
-    socket.once('close', () => {
-      this.#count--
-      this.#strangers.delete(socket)
-    })
+    socket.on('close', this.#closed)
     const [oldest] = this.#strangers
     if (this.#strangers.size > this.#limits.strangers) oldest!.destroy()
   }
@@ -52,6 +59,11 @@ export class Connections {
   /** Call it after a request is authorized: the connection is then no stranger. */
   trust(socket: Socket): void {
     this.#strangers.delete(socket)
+  }
+
+  /** Call it for a connection that Node reads no longer. Its answer does not count as busy. */
+  release(socket: Socket): void {
+    this.#open.delete(socket)
   }
 
   isBusy(socket: Socket): boolean {
