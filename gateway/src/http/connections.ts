@@ -30,17 +30,13 @@ export class Connections {
 
   constructor(limits: ConnectionLimits = defaultConnectionLimits) {
     this.#limits = limits
-    const closed = (socket: Socket) => {
-      this.#count--
-      this.#strangers.delete(socket)
-    }
-    this.#closed = function () {
-      closed(this)
-    }
   }
 
   /** One function for all: there may be thousands of connections. */
-  readonly #closed: (this: Socket) => void
+  readonly #closed = ofSocket((socket) => {
+    this.#count--
+    this.#strangers.delete(socket)
+  })
 
   get count(): number {
     return this.#count
@@ -134,5 +130,11 @@ export class Connections {
     })
   }
 }
+
+/** A listener that many sockets share. */
+export const ofSocket = (hear: (socket: Socket) => void) =>
+  function (this: Socket): void {
+    hear(this)
+  }
 
 const ignore = () => {}

@@ -9,7 +9,12 @@ import { httpApp } from './app.ts'
 import { type Authorize, authorizer, prover } from './auth.ts'
 import { requestAdmission } from './request-admission.ts'
 import { checkForm } from './body/request-form.ts'
-import { type ConnectionLimits, Connections, defaultConnectionLimits } from './connections.ts'
+import {
+  type ConnectionLimits,
+  Connections,
+  defaultConnectionLimits,
+  ofSocket,
+} from './connections.ts'
 import { eventsReader, readerGate } from './log/endpoint.ts'
 import { isForEvents } from './log/log-address.ts'
 import { ReleasedAnswers } from './log/released.ts'
@@ -154,11 +159,10 @@ function openServer({
   server.on('checkExpectation', answer) // a server may ignore other expectations (RFC 9110, 10.1.1)
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     if (released.take(request, socket)) return
-    const destroy = () => socket.destroy()
-    socket.on('error', destroy)
+    socket.on('error', destroyIt)
     const putBack = (keepHeader: boolean) => {
       upgrades.putBack(server, { request, socket, head }, keepHeader)
-      if (!socket.destroyed) socket.off('error', destroy) // the server adds its own error listener
+      if (!socket.destroyed) socket.off('error', destroyIt) // the server adds its own error listener
     }
     if (!isWebSocket(request) || !isForEvents(request)) putBack(false)
     else sockets.take({ request, socket, head }, () => putBack(true))
@@ -172,6 +176,9 @@ function openServer({
   )
   return server
 }
+
+/** It does not hold the request of a socket that is taken. */
+const destroyIt = ofSocket((socket) => socket.destroy())
 
 /**
  * Refuses `CONNECT`: the gateway is no proxy. `line` is the bare connection, or a stand-in while a

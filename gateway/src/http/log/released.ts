@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { NoteEnd } from '../access-log.ts'
-import type { Connections } from '../connections.ts'
+import { type Connections, ofSocket } from '../connections.ts'
 
 /** A reader of a log has nothing more to send. */
 const maxBytesOfReader = 64 * 1024
@@ -17,7 +17,7 @@ const maxBytesOfReader = 64 * 1024
 export class ReleasedAnswers {
   readonly #asked = new WeakMap<IncomingMessage, { response: ServerResponse; noteEnd: NoteEnd }>()
   readonly #released = new WeakMap<ServerResponse, NoteEnd>()
-  readonly #open = new Set<Socket>()
+  readonly #open = new Map<Socket, { noteEnd: NoteEnd; mostBytes: number }>()
   readonly #connections: Connections
 
   constructor(connections: Connections) {
@@ -54,25 +54,25 @@ export class ReleasedAnswers {
     if (!socket || !noteEnd || !response.chunkedEncoding) return null
     response.detachSocket(socket)
     this.#connections.release(socket)
-    this.#open.add(socket)
-
-    const mostBytes = socket.bytesRead + maxBytesOfReader
-    socket.on('data', () => socket.bytesRead > mostBytes && socket.destroy())
-    socket.on('close', () => {
-      this.#open.delete(socket)
-      noteEnd(200, socket.writableFinished)
-    })
-    return socket
+    this.#open.set(socket, { noteEnd, mostBytes: socket.bytesRead + maxBytesOfReader })
+    return socket.on('data', this.#heard).on('close', this.#closed)
   }
+
+  // A function for each of thousands of readers would cost memory.
+  readonly #heard = ofSocket((socket) => {
+    if (socket.bytesRead > this.#open.get(socket)!.mostBytes) socket.destroy()
+  })
+  readonly #closed = ofSocket((socket) => {
+    this.#open.get(socket)!.noteEnd(200, socket.writableFinished)
+    this.#open.delete(socket)
+  })
 
   /** Cuts every connection that is still open. */
   cut(): void {
-    for (const socket of this.#open) socket.destroy()
+    for (const socket of this.#open.keys()) socket.destroy()
   }
 }
 
 /** After an error Node closes the connection itself. */
 const ignore = () => {}
-function closeSoon(this: Socket): void {
-  this.destroySoon()
-}
+const closeSoon = ofSocket((socket) => socket.destroySoon())

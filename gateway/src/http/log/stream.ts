@@ -70,7 +70,6 @@ class AnswerSink implements LogSink {
     this.#type = type
     this.#filter = filter
     this.#state = about.state
-    line.on('error', ignore)
   }
 
   send(page: Page): Promise<unknown> | null {
@@ -123,7 +122,7 @@ class AnswerSink implements LogSink {
   }
 
   onClose(closed: () => void): void {
-    this.#line.once('close', closed)
+    this.#line.on('close', closed)
   }
 
   #end(text: string): void {
@@ -133,6 +132,3 @@ class AnswerSink implements LogSink {
 }
 
 const lastChunk = Buffer.from('0\r\n\r\n')
-
-/** After an error Node closes the connection itself. */
-const ignore = () => {}
