@@ -26,7 +26,7 @@ export async function startGatewayProcess({
     port,
     // As in gateway/Dockerfile: the cache and the small young generation save a third of its
     // memory.
-    command: [process.execPath, '--max-semi-space-size=2', main],
+    command: [process.execPath, '--max-semi-space-size=2', '--max-old-space-size=1024', main],
     env: {
       ...Object.fromEntries(namesOfLab.map((name) => [name, undefined])),
       NODE_COMPILE_CACHE: join(cacheDir, 'compiled'),

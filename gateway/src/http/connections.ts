@@ -32,6 +32,12 @@ export class Connections {
     this.#limits = limits
   }
 
+  /** One function for all: there may be thousands of connections. */
+  readonly #closed = ofSocket((socket) => {
+    this.#count--
+    this.#strangers.delete(socket)
+  })
+
   get count(): number {
     return this.#count
   }
@@ -41,10 +47,7 @@ export class Connections {
     this.#open.set(socket, { answering: null, waiting: [] })
     this.#strangers.add(socket)
     this.#count++
-    socket.once('close', () => {
-      this.#count--
-      this.#strangers.delete(socket)
-    })
+    socket.on('close', this.#closed)
     const [oldest] = this.#strangers
     if (this.#strangers.size > this.#limits.strangers) oldest!.destroy()
   }
@@ -52,6 +55,11 @@ export class Connections {
   /** Call it after a request is authorized: the connection is then no stranger. */
   trust(socket: Socket): void {
     this.#strangers.delete(socket)
+  }
+
+  /** Call it for a connection that Node reads no longer. Its answer does not count as busy. */
+  release(socket: Socket): void {
+    this.#open.delete(socket)
   }
 
   isBusy(socket: Socket): boolean {
@@ -122,5 +130,11 @@ export class Connections {
     })
   }
 }
+
+/** A listener that many sockets share. */
+export const ofSocket = (hear: (socket: Socket) => void) =>
+  function (this: Socket): void {
+    hear(this)
+  }
 
 const ignore = () => {}

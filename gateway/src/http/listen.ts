@@ -9,9 +9,15 @@ import { httpApp } from './app.ts'
 import { type Authorize, authorizer, prover } from './auth.ts'
 import { requestAdmission } from './request-admission.ts'
 import { checkForm } from './body/request-form.ts'
-import { type ConnectionLimits, Connections, defaultConnectionLimits } from './connections.ts'
+import {
+  type ConnectionLimits,
+  Connections,
+  defaultConnectionLimits,
+  ofSocket,
+} from './connections.ts'
 import { eventsReader, readerGate } from './log/endpoint.ts'
 import { isForEvents } from './log/log-address.ts'
+import { ReleasedAnswers } from './log/released.ts'
 import { EventsSocket } from './log/websocket.ts'
 import type { GuardedCommands } from '../commands/access/guarded.ts'
 import type { ServerDeps } from './deps.ts'
@@ -45,8 +51,9 @@ export async function listen(
   const maxConnections = Math.max(ownFiles, maxOpenFiles() - ownFiles)
   const strangers = Math.min(defaultConnectionLimits.strangers, Math.floor(maxConnections / 4))
   const connections = new Connections({ ...defaultConnectionLimits, strangers, ...options.limits })
-  const { answer, sockets } = handlers(commands, deps, connections)
-  const server = openServer(connections, answer, sockets)
+  const released = new ReleasedAnswers(connections)
+  const { answer, sockets } = handlers(commands, deps, { connections, released })
+  const server = openServer({ connections, answer, sockets, released })
   server.maxConnections = maxConnections
   server.listen(port, host)
   await once(server, 'listening')
@@ -68,6 +75,7 @@ export async function listen(
       const cut = setTimeout(() => {
         server.closeAllConnections()
         sockets.cut()
+        released.cut()
       }, graceMs)
       await closed
       clearTimeout(cut)
@@ -79,7 +87,11 @@ export async function listen(
  * What answers requests: the log of a deployment, or Express for all others. Both have the same
  * authorization, access log and problems.
  */
-function handlers(commands: GuardedCommands, deps: ServerDeps, connections: Connections) {
+function handlers(
+  commands: GuardedCommands,
+  deps: ServerDeps,
+  { connections, released }: { connections: Connections; released: ReleasedAnswers },
+) {
   const prove = prover(deps.authenticate, deps.sourceOf)
   const pass = authorizer(prove, deps.sessionOf)
   const held = new HeldRequests(deps.awake)
@@ -93,18 +105,19 @@ function handlers(commands: GuardedCommands, deps: ServerDeps, connections: Conn
   }
   const openReader = readerGate(commands, authorize)
   const app = httpApp(commands, deps, { authorize, prove })
-  const readEvents = eventsReader(deps, openReader)
+  const readEvents = eventsReader(deps, openReader, released)
   const noteAccess = accessLog(deps.log, deps.stopping)
 
   const answer = (request: IncomingMessage, response: ServerResponse) =>
     connections.serialize(request, response, () => {
       try {
         checkForm(request)
-        noteAccess(request, response)
+        const noteEnd = noteAccess(request, response)
         held.begin(request, response)
         answers.set(request, response)
         refuseTokenInAddress(request)
         if (!isForEvents(request)) return void app(request, response)
+        released.ask(request, response, noteEnd)
       } catch (error) {
         response.shouldKeepAlive = false
         return void sendProblem(request, response, error, deps.log)
@@ -116,11 +129,17 @@ function handlers(commands: GuardedCommands, deps: ServerDeps, connections: Conn
   return { answer, sockets: new EventsSocket(deps, openReader) }
 }
 
-function openServer(
-  connections: Connections,
-  answer: (request: IncomingMessage, response: ServerResponse) => void,
-  sockets: EventsSocket,
-): Server {
+function openServer({
+  connections,
+  answer,
+  sockets,
+  released,
+}: {
+  connections: Connections
+  answer: (request: IncomingMessage, response: ServerResponse) => void
+  sockets: EventsSocket
+  released: ReleasedAnswers
+}): Server {
   const upgrades = new Upgrades(connections)
   const server = createServer({
     headersTimeout: 10_000,
@@ -139,11 +158,11 @@ function openServer(
   server.on('checkContinue', answer) // `askForBody` sends 100 Continue after the other checks
   server.on('checkExpectation', answer) // a server may ignore other expectations (RFC 9110, 10.1.1)
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    const destroy = () => socket.destroy()
-    socket.on('error', destroy)
+    if (released.take(request, socket)) return
+    socket.on('error', destroyIt)
     const putBack = (keepHeader: boolean) => {
       upgrades.putBack(server, { request, socket, head }, keepHeader)
-      if (!socket.destroyed) socket.off('error', destroy) // the server adds its own error listener
+      if (!socket.destroyed) socket.off('error', destroyIt) // the server adds its own error listener
     }
     if (!isWebSocket(request) || !isForEvents(request)) putBack(false)
     else sockets.take({ request, socket, head }, () => putBack(true))
@@ -157,6 +176,9 @@ function openServer(
   )
   return server
 }
+
+/** It does not hold the request of a socket that is taken. */
+const destroyIt = ofSocket((socket) => socket.destroy())
 
 /**
  * Refuses `CONNECT`: the gateway is no proxy. `line` is the bare connection, or a stand-in while a

@@ -19,14 +19,17 @@ const keptPages = 8
 
 const broadcasters = new WeakMap<LogStore, Map<string, Broadcaster>>()
 
-/** Sends a reader the log from its number on. Stops when the returned function is called. */
-export function subscribe(store: LogStore, id: string, reader: Reader): () => void {
+/** What sends a log to a reader, until the reader is removed. */
+export type Subscription = { remove(reader: Reader): void }
+
+/** Sends a reader the log from its number on. */
+export function subscribe(store: LogStore, id: string, reader: Reader): Subscription {
   const all = broadcasters.get(store) ?? new Map<string, Broadcaster>()
   broadcasters.set(store, all)
   const broadcaster = all.get(id) ?? new Broadcaster(store, id, () => all.delete(id))
   all.set(id, broadcaster)
   broadcaster.add(reader)
-  return () => broadcaster.remove(reader)
+  return broadcaster
 }
 
 /**

@@ -9,6 +9,7 @@ import { isWebSocket } from '../upgrades.ts'
 import { filterOf, type LogFilter } from './filter.ts'
 import { type LogType, logTypes } from './formats.ts'
 import { logIdsOf } from './log-address.ts'
+import type { ReleasedAnswers } from './released.ts'
 import type { LogDeps } from './session.ts'
 import { sendLog } from './stream.ts'
 
@@ -20,12 +21,14 @@ import { sendLog } from './stream.ts'
 export function eventsReader(
   deps: LogDeps,
   openReader: OpenReader,
+  answers: ReleasedAnswers,
 ): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
   return async (request, response) => {
     const { deployment, after, filter, rightEnds } = await openReader(request)
     const { id, app, createdAt, state } = deployment
     const query = { after, filter, type: typeOf(request), rightEnds }
-    sendLog(response, deps, { id, app, createdAt, state }, query)
+    const about = { id, app, createdAt, state }
+    sendLog(response, deps, about, { ...query, detach: () => answers.detach(response) })
   }
 }
 

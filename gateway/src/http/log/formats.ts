@@ -55,6 +55,7 @@ export const formats: Record<LogType, Format> = {
 }
 
 const bytesOf = oncePerPage<Buffer>()
+const chunksOf = oncePerPage<Buffer>()
 
 /** The events of a page that the filter keeps, as bytes. */
 export function rendered(
@@ -65,7 +66,7 @@ export function rendered(
 ): Buffer {
   learn(page)
   const { event: render } = formats[type]
-  return bytesOf(page, `${type} ${key}`, () =>
+  return bytesOf(page, key === '' ? type : `${type} ${key}`, () =>
     Buffer.from(
       page
         .filter(keeps)
@@ -73,6 +74,19 @@ export function rendered(
         .join(''),
     ),
   )
+}
+
+/** The same, as a chunk of a chunked body. Empty without events: an empty chunk ends the body. */
+export const renderedChunk: typeof rendered = (page, type, about, filter) =>
+  chunksOf(page, filter.key === '' ? type : `${type} ${filter.key}`, () => {
+    const bytes = rendered(page, type, about, filter)
+    return bytes.length === 0 ? bytes : asChunk(bytes)
+  })
+
+/** A chunk of a body (RFC 9112, 7.1). `bytes` is not empty. */
+export function asChunk(bytes: string | Buffer): Buffer {
+  const size = Buffer.byteLength(bytes).toString(16)
+  return Buffer.concat([Buffer.from(`${size}\r\n`), Buffer.from(bytes), Buffer.from('\r\n')])
 }
 
 /** Keeps what was rendered of a page, so that all its readers with the same key share it. */

@@ -2,7 +2,7 @@ import { type Deployment, isFinal } from '#api/deployment.ts'
 import type { GoAway } from '#api/event-stream.ts'
 import type { Page } from '../../deployments/follow.ts'
 import type { ServerDeps } from '../deps.ts'
-import { type Reader, subscribe } from './broadcast.ts'
+import { type Reader, subscribe, type Subscription } from './broadcast.ts'
 
 export type LogDeps = Pick<ServerDeps, 'awake' | 'stopping' | 'heartbeatMs' | 'log'> & {
   store: Pick<ServerDeps['store'], 'find' | 'eventsAfter' | 'changed'>
@@ -50,7 +50,9 @@ class LogSession implements Reader {
   readonly #id: string
   readonly #sink: LogSink
   readonly #rightEnds: AbortSignal | null
-  #unsubscribe = () => {}
+  #subscription: Subscription | null = null
+  #hold: Disposable | null = null
+  #heartbeat: NodeJS.Timeout | undefined
   #isOver = false
   #disconnected = false
   #beats = 0
@@ -65,25 +67,19 @@ class LogSession implements Reader {
 
   begin(): void {
     const { store, awake, stopping, heartbeatMs = defaultHeartbeatMs } = this.#deps
-    const hold = awake.hold('readers')
-    const beat = setInterval(() => this.#beat(), heartbeatMs)
-    this.#unsubscribe = subscribe(store, this.#id, this)
-    stopping.addEventListener('abort', this)
-    this.#rightEnds?.addEventListener('abort', this)
-    this.#sink.onClose(() => {
-      this.#leave()
-      clearInterval(beat)
-      hold[Symbol.dispose]()
-    })
-    if (stopping.aborted || this.#rightEnds?.aborted) this.handleEvent()
+    this.#hold = awake.hold('readers')
+    this.#heartbeat = setInterval(beat, heartbeatMs, this)
+    this.#subscription = subscribe(store, this.#id, this)
+    endWith(stopping, this)
+    if (this.#rightEnds) endWith(this.#rightEnds, this)
+    this.#sink.onClose(() => this.#closed())
+    if (stopping.aborted || this.#rightEnds?.aborted) this.stop()
   }
 
-  /**
-   * The gateway begins to stop, or the reader may read no longer. A method, because a function for
-   * each reader would cost memory.
-   */
-  handleEvent(): void {
-    this.#disconnect(this.#rightEnds?.aborted ? unauthorizedMessage : stoppingMessage)
+  /** The gateway begins to stop, or the reader may read no longer. */
+  stop(): void {
+    if (!this.#isOver)
+      this.#disconnect(this.#rightEnds?.aborted ? unauthorizedMessage : stoppingMessage)
   }
 
   take(page: Page): Promise<unknown> | null {
@@ -105,7 +101,7 @@ class LogSession implements Reader {
    * A reader that took nothing since the last call is asked to reconnect, and is cut at the
    * next call.
    */
-  #beat(): void {
+  beat(): void {
     const isStuck = this.#sink.isStuck()
     if (this.#isOver) {
       if (isStuck || this.#disconnected) this.#sink.cut()
@@ -127,9 +123,15 @@ class LogSession implements Reader {
 
   #leave(): void {
     this.#isOver = true
-    this.#unsubscribe()
-    this.#deps.stopping.removeEventListener('abort', this)
-    this.#rightEnds?.removeEventListener('abort', this)
+    this.#subscription?.remove(this)
+    endings.get(this.#deps.stopping)?.delete(this)
+    if (this.#rightEnds) endings.get(this.#rightEnds)?.delete(this)
+  }
+
+  #closed(): void {
+    this.#leave()
+    clearInterval(this.#heartbeat)
+    this.#hold?.[Symbol.dispose]()
   }
 
   #disconnect(message: GoAway): void {
@@ -137,6 +139,24 @@ class LogSession implements Reader {
     this.#leave()
     this.#sink.disconnect(message)
   }
+}
+
+const beat = (session: LogSession) => session.beat()
+
+const endings = new WeakMap<AbortSignal, Set<LogSession>>()
+
+/**
+ * Stops a session when a signal fires. All sessions share one listener, because a signal compares
+ * each new listener with all that it has.
+ */
+function endWith(signal: AbortSignal, session: LogSession): void {
+  const known = endings.get(signal)
+  if (known) return void known.add(session)
+  const sessions = new Set([session])
+  endings.set(signal, sessions)
+  signal.addEventListener('abort', () => {
+    for (const each of sessions) each.stop()
+  })
 }
 
 const stoppingMessage: GoAway = {

@@ -1,13 +1,28 @@
 import type { ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import type { Deployment, DeploymentState } from '#api/deployment.ts'
 import type { GoAway } from '#api/event-stream.ts'
 import type { Page } from '../../deployments/follow.ts'
 import type { LogFilter } from './filter.ts'
-import { type DeploymentRef, formats, type LogType, rendered } from './formats.ts'
+import {
+  asChunk,
+  type DeploymentRef,
+  formats,
+  type LogType,
+  rendered,
+  renderedChunk,
+} from './formats.ts'
 import { type LogDeps, type LogSink, openSession } from './session.ts'
 
-/** `rightEnds` fires when the reader may read no longer. Null: never. */
-type LogQuery = { after: number; type: LogType; filter: LogFilter; rightEnds: AbortSignal | null }
+type LogQuery = {
+  after: number
+  type: LogType
+  filter: LogFilter
+  /** Fires when the reader may read no longer. Null: never. */
+  rightEnds: AbortSignal | null
+  /** Takes the connection from the answer, to write chunks to it. Null: it stays with the answer. */
+  detach?: () => Socket | null
+}
 
 /** Sends a deployment's log after event `after` until its end, as fast as the reader takes it. */
 export function sendLog(
@@ -17,57 +32,69 @@ export function sendLog(
   query: LogQuery,
 ): void {
   if (response.destroyed) return
-  const { after, type, rightEnds } = query
+  const { after, type, filter, rightEnds, detach } = query
   response.setHeader('Content-Type', `${type}; charset=utf-8`)
   response.setHeader('Cache-Control', 'no-store')
   response.flushHeaders()
 
+  const socket = detach?.() ?? null
+  const sink = socket
+    ? new AnswerSink(socket, about, { type, filter, isChunked: true })
+    : new AnswerSink(response, about, { type, filter, isChunked: false })
   const start = after === 0 && formats[type].start(about)
-  if (start) response.write(start)
-  openSession(
-    deps,
-    { id: about.id, after: query.filter.fromStart ? 0 : after, rightEnds },
-    new ResponseSink(response, about, query),
-  )
+  if (start) sink.write(start)
+  openSession(deps, { id: about.id, after: filter.fromStart ? 0 : after, rightEnds }, sink)
 }
 
-/** A log as the body of an HTTP answer. */
-class ResponseSink implements LogSink {
-  readonly #response: ServerResponse
+type Form = { type: LogType; filter: LogFilter; isChunked: boolean }
+
+/** A log as the body of an HTTP answer, which Node or the sink divides into chunks. */
+class AnswerSink implements LogSink {
+  readonly #line: ServerResponse | Socket
   readonly #about: DeploymentRef
+  readonly #isChunked: boolean
   readonly #type: LogType
   readonly #filter: LogFilter
   #state: DeploymentState
   #idle = true
   #lastWaitingBytes = 0
 
-  constructor(response: ServerResponse, about: DeploymentRef, { type, filter }: LogQuery) {
-    this.#response = response
+  constructor(
+    line: ServerResponse | Socket,
+    about: DeploymentRef,
+    { type, filter, isChunked }: Form,
+  ) {
+    this.#line = line
     this.#about = about
+    this.#isChunked = isChunked
     this.#type = type
     this.#filter = filter
     this.#state = about.state
-    response.on('error', ignore)
   }
 
   send(page: Page): Promise<unknown> | null {
     for (const event of page) if (event.type === 'state') this.#state = event.state
-    const bytes = rendered(page, this.#type, this.#about, this.#filter)
+    const render = this.#isChunked ? renderedChunk : rendered
+    const bytes = render(page, this.#type, this.#about, this.#filter)
     if (bytes.length === 0) return null
     this.#idle = false
-    return this.#response.write(bytes)
+    return this.#line.write(bytes)
       ? null
-      : new Promise((resolve) => this.#response.once('drain', resolve))
+      : new Promise((resolve) => this.#line.once('drain', resolve))
+  }
+
+  write(text: string): void {
+    this.#line.write(this.#isChunked ? asChunk(text) : text)
   }
 
   keepAlive(): void {
-    if (this.#idle && !this.#response.writableNeedDrain)
-      this.#response.write(formats[this.#type].heartbeat(this.#state, this.#about))
+    if (this.#idle && !this.#line.writableNeedDrain)
+      this.write(formats[this.#type].heartbeat(this.#state, this.#about))
     this.#idle = true
   }
 
   isStuck(): boolean {
-    const { writableLength, writableNeedDrain, writableEnded } = this.#response
+    const { writableLength, writableNeedDrain, writableEnded } = this.#line
     const isWaiting = writableNeedDrain || writableEnded
     const isStuck = isWaiting && writableLength === this.#lastWaitingBytes
     this.#lastWaitingBytes = isWaiting ? writableLength : 0
@@ -75,29 +102,33 @@ class ResponseSink implements LogSink {
   }
 
   waitingBytes(): number {
-    return this.#response.writableLength
+    return this.#line.writableLength
   }
 
   end(deployment: Deployment): void {
-    this.#response.end(formats[this.#type].end(deployment))
+    this.#end(formats[this.#type].end(deployment))
   }
 
   disconnect(message: GoAway): void {
-    this.#response.end(formats[this.#type].disconnect(message, this.#about))
+    this.#end(formats[this.#type].disconnect(message, this.#about))
   }
 
   fail(): void {
-    this.#response.destroy()
+    this.#line.destroy()
   }
 
   cut(): void {
-    this.#response.destroy()
+    this.#line.destroy()
   }
 
   onClose(closed: () => void): void {
-    this.#response.once('close', closed)
+    this.#line.on('close', closed)
+  }
+
+  #end(text: string): void {
+    this.#line.end(this.#isChunked ? Buffer.concat([asChunk(text), lastChunk]) : text)
+    if (this.#line instanceof Socket) this.#line.destroySoon()
   }
 }
 
-/** After an error Node closes the connection itself. */
-const ignore = () => {}
+const lastChunk = Buffer.from('0\r\n\r\n')

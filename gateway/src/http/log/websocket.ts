@@ -1,4 +1,5 @@
-import { type WebSocket, WebSocketServer } from 'ws'
+import type { Socket } from 'node:net'
+import { WebSocket, WebSocketServer } from 'ws'
 import type { Deployment } from '#api/deployment.ts'
 import type { GoAway } from '#api/event-stream.ts'
 import { visibleJson } from '#api/text/visible-text.ts'
@@ -36,7 +37,7 @@ export class EventsSocket {
             openSession(
               this.#deps,
               { id, after: filter.fromStart ? 0 : after, rightEnds },
-              new SocketSink(reader, filter),
+              new SocketSink(reader, socket, filter),
             ),
           ),
         refused,
@@ -62,15 +63,17 @@ const closeCodes: Record<GoAway['type'], number> = {
   unauthorized: 1008,
 }
 
-/** A log as the messages of a WebSocket. */
+/** A log as the messages of a WebSocket. Events go to its connection as frames that all readers share. */
 class SocketSink implements LogSink {
   readonly #socket: WebSocket
+  readonly #line: Socket
   readonly #filter: LogFilter
   #answered = true
   #frames = 0
 
-  constructor(socket: WebSocket, filter: LogFilter) {
+  constructor(socket: WebSocket, line: Socket, filter: LogFilter) {
     this.#socket = socket
+    this.#line = line
     this.#filter = filter
     socket.on('pong', () => this.#hear() && (this.#answered = true))
     socket.on('message', () => this.#hear())
@@ -80,15 +83,11 @@ class SocketSink implements LogSink {
   }
 
   send(page: Page): Promise<unknown> | null {
-    this.#filter.learn(page)
-    const messages = messagesOf(page, this.#filter.key, () =>
-      page.filter(this.#filter.keeps).map(visibleJson),
-    )
-    if (messages.length === 0) return null
-    const sent = Promise.withResolvers<void>()
-    for (const [at, message] of messages.entries())
-      this.#socket.send(message, at === messages.length - 1 ? () => sent.resolve() : () => {})
-    return this.#socket.bufferedAmount > 0 ? sent.promise : null
+    const frames = framesOf(page, this.#filter)
+    if (frames.length === 0 || this.#socket.readyState !== WebSocket.OPEN) return null
+    return this.#line.write(frames)
+      ? null
+      : new Promise((resolve) => this.#line.once('drain', resolve))
   }
 
   keepAlive(): void {
@@ -134,4 +133,24 @@ class SocketSink implements LogSink {
   }
 }
 
-const messagesOf = oncePerPage<string[]>()
+const framesOfPage = oncePerPage<Buffer>()
+
+/** The events of a page that the filter keeps, as frames of a WebSocket. */
+export function framesOf(page: Page, { key, keeps, learn }: LogFilter): Buffer {
+  learn(page)
+  return framesOfPage(page, key, () =>
+    Buffer.concat(page.filter(keeps).flatMap((event) => frameOf(visibleJson(event)))),
+  )
+}
+
+/** A whole text message of a server, which masks nothing (RFC 6455, 5.2). */
+function frameOf(text: string): Buffer[] {
+  const payload = Buffer.from(text)
+  const size = payload.length
+  const head = Buffer.alloc(size < 126 ? 2 : size < 2 ** 16 ? 4 : 10)
+  head[0] = 0x81
+  head[1] = size < 126 ? size : size < 2 ** 16 ? 126 : 127
+  if (head.length === 4) head.writeUInt16BE(size, 2)
+  if (head.length === 10) head.writeBigUInt64BE(BigInt(size), 2)
+  return [head, payload]
+}
