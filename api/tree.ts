@@ -13,23 +13,27 @@ export type TreeEntry =
 export type TreeFile = Extract<TreeEntry, { type: 'file' }>
 
 /** Sorts entries in canonical order: by the bytes of the path, a folder before its content. */
-export function sortEntries(entries: readonly TreeEntry[]): TreeEntry[] {
-  if (entries.some(({ path }) => isBeyondUtf16.test(path))) {
-    const keyed = entries.map((entry) => ({ entry, key: orderKey(entry.path) }))
-    return keyed.toSorted((a, b) => Buffer.compare(a.key, b.key)).map(({ entry }) => entry)
+export const sortEntries = (entries: readonly TreeEntry[]): TreeEntry[] =>
+  entries.toSorted((a, b) => comparePaths(a.path, b.path))
+
+/** The canonical order of two paths: less than 0 if `a` comes first. */
+export function comparePaths(a: string, b: string): number {
+  const length = Math.min(a.length, b.length)
+  for (let at = 0; at < length; at++) {
+    const [one, two] = [a.charCodeAt(at), b.charCodeAt(at)]
+    if (one !== two) return rankOf(one) - rankOf(two)
   }
-  // The order of these is that of their bytes, and a string is quicker to make than a Buffer.
-  const keyed = entries.map((entry) => ({ entry, key: entry.path.replaceAll('/', '\0') }))
-  return keyed
-    .toSorted((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
-    .map(({ entry }) => entry)
+  return a.length - b.length
 }
 
-/** A path with a surrogate: strings compare UTF-16, in which U+E000 comes after U+10000. */
-const isBeyondUtf16 = /[\ud800-\udfff]/
+/** A slash comes first. UTF-16 has surrogates before U+E000, and UTF-8 has them last. */
+function rankOf(unit: number): number {
+  if (unit === slash) return 0
+  if (unit < 0xd800) return unit
+  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800
+}
 
-/** The sort key of a path. */
-export const orderKey = (path: string): Buffer => Buffer.from(path.replaceAll('/', '\0'))
+const slash = 0x2f
 
 /**
  * The digest of a tree: `sha256:…` over its sorted entries, without times and owners. The same

@@ -28,9 +28,17 @@ export const writeKnownTree = (
 /** The manifest of a tree: whole, or what differs from a tree that the gateway has. */
 export function manifestOf({ digest, entries }: KnownTree, base: KnownTree | null): NewTree {
   if (!base) return { digest, entries }
-  const before = new Map(base.entries.map((entry) => [entry.path, JSON.stringify(entry)]))
-  const changed = entries.filter((entry) => before.get(entry.path) !== JSON.stringify(entry))
+  const before = new Map(base.entries.map((entry) => [entry.path, entry]))
+  const changed = entries.filter((entry) => !isSame(entry, before.get(entry.path)))
   const paths = new Set(entries.map(({ path }) => path))
   const removed = [...before.keys()].filter((path) => !paths.has(path))
   return { digest, base: base.digest, entries: changed, removed }
+}
+
+function isSame(one: TreeEntry, other: TreeEntry | undefined): boolean {
+  if (one.type === 'file')
+    return other?.type === 'file' && one.sha256 === other.sha256 && one.mode === other.mode
+  return one.type === 'link'
+    ? other?.type === 'link' && one.target === other.target
+    : other?.type === 'folder'
 }

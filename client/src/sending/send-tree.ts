@@ -7,6 +7,7 @@ import { type KnownTree, manifestOf } from './known-tree.ts'
 import { type MissingFile, packBytes, packOf, PackQueue } from './packs.ts'
 import { isLost, type Patience } from './patience.ts'
 import type { SendingProgress } from './progress.ts'
+import { sendEarly } from './send-early.ts'
 import { sendLarge } from './send-large.ts'
 
 const packsAtOnce = 3
@@ -34,11 +35,18 @@ export async function sendTree(
   const files = new Map(all.map((file) => [file.sha256, file]))
   const allBytes = sum(all)
   deps.progress.plan({ files: 0, bytes: 0, allFiles: all.length, allBytes })
+  let early = sendEarly(tree, base, deps)
+  await early?.sent
   let fewest = Infinity
   for (let rounds = 0; ; rounds++) {
     const answer = await askFor(tree, base, deps)
+    await early?.arrived
     if (answer === null) return false
     if (answer.state === 'taken') return true
+    if (early) {
+      early = null // the gateway may have looked before it had arrived
+      continue
+    }
 
     if (answer.missing.length < fewest) rounds = 0
     const missing = answer.missing.flatMap((sha256) => files.get(sha256) ?? [])

@@ -76,10 +76,7 @@ async function spare(job: SpareJob, port: JobPort): Promise<void> {
 }
 
 /** Removes what waited too long, and of the store what nothing uses. */
-async function sweep(
-  { volume, spares, mayHaveUnused }: SweepJob,
-  port: JobPort,
-): Promise<void> {
+async function sweep({ volume, spares, mayHaveUnused }: SweepJob, port: JobPort): Promise<void> {
   sweepSetAside(volume)
   const old = (await new Incoming(volume).sweep()) + (await sweepSpares(spares))
   port.sendValue(mayHaveUnused || old > 0 ? await sweepObjects(volume) : 0)

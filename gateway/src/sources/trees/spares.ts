@@ -27,6 +27,8 @@ import type { AskedTree, ListedTree } from './read-manifest.ts'
 
 /** More are hardly ever needed at once. */
 const maxSpares = 8
+/** Smaller trees are linked at once. */
+const minEntries = 1_000
 /** A folder takes a block of the disk. The spares of larger trees would take much. */
 const maxEntries = 50_000
 const maxFolders = 5_000
@@ -36,15 +38,16 @@ const maxSynced = 32
 
 export type SpareJob = { volume: string; spares: string; digest: string }
 
-/** Makes a spare of a tree. False: the tree is too large, or is gone. */
+/** Makes a spare of a tree. False: the tree is too small or too large for that, or is gone. */
 export async function makeSpare({ volume, spares, digest }: SpareJob): Promise<boolean> {
   const hex = hexOf(digest)
   const tree = join(volume, 'trees', hex)
   const spare = join(spares, hex)
   const coming = `${spare}.coming`
   const { entries } = await readManifest(join(tree, manifestName))
-  const folders = entries.filter(({ type }) => type === 'folder').length
-  if (entries.length > maxEntries || folders > maxFolders || existsSync(spare)) return false
+  const folders = entries.filter(isFolder).length
+  const fits = entries.length >= minEntries && entries.length <= maxEntries
+  if (!fits || folders > maxFolders || existsSync(spare)) return false
 
   mkdirSync(spares, { recursive: true, mode: 0o700 })
   try {
@@ -88,7 +91,9 @@ export async function changeSpare(
   for (const { type, path } of removed.toReversed())
     if (type === 'folder') rmdirSync(join(files, path))
     else unlinkSync(join(files, path))
-  const added = fresh.filter(({ type, path }) => type !== 'folder' || !existsSync(join(files, path)))
+  const added = fresh.filter(
+    ({ type, path }) => type !== 'folder' || !existsSync(join(files, path)),
+  )
   const { gone, isJoined } = await linkFiles(files, added, parts)
 
   const joined = join(spare, joinedName)
@@ -101,9 +106,10 @@ export async function changeSpare(
   return { gone, isJoined: isJoined && wasJoined, changed }
 }
 
+const isFolder = ({ type }: TreeEntry) => type === 'folder'
+
 function removedFrom(base: ListedTree, entries: readonly TreeEntry[]): TreeEntry[] {
   const kept = new Set(entries)
-  const isFolder = (entry: TreeEntry) => entry.type === 'folder'
   const folders = new Set(entries.filter(isFolder).map(({ path }) => path))
   return base.entries.filter(
     (entry) => !kept.has(entry) && !(isFolder(entry) && folders.has(entry.path)),
@@ -140,5 +146,4 @@ export async function sweepSpares(spares: string, nowMs = Date.now()): Promise<n
 }
 
 /** In one step: nobody takes half a spare. */
-const moveAway = (path: string): void =>
-  void unlessGone(() => renameSync(path, `${path}.gone`))
+const moveAway = (path: string): void => void unlessGone(() => renameSync(path, `${path}.gone`))

@@ -46,7 +46,8 @@ export async function takeTree(job: TreeJob, port: JobPort): Promise<void> {
     if (missing.length > 0) return port.sendValue(answerMissing(missing))
     if (!existsSync(join(trees, hexOf(tree.digest)))) {
       const objects = new Objects(volume)
-      const known = (file: TreeFile) => found.get(file.sha256) ?? (base && fileOf(base, file, trees))
+      const known = (file: TreeFile) =>
+        found.get(file.sha256) ?? (base && fileOf(base, file, trees))
       const gone = await linkTree(path, tree, { objects, known, spares })
       if (gone.length > 0) return port.sendValue(answerMissing(gone))
     }
