@@ -1,3 +1,4 @@
+import type { NewTree } from '#api/sources/tree-calls.ts'
 import type { Compression } from '../deploy/compression.ts'
 import type { SourceCalls } from './calls.ts'
 import type { KnownTree } from './known-tree.ts'
@@ -23,11 +24,10 @@ export type EarlyPack = { sent: Promise<void>; arrived: Promise<void> }
  * reported: the gateway says what it misses.
  */
 export function sendEarly(
-  tree: KnownTree,
-  base: KnownTree | null,
+  { tree, base, manifest }: { tree: KnownTree; base: KnownTree | null; manifest: NewTree },
   { folder, calls, compression, progress }: Deps,
 ): EarlyPack | null {
-  const files = base ? newFiles(tree, base) : []
+  const files = base ? newFiles(manifest, base) : []
   const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
   if (files.length === 0 || files.length > most.files || bytes > most.bytes) return null
 
@@ -52,10 +52,10 @@ export function sendEarly(
   return { sent, arrived }
 }
 
-function newFiles(tree: KnownTree, base: KnownTree): MissingFile[] {
-  const known = new Set(base.entries.map((entry) => entry.type === 'file' && entry.sha256))
-  const found = new Map<string, MissingFile>()
-  for (const entry of tree.entries)
-    if (entry.type === 'file' && !known.has(entry.sha256)) found.set(entry.sha256, entry)
+function newFiles({ entries }: NewTree, base: KnownTree): MissingFile[] {
+  const files = entries.filter((entry) => entry.type === 'file')
+  if (files.length > most.files) return []
+  const found = new Map(files.map((file) => [file.sha256, file]))
+  for (const entry of base.entries) if (entry.type === 'file') found.delete(entry.sha256)
   return [...found.values()]
 }
