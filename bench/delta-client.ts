@@ -1,139 +1,83 @@
-import { createHash } from 'node:crypto'
-import { lstatSync, readdirSync, readFileSync } from 'node:fs'
-import { Agent, request } from 'node:http'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { ClientRequest } from 'node:http'
 import type { Socket } from 'node:net'
-import { join } from 'node:path'
-import { zstdCompressSync } from 'node:zlib'
-import { fill, routes } from '../api/routes.ts'
-import type { NewTree, TreeAnswer } from '../api/sources/tree-calls.ts'
-import { tarEnd, tarHeader, tarPadding } from '../api/tar-writer.ts'
-import { treeDigest, type TreeEntry } from '../api/tree.ts'
+import { listSource } from '../client/src/deploy/list-source.ts'
+import { Gateway } from '../client/src/gateway.ts'
+import { ignoreRules } from '../client/src/ignore/ignore-rules.ts'
+import { CacheFolder } from '../client/src/sending/cache-folder.ts'
+import { SourceCalls } from '../client/src/sending/calls.ts'
+import { FileHashes } from '../client/src/sending/file-hashes.ts'
+import { hashSource } from '../client/src/sending/hash-source.ts'
+import { readKnownTree, writeKnownTree } from '../client/src/sending/known-tree.ts'
+import { Patience } from '../client/src/sending/patience.ts'
+import { sendTree } from '../client/src/sending/send-tree.ts'
 import type { Lab } from '../lab/start-lab.ts'
 
-const packBytes = 32 * 2 ** 20
-
-type Known = { stamp: string; entry: TreeEntry }
+const compression = 'zstd'
+const progress = { plan() {}, sent() {}, note() {}, done() {} }
+const rulesOf = { ignoreFiles: ['.dockerignore'], included: [], noIgnore: false }
 
 /**
- * Sends a folder as our client does: looks at every file, hashes those that changed, and sends them
- * against the last tree. It counts the bytes of its connection.
+ * Sends a folder by the steps of `tarmac deploy`, in this process, with its cache on disk. It counts
+ * the bytes of its connections.
  */
 export class DeltaClient {
-  readonly #lab: Pick<Lab, 'gateway' | 'token'>
+  readonly #gateway: Gateway
   readonly #app: string
   readonly #folder: string
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 })
-  readonly #known = new Map<string, Known>()
+  readonly #cache: CacheFolder
+  readonly #over = new AbortController()
   readonly #sockets = new Set<Socket>()
-  #base: { digest: string; entries: Map<string, TreeEntry> } | null = null
 
-  constructor(lab: Pick<Lab, 'gateway' | 'token'>, app: string, folder: string) {
-    this.#lab = lab
+  /** `cache`: a folder. */
+  constructor(
+    lab: Pick<Lab, 'gateway' | 'token'>,
+    { app, folder, cache }: { app: string; folder: string; cache: string },
+  ) {
+    this.#gateway = new Gateway(new URL(lab.gateway), lab.token)
     this.#app = app
     this.#folder = folder
+    this.#cache = new CacheFolder({ XDG_CACHE_HOME: cache })
+    subscribe('http.client.request.start', this.#watch)
   }
 
   /** Resolves when the gateway has the tree. */
-  async send(): Promise<{ ms: number; scanMs: number; bytes: number }> {
+  async send(): Promise<{ ms: number; scanMs: number; hashMs: number; bytes: number }> {
+    const { signal } = this.#over
     const before = this.#bytes()
     const start = performance.now()
-    const entries = this.#scan()
-    const scanMs = Math.round(performance.now() - start)
-    const digest = treeDigest(entries)
-    const manifest = this.#manifest(digest, entries)
+    const hashes = await FileHashes.open(this.#cache, this.#folder)
+    const base = await readKnownTree(this.#cache, this.#gateway.address, this.#app)
+    const listedMs = Date.now()
+    const rules = await ignoreRules(this.#folder, rulesOf, () => {})
+    const { entries } = await listSource(this.#folder, rules)
+    const scanMs = performance.now() - start
+    const { tree, files } = await hashSource(this.#folder, entries, hashes, signal)
+    const hashMs = performance.now() - start - scanMs
+    const saving = hashes.save(files, listedMs)
 
-    let answer = await this.#sendTree(manifest)
-    if (answer.state === 'missing') {
-      for (const pack of this.#packs(entries, new Set(answer.missing)))
-        await this.#post(routes.packs, pack, 201)
-      answer = await this.#sendTree(manifest)
-    }
-    if (answer.state !== 'taken') throw new Error('The gateway lacks files that were sent.')
-    this.#base = { digest, entries: new Map(entries.map((entry) => [entry.path, entry])) }
-    return { ms: performance.now() - start, scanMs, bytes: this.#bytes() - before }
+    const way = { gateway: this.#gateway, app: this.#app, compression, signal } as const
+    const patience = new Patience((text) => console.log(text), signal)
+    const calls = new SourceCalls(way)
+    const deps = { folder: this.#folder, calls, compression, patience, progress } as const
+    if (!(await sendTree(tree, base, deps))) throw new Error('The gateway knows no trees.')
+    const ms = performance.now() - start
+    const bytes = this.#bytes() - before
+
+    await saving
+    await writeKnownTree(this.#cache, [this.#gateway.address, this.#app], tree)
+    return { ms, scanMs: Math.round(scanMs), hashMs: Math.round(hashMs), bytes }
   }
 
-  async close(): Promise<void> {
-    this.#agent.destroy()
+  close(): void {
+    unsubscribe('http.client.request.start', this.#watch)
+    this.#over.abort()
   }
 
-  /** Every file, hashed only where its stamp is another than before. */
-  #scan(): TreeEntry[] {
-    const entries: TreeEntry[] = []
-    const walk = (folder: string) => {
-      for (const each of readdirSync(join(this.#folder, folder), { withFileTypes: true })) {
-        const path = folder === '' ? each.name : `${folder}/${each.name}`
-        if (each.isDirectory()) {
-          entries.push({ type: 'folder', path })
-          walk(path)
-        } else entries.push(this.#file(path))
-      }
-    }
-    walk('')
-    return entries
-  }
-
-  #file(path: string): TreeEntry {
-    const full = join(this.#folder, path)
-    const { size, mtimeMs, ctimeMs, ino } = lstatSync(full)
-    const stamp = `${size} ${mtimeMs} ${ctimeMs} ${ino}`
-    const known = this.#known.get(path)
-    if (known?.stamp === stamp) return known.entry
-    const sha256 = createHash('sha256').update(readFileSync(full)).digest('hex')
-    const entry = { type: 'file', path, mode: 0o644, sizeBytes: size, sha256 } as const
-    this.#known.set(path, { stamp, entry })
-    return entry
-  }
-
-  #manifest(digest: string, entries: TreeEntry[]): NewTree {
-    const base = this.#base
-    if (!base) return { digest, entries }
-    const changed = entries.filter(
-      (entry) => JSON.stringify(base.entries.get(entry.path)) !== JSON.stringify(entry),
-    )
-    const paths = new Set(entries.map(({ path }) => path))
-    const removed = [...base.entries.keys()].filter((path) => !paths.has(path))
-    return { digest, base: base.digest, entries: changed, removed }
-  }
-
-  *#packs(entries: TreeEntry[], missing: Set<string>): Generator<Buffer, void> {
-    let pieces: Buffer[] = []
-    let bytes = 0
-    for (const entry of entries) {
-      if (entry.type !== 'file' || !missing.delete(entry.sha256)) continue
-      const content = readFileSync(join(this.#folder, entry.path))
-      const head = tarHeader({ ...entry, path: entry.sha256 }, new Date(0))
-      pieces.push(head, content, tarPadding(content.length))
-      bytes += content.length
-      if (bytes < packBytes) continue
-      yield Buffer.concat([...pieces, tarEnd])
-      pieces = []
-      bytes = 0
-    }
-    if (pieces.length > 0) yield Buffer.concat([...pieces, tarEnd])
-  }
-
-  async #sendTree(manifest: NewTree): Promise<TreeAnswer> {
-    return JSON.parse(await this.#post(routes.trees, Buffer.from(JSON.stringify(manifest)), 200))
-  }
-
-  #post(route: string, body: Buffer, wanted: number): Promise<string> {
-    const content = zstdCompressSync(body)
-    const url = this.#lab.gateway + fill(route, { app: this.#app })
-    const headers = { authorization: `Bearer ${this.#lab.token}`, 'content-length': content.length }
-    return new Promise((resolve, reject) => {
-      const sending = request(url, { method: 'POST', agent: this.#agent, headers }, (response) => {
-        const pieces: Buffer[] = []
-        response.on('data', (piece: Buffer) => pieces.push(piece))
-        response.on('end', () => {
-          const text = Buffer.concat(pieces).toString()
-          if (response.statusCode === wanted) resolve(text)
-          else reject(new Error(`${route} answered ${response.statusCode}: ${text}`))
-        })
-      })
-      sending.on('socket', (socket) => void this.#sockets.add(socket))
-      sending.on('error', reject).end(content)
-    })
+  readonly #watch = (message: unknown): void => {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as Node documents it
+    const { request } = message as { request: ClientRequest }
+    request.once('socket', (socket) => void this.#sockets.add(socket))
   }
 
   #bytes(): number {

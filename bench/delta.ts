@@ -1,8 +1,9 @@
 import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs, promisify } from 'node:util'
 import type { Deployment } from '../api/deployment.ts'
 import { fill, routes } from '../api/routes.ts'
@@ -21,7 +22,8 @@ const appName = 'bench-delta'
 /**
  * Each way begins with the same changed file on disk, and looks at all 20,000. Ours ends when the
  * gateway has the tree, synced; rsync ends without a sync. Bytes are those of the connections, with
- * the heads of HTTP.
+ * the heads of HTTP. A round begins when the gateway has nothing left to do from the one before, as
+ * between two deploys of a person: it makes the links of the next tree then.
  */
 async function measureDelta(args: string[]): Promise<Measure[]> {
   const { port, dir } = labOptions
@@ -52,7 +54,8 @@ async function measureDelta(args: string[]): Promise<Measure[]> {
 type Shape = { work: string; source: string; files: number; mb: number; runs: number }
 
 async function compare(lab: Lab, { work, source, files, mb, runs }: Shape): Promise<Measure[]> {
-  const client = new DeltaClient(lab, appName, source)
+  const cache = join(work, 'cache')
+  const client = new DeltaClient(lab, { app: appName, folder: source, cache })
   const mirror = join(work, 'mirror')
   console.log(`first: ${JSON.stringify(await client.send())}`)
   await rsync(work, source, mirror)
@@ -60,6 +63,7 @@ async function compare(lab: Lab, { work, source, files, mb, runs }: Shape): Prom
   const times = { ours: [] as number[], rsync: [] as number[] }
   const bytes = { ours: [] as number[], rsync: [] as number[] }
   for (let round = 0; round < runs; round++) {
+    await untilIdle(lab.gatewayProcess.pid)
     await writeFile(join(source, pathOf(round * 37)), contentOf(Math.round((mb * 1e6) / files)))
     for (const who of round % 2 === 0
       ? (['ours', 'rsync'] as const)
@@ -72,7 +76,7 @@ async function compare(lab: Lab, { work, source, files, mb, runs }: Shape): Prom
   }
   const wholeMs = await sendWhole(lab, source)
   console.log(`  a whole tar.gz: ${Math.round(wholeMs)} ms`)
-  await client.close()
+  client.close()
 
   const facts = { files, mb, runs }
   const [oursMs, rsyncMs] = [median(times.ours), median(times.rsync)]
@@ -130,6 +134,18 @@ async function sendWhole(lab: Lab, source: string): Promise<number> {
   const headers = { authorization: `Bearer ${lab.token}` }
   await fetch(lab.gateway + fill(routes.cancel, { id }), { method: 'POST', headers })
   return ms
+}
+
+/** Resolves when a process has used less than 2 % of a processor for half a second. */
+async function untilIdle(pid: number): Promise<void> {
+  const ticks = async () => {
+    const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]!.split(' ')
+    return Number(fields[11]) + Number(fields[12])
+  }
+  for (let before = -Infinity, now = await ticks(); now - before > 1; now = await ticks()) {
+    before = now
+    await sleep(500)
+  }
 }
 
 const pathOf = (at: number) => `src/part-${at % 200}/file-${at}.txt`

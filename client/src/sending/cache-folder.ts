@@ -8,6 +8,9 @@ const maxAgeMs = 30 * 24 * 60 * 60_000
 /** Size of all files of the folder. The oldest are removed first. */
 const maxBytes = 128 * 2 ** 20
 
+/** The first line of a file is this of the rest: what is read is what was written. */
+const digestOf = (text: string | Buffer): string => createHash('sha256').update(text).digest('hex')
+
 type Env = Record<string, string | undefined>
 
 /**
@@ -26,7 +29,10 @@ export class CacheFolder {
   async read(key: readonly string[]): Promise<unknown> {
     const file = this.#fileOf(key)
     try {
-      const read: unknown = JSON.parse(await readFile(file, 'utf8'))
+      const bytes = await readFile(file)
+      const text = bytes.subarray(bytes.indexOf('\n') + 1)
+      if (!bytes.toString('latin1', 0, 65).startsWith(`${digestOf(text)}\n`)) return undefined
+      const read: unknown = JSON.parse(text.toString('utf8'))
       await utimes(file, new Date(), new Date())
       return read
     } catch {
@@ -42,7 +48,7 @@ export class CacheFolder {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 })
       const text = JSON.stringify(value)
       if (text.length > maxBytes / 2) return
-      await writeFile(unfinished, text, { mode: 0o600, flag: 'wx' })
+      await writeFile(unfinished, `${digestOf(text)}\n${text}`, { mode: 0o600, flag: 'wx' })
       await rename(unfinished, file)
       await this.#sweep()
     } catch {

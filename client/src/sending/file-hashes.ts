@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { ContentHash } from '#api/sources/tree-calls.ts'
 import type { FileEntry } from '../deploy/list-source.ts'
 import type { CacheFolder } from './cache-folder.ts'
 
@@ -13,9 +12,10 @@ const racyMs = 2000
 
 export type HashedFile = FileEntry & { sha256: string }
 
+// The cache has checked that it is what was written.
 const Stored = z.object({
   v: z.literal(1),
-  files: z.array(z.tuple([z.string(), z.string(), ContentHash])),
+  files: z.custom<[path: string, stamp: string, sha256: string][]>((value) => Array.isArray(value)),
 })
 
 /** The hashes of a folder's files that were the same when they were hashed last. */

@@ -19,19 +19,24 @@ export async function hashSource(
   signal: AbortSignal,
 ): Promise<{ tree: KnownTree; files: HashedFile[] }> {
   const buffer = Buffer.allocUnsafeSlow(readBytes)
-  const files = new Map<string, HashedFile>()
+  const files: HashedFile[] = []
+  const tree: TreeEntry[] = []
   let turn = performance.now()
   for (const entry of entries) {
-    if (entry.type !== 'file') continue
+    if (entry.type !== 'file') {
+      tree.push(entry)
+      continue
+    }
     const sha256 = hashes.find(entry) ?? hashFile(folder, entry, buffer)
-    files.set(entry.path, { ...entry, sha256 })
+    const { type, path, mode, sizeBytes, stamp } = entry
+    files.push({ type, path, mode, sizeBytes, sha256, stamp })
+    tree.push({ type, path, mode, sizeBytes, sha256 })
     if (performance.now() - turn < turnMs) continue
     await new Promise(setImmediate)
     signal.throwIfAborted()
     turn = performance.now()
   }
-  const tree = treeOf(entries, (path) => files.get(path)!.sha256)
-  return { tree, files: [...files.values()] }
+  return { tree: { digest: treeDigest(tree), entries: tree }, files }
 }
 
 /** The tree of a listed folder whose files have these hashes. */

@@ -1,12 +1,13 @@
 import { forEachLimit } from '#api/flow/for-each-limit.ts'
 import { Problem } from '#api/problem.ts'
-import type { TreeAnswer } from '#api/sources/tree-calls.ts'
+import type { NewTree, TreeAnswer } from '#api/sources/tree-calls.ts'
 import type { Compression } from '../deploy/compression.ts'
 import type { SourceCalls } from './calls.ts'
 import { type KnownTree, manifestOf } from './known-tree.ts'
 import { type MissingFile, packBytes, packOf, PackQueue } from './packs.ts'
 import { isLost, type Patience } from './patience.ts'
 import type { SendingProgress } from './progress.ts'
+import { sendEarly } from './send-early.ts'
 import { sendLarge } from './send-large.ts'
 
 const packsAtOnce = 3
@@ -34,11 +35,19 @@ export async function sendTree(
   const files = new Map(all.map((file) => [file.sha256, file]))
   const allBytes = sum(all)
   deps.progress.plan({ files: 0, bytes: 0, allFiles: all.length, allBytes })
+  const manifest = manifestOf(tree, base)
+  let early = sendEarly({ tree, base, manifest }, deps)
+  await early?.sent
   let fewest = Infinity
   for (let rounds = 0; ; rounds++) {
-    const answer = await askFor(tree, base, deps)
+    const answer = await askFor(tree, manifest, deps)
+    await early?.arrived
     if (answer === null) return false
     if (answer.state === 'taken') return true
+    if (early) {
+      early = null // the gateway may have looked before it had arrived
+      continue
+    }
 
     if (answer.missing.length < fewest) rounds = 0
     const missing = answer.missing.flatMap((sha256) => files.get(sha256) ?? [])
@@ -59,16 +68,14 @@ export async function sendTree(
 /** Asks what is missing of a tree. Null: the gateway knows no trees. */
 async function askFor(
   tree: KnownTree,
-  base: KnownTree | null,
+  manifest: NewTree,
   { calls, patience, progress }: TreeDeps,
 ): Promise<TreeAnswer | null> {
-  const ask = (from: KnownTree | null) =>
-    patience.until(() =>
-      calls.tree(manifestOf(tree, from), (bytes) => progress.sent(bytes, 0)).catch(orRefusal),
-    )
-  const answer = await ask(base)
+  const ask = (what: NewTree) =>
+    patience.until(() => calls.tree(what, (bytes) => progress.sent(bytes, 0)).catch(orRefusal))
+  const answer = await ask(manifest)
   if (answer === 'base-unknown') {
-    const whole = await ask(null)
+    const whole = await ask(manifestOf(tree, null))
     return whole === 'base-unknown' || whole === 'no-trees' ? null : whole
   }
   return answer === 'no-trees' ? null : answer

@@ -1,5 +1,5 @@
 import type { SourceFacts } from '#api/deployment.ts'
-import { orderKey, type TreeEntry, type TreeFile } from '#api/tree.ts'
+import { comparePaths, type TreeEntry, type TreeFile } from '#api/tree.ts'
 
 /** A source tree on this machine's disk. It is complete and never changes. */
 export type SourceTree = SourceFacts & {
@@ -62,11 +62,10 @@ function throughLinks(tree: Entries, path: string): TreeEntry | null {
 
 /** Does not walk through all entries: there may be 250,000. */
 function entryAt({ entries }: Entries, path: string): TreeEntry | null {
-  const wanted = orderKey(path)
   for (let [from, to] = [0, entries.length]; from < to;) {
     const middle = (from + to) >> 1
     const entry = entries[middle]!
-    const order = Buffer.compare(orderKey(entry.path), wanted)
+    const order = comparePaths(entry.path, path)
     if (order === 0) return entry
     if (order < 0) from = middle + 1
     else to = middle

@@ -1,3 +1,6 @@
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { SourceFacts } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
@@ -8,8 +11,9 @@ import { defaultLimits, type Limits } from './limits.ts'
 import { asSourceProblem } from './source-problem.ts'
 import { TreeFolders } from './tree-folders.ts'
 import { Incoming } from './trees/incoming.ts'
-import { Joining } from './trees/joining.ts'
-import { removeTree, sweepOnThread, Upload } from './upload.ts'
+import { joinedName } from './trees/join-tree.ts'
+import { TreeQueue } from './trees/tree-queue.ts'
+import { joinOnThread, removeTree, spareOnThread, sweepOnThread, Upload } from './upload.ts'
 
 type Sending = { contentDigest?: string | undefined; signal: AbortSignal }
 /** `lateDigest`: what the sender says of the bytes after them. */
@@ -24,7 +28,9 @@ export class Sources {
   readonly #volume: string
   readonly #limits: Limits
   readonly #folders: TreeFolders
-  readonly #joining: Joining
+  readonly #spares: string
+  readonly #joining = new TreeQueue((digest) => this.#joinNow(digest))
+  readonly #sparing = new TreeQueue((digest) => spareOnThread(this.#spareOf(digest)))
   readonly #closing = new AbortController()
   readonly #running = new Set<Promise<unknown>>()
   #mayHaveUnused = true
@@ -33,7 +39,7 @@ export class Sources {
     this.#volume = volume
     this.#limits = limits
     this.#folders = folders
-    this.#joining = new Joining(volume, folders)
+    this.#spares = join(volume, 'spares', randomUUID())
   }
 
   /** `dir` is the data volume. Removes what an earlier gateway left in the spool. */
@@ -73,14 +79,15 @@ export class Sources {
     return this.#run(sending.signal, async (signal) => {
       for (const digest of sent) this.#folders.use(digest)
       const staged = this.#folders.stage('tree')
-      const job = { ...this.#jobOf(sending), path: staged.path, volume: this.#volume, app, sent }
-      const upload = new Upload('tree', job)
+      const places = { path: staged.path, volume: this.#volume, spares: this.#spares }
+      const upload = new Upload('tree', { ...this.#jobOf(sending), ...places, app, sent })
       return this.#during(upload, staged.release, async () => {
         const answer = await upload.check(body, signal)
         if (answer.state === 'missing') return answer
-        await this.#folders.keep(upload.path, answer.digest, async () => {})
+        await this.#folders.keep(upload.path, answer.digest, null)
         note(answer.digest)
         await upload.finish()
+        this.#sparing.add(answer.digest)
         return answer
       })
     })
@@ -109,7 +116,7 @@ export class Sources {
 
   /** Puts the files of a tree into the store, in the background. */
   join(digest: string): void {
-    this.#joining.add(digest)
+    if (!existsSync(join(this.#folders.folderOf(digest), joinedName))) this.#joining.add(digest)
   }
 
   /** The app was deleted: another one of its name has sent nothing. */
@@ -123,8 +130,8 @@ export class Sources {
     const { removed } = await this.#folders.sweep(inUse)
     const mayHaveUnused = removed > 0 || this.#mayHaveUnused
     this.#mayHaveUnused = false
-    await sweepOnThread({ volume: this.#volume, mayHaveUnused })
-    this.#joining.addAll(await this.#folders.digests())
+    await sweepOnThread({ volume: this.#volume, spares: this.#spares, mayHaveUnused })
+    for (const digest of await this.#folders.digests()) this.join(digest)
     return { removed }
   }
 
@@ -132,7 +139,18 @@ export class Sources {
     this.#closing.abort(
       new Problem('stopping', 'The gateway is stopping. Send the archive again in a moment.'),
     )
-    await Promise.allSettled([...this.#running, this.#joining[Symbol.asyncDispose]()])
+    const queues = [this.#joining, this.#sparing].map((queue) => queue[Symbol.asyncDispose]())
+    await Promise.allSettled([...this.#running, ...queues])
+  }
+
+  async #joinNow(digest: string): Promise<void> {
+    const staged = this.#folders.stage('join')
+    const folder = this.#folders.folderOf(digest)
+    await joinOnThread({ volume: this.#volume, folder, spool: staged.path }).finally(staged.release)
+  }
+
+  #spareOf(digest: string) {
+    return { volume: this.#volume, spares: this.#spares, digest }
   }
 
   #jobOf({ contentDigest }: Sending) {

@@ -69,16 +69,16 @@ export class TreeFolders {
   }
 
   /**
-   * Moves a staged tree to `trees/`, synced. `write` writes the rest of it first. If the same tree is
-   * there already, that one stays.
+   * Moves a staged tree to `trees/`, synced. `write` writes the rest of it first; null: it is whole
+   * and synced. If the same tree is there already, that one stays.
    */
-  async keep(path: string, digest: string, write: () => Promise<void>): Promise<void> {
+  async keep(path: string, digest: string, write: (() => Promise<void>) | null): Promise<void> {
     const folder = this.folderOf(digest)
     this.use(digest)
     if (!(await exists(folder))) {
-      await write()
+      await write?.()
       crashPoint('body-whole')
-      await syncTree(path)
+      if (write) await syncTree(path)
       await rename(path, folder).catch(async (error: unknown) => {
         if (!(await exists(folder))) throw error
       })

@@ -16,6 +16,7 @@ import { unpack } from './archive/unpack.ts'
 import { sweepSetAside } from './fsck/set-aside.ts'
 import { type JoinJob, joinTree } from './trees/join-tree.ts'
 import { Incoming } from './trees/incoming.ts'
+import { makeSpare, type SpareJob, sweepSpares } from './trees/spares.ts'
 import { type SweepJob, sweepObjects } from './trees/sweep-objects.ts'
 import { takePack } from './trees/take-pack.ts'
 import { takeTree } from './trees/take-tree.ts'
@@ -23,7 +24,7 @@ import { takeTree } from './trees/take-tree.ts'
 const { crashOrders }: { crashOrders: string } = workerData
 obeyCrashOrders(crashOrders)
 workInBackground()
-serveJobs({ upload, remove, sync, tree: takeTree, pack: takePack, join, sweep })
+serveJobs({ upload, remove, sync, tree: takeTree, pack: takePack, join, spare, sweep })
 
 /**
  * Checks and unpacks one upload into a staging folder. It gets the body as pieces and answers with
@@ -69,10 +70,15 @@ async function join(job: JoinJob, port: JobPort): Promise<void> {
   await port.closed
 }
 
+async function spare(job: SpareJob, port: JobPort): Promise<void> {
+  port.sendValue(await makeSpare(job))
+  await port.closed
+}
+
 /** Removes what waited too long, and of the store what nothing uses. */
-async function sweep({ volume, mayHaveUnused }: SweepJob, port: JobPort): Promise<void> {
+async function sweep({ volume, spares, mayHaveUnused }: SweepJob, port: JobPort): Promise<void> {
   sweepSetAside(volume)
-  const old = await new Incoming(volume).sweep()
+  const old = (await new Incoming(volume).sweep()) + (await sweepSpares(spares))
   port.sendValue(mayHaveUnused || old > 0 ? await sweepObjects(volume) : 0)
   await port.closed
 }

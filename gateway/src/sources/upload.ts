@@ -9,6 +9,7 @@ import type { LateDigest } from './content-digest.ts'
 import { brokenOff, sentBytes } from './sent-bytes.ts'
 import type { PackAnswer, TreeAnswer } from '#api/sources/tree-calls.ts'
 import type { JoinJob } from './trees/join-tree.ts'
+import type { SpareJob } from './trees/spares.ts'
 import type { SweepJob } from './trees/sweep-objects.ts'
 import type { PackJob } from './trees/take-pack.ts'
 import type { TreeJob } from './trees/take-tree.ts'
@@ -130,12 +131,15 @@ export const syncTree = (path: string): Promise<void> => onThread('sync', path)
 /** Puts the files of a tree into the store. Returns how many the store had. */
 export const joinOnThread = (job: JoinJob): Promise<number> => onThread('join', job)
 
+/** Makes a spare of a tree. */
+export const spareOnThread = (job: SpareJob): Promise<boolean> => onThread('spare', job)
+
 /** Removes what nothing uses from the store of a volume. Returns how many files that were. */
 export const sweepOnThread = (job: SweepJob): Promise<number> => onThread('sweep', job)
 
 async function onThread<T = void>(
-  kind: 'remove' | 'sync' | 'join' | 'sweep',
-  job: string | JoinJob | SweepJob,
+  kind: 'remove' | 'sync' | 'join' | 'spare' | 'sweep',
+  job: string | JoinJob | SpareJob | SweepJob,
 ): Promise<T> {
   const { port, end } = uploadThreads.start(kind, job)
   try {

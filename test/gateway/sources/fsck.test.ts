@@ -4,6 +4,7 @@ import {
   copyFile,
   link,
   mkdir,
+  mkdtemp,
   readdir,
   readFile,
   rename,
@@ -12,6 +13,7 @@ import {
   symlink,
   writeFile,
 } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -224,4 +226,24 @@ test('tarmac-gateway fsck says what it found, and its exit code says how it ende
   const [code, json] = await run('--repair', '--json')
   expect([code, JSON.parse(json).setAside]).toEqual([4, [one]])
   expect((await run('--all'))[0]).toBe(2)
+})
+
+test('a check goes through no link of a tree, and a repair removes nothing behind one', async () => {
+  const outside = await mkdtemp(join(tmpdir(), 'tarmac-outside-'))
+  try {
+    await writeFile(join(outside, 'precious'), 'kept')
+    await volume.sendPack(packOf('one'))
+    const tree = manifestOf([
+      { type: 'folder', path: 'a' },
+      fileOf('a/file', 'one'),
+      { type: 'link', path: 'inside', target: 'a' },
+      { type: 'link', path: 'outside', target: outside },
+    ])
+    expect(await volume.sendTree(tree)).toMatchObject({ state: 'taken' })
+    expect(check(true)).toMatchObject(whole)
+    expect(await readFile(join(outside, 'precious'), 'utf8')).toBe('kept')
+    expect(await readFile(volume.inTree(tree.digest, 'a/file'), 'utf8')).toBe('one')
+  } finally {
+    await rm(outside, { recursive: true })
+  }
 })

@@ -51,8 +51,7 @@ export function checkTree(volume: Volume, hex: string): number {
 
 /** Whether all of them are right, or right again. */
 function checkEntries(volume: Volume, entries: readonly TreeEntry[], files: string): boolean {
-  const all = unlessGone(() => readdirSync(files, { recursive: true, encoding: 'utf8' }))
-  const others = new Set(all)
+  const others = new Set(unlessGone(() => pathsIn(files)))
   let isWhole = true
   for (const entry of entries) {
     others.delete(entry.path)
@@ -64,6 +63,14 @@ function checkEntries(volume: Volume, entries: readonly TreeEntry[], files: stri
       return true
     })
   return isWhole
+}
+
+/** Everything in a folder. A recursive `readdir` of Node goes through links, to anywhere. */
+function pathsIn(files: string, folder = ''): string[] {
+  return readdirSync(join(files, folder), { withFileTypes: true }).flatMap((found) => {
+    const path = join(folder, found.name)
+    return found.isDirectory() ? [path, ...pathsIn(files, path)] : [path]
+  })
 }
 
 /** Whether the entry is right, or right again. */

@@ -27,6 +27,8 @@ export function fsck(dir: string, { repair }: { repair: boolean }): FsckReport {
     const trees = namesIn(join(dir, 'trees'))
     for (const hex of trees) files += checkTree(volume, hex)
     checkIncoming(volume)
+    // They are links to what may have been damaged.
+    if (repair) rmSync(join(dir, 'spares'), { recursive: true, force: true })
 
     const all = [...stored.values()]
     const bytes = all.reduce((sum, each) => sum + each.bytes, 0)

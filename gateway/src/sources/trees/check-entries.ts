@@ -8,23 +8,24 @@ import { Meter } from '../meter.ts'
 import { unpackSlice } from '../staging.ts'
 
 /**
- * Checks the entries of a manifest by the rules for archives. Returns them in canonical order, with
- * the folders that only their content names.
+ * Checks the entries of a manifest, each path once, by the rules for archives. Returns them in
+ * canonical order, with the folders that only their content names. `isChecked` says which are those
+ * of a tree that was taken: they were checked then, and only their place is checked again.
  */
 export async function checkEntries(
   entries: readonly TreeEntry[],
+  isChecked: (entry: TreeEntry) => boolean,
   limits: Limits,
 ): Promise<TreeEntry[]> {
   const shape = new TreeShape(limits)
-  const named = new Set<string>()
   const checked: TreeEntry[] = []
 
   for (const [at, entry] of sortEntries(entries).entries()) {
-    await unpackSlice.yield()
+    if (unpackSlice.isOver) await unpackSlice.yield()
     try {
-      checkEntry(entry, named, limits)
+      if (!isChecked(entry)) checkEntry(entry, limits)
       for (const path of shape.addPath(entry.type, entry.path))
-        checked.push({ type: 'folder', path })
+        checked.push(path === entry.path ? entry : { type: 'folder', path })
     } catch (error) {
       if (!(error instanceof Problem)) throw error
       throw withEntry(error, { entry: at, name: Buffer.from(entry.path) })
@@ -38,7 +39,7 @@ export async function checkEntries(
   return checked
 }
 
-function checkEntry(entry: TreeEntry, named: Set<string>, limits: Limits): void {
+function checkEntry(entry: TreeEntry, limits: Limits): void {
   const { path } = entry
   for (const text of entry.type === 'link' ? [path, entry.target] : [path])
     if (!text.isWellFormed() || text.includes('\0'))
@@ -54,7 +55,4 @@ function checkEntry(entry: TreeEntry, named: Set<string>, limits: Limits): void 
       'The history of a git clone is no source: leave .git out.',
     )
   if (entry.type === 'link') checkTarget(entry.target)
-  if (named.has(path))
-    throw new Problem('archive-duplicate-path', 'The manifest names it twice. Name it once.')
-  named.add(path)
 }

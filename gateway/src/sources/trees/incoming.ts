@@ -30,17 +30,22 @@ export class Incoming {
     return new Map(paths)
   }
 
-  /** Returns a function that notes that the app has sent a file, which is at `path`. */
-  open(app: string, nowMs = Date.now()): (name: string, path: string) => void {
-    const folder = join(this.#dir, app, String(Math.floor(nowMs / hourMs)))
+  /**
+   * `note` notes that the app has sent a file, which is at `path`. `folders`: what has to be synced
+   * then.
+   */
+  open(app: string, nowMs = Date.now()) {
+    const own = this.folderOf(app)
+    const folder = join(own, String(Math.floor(nowMs / hourMs)))
     mkdirSync(folder, { recursive: true, mode: 0o700 })
-    return (name, path) => {
+    const note = (name: string, path: string): void => {
       try {
         linkSync(path, join(folder, name))
       } catch (error) {
         if (errorCode(error) !== 'EEXIST') throw error
       }
     }
+    return { note, folders: [this.#dir, own, folder] }
   }
 
   /** The folder of what an app has sent. */

@@ -25,7 +25,7 @@ type Sender = {
 
 /**
  * Finds of these files those whose content the app has sent, by SHA-256. Nothing is looked up among
- * what other apps have sent.
+ * what other apps have sent. Files that `base` has under the same path need not be asked for.
  */
 export async function findKnown(
   files: readonly TreeFile[],
@@ -37,14 +37,12 @@ export async function findKnown(
     const found = wanted.has(sha256) ? file() : null
     if (found && wanted.delete(sha256)) known.set(sha256, found)
   }
-  const addTree = ({ digest, entries }: ListedTree) => {
-    const folder = join(trees, hexOf(digest), 'files')
-    for (const entry of entries)
-      if (entry.type === 'file')
-        add(entry.sha256, () => ({ ...entry, at: `${folder}/${entry.path}` }))
+  const addTree = (tree: ListedTree) => {
+    for (const entry of tree.entries)
+      if (entry.type === 'file') add(entry.sha256, () => fileOf(tree, entry, trees))
   }
 
-  if (base) addTree(base)
+  if (base && wanted.size > 0) addTree(base)
   if (wanted.size > 0)
     for (const [name, at] of incoming.of(app)) add(name.slice(0, 64), () => sentFile(name, at))
   for (const digest of sent.filter((each) => each !== base?.digest).slice(0, treesRead)) {
@@ -56,6 +54,13 @@ export async function findKnown(
   for (const { path, sha256, sizeBytes } of files) refuseSize(path, sizeBytes, known.get(sha256))
   return known
 }
+
+/** A file of a tree. */
+export const fileOf = (
+  { digest }: Pick<ListedTree, 'digest'>,
+  { path, mode, sizeBytes }: TreeFile,
+  trees: string,
+): KnownFile => ({ mode, sizeBytes, at: `${trees}/${hexOf(digest)}/files/${path}` })
 
 /** Null: it was removed meanwhile. */
 function sentFile(name: string, at: string): KnownFile | null {

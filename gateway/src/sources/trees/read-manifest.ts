@@ -11,8 +11,11 @@ import { hexOf } from './digest-hex.ts'
 /** A tree and its entries, in canonical order. */
 export type ListedTree = { digest: string; entries: readonly TreeEntry[] }
 
-/** A tree that is complete and right by its manifest. `base`: the one that the manifest builds on. */
-export type AskedTree = ListedTree & { base: ListedTree | null }
+/**
+ * A tree that is complete and right by its manifest. `base`: the one that the manifest builds on.
+ * `fresh`: the entries that are not those of `base`, in canonical order.
+ */
+export type AskedTree = ListedTree & { base: ListedTree | null; fresh: readonly TreeEntry[] }
 
 /** `sent`: the trees of the app, one of which may be the base. `trees`: the folder of all trees. */
 export type Known = { sent: readonly string[]; trees: string }
@@ -26,7 +29,8 @@ export async function readTree(text: string, known: Known, limits: Limits): Prom
   for (const path of removed) all.delete(path)
   for (const entry of entries) all.set(entry.path, entry)
 
-  const checked = await checkEntries([...all.values()], limits)
+  const before = new Set(base?.entries)
+  const checked = await checkEntries([...all.values()], (entry) => before.has(entry), limits)
   const found = sortedTreeDigest(checked)
   if (found !== digest)
     throw new Problem(
@@ -34,7 +38,7 @@ export async function readTree(text: string, known: Known, limits: Limits): Prom
       `The digest of these entries is ${found}, and the manifest says ${digest}. Send the whole manifest, with the digest of all its entries.`,
       { facts: { digest: found } },
     )
-  return { digest, entries: checked, base }
+  return { digest, entries: checked, base, fresh: checked.filter((entry) => !before.has(entry)) }
 }
 
 /** Reads the JSON of a manifest. What its paths may be is checked later. */

@@ -8,7 +8,7 @@ const nameLength = `${'0'.repeat(64)}-x`.length
 const copyMs = 3_600_000
 
 /** `mayHaveUnused`: something was removed since the last sweep. */
-export type SweepJob = { volume: string; mayHaveUnused: boolean }
+export type SweepJob = { volume: string; spares: string; mayHaveUnused: boolean }
 
 /**
  * Removes the files of the store that no tree uses and that wait for none: those with one link, and

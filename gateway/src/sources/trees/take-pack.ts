@@ -1,10 +1,11 @@
 import { mkdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { crashPoint } from '#api/flow/crash-point.ts'
 import { Problem } from '#api/problem.ts'
 import type { PackAnswer } from '#api/sources/tree-calls.ts'
 import { syncFileSystem } from '../../host/disk/sync-file-system.ts'
+import { syncPaths } from '../../host/disk/sync-paths.ts'
 import type { JobPort } from '../../host/threads/job-port.ts'
 import { shownName } from '../archive/source-path.ts'
 import type { TarEntry } from '../archive/tar-entry.ts'
@@ -21,6 +22,9 @@ import { objectName, Objects } from './objects.ts'
 
 export type PackJob = UploadJob & { volume: string; app: string }
 
+/** To sync more, one by one, takes longer than to sync the file system. */
+const fewPaths = 16
+
 /**
  * Stores the files of a pack, and notes that the app has sent them. Answers with a `PackAnswer` when
  * all of it is synced. What other apps have sent makes no difference, not even in time.
@@ -36,15 +40,13 @@ export async function takePack(job: PackJob, port: JobPort): Promise<void> {
     digest.verify()
     if (files.size === 0) throw noFiles()
 
-    await syncFileSystem(path)
-    crashPoint('pack-synced')
-    await store(files.keys(), {
+    await syncAll(
       path,
-      objects: new Objects(volume),
-      app,
-      incoming: new Incoming(volume),
-    })
-    await syncFileSystem(path)
+      Array.from(files.keys(), (name) => join(path, name)),
+    )
+    crashPoint('pack-synced')
+    const changed = await store(files.keys(), { path, objects: new Objects(volume), app, volume })
+    await syncAll(path, changed)
     const sizeBytes = [...files.values()].reduce((sum, bytes) => sum + bytes, 0)
     port.sendValue({ files: files.size, sizeBytes } satisfies PackAnswer)
   } finally {
@@ -83,24 +85,33 @@ async function writeFile(
   return sha256Of(content)
 }
 
-type Places = { path: string; objects: Objects; app: string; incoming: Incoming }
+/** Syncs these, or the whole file system when that is quicker. */
+const syncAll = (path: string, changed: string[]): Promise<void> =>
+  changed.length <= fewPaths ? syncPaths(changed) : syncFileSystem(path)
 
+type Places = { path: string; objects: Objects; app: string; volume: string }
+
+/** Returns the folders whose names changed. */
 async function store(
   names: Iterable<string>,
-  { path, objects, app, incoming }: Places,
-): Promise<void> {
-  const note = incoming.open(app)
+  { path, objects, app, volume }: Places,
+): Promise<string[]> {
+  const { note, folders } = new Incoming(volume).open(app)
+  const changed = new Set([volume, ...folders])
   for (const name of names) {
     const own = join(path, name)
+    const object = objects.pathOf(name)
     objects.add(name, own)
+    changed.add(dirname(object)).add(dirname(dirname(object)))
     crashPoint('pack-linking')
     try {
-      note(name, objects.pathOf(name))
+      note(name, object)
     } catch {
       note(name, own) // it was swept at this moment, or has as many links as it may have
     }
     await unpackSlice.yield()
   }
+  return [...changed]
 }
 
 /** The name of an entry: the SHA-256 of its content. */

@@ -15,35 +15,44 @@ import { unpackSlice } from '../staging.ts'
 import type { UploadJob } from '../upload-job.ts'
 import { hexOf } from './digest-hex.ts'
 import { Incoming } from './incoming.ts'
-import { findKnown } from './known-files.ts'
+import { fileOf, findKnown } from './known-files.ts'
 import { linkTree } from './link-tree.ts'
 import { Objects } from './objects.ts'
 import { type AskedTree, readTree } from './read-manifest.ts'
 
-/** `sent`: the digests of the app's kept trees, newest first. */
-export type TreeJob = UploadJob & { volume: string; app: string; sent: readonly string[] }
+/** `sent`: the digests of the app's kept trees, newest first. `spares`: see `makeSpare`. */
+export type TreeJob = UploadJob & {
+  volume: string
+  app: string
+  sent: readonly string[]
+  spares: string
+}
 
 /**
- * Takes a manifest, and makes the folder of its tree at `path` if the app has sent all its files.
- * Answers with a `TreeAnswer`. After `taken` the caller says that the tree is kept.
+ * Takes a manifest, and makes the folder of its tree at `path`, synced, if the app has sent all its
+ * files. Answers with a `TreeAnswer`. After `taken` the caller says that the tree is kept.
  */
 export async function takeTree(job: TreeJob, port: JobPort): Promise<void> {
-  const { path, volume, app } = job
+  const { path, volume, app, spares } = job
   const trees = join(volume, 'trees')
   const incoming = new Incoming(volume)
   try {
     const tree = await readTree(await bodyText(job, port), { ...job, trees }, job.limits)
-    const files = tree.entries.filter((entry) => entry.type === 'file')
-    const known = await findKnown(files, { ...job, base: tree.base, trees, incoming })
+    const { base, fresh } = tree
+    const files = fresh.filter((entry) => entry.type === 'file')
+    const found = await findKnown(files, { ...job, base, trees, incoming })
 
-    const missing = files.filter(({ sha256 }) => !known.has(sha256))
+    const missing = files.filter(({ sha256 }) => !found.has(sha256))
     if (missing.length > 0) return port.sendValue(answerMissing(missing))
     if (!existsSync(join(trees, hexOf(tree.digest)))) {
-      const gone = await linkTree(path, tree, { objects: new Objects(volume), known })
+      const objects = new Objects(volume)
+      const known = (file: TreeFile) =>
+        found.get(file.sha256) ?? (base && fileOf(base, file, trees))
+      const gone = await linkTree(path, tree, { objects, known, spares })
       if (gone.length > 0) return port.sendValue(answerMissing(gone))
     }
 
-    port.sendValue(answerTaken(tree, files))
+    port.sendValue(answerTaken(tree))
     await port.value()
     await removeTaken(files, incoming.of(app))
     port.sendValue('removed')
@@ -74,12 +83,11 @@ function answerMissing(files: readonly TreeFile[]): TreeAnswer {
   return { state: 'missing', missing: [...sizes.keys()], missingBytes }
 }
 
-const answerTaken = ({ digest }: AskedTree, files: readonly TreeFile[]): TreeAnswer => ({
-  state: 'taken',
-  digest,
-  files: files.length,
-  sizeBytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
-})
+function answerTaken({ digest, entries }: AskedTree): TreeAnswer {
+  const files = entries.filter((entry) => entry.type === 'file')
+  const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0)
+  return { state: 'taken', digest, files: files.length, sizeBytes }
+}
 
 /** The tree has these now. */
 async function removeTaken(
