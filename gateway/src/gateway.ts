@@ -109,7 +109,8 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   const ports = [config.http.port, config.buildkit.contextPort, ...parts.ports]
   // If the boot id is unknown, all runs of the gateway count as one boot.
   const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '')
-  const found = (daemon: { version: string }) => versions.add('buildkitd', { ...daemon, note: null })
+  const found = (daemon: { version: string }) =>
+    versions.add('buildkitd', { ...daemon, note: null })
   const guarded = { buildkit, daemonId, ports, boot, found, log }
   const network = opening.use(openGuard(config, guarded))
 

@@ -26,7 +26,7 @@ export function openGuard(
   { buildkit, daemonId, ports, boot, found, log }: GuardParts,
 ): NetworkGuard {
   const note = new ProofNote(join(data, 'isolation.json'))
-  const circumstances = (daemon: string) =>
+  const setup = (daemon: string) =>
     JSON.stringify([daemon, boot.trim(), gatewayVersion(), buildNetwork, ports])
   return NetworkGuard.start({
     async prove(signal) {
@@ -34,8 +34,8 @@ export function openGuard(
       return verifyIsolation(buildkit, { ...buildNetwork, ports }, signal)
     },
     daemon: daemonId,
-    earlier: (daemon) => (boot === '' ? null : note.read(circumstances(daemon))),
-    proven: (daemon, detail) => note.write(circumstances(daemon), detail),
+    earlier: (daemon) => (boot === '' ? null : note.read(setup(daemon))),
+    proven: (daemon, detail) => note.write(setup(daemon), detail),
     failed: () => note.remove(),
     log,
   })

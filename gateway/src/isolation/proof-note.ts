@@ -1,11 +1,9 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { z } from 'zod'
-
-const Note = z.object({ circumstances: z.string(), detail: z.string() })
+import { isObject } from '#api/is-object.ts'
 
 /**
- * A file that says under which circumstances a gateway has last proven that build steps are
- * isolated, and what it tried. A note that is lost or damaged costs the next start a second.
+ * A file that says with which setup a gateway has last proven that build steps are isolated, and what
+ * it tried. A note that is lost or damaged costs the next start two seconds.
  */
 export class ProofNote {
   readonly #path: string
@@ -14,19 +12,19 @@ export class ProofNote {
     this.#path = path
   }
 
-  /** What was tried under the same circumstances. Null: there is no such proof. */
-  read(circumstances: string): string | null {
+  /** What was tried with the same setup. Null: there is no such proof. */
+  read(setup: string): string | null {
     try {
-      const note = Note.parse(JSON.parse(readFileSync(this.#path, 'utf8')))
-      return note.circumstances === circumstances ? note.detail : null
+      const note: unknown = JSON.parse(readFileSync(this.#path, 'utf8'))
+      return isObject(note) && note['setup'] === setup ? String(note['detail']) : null
     } catch {
       return null
     }
   }
 
-  write(circumstances: string, detail: string): void {
+  write(setup: string, detail: string): void {
     try {
-      writeFileSync(this.#path, JSON.stringify({ circumstances, detail } satisfies Note))
+      writeFileSync(this.#path, JSON.stringify({ setup, detail }))
     } catch {} // the disk is full
   }
 
@@ -34,5 +32,3 @@ export class ProofNote {
     rmSync(this.#path, { force: true })
   }
 }
-
-type Note = z.infer<typeof Note>
