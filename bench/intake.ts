@@ -1,93 +1,133 @@
 import { execFile, execFileSync } from 'node:child_process'
-import { createReadStream } from 'node:fs'
+import { createReadStream, existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { Sources } from '../gateway/src/sources/sources.ts'
+import { parseArgs, promisify } from 'node:util'
 import { dice } from '../test/archives.ts'
+import { largeUpload, manyUploads } from './intake-load.ts'
+import { contentDigestOf, openIntake, untar } from './intake-ways.ts'
+import { writeLargeSource } from './large-source.ts'
+import type { Measure } from './measure.ts'
+import { median } from './side-by-side.ts'
 
-export type Result = { bench: string; ratio: number; goal: number; ok: boolean }
+const about =
+  'receiving, checking and unpacking an upload, beside GNU tar from a pipe: [--rows 300,20000,100-mb,4-at-once,400-mb-gz,400-mb-zst,5-gb,200-at-once] [--runs 11]'
+const memoryMb = 150
 
-const runs = 11
+type Shape = {
+  /** Options of GNU tar that pack it. */
+  how: '' | '-z' | '--zstd'
+  goal: number
+  make: (folder: string) => Promise<void>
+  /** This many parallel uploads, against as many parallel runs of GNU tar. */
+  atOnce?: number
+  /** Fewer runs, for a large one. */
+  runs?: number
+}
+const shapes: Record<string, Shape> = {
+  '300': { how: '-z', goal: 1, make: textFiles(300, 4000) },
+  '20000': { how: '', goal: 2, make: textFiles(20_000, 1500) },
+  '100-mb': { how: '-z', goal: 1.5, make: textFiles(100, 1_000_000) },
+  '4-at-once': { how: '-z', goal: 1.5, make: textFiles(1000, 20_000), atOnce: 4 },
+  '400-mb-gz': { how: '-z', goal: 1.3, make: writeLargeSource, runs: 5 },
+  '400-mb-zst': { how: '--zstd', goal: 1.6, make: writeLargeSource, runs: 5 },
+}
+const loads = { '5-gb': largeUpload, '200-at-once': manyUploads }
 
 /**
- * Compares our staging (it hashes every byte, checks every name, and names a tree by its digest)
- * with GNU tar, which does none of that. Both go from an archive on disk to synced files on disk.
- * They run alternately, and the ratio is that of the medians. Nothing is removed before the end,
- * because ext4 makes files slowly for some seconds after many removals.
+ * Compares our intake (it hashes every byte twice, checks every name, and names a tree by its digest)
+ * with GNU tar, which does none of that. Both go from an archive on disk to synced files on disk,
+ * ours through HTTP, GNU tar's through a pipe. They run alternately, and the ratio is that of the
+ * medians. Nothing is removed before the end, because ext4 makes files slowly for some seconds after
+ * many removals.
  */
-async function run(): Promise<Result[]> {
+async function run(args: string[]): Promise<Measure[]> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      rows: { type: 'string', default: [...Object.keys(shapes), ...Object.keys(loads)].join(',') },
+      runs: { type: 'string', default: '11' },
+    },
+  })
   const dir = await mkdtemp(join(tmpdir(), 'tarmac-bench-intake-'))
   try {
-    return [
-      await compare(dir, 'intake-300-files', { files: 300, bytes: 4000, how: 'z' }, 1),
-      await compare(dir, 'intake-20000-files', { files: 20_000, bytes: 1500, how: '' }, 2),
-      await compare(dir, 'intake-100-mb', { files: 100, bytes: 1_000_000, how: 'z' }, 1.5),
-      await compare(
-        dir,
-        'intake-4-at-once',
-        { files: 1000, bytes: 20_000, how: 'z', atOnce: 4 },
-        1.5,
-      ),
-    ]
+    await compileOnce(join(dir, 'first'))
+    const measures: Measure[] = []
+    for (const row of values.rows.split(',')) {
+      const shape = shapes[row]
+      const load = row === '5-gb' || row === '200-at-once' ? loads[row] : null
+      if (shape) measures.push(await compare(dir, row, { runs: Number(values.runs), ...shape }))
+      else if (load) measures.push(await load(await mkdtemp(join(dir, 'load-'))))
+      else throw new Error(`There is no row ${row}.`)
+    }
+    return measures
   } finally {
     await rm(dir, { recursive: true })
   }
 }
 
-/** `atOnce`: this many parallel uploads, against as many parallel runs of GNU tar. */
-type Shape = { files: number; bytes: number; how: '' | 'z'; atOnce?: number }
+/** The first process compiles TypeScript for all that follow, as the build of the appliance does. */
+async function compileOnce(dir: string): Promise<void> {
+  await textFiles(1, 100)(dir)
+  execFileSync('tar', ['-czf', `${dir}.tgz`, '-C', dir, '.'])
+  await using intake = await openIntake()
+  await intake.send(createReadStream(`${dir}.tgz`), join(dir, 'volume'))
+}
 
-async function compare(dir: string, bench: string, shape: Shape, goal: number): Promise<Result> {
-  const archive = join(dir, `${bench}.tar`)
-  await pack(join(dir, bench), archive, shape)
+async function compare(
+  dir: string,
+  row: string,
+  { how, goal, make, atOnce = 1, runs }: Shape & { runs: number },
+): Promise<Measure> {
+  const source = join(dir, make === writeLargeSource ? 'large' : row)
+  const archive = join(dir, `${row}.tar`)
+  if (!existsSync(source)) await make(source)
+  await promisify(execFile)('tar', ['-c', ...(how ? [how] : []), '-f', archive, '-C', source, '.'])
+  const headers = { 'content-digest': await contentDigestOf(archive) }
+
+  await using intake = await openIntake()
   const times = { ours: [] as number[], theirs: [] as number[] }
+  let theirsMb = 0
+  const ways = {
+    ours: (to: string) => intake.send(createReadStream(archive), to, headers),
+    async theirs(to: string) {
+      theirsMb = Math.max(theirsMb, await untar(createReadStream(archive), how, to))
+    },
+  }
   for (let i = 0; i < runs; i++)
-    for (const who of ['ours', 'theirs'] as const) {
-      const folders = Array.from({ length: shape.atOnce ?? 1 }, (_, n) =>
-        join(dir, `${bench}-${who}-${i}-${n}`),
-      )
+    for (const who of i % 2 === 0 ? (['ours', 'theirs'] as const) : (['theirs', 'ours'] as const)) {
+      // A tree that is there already is not written again, so each has a volume of its own.
+      const folders = Array.from({ length: atOnce }, (_, n) => join(dir, `${row}-${who}-${i}-${n}`))
       for (const to of folders) await mkdir(to)
       execFileSync('sync', ['--file-system', dir])
       const start = performance.now()
-      await Promise.all(
-        folders.map((to) => (who === 'ours' ? ours(archive, to) : theirs(archive, to))),
-      )
+      await Promise.all(folders.map((to) => ways[who](to)))
       times[who].push(performance.now() - start)
     }
+
+  const oursMb = await intake.rssMb()
   const [us, them] = [median(times.ours), median(times.theirs)]
-  console.log(`${bench}: ${us.toFixed(0)} ms, GNU tar ${them.toFixed(0)} ms (medians of ${runs})`)
-  const ratio = Number((us / them).toFixed(2))
-  return { bench, ratio, goal, ok: ratio <= goal }
+  console.log(
+    `intake-${row}: ${us.toFixed(0)} ms (${oursMb} MB), GNU tar ${them.toFixed(0)} ms (${theirsMb} MB), medians of ${runs}`,
+  )
+  const ratio = Math.round((us / them) * 100) / 100
+  const ok = ratio <= goal && oursMb <= memoryMb
+  return { bench: `intake-${row}`, ratio, goal, ok, oursMb, theirsMb, memoryMb, runs }
 }
 
-async function pack(from: string, archive: string, { files, bytes, how }: Shape): Promise<void> {
-  const roll = dice(files)
-  const words = Array.from({ length: 500 }, () => Math.floor(roll(2 ** 30)).toString(36))
-  for (let i = 0; i < files; i++) {
-    const folder = join(from, `folder-${i % Math.ceil(files / 50)}`)
-    await mkdir(folder, { recursive: true })
-    let text = ''
-    while (text.length < bytes) text += `${words[roll(words.length)]} `
-    await writeFile(join(folder, `file-${i}.js`), text.slice(0, bytes))
+function textFiles(files: number, bytes: number): (folder: string) => Promise<void> {
+  return async (folder) => {
+    const roll = dice(files)
+    const words = Array.from({ length: 500 }, () => Math.floor(roll(2 ** 30)).toString(36))
+    for (let i = 0; i < files; i++) {
+      const parent = join(folder, `folder-${i % Math.ceil(files / 50)}`)
+      await mkdir(parent, { recursive: true })
+      let text = ''
+      while (text.length < bytes) text += `${words[roll(words.length)]} `
+      await writeFile(join(parent, `file-${i}.js`), text.slice(0, bytes))
+    }
   }
-  execFileSync('tar', [`-c${how}f`, archive, '-C', from, '.'])
 }
 
-async function ours(archive: string, dir: string): Promise<void> {
-  await using sources = await Sources.open({ dir })
-  await sources.receive(createReadStream(archive), { signal: AbortSignal.timeout(120_000) })
-}
-
-async function theirs(archive: string, dir: string): Promise<void> {
-  await promisify(execFile)('tar', ['-xf', archive, '-C', dir])
-  await promisify(execFile)('sync', ['--file-system', dir])
-}
-
-const median = (values: number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
-
-export const intake = { about: 'unpacking an upload, beside GNU tar', run }
-
-if (import.meta.main) console.log(JSON.stringify(await run()))
+export const intake = { about, run }

@@ -1,4 +1,5 @@
 import { errorMessage } from '#api/error-code.ts'
+import { pause } from '#api/flow/retry.ts'
 import { isUnavailable, statusOf } from './fly-calls.ts'
 import type { MachinesApi } from './machines-api.ts'
 
@@ -8,6 +9,11 @@ export type FlyPart = { ok: boolean; isRefused: boolean; detail: string }
 /** How long the gateway uses an answer: Fly limits calls. */
 const keptMs = 30_000
 const askMs = 5000
+const notYet: FlyPart = {
+  ok: false,
+  isRefused: false,
+  detail: "Fly's Machines API has not answered yet.",
+}
 
 /** Looks at most every 30 s whether Fly takes the token, and whether it reaches the organisation. */
 export class FlyAccess {
@@ -26,6 +32,19 @@ export class FlyAccess {
     const part = this.#ask(AbortSignal.timeout(askMs))
     this.#known = { part, until: now + keptMs }
     return part
+  }
+
+  /**
+   * As `look`, and waits at most `waitMs`: of a Fly that answers late, as after many restarts, nothing
+   * is known.
+   */
+  async lookWithin(waitMs: number): Promise<FlyPart> {
+    const waited = new AbortController()
+    const late = pause(waitMs, waited.signal).then(
+      () => notYet,
+      () => notYet,
+    )
+    return Promise.race([this.look(), late]).finally(() => waited.abort())
   }
 
   async #ask(signal: AbortSignal): Promise<FlyPart> {

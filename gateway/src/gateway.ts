@@ -23,8 +23,7 @@ import { ownMachine } from './host/own-machine.ts'
 import { startHousekeeping } from './housekeeping.ts'
 import { listen } from './http/listen.ts'
 import { openKeptImages } from './kept-images/open-kept-images.ts'
-import { NetworkGuard } from './isolation/guard.ts'
-import { verifyIsolation } from './isolation/probe.ts'
+import { openGuard } from './isolation/open-guard.ts'
 import type { Logger } from './log.ts'
 import { makeSteps } from './pipeline/make-steps.ts'
 import { Runner } from './pipeline/runner.ts'
@@ -108,16 +107,12 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   const { key, fly, deployer, registry, buildkit, daemonId, disk, lookups, planner } = parts
   const { sources, store, plans, versions, mirror, vault, hiddenValues, ownerRoutes } = parts
   const ports = [config.http.port, config.buildkit.contextPort, ...parts.ports]
-  const network = opening.use(
-    NetworkGuard.start({
-      async prove(signal) {
-        versions.add('buildkitd', { ...(await buildkit.info(signal)), note: null })
-        return verifyIsolation(buildkit, { ...config.buildNetwork, ports }, signal)
-      },
-      daemon: daemonId,
-      log,
-    }),
-  )
+  // If the boot id is unknown, all runs of the gateway count as one boot.
+  const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '')
+  const found = (daemon: { version: string }) =>
+    versions.add('buildkitd', { ...daemon, note: null })
+  const guarded = { buildkit, daemonId, ports, boot, found, log }
+  const network = opening.use(openGuard(config, guarded))
 
   const copier = opening.use(openImageCopier(config, registry, parts.logins.registryLogin))
   const apis = { buildkit, registry, copier, mirror, fly, deployer }
@@ -137,8 +132,6 @@ async function openRunner({ config, log, opening, awake }: Opening, parts: Parts
   }
   const steps = makeSteps(deps, settings)
 
-  // If the boot id is unknown, all runs of the gateway count as one boot.
-  const boot = await readFile(config.bootIdFile, 'utf8').catch(() => '')
   const run = { store, steps, log, limits: config.limits, hiddenValues, boot, gate: network }
   const runner = opening.use(await Runner.start(run))
   awake.count('deployments', async () =>

@@ -31,5 +31,6 @@ export function openOutside({ config, log, opening }: Opening) {
   const registry = opening.use(new Registry({ host, login, insecure }))
   const registries = { registry, registryHost: host, namedRegistries: namedHosts(config) }
   const flyAccess = new FlyAccess(fly, org)
+  void flyAccess.look() // for the first one who asks whether the gateway is ready
   return { fly, flyBudget, metrics, flyAccess, deployer, ...registries }
 }

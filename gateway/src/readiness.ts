@@ -12,11 +12,14 @@ type ReadinessDeps = {
   network: Pick<NetworkGuard, 'status'>
   disk: Pick<DiskWatch, 'state'>
   integrity: Pick<IntegrityWatch, 'state'>
-  fly: Pick<FlyAccess, 'look'>
+  fly: Pick<FlyAccess, 'lookWithin'>
 }
 
 /** For each part. */
 export const probeMs = 5000
+
+/** The gateway asks Fly from its start on, and works without an answer. */
+const flyMs = 250
 
 /** Asks the parts whether the gateway can deploy. */
 export async function readiness({
@@ -30,7 +33,7 @@ export async function readiness({
   const [builder, plans, { isRefused, ...flyPart }] = await Promise.all([
     probe(buildkit.info(AbortSignal.timeout(probeMs))),
     probe(planner()),
-    fly.look(),
+    fly.lookWithin(flyMs),
   ])
   const parts = { buildkit: builder, planner: plans, network: network.status }
   // A full disk does not make the gateway unready: it still answers, and says when to retry an

@@ -46,3 +46,11 @@ test('Fly is asked once for many looks', async () => {
   await access.look()
   expect(fake.calls).toHaveLength(1)
 })
+
+test('a look that waits only a moment knows nothing of a Fly that answers later', async () => {
+  const { promise: answered, resolve: answer } = Promise.withResolvers<void>()
+  const access = new FlyAccess({ checkOrg: () => answered, checkToken: () => answered }, 'personal')
+  expect(await access.lookWithin(1)).toMatchObject({ ok: false, isRefused: false })
+  answer()
+  expect(await access.lookWithin(60_000)).toMatchObject({ ok: true })
+})

@@ -380,6 +380,14 @@ test('a file that changes during the build makes no image', async () => {
   expect(problem.body()).toMatchObject({ code: 'source-changed', path: 'lib/a', retry: true })
 })
 
+test('a large file that changes during the build makes no image', async () => {
+  const large = 'large'.repeat(7 * 1024 ** 2)
+  using build = await dockerfileBuild({ Dockerfile: dockerfile('COPY . /src'), 'a ä.bin': large })
+  await writeFile(join(build.root, 'a ä.bin'), large.replace(/e$/, 'E'))
+  const problem = await problemOf(solve(build).solved)
+  expect(problem.body()).toMatchObject({ code: 'source-changed', path: 'a ä.bin', retry: true })
+})
+
 test('a compiled graph is built, sees its secrets, carries its configuration, and runs again on request', async () => {
   const tree = await source({ 'lib/a': 'text' })
   using context = buildkit.serveContext('app', tree, { ignore: [] })

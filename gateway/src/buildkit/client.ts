@@ -178,7 +178,7 @@ export class Buildkit {
         throw stoppedAt(stopped[0]!, signal.reason)
       }
       signal.throwIfAborted()
-      const changed = build.context?.changed() ?? null
+      const changed = build.context?.changed(error) ?? null
       const problem =
         policy.refused() ??
         build.context?.problem() ??

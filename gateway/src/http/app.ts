@@ -3,7 +3,7 @@ import { Problem } from '#api/problem.ts'
 import { routes } from '#api/routes.ts'
 import { visibleJson } from '#api/text/visible-text.ts'
 import type { Authorize, Prove } from './auth.ts'
-import { addDashboard } from './dashboard/dashboard.ts'
+import { openDashboard } from './dashboard/open-dashboard.ts'
 import { downloadLog } from './log/download.ts'
 import type { GuardedCommands } from '../commands/access/guarded.ts'
 import type { Commands } from '../commands/commands.ts'
@@ -63,7 +63,7 @@ export function httpApp(
   app.get(routes.problem, readProblem)
   app.get(routes.ready, readReadiness(server, authorize))
   app.use(routes.uploads, speakTus)
-  addDashboard(app, { commands, server, authorize, prove })
+  openDashboard(app, { commands, server, authorize, prove })
   app.use(async (request, _response, next) => {
     await authorize(request)
     next()

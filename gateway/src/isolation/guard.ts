@@ -11,6 +11,12 @@ type GuardDeps = {
   prove(signal: AbortSignal): Promise<string>
   /** The id of the current daemon. It changes when the daemon is replaced. Null: there is none. */
   daemon(): string | null
+  /** What an earlier gateway has proven of this daemon under the same circumstances. */
+  earlier?(daemon: string): string | null
+  /** Called after each proof. */
+  proven?(daemon: string, detail: string): void
+  /** Called after each probe build that shows that steps are not isolated. */
+  failed?(): void
   log: Logger
 }
 
@@ -31,6 +37,8 @@ export class NetworkGuard {
   readonly #deps: GuardDeps
   readonly #stop = new AbortController()
   #proof: { daemon: string | null; detail: string } | null = null
+  /** Proof of an earlier gateway, until this one has looked itself. No build runs on it. */
+  #earlier: { daemon: string; detail: string } | null = null
   /** Why there is no proof for the current daemon. */
   #missing: Problem = unproven
   #proving: Promise<void> | undefined
@@ -41,6 +49,9 @@ export class NetworkGuard {
 
   static start(deps: GuardDeps): NetworkGuard {
     const guard = new NetworkGuard(deps)
+    const daemon = deps.daemon()
+    const detail = daemon === null ? null : (deps.earlier?.(daemon) ?? null)
+    if (daemon !== null && detail !== null) guard.#earlier = { daemon, detail }
     void guard.#watch()
     return guard
   }
@@ -49,11 +60,21 @@ export class NetworkGuard {
     this.#deps = deps
   }
 
-  /** For the health page. */
+  /**
+   * For the health page. After a restart of the gateway, the proof of the one before counts here
+   * until the new one is there.
+   */
   get status(): { ok: boolean; detail: string } {
     const daemon = this.#deps.daemon()
-    const ok = daemon !== null && daemon === this.#proof?.daemon
-    return { ok, detail: ok ? this.#proof!.detail : this.#missing.message }
+    if (this.#isProven) return { ok: true, detail: this.#proof!.detail }
+    if (this.#earlier && this.#earlier.daemon === daemon)
+      return { ok: true, detail: `${this.#earlier.detail}, before the last start: looking again` }
+    return { ok: false, detail: this.#missing.message }
+  }
+
+  get #isProven(): boolean {
+    const daemon = this.#deps.daemon()
+    return daemon !== null && daemon === this.#proof?.daemon
   }
 
   /**
@@ -80,8 +101,8 @@ export class NetworkGuard {
    * Resolves when builds are safe; throws otherwise. For a new daemon it runs a probe build first.
    */
   async proven(signal: AbortSignal): Promise<void> {
-    if (!this.status.ok) await unlessAborted(this.#prove(), signal)
-    if (!this.status.ok) throw isUnavailable(this.#missing) ? this.#missing : this.#refusal()
+    if (!this.#isProven) await unlessAborted(this.#prove(), signal)
+    if (!this.#isProven) throw isUnavailable(this.#missing) ? this.#missing : this.#refusal()
   }
 
   #refusal(): Problem {
@@ -99,7 +120,7 @@ export class NetworkGuard {
   async #watch(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       const due = this.#deps.daemon() !== this.#tried || performance.now() >= this.#nextTry
-      if (due && !this.status.ok) await this.#prove()
+      if (due && !this.#isProven) await this.#prove()
       await sleep(pollMs, undefined, { ref: false, signal: this.#stop.signal }).catch(() => {})
     }
   }
@@ -119,6 +140,8 @@ export class NetworkGuard {
       const detail = await this.#deps.prove(AbortSignal.any([this.#stop.signal, limit]))
       log.info({ detail }, 'the isolation of build steps is verified')
       this.#proof = { daemon, detail }
+      this.#earlier = null
+      if (daemon !== null) this.#deps.proven?.(daemon, detail)
       this.#missing = unproven
       this.#pauseMs = pollMs
       for (const listener of this.#listeners) listener()
@@ -129,6 +152,8 @@ export class NetworkGuard {
       if (problem.message !== this.#missing.message)
         log.error({ err: error }, 'the isolation of build steps is not verified')
       this.#missing = problem
+      this.#earlier = null
+      if (!isUnavailable(problem)) this.#deps.failed?.()
       this.#nextTry = performance.now() + this.#pauseMs
       this.#pauseMs = Math.min(this.#pauseMs * 2, maxPauseMs)
     }

@@ -1,4 +1,4 @@
-import { createHash, hash } from 'node:crypto'
+import { createHash, type Hash, hash } from 'node:crypto'
 import { closeSync, openSync, readSync } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { Problem } from '#api/problem.ts'
@@ -61,7 +61,7 @@ export async function* archivePieces(
       filled += readSmall(tree, entry, piece, filled)
     else if (entry.type === 'file') {
       yield take()
-      yield* readLarge(tree, entry)
+      yield* readLarge(tree, entry, createHash('sha256'))
     }
     if (entry.type === 'file') put(tarPadding(entry.sizeBytes))
     if (filled > pieceBytes - reserveBytes) yield take()
@@ -72,10 +72,10 @@ export async function* archivePieces(
   yield take()
 }
 
-/** Yields a large file as it is in the tree. Its last piece comes when all of it was right. */
+/** Yields a large file in the size that it has in the tree. The daemon checks its content. */
 export async function* filePieces(root: string, file: TreeFile): AsyncGenerator<Buffer, void> {
   using tree = new Beneath(root)
-  yield* readLarge(tree, file)
+  yield* readLarge(tree, file, null)
 }
 
 /** Tries to read one byte more than expected, to notice a file that grew. */
@@ -98,10 +98,14 @@ function readSmall(tree: Beneath, file: TreeFile, into: Buffer, at: number): num
   return read
 }
 
-async function* readLarge(tree: Beneath, file: TreeFile): AsyncGenerator<Buffer, void> {
+/** `sum`: for the content. Null: only the size is checked. */
+async function* readLarge(
+  tree: Beneath,
+  file: TreeFile,
+  sum: Hash | null,
+): AsyncGenerator<Buffer, void> {
   const handle = await openLarge(tree, file.path)
   try {
-    const sum = createHash('sha256')
     let left = file.sizeBytes
     const read = () => handle.read(Buffer.allocUnsafe(Math.min(left, pieceBytes)))
     let coming = read()
@@ -112,13 +116,10 @@ async function* readLarge(tree: Beneath, file: TreeFile): AsyncGenerator<Buffer,
       coming = read() // while this part is hashed and sent
       coming.catch(() => {}) // the next `await` reports it, unless the consumer stopped
       const part = buffer.subarray(0, bytesRead)
-      sum.update(part)
+      sum?.update(part)
       // Hold the last part back until the hash and the size of the whole file are right.
-      if (
-        left === 0 &&
-        (sum.digest('hex') !== file.sha256 || (await handle.stat()).size !== file.sizeBytes)
-      )
-        break
+      const isOther = left === 0 && sum !== null && sum.digest('hex') !== file.sha256
+      if (isOther || (left === 0 && (await handle.stat()).size !== file.sizeBytes)) break
       yield part
       if (left === 0) return
     }

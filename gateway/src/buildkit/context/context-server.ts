@@ -7,7 +7,7 @@ import type { TreeFile } from '#api/tree.ts'
 import type { SourceTree } from '../../deployments/source-tree.ts'
 import type { ArchiveJob, FileJob } from './context-thread.ts'
 import { contextThreads } from './context-threads.ts'
-import { largeFiles } from './large-files.ts'
+import { largeFiles, mismatchedIn } from './large-files.ts'
 import { filesOf } from './tree-view.ts'
 
 /** A source that the server offers to the daemon, until it is disposed of. */
@@ -20,9 +20,9 @@ export type Context = {
   filename: string
   /**
    * The first file that differs from the tree, or null. If there is one, the build's result is
-   * invalid.
+   * invalid. `failure`: the daemon's error, if the build failed.
    */
-  changed(): string | null
+  changed(failure?: unknown): string | null
   /** Why the source could not be sent, if the source is at fault. */
   problem(): Problem | null
   [Symbol.dispose](): void
@@ -89,7 +89,7 @@ export class ContextServer {
       url: urlOf(filename),
       large: large.map((file) => ({ file, url: urlOf(file.sha256) })),
       filename,
-      changed: () => offered.changed,
+      changed: (failure) => offered.changed ?? mismatchedIn(failure, large),
       problem: () => offered.problem,
       [Symbol.dispose]: () => {
         if (held && --offered.holders === 0) this.#offered.delete(secret)

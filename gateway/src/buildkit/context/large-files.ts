@@ -1,3 +1,4 @@
+import { errorMessage } from '#api/error-code.ts'
 import type { TreeEntry, TreeFile } from '#api/tree.ts'
 import { filterEntries } from './context-filter.ts'
 
@@ -15,6 +16,16 @@ export const largeFiles = (
   ignore: readonly string[],
 ): readonly TreeFile[] =>
   filterEntries(entries.filter(isLarge), ignore).filter((entry) => entry.type === 'file')
+
+/**
+ * The path of the large file that the daemon got with another content than the tree has, by the
+ * daemon's error (BuildKit source/http/source.go). Null: the error is about something else.
+ */
+export function mismatchedIn(failure: unknown, large: readonly TreeFile[]): string | null {
+  const said = errorMessage(failure)
+  const wanted = /digest mismatch .*sha256:([0-9a-f]{64})\)?$/.exec(said)?.[1]
+  return large.find(({ sha256 }) => sha256 === wanted)?.path ?? null
+}
 
 const isLarge = (entry: TreeEntry): boolean =>
   entry.type === 'file' && entry.sizeBytes >= largeBytes && isPlainName(entry.path)

@@ -1,4 +1,4 @@
-import { type CompactJWSHeaderParameters, createLocalJWKSet, type JSONWebKeySet } from 'jose'
+import type { CompactJWSHeaderParameters, createLocalJWKSet, JSONWebKeySet } from 'jose'
 import { errorMessage } from '#api/error-code.ts'
 import { Problem } from '#api/problem.ts'
 import type { Logger } from '../../log.ts'
@@ -78,7 +78,7 @@ export class IssuerKeys {
 
   async #readInto(issuer: string, entry: Issuer): Promise<void> {
     try {
-      const set = await this.#read(issuer)
+      const [{ createLocalJWKSet }, set] = await Promise.all([import('jose'), this.#read(issuer)])
       const ids = new Set<unknown>(set.keys.map(({ kid }) => kid))
       entry.keys = { find: createLocalJWKSet(set), ids, readAt: this.#now() }
       entry.failure = null

@@ -2,7 +2,6 @@ import type { Request, Response } from 'express'
 import { AppName, appNameRule } from '#api/app.ts'
 import { Problem } from '#api/problem.ts'
 import type { UploadDeps } from '../deps.ts'
-import { receiveForm } from './receive-form.ts'
 import { receive, type Received, tooLarge } from './received.ts'
 import { RequestBody } from './request-body.ts'
 import { assertRunning, whileArriving } from './while-arriving.ts'
@@ -26,7 +25,7 @@ export async function receiveSource(
 
   const receiveAll = async (gone: AbortSignal): Promise<Received> =>
     request.is('multipart/form-data')
-      ? receiveForm(request, deps, gone)
+      ? (await formReader()).receiveForm(request, deps, gone)
       : {
           source: await receive(request, new RequestBody(request), deps, gone),
           fields: [],
@@ -34,3 +33,6 @@ export async function receiveSource(
         }
   return whileArriving(request, response, { announcedBytes, deps, receive: receiveAll })
 }
+
+/** Loaded for the first form, because most sources come without one. */
+const formReader = () => import('./receive-form.ts')

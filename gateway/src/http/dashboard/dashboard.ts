@@ -1,4 +1,4 @@
-import type { Express, Request, RequestHandler, Response } from 'express'
+import type { Request, RequestHandler, Response, Router } from 'express'
 import { Problem } from '#api/problem.ts'
 import type { GuardedCommands } from '../../commands/access/guarded.ts'
 import { type Authorize, callerOf, knownCallerOf, type Prove } from '../auth.ts'
@@ -48,7 +48,7 @@ export type DashboardDeps = {
 }
 
 /** Adds the dashboard. Before `authorize` of the API: its pages send a stranger to the login. */
-export function addDashboard(app: Express, deps: DashboardDeps): void {
+export function addDashboard(app: Router, deps: DashboardDeps): void {
   app.use(addresses.home, (_request, response, next) => {
     setPageHeaders(response)
     next()
