@@ -33,6 +33,8 @@ export const routes = {
   deploySecrets: '/v1/apps/:app/runtime-secrets/deploy',
   env: '/v1/apps/:app/env',
   queue: '/v1/queue',
+  queuePause: '/v1/queue/pause',
+  goFirst: '/v1/deployments/:id/first',
   apps: '/v1/apps',
   allDeployments: '/v1/deployments',
   deployment: '/v1/deployments/:id',

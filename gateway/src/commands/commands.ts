@@ -27,6 +27,7 @@ import type { LimitCommands } from './limits/open-limits.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
 import type { OwnerCommands } from './owners/owner-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
+import type { QueueCommands } from './queue/queue-commands.ts'
 import type { RegistryCommands } from './registries/registry-commands.ts'
 import type { Rollback } from './rollback.ts'
 import type { PoolCommands } from './pools/pool-commands.ts'
@@ -124,6 +125,7 @@ export type Commands = {
   machines: MachineCommands
   owners: OwnerCommands
   overview: OverviewCommands
+  queue: QueueCommands
   drift: DriftCommands
   /** Deletes an app, and the apps of its owners. */
   deleteApp(caller: Principal, app: string, request: DeleteRequest): Promise<void>

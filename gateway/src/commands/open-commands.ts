@@ -29,6 +29,7 @@ import { imageLayers, type ImageLayersDeps } from './image-layers.ts'
 import { machineCommands, type MachineDeps } from './machines/machine-commands.ts'
 import { openOwners } from './owners/open-owners.ts'
 import { type OverviewDeps, overviewCommands } from './overview/overview-commands.ts'
+import { queueCommands } from './queue/queue-commands.ts'
 import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
@@ -111,6 +112,7 @@ export function openCommands(deps: CommandDeps): Commands {
     doctor: (_caller, request) => deps.doctor(request),
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(deps),
+    queue: queueCommands(store),
     audit: {
       async list(caller, filter, page) {
         assertKnownNames(filter)

@@ -25,6 +25,7 @@ import { readProblem } from './routes/problems.ts'
 import { addMachineRoutes } from './routes/machines/machines.ts'
 import { addOwnerRoutes } from './routes/owners/owners.ts'
 import { addOverviewRoutes } from './routes/overview/overview.ts'
+import { addQueueRoutes } from './routes/overview/queue.ts'
 import { addPoolRoutes } from './routes/previews/pools.ts'
 import { addTemplateRoutes } from './routes/previews/templates.ts'
 import { addPreviewRoutes } from './routes/previews/previews.ts'
@@ -89,6 +90,7 @@ function deploymentRoutes(app: Express, commands: Commands, server: ServerDeps):
   addUploadRoutes(app, commands, server)
   addTreeRoutes(app, commands, server)
   addOverviewRoutes(app, commands)
+  addQueueRoutes(app, commands)
   addPreviewRoutes(app, commands, server)
   addTemplateRoutes(app, commands, server)
   addPoolRoutes(app, commands, server)
