@@ -103,10 +103,8 @@ test('the usual time is the median of what succeeded, and much more than that sa
   const past = [10, 30, 20].map((ms) => ({ fetching: 1, building: ms, verifying: 2 * ms }))
   expect(usualSpans(past)).toEqual({ buildMs: 21, machinesMs: 40 })
   expect(usualSpans([{ deploying: 5 }])).toEqual({ buildMs: null, machinesMs: 5 })
-  expect([leftOf(60, 20), leftOf(60, 100), leftOf(60, 200), leftOf(null, 1)]).toEqual([
-    40,
-    6,
-    null,
-    null,
-  ])
+  const minute = 60_000
+  const left = [leftOf(minute, 20_000), leftOf(minute, 100_000), leftOf(minute, 200_000)]
+  expect(left).toEqual([40_000, 6000, null])
+  expect([leftOf(10, 50_000), leftOf(10, 70_000), leftOf(null, 1)]).toEqual([1, null, null])
 })

@@ -96,11 +96,12 @@ export function usualSpans(past: readonly Phases[]): Spans {
 const medianOf = (all: number[]): number | null =>
   all.toSorted((a, b) => a - b)[all.length >> 1] ?? null
 
-/** So many times as long as usual says: nobody knows any more. */
+/** After so many times the usual time nobody knows any more. Short builds vary more. */
 const muchLonger = 3
+const muchLongerMs = 60_000
 
 /** What is left of something that usually takes this long, after so long. */
 export function leftOf(usualMs: number | null, afterMs: number): number | null {
-  if (usualMs === null || afterMs > muchLonger * usualMs) return null
+  if (usualMs === null || afterMs > Math.max(muchLonger * usualMs, muchLongerMs)) return null
   return Math.max(usualMs - afterMs, usualMs / 10)
 }

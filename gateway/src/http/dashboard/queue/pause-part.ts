@@ -13,9 +13,9 @@ export const pausedNote = (pause: QueuePause | null): Html =>
   html`<div id="paused" data-part>
     ${
       pause &&
-      html`<p class="lines">
-        ${mark('warning', 'paused')} ${pause.by} paused the queue at ${timeOf(pause.at)}:
-        ${pause.why ?? 'without a reason'}
+      html`<p>
+        ${mark('warning', 'paused')} ${pause.by} paused the queue at
+        ${timeOf(pause.at)}${pause.why !== null && `: ${pause.why}`}. <a href="#pause">Resume it</a>
       </p>`
     }
   </div>`
