@@ -79,6 +79,7 @@ export const calls: readonly Call[] = [
     'previewStats',
     'count the previews that have not ended: ages, owners, cost, stuck ones',
   ),
+  call('GET', 'previewRequests', 'when each preview answered its last request, as Fly counts it'),
   call('GET', 'preview', 'read a preview'),
   call('DELETE', 'preview', 'destroy a preview'),
   call('POST', 'extendPreview', 'give a preview more time'),

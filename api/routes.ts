@@ -48,6 +48,7 @@ export const routes = {
   testRegistry: '/v1/registries/:registry/test',
   previews: '/v1/previews',
   previewStats: '/v1/previews/stats',
+  previewRequests: '/v1/previews/requests',
   preview: '/v1/previews/:id',
   extendPreview: '/v1/previews/:id/extend',
   previewAction: '/v1/previews/:id/:action',

@@ -54,7 +54,7 @@ export type CommandDeps = Omit<OverviewDeps & ImageLayersDeps, 'store'> & {
   store: DeploymentStore
   vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove' | 'fingerprintOf'>
   fly: MachinesApi
-  metrics: MachineDeps['metrics']
+  metrics: MachineDeps['metrics'] & PreviewDeps['metrics']
   deployer: Deployer
   drift: Parameters<typeof driftCommands>[0]
   cache: Pick<BuildCache, 'usage' | 'remove'>

@@ -128,6 +128,11 @@ const rows: Record<
   'sessions.end': { args: ['a'], scopes: [...Scope.options], filtered: true, anyone: true },
   'sessions.endAll': { args: [], scopes: [...Scope.options], filtered: true, anyone: true },
   'tokens.rotate': { args: ['ci', {}], scopes: ['admin'], filtered: true },
+  'previews.requests': {
+    args: [{}],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+    filtered: true,
+  },
   'queue.pause': { args: [null], scopes: ['admin'], wide: true },
   'queue.resume': { args: [], scopes: ['admin'], wide: true },
   'queue.first': { args: ['of-shop'], scopes: ['admin'] },

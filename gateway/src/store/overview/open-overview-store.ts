@@ -8,6 +8,7 @@ import { previewIdIn } from '../../deployments/previews/preview-names.ts'
 import type { DeploymentRows } from '../rows/deployment-rows.ts'
 import type { Tables } from '../tables.ts'
 import { queueReader } from './queue-reader.ts'
+import { versionOf } from './version-of.ts'
 import { pageOf, readAs, readRows, seenRows, targetIn } from '../store-tools.ts'
 
 /** How many records, or apps, one page looks at. */
@@ -30,13 +31,6 @@ function targetOf(rows: DeploymentRows, id: string) {
   if (previewIdIn(String(row['app'])) === null)
     return { app: String(row['app']), owner: String(row['owner']) || null }
   return targetIn(rows.prepare('SELECT app, owner, body FROM deployments WHERE id = ?').get(id)!)
-}
-
-/** SQLite counts the rows that this process changed; `data_version` is about other ones. */
-function versionOf({ deployments, events }: Tables): string {
-  const own = Number(deployments.prepare('SELECT total_changes() AS count').get()?.['count'])
-  const others = Number(deployments.prepare('PRAGMA data_version').get()?.['data_version'])
-  return `${own - events.changes} ${others}`
 }
 
 /** The cursor is the row id: the order of creation. */

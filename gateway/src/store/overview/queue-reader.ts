@@ -6,9 +6,12 @@ import { Row, toDeployment } from '../record.ts'
 import { readRows, seenRows } from '../store-tools.ts'
 import type { Tables } from '../tables.ts'
 import { expectedTimes, type Times } from './expected-times.ts'
+import { versionOf } from './version-of.ts'
 
 /** A queue of ten thousand takes a while to schedule: readers get at most a 20th of the gateway's time. */
 const restPerLook = 20
+/** Of a shorter queue, each change is seen at once. */
+const mostAlwaysNew = 100
 
 /** What is known of each deployment beside its record. */
 type Look = {
@@ -21,11 +24,14 @@ type Look = {
 export function queueReader(tables: Tables): OverviewStore['queue'] {
   const { deployments, queue, tools } = tables
   let last: Look = { waiting: new Map(), movedUp: new Set(), times: new Map() }
-  let restsUntil = 0
+  let [restsUntil, isLong, version] = [0, false, '']
 
   const lookNow = (limits: QueueLimits | null): Look => {
     const from = performance.now()
-    if (from < restsUntil) return last
+    const versionNow = `${versionOf(tables)} ${limits === null}`
+    if (from < restsUntil && (isLong || version === versionNow)) return last
+    version = versionNow
+    isLong = queue.countUnfinished() > mostAlwaysNew
     last = tools.transaction(() => {
       const moved = queue.now().queued.filter(({ movedUp }) => movedUp > 0)
       return {
