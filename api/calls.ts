@@ -126,6 +126,7 @@ export const calls: readonly Call[] = [
   call('PUT', 'backup', 'replace the records by a copy'),
   call('GET', 'audit', 'list who changed what, also what was refused'),
   call('GET', 'status', 'read the state of the gateway: versions, machine, queue, disk, cost'),
+  call('GET', 'removals', 'what was removed from the disk of the builder, when and why'),
   call('GET', 'diskHistory', 'what was on the disk of the builder in the last 14 days'),
   call('POST', 'doctor', 'try what only the machine and Fly can settle'),
   call('GET', 'problem', 'what the code of a problem means'),

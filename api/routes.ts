@@ -76,6 +76,7 @@ export const routes = {
   backup: '/v1/backup',
   status: '/v1/status',
   diskHistory: '/v1/status/disk',
+  removals: '/v1/status/removals',
   doctor: '/v1/doctor',
   audit: '/v1/audit',
   problem: '/problems/:code',

@@ -109,6 +109,7 @@ export function openCommands(deps: CommandDeps): Commands {
       everySeconds: diskSampleMs / 1000,
       samples: await store.status.diskSamples(),
     }),
+    removals: async () => ({ removals: await store.status.removals() }),
     doctor: (_caller, request) => deps.doctor(request),
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(deps),

@@ -44,7 +44,7 @@ import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
 import { speakTus } from './routes/uploads/tus.ts'
 import { addUploadRoutes } from './routes/uploads/uploads.ts'
 import { readWhoami } from './routes/callers/whoami.ts'
-import { readDiskHistory, readStatus } from './routes/status.ts'
+import { readDiskHistory, readRemovals, readStatus } from './routes/status.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
 export function httpApp(
@@ -137,6 +137,7 @@ function callerRoutes(app: Express, commands: Commands, server: ServerDeps): voi
 function operatorRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   app.get(routes.status, readStatus(commands))
   app.get(routes.diskHistory, readDiskHistory(commands))
+  app.get(routes.removals, readRemovals(commands))
   app.get(routes.audit, listAudit(commands))
   app.post(routes.doctor, examineGateway(commands))
   app.post(routes.drain, startDrain(commands))

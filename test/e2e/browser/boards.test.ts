@@ -92,7 +92,8 @@ test('the audit trail is filtered by its address, and has pages', async () => {
   expect(await page.getByRole('main').innerText()).toContain('Did you mean submit?')
 })
 
-test('the builder shows disk, cache, mirror and versions, and runs the doctor', async () => {
+test('the builder shows disk, cache, removals, problems, mirror and versions, and runs the doctor', async () => {
+  await lab.end(await lab.submit('board-fails', pageApp('fails', 'RUN exit 3')))
   await deployed
   await using ui = await openPage(phone)
   const { page } = ui
@@ -100,6 +101,10 @@ test('the builder shows disk, cache, mirror and versions, and runs the doctor', 
   const text = await page.getByRole('main').innerText()
   for (const part of ['Disk', 'Calls of Fly', 'Registry mirror', 'none is too old'])
     expect(text).toContain(part)
+  expect(text).toMatch(/Hit rate\s+(\d+ % of \d+ pushes|no image)/)
+  const failed = page.getByRole('table', { name: 'Problems of failed deployments' })
+  const stepFailed = failed.getByRole('row').filter({ hasText: 'build-failed' })
+  expect(await stepFailed.innerText()).toMatch(/The sender can fix it/)
   const cache = page.getByRole('table', { name: 'build cache' })
   const row = cache.getByRole('row').filter({ hasText: main })
   await row.getByText('Drop…').click()
@@ -112,6 +117,10 @@ test('the builder shows disk, cache, mirror and versions, and runs the doctor', 
   )
 
   await page.goto('/ui/builder')
+  const removed = page.getByRole('region', { name: 'What was removed' })
+  const dropped = removed.getByRole('row').filter({ hasText: main }).first()
+  expect(await dropped.innerText()).toMatch(/parts of the build cache[^]*MB[^]*a caller dropped it/)
+  await ui.screenshot('builder-removals-phone')
   await page.getByRole('button', { name: 'Run the doctor' }).click()
   await page.getByRole('heading', { name: 'Doctor', level: 1 }).waitFor({ timeout: 60_000 })
   expect(await page.getByRole('main').innerText()).toMatch(/\d+ ok/)

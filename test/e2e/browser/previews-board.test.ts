@@ -23,7 +23,7 @@ test('the board shows a preview, which is extended by the keyboard alone, stoppe
   await page.goto('/ui/previews')
   const living = page.getByRole('table', { name: 'Previews that live' })
   expect(await living.innerText()).toMatch(/ada[^]*ready[^]*in \d/)
-  expect(await living.innerText()).toMatch(/Size\s+shared, 1 CPU, \d+ MB/)
+  expect(await living.innerText()).toMatch(/shared, 1 CPU, \d+ MB/)
   const asked = living.locator('[data-head="Last request"] time')
   const lastAt = Date.parse((await asked.getAttribute('datetime')) ?? '')
   expect(Math.abs(Date.now() - lastAt)).toBeLessThan(10 * 60_000)

@@ -63,6 +63,7 @@ const rows: Record<
   },
   status: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   diskHistory: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], wide: true },
+  removals: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], wide: true },
   doctor: { args: [{}], scopes: ['admin'], wide: true },
   'machines.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'machines.metrics': {

@@ -105,6 +105,7 @@ export const access: TableOf<Commands> = {
     },
   },
   diskHistory: read,
+  removals: read,
   doctor: { ...administer, recorded: { asked: ([{ app }]) => ({ app }) } },
   machines: machineRows,
   owners: ownerRows,
