@@ -32,6 +32,8 @@ test('apps, deployments and the audit trail are listed from a gateway, with and 
     'apps s* --state live --limit 1': /^shop +live/m,
     deployments: /shop +1 +live/,
     'deployments shop --branch main --actor operator --limit 1': /shop +1 +live/,
+    'deployments --environment app': /shop +1 +live/,
+    'deployments --environment preview': /^no deployment matches$/,
     'releases shop': /^ +1 +healthy .* shop@\w+$/m,
     'releases shop --owner ada': /^no release$/,
     queue: /^builds: 0 of \d+ in use|nothing runs, and nothing waits/m,

@@ -78,11 +78,12 @@ function appsOf(
   return { apps, next: null }
 }
 
-const whereOf = ({ app, owner, state, branch, team, actor }: RecordFilter): Where =>
+const whereOf = ({ app, owner, state, branch, team, actor, environment }: RecordFilter): Where =>
   allOf(
     named('app', app),
     is('owner = ?', owner),
     isIn([state ?? []].flat()),
+    isFor(environment),
     is(`body ->> '$.options.branch' = ?`, branch),
     named(`body ->> '$.triggeredBy.name'`, actor),
     // The team of a preview is that of the app that it belongs to.
@@ -102,6 +103,17 @@ function isIn(states: readonly DeploymentState[]): Where {
     sql: `${unfinished} AND state IN (${states.map(() => '?').join(', ')})`,
     values: [...states],
   }
+}
+
+/** A preview has an app of its own, without an owner. */
+function isFor(environment: RecordFilter['environment']): Where {
+  const isPreview = `app IN (SELECT fly_app FROM previews)`
+  const wheres = {
+    app: ` AND owner = '' AND NOT ${isPreview}`,
+    owner: ` AND owner <> '' AND NOT ${isPreview}`,
+    preview: ` AND ${isPreview}`,
+  }
+  return { sql: environment ? wheres[environment] : '', values: [] }
 }
 
 const isOfTeam = (team: string | undefined, app = 'app'): Where =>

@@ -19,11 +19,11 @@ export const mirrorPart = ({
   html`<p>${mark(moods[state], state)} ${detail}</p>
     ${facts([
       ['Address', url],
-      ['Hit rate', hitRate(pushes)],
+      ['Hit rate', state === 'off' ? null : hitRate(pushes)],
       ['Pushed by it', pushes.mirror],
       ['Failed there', `${pushes.fallback}, and went to the registry`],
       ['To the registry', pushes.registry],
-      ['Failures in a row', `${breaker.failures} of ${breaker.limit}`],
+      ['Failures in a row', state === 'off' ? null : `${breaker.failures} of ${breaker.limit}`],
       [
         'Last test',
         lastProbe &&
