@@ -3,8 +3,8 @@ import { z } from 'zod'
 /**
  * Why it was removed. `unused`: no build used it for the days of the setting, or no record needs it any
  * more. `app-limit`, `team-share`: the app or team had more than its part of the cache. `disk`: the disk
- * was short. `asked`: a caller dropped the cache of `app`. `daemon`: by the build daemon's own rules; the
- * gateway saw it missing. `old`: its time was over.
+ * was short. `asked`: a caller dropped the cache of `app`. `daemon`: by the build daemon's own rules, 1 MiB
+ * or more; the gateway saw it missing. `old`: its time was over.
  */
 export const RemovalReason = z.enum([
   'unused',

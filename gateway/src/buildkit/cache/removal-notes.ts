@@ -8,6 +8,9 @@ export type Removed = ReadonlyMap<string, number>
 export const bytesOf = (removed: Removed): number =>
   [...removed.values()].reduce((sum, bytes) => sum + bytes, 0)
 
+/** The daemon drops small parts after each build. They are not worth a line. */
+const leastBytes = 2 ** 20
+
 type Reason = readonly [RemovalReason, readonly { id: string }[]]
 
 /** Says what was removed from the build cache, and why. Also what the daemon removed by itself. */
@@ -42,8 +45,8 @@ export class RemovalNotes {
   /** What is missing since the last look, and which the gateway did not remove, the daemon has removed. */
   look(records: readonly CacheRecord[]): void {
     const now = new Set(records.map(({ id }) => id))
-    const gone = [...this.#seen].filter(([id]) => !now.has(id) && !this.#own.has(id))
-    this.report('daemon', new Map(gone))
+    const gone = new Map([...this.#seen].filter(([id]) => !now.has(id) && !this.#own.has(id)))
+    if (bytesOf(gone) >= leastBytes) this.report('daemon', gone)
     for (const id of this.#own) if (!now.has(id)) this.#own.delete(id)
     this.#seen = new Map(
       records.flatMap(({ id, inUse, sizeBytes }) => (inUse ? [] : [[id, sizeBytes]])),

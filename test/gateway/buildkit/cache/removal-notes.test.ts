@@ -12,7 +12,7 @@ import { openSqliteStore } from '../../../../gateway/src/store/sqlite.ts'
 const record = (id: string, inUse = false): CacheRecord => ({
   id,
   inUse,
-  sizeBytes: 10,
+  sizeBytes: 2 ** 20,
   createdMs: 0,
   lastUsedMs: 0,
   kind: 'layer',
@@ -49,15 +49,15 @@ test('a part has the first reason that names it', () => {
 test('what is missing, and neither removed by the gateway nor in use before, the daemon removed', () => {
   const { all, heard } = notes()
   all.look([record('kept'), record('own'), record('gone'), record('used', true)])
-  const removed = all.removed(new Map([['own', 10]]))
+  const removed = all.removed(new Map([['own', 2 ** 20]]))
   all.report('asked', removed, 'shop')
   // This look began before the removal.
   all.look([record('kept'), record('own'), record('gone'), record('used', true)])
-  all.look([record('kept')])
+  all.look([record('kept'), { ...record('small'), sizeBytes: 9000 }])
   all.look([record('kept')])
   expect(heard).toEqual([
-    { why: 'asked', app: 'shop', count: 1, bytes: 10 },
-    { why: 'daemon', app: null, count: 1, bytes: 10 },
+    { why: 'asked', app: 'shop', count: 1, bytes: 2 ** 20 },
+    { why: 'daemon', app: null, count: 1, bytes: 2 ** 20 },
   ])
 })
 

@@ -16,11 +16,11 @@ const reasons: Record<RemovalReason, string> = {
   daemon: 'the build daemon’s own rules',
   old: 'its time was over',
 }
-const names: Record<Removal['what'], string> = {
-  cache: 'parts of the build cache',
-  sources: 'sources',
-  uploads: 'unfinished uploads',
-  logs: 'logs of deployments',
+const names: Record<Removal['what'], [one: string, several: string]> = {
+  cache: ['part of the build cache', 'parts of the build cache'],
+  sources: ['source', 'sources'],
+  uploads: ['unfinished upload', 'unfinished uploads'],
+  logs: ['log of a deployment', 'logs of deployments'],
 }
 
 /** What was removed from the disk: when, why and how much. */
@@ -29,7 +29,8 @@ export function removalsPart({ removals }: Removals): Html {
     return html`<p class="quiet">Nothing was removed in the last 14 days.</p>`
   const bytes = removals.reduce((sum, each) => sum + (each.bytes ?? 0), 0)
   return html`<p>
-      ${sizeText(bytes)} in ${removals.length} removals since ${timeOf(removals.at(-1)!.at)}.
+      ${sizeText(bytes)} in ${removals.length} ${removals.length === 1 ? 'removal' : 'removals'}
+      since ${timeOf(removals.at(-1)!.at)}.
     </p>
     <details id="all-removals" open>
       <summary>The newest ${Math.min(shown, removals.length)}</summary>
@@ -40,7 +41,7 @@ export function removalsPart({ removals }: Removals): Html {
           .slice(0, shown)
           .map(({ at, what, why, app, count, bytes: size }) => [
             timeOf(at),
-            `${count} ${names[what]}`,
+            `${count} ${names[what][count === 1 ? 0 : 1]}`,
             size === null ? 'not measured' : sizeText(size),
             reasons[why],
             app === null ? '' : appLink(app),

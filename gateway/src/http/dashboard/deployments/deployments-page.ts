@@ -55,8 +55,8 @@ export const deploymentsPage: Page = {
 
 const environments = [
   ['', 'any'],
-  ['app', 'the app itself'],
-  ['owner', 'an owner'],
+  ['app', 'main machines'],
+  ['owner', 'machines of a user'],
   ['preview', 'a preview'],
 ] as const
 
