@@ -65,7 +65,7 @@ const Gap = z.object({ type: z.literal('gap'), text: z.string() })
  */
 export const Waiting = z.object({
   type: z.literal('waiting'),
-  for: z.enum(['lane', 'app', 'team', 'builds', 'deploys', 'ready', 'recovery']),
+  for: z.enum(['lane', 'app', 'team', 'builds', 'deploys', 'ready', 'paused', 'recovery']),
   place: z.number(),
   behind: z.string().nullable(),
 })

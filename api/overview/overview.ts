@@ -2,6 +2,8 @@ import { z } from 'zod'
 import { DeploymentState, ReleaseState } from '../deployment.ts'
 import { Problem } from '../problem.ts'
 
+const Environment = z.enum(['app', 'owner', 'preview'])
+
 /** `GET /v1/deployments`: which deployments of all apps to list. A missing filter leaves all. */
 export const DeploymentFilter = z.strictObject({
   /** A name, or a prefix that ends with `*`. */
@@ -12,6 +14,8 @@ export const DeploymentFilter = z.strictObject({
   team: z.string().max(100).optional(),
   /** Who asked for it: the name of a caller, or a prefix that ends with `*`. */
   actor: z.string().max(300).optional(),
+  /** What it was for: the app itself, machines of an owner, or a preview. */
+  environment: Environment.optional(),
 })
 export type DeploymentFilter = z.infer<typeof DeploymentFilter>
 

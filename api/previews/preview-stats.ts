@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { AppName, OwnerName } from '../app.ts'
+import { GuestSize } from '../status/machine.ts'
 import { Preview, PreviewState } from './preview.ts'
 
 /** `stuck`: why it makes no progress. Null: it does, or needs none. */
@@ -7,6 +8,8 @@ export const LivingPreview = Preview.extend({
   team: z.string(),
   /** What its machines cost in an hour in which all of them run. Null: not known. */
   perHour: z.number().nullable(),
+  /** What each process group of it has. Null: it has no release yet, or one that does not say it. */
+  sizes: z.array(GuestSize).nullable(),
   stuck: z.object({ since: z.string(), why: z.string() }).nullable(),
 })
 export type LivingPreview = z.infer<typeof LivingPreview>
@@ -46,3 +49,25 @@ export const PreviewStats = z.object({
   ),
 })
 export type PreviewStats = z.infer<typeof PreviewStats>
+
+/**
+ * `GET /v1/previews/requests`: when living previews answered last. Fly's proxy counts it: a request on
+ * the private network is not in it, and one of the last minutes may be missing.
+ */
+export const PreviewRequests = z.object({
+  /** Null in `lastRequestAt`: none since then. */
+  from: z.string(),
+  /** The times are exact to so many seconds. */
+  stepSeconds: z.number(),
+  previews: z.array(
+    z.object({
+      id: z.string(),
+      app: z.string(),
+      owner: z.string(),
+      lastRequestAt: z.string().nullable(),
+    }),
+  ),
+  /** Older previews, which are not in the answer. */
+  omitted: z.number(),
+})
+export type PreviewRequests = z.infer<typeof PreviewRequests>

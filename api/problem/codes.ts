@@ -190,6 +190,7 @@ export const problems = {
     'The idempotency key was used for something else',
   ),
   'lane-busy': row(409, 'source', true, 'Another deployment of the target is not finished'),
+  'not-waiting': row(409, 'source', false, 'The deployment does not wait in the queue'),
   'queue-full': row(503, 'gateway', true, 'The gateway’s queue is full'),
   'cancel-too-late': row(
     409,

@@ -151,6 +151,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'no-image': 4,
   'idempotency-mismatch': 4,
   'lane-busy': 23,
+  'not-waiting': 1,
   'queue-full': 23,
   'cancel-too-late': 1,
   'preview-limit': 23,

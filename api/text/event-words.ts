@@ -75,6 +75,7 @@ export const withoutCommand = (error: string): string =>
 export function waitsFor({ for: what, behind }: Waiting): string {
   if (what === 'lane') return `the earlier deployment ${visible(behind ?? '')}`
   if (what === 'ready') return 'the gateway to be ready'
+  if (what === 'paused') return 'the queue to be resumed: an operator has paused it'
   if (what === 'recovery')
     return 'deployments that ran when the gateway died: they run one at a time'
   if (what === 'app') return 'the other builds of its app'

@@ -16,6 +16,7 @@ import { appName, asOptions, gatewayUrl, wrongUse } from './option.ts'
 import { type PoolRequest, poolUsage, readPoolArgs } from './preview/pool.ts'
 import { type OwnerRequest, ownerUsage, readOwnerArgs } from './owners/read-owners.ts'
 import { type PreviewRequest, readPreviewArgs } from './preview/read-preview.ts'
+import { queueUsage, type QueueRequest, readQueueArgs } from './queue/queue.ts'
 import {
   readRegistries,
   type RegistriesCommand,
@@ -56,6 +57,7 @@ export type Command =
   | (Connection & RouterRequest & { name: 'router' })
   | (Connection & { name: 'template'; request: TemplateRequest })
   | (Connection & OverviewRequest & { name: 'overview' })
+  | (Connection & { name: 'queue'; request: QueueRequest })
   | (Connection & { name: 'owner'; request: OwnerRequest })
   | (Connection & { name: 'preview'; request: PreviewRequest })
   | (Connection & { name: 'pool'; request: PoolRequest })
@@ -144,6 +146,8 @@ function readRollback(app: string, { release = '', owner = '' }: Values) {
 /** Commands about what an app has, and who asks. */
 function readLook(name: string, args: string[], values: Values) {
   if (name === 'whoami' && args.length === 0) return { name } as const
+  const queue = name === 'queue' ? readQueueArgs(args, values) : null
+  if (queue) return { name: 'queue', request: queue } as const
   const drift = name === 'drift' ? readDriftArgs(args, values, appName) : null
   if (drift) return { name: 'drift', ...drift } as const
   const request = name === 'template' ? readTemplateArgs(args, values, appName) : null
@@ -177,6 +181,7 @@ const usages: Record<string, string> = {
   apps: '[APP]',
   deployments: '[APP]',
   releases: 'APP [--owner NAME]',
+  queue: queueUsage,
   template: templateUsage,
   pool: poolUsage,
   cache: '[rm APP]',

@@ -10,6 +10,7 @@ import { ownerHelp } from './owners/flags.ts'
 import { previewHelp } from './preview/flags.ts'
 import { poolHelp } from './preview/pool.ts'
 import { overviewHelp } from './overview/flags.ts'
+import { queueHelp } from './queue/queue.ts'
 import { upkeepHelp } from './upkeep/flags.ts'
 import { routerHelp } from './router/flags.ts'
 import { registriesHelp } from './registries/flags.ts'
@@ -49,6 +50,9 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
        tarmac apps [app]               list the apps; 'pr-*': all whose names begin so
        tarmac deployments [app]        list the deployments of all apps, or of these, newest first
        tarmac releases <app>           list the releases of an app, which rollback --release names
+       tarmac queue                    what runs and waits, for what and until when
+       tarmac queue pause              start nothing that waits, until tarmac queue resume
+       tarmac queue first <deployment>    move one that waits to the front of the queue
        tarmac machines <app>           list the machines of an app
        tarmac machines stop <app> [machine]...   stop them, or start or restart them; without a name all
        tarmac owners <app>             list the owners of machines of an app: machines per user
@@ -144,6 +148,8 @@ ${auditHelp}
 ${runtimeHelp}
 
 ${overviewHelp}
+
+${queueHelp}
 
 ${ownerHelp}
 

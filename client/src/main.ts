@@ -29,6 +29,7 @@ import { pools } from './preview/pool.ts'
 import { owners } from './owners/owners.ts'
 import { previews } from './preview/previews.ts'
 import { overview } from './overview/overview.ts'
+import { queue } from './queue/queue.ts'
 import { help, helpOf } from './help.ts'
 import { deployImage } from './image/image.ts'
 import { teams } from './teams/teams.ts'
@@ -88,6 +89,7 @@ async function main(argv: string[]): Promise<number> {
     if (command.name === 'drift') return await drift(command, gateway, printer, signal)
     if (isOfMachines(command)) return await onMachines(command, { gateway, printer, signal })
     if (command.name === 'overview') return await overview(command, gateway, printer, signal)
+    if (command.name === 'queue') return await queue(command.request, { gateway, printer, signal })
     const options = { signal, ...(command.name === 'follow' && { show: command.show }) }
     return await followToEnd(await start(command, gateway, signal), gateway, printer, options)
   } catch (error) {

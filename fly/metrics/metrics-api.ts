@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { Problem } from '#api/problem.ts'
 import { metricsApi } from '../endpoints/fly-apis.ts'
 import { type Endpoint, FlyCalls } from '../fly-calls.ts'
+import { lastGrowth } from './last-requests.ts'
 
 /**
  * What a machine used, at each step of a range. CPUs: 1 is one CPU that was busy all the time. Null:
@@ -42,9 +43,9 @@ const ticksPerSecond = 100
 const answerMs = 10_000
 
 /**
- * Memory and CPU of machines, from the organisation's Prometheus on Fly. Throws `fly-unavailable`,
+ * Memory, CPU and requests of machines, from the organisation's Prometheus on Fly. Throws `fly-unavailable`,
  * `fly-denied` and `fly-refused`, as `MachinesApi`. Source of names and units:
- * https://fly.io/docs/monitoring/metrics/ ("Instance series").
+ * https://fly.io/docs/monitoring/metrics/ ("Instance series", "Proxy series").
  */
 export class MetricsApi {
   readonly #calls: FlyCalls
@@ -76,6 +77,19 @@ export class MetricsApi {
       ),
     ])
     return seriesOf(memory, cpu, range)
+  }
+
+  /** When each app answered its last request within the range, as Fly's proxy counts it. */
+  async lastRequests(
+    apps: readonly string[],
+    range: MetricsRange,
+    signal: AbortSignal,
+  ): Promise<Map<string, number>> {
+    const of = `app=~"${apps.map(assertName).join('|')}"`
+    return lastGrowth(
+      await this.#query(`fly_app_http_responses_count{${of}}`, range, signal),
+      range,
+    )
   }
 
   async #query(query: string, { from, to, step }: MetricsRange, signal: AbortSignal) {

@@ -1,3 +1,4 @@
+import type { Removal } from '#api/status/disk/removals.ts'
 import type { Awake } from './awake/awake.ts'
 import type { BuildCache } from './buildkit/cache/build-cache.ts'
 import type { Config } from './config.ts'
@@ -20,7 +21,7 @@ type HousekeepingDeps = {
   ballast: Pick<Ballast, 'fill'>
   trailWatch: Pick<TrailWatch, 'look'>
   resealing: Pick<Resealing, 'run'>
-  buildkit: { cache: Pick<BuildCache, 'usage'> }
+  buildkit: { cache: Pick<BuildCache, 'usage' | 'removals'> }
   awake: Pick<Awake, 'during'>
   log: Logger
   /** Fires when the gateway stops: a long job ends early. */
@@ -48,11 +49,19 @@ export function startHousekeeping(
 ): AsyncDisposable {
   const { trailWatch, resealing, awake } = deps
   const { cache } = deps.buildkit
+  const note = (removal: Omit<Removal, 'at'>) =>
+    store.status
+      .addRemoval(removal)
+      .catch((err: unknown) => log.error({ err }, 'a removal could not be recorded'))
+  const swept = async (what: Removal['what'], why: Removal['why'], count: number) => {
+    if (count === 0) return
+    log.info({ what, count }, 'removed what is not needed any more')
+    await note({ what, why, app: null, count, bytes: null })
+  }
+  cache.removals.listener = (removal) => void note({ what: 'cache', ...removal })
   const sweepSources = async () => {
-    const { removed } = await sources.sweep(await store.sourcesInUse(keep))
-    if (removed > 0) log.info({ removed }, 'left-over sources removed')
-    const expired = (await uploads.sweep()).removed
-    if (expired > 0) log.info({ expired }, 'expired uploads removed')
+    await swept('sources', 'unused', (await sources.sweep(await store.sourcesInUse(keep))).removed)
+    await swept('uploads', 'old', (await uploads.sweep()).removed)
   }
   disk.removeFirst(sweepSources)
 
@@ -61,10 +70,7 @@ export function startHousekeeping(
     sweepSources,
     () => store.expireQueued(limits.queueMs),
     () => store.status.countMachineTime(),
-    async () => {
-      const dropped = await store.dropLogs(keepLogs, stopping)
-      if (dropped > 0) log.info({ dropped }, 'old logs dropped')
-    },
+    async () => swept('logs', 'old', await store.dropLogs(keepLogs, stopping)),
     () => recordDisk({ root: buildkit.root, cache, store: store.status, keep }),
     () => trailWatch.look(keepAuditDays, stopping),
     () => resealing.run(stopping),

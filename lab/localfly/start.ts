@@ -83,7 +83,7 @@ export async function startLocalfly(options: LocalflyOptions) {
   const schema = new FlySchema()
   const limits = new RequestLimits()
   limits.hold = options.limits ?? true
-  const scraper = opening.use(new Scraper(state))
+  const scraper = opening.use(new Scraper(state, traffic))
   const api = machinesApi({ state, flyd, token, limits, schema, registry, scraper })
   const faultyApi = hostileApi({ api, state, hostile })
   const issuerPath = `/oidc/${org_slug}`

@@ -8,6 +8,7 @@ import type { NewEvent } from '../../api/event.ts'
 import { DeploymentOptions } from '../../api/options.ts'
 import { Problem } from '../../api/problem.ts'
 import { buildImage } from '../../gateway/src/build/build-image.ts'
+import type { CacheRemoval } from '../../gateway/src/buildkit/cache/removal-notes.ts'
 import { Buildkit } from '../../gateway/src/buildkit/client.ts'
 import { removeCache } from '../../gateway/src/commands/app/app-cache.ts'
 import type { PreviewSettings } from '../../gateway/src/deploy/config/preview.ts'
@@ -160,7 +161,12 @@ test('removing the cache of an app makes its next build cold and leaves the othe
   expect([web!.mountBytes, api!.mountBytes].every((bytes) => bytes > 0)).toBe(true)
   expect(before.totalBytes).toBe(before.sharedBytes + before.otherBytes + web!.bytes + api!.bytes)
 
+  const heard: CacheRemoval[] = []
+  buildkit.cache.removals.listener = (removal) => heard.push(removal)
   const removed = await remove('web')
+  await buildkit.cache.usage() // a look: the daemon itself has removed nothing
+  const bytes = removed.removedBytes
+  expect(heard).toEqual([{ why: 'asked', app: 'web', count: expect.any(Number), bytes }])
   expect(removed).toMatchObject({ app: 'web', keptBytes: 0 })
   expect(removed.removedBytes).toBeGreaterThan(0)
   const after = await buildkit.cache.usage()

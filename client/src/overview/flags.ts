@@ -2,6 +2,7 @@
 export const overviewFlags = {
   state: { type: 'string' },
   branch: { type: 'string' },
+  environment: { type: 'string' },
   team: { type: 'string' },
   actor: { type: 'string' },
   limit: { type: 'string' },
@@ -21,5 +22,6 @@ Options of releases:
 
 Options of deployments:
   --branch NAME         of this branch
+  --environment WHAT    app: of the app itself; owner: of machines of an owner; preview: of a preview
   --actor NAME          that this caller asked for, as operator or token:ci; with * at the end: all whose name begins so
   --owner NAME          of the machines of one of the app's users`

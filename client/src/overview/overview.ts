@@ -15,6 +15,17 @@ export type OverviewRequest =
   | { what: 'apps' | 'deployments'; query: URLSearchParams }
   | { what: 'releases'; app: string; query: URLSearchParams }
 
+const filters = [
+  'state',
+  'branch',
+  'environment',
+  'owner',
+  'team',
+  'actor',
+  'limit',
+  'cursor',
+] as const
+
 /**
  * Reads `tarmac apps [APP]` and `tarmac deployments [APP]`, where APP may end with `*`, and `tarmac
  * releases APP`. Null: they are used in another way.
@@ -22,16 +33,13 @@ export type OverviewRequest =
 export function readOverviewArgs(
   name: string,
   [app, ...rest]: string[],
-  values: Partial<
-    Record<'state' | 'branch' | 'owner' | 'team' | 'actor' | 'limit' | 'cursor', string>
-  >,
+  values: Partial<Record<(typeof filters)[number], string>>,
 ): OverviewRequest | null {
   if (name === 'releases' && app !== undefined && rest.length === 0)
     return { what: name, app: appName(app), query: readReleasesQuery(values) }
   if ((name !== 'apps' && name !== 'deployments') || rest.length > 0) return null
   const query = new URLSearchParams(app === undefined ? {} : { app })
-  for (const filter of ['state', 'branch', 'owner', 'team', 'actor', 'limit', 'cursor'] as const)
-    if (values[filter] !== undefined) query.set(filter, values[filter])
+  for (const filter of filters) if (values[filter] !== undefined) query.set(filter, values[filter])
   return { what: name, query }
 }
 

@@ -66,7 +66,7 @@ export function openBuildDisk(
       if (!daemon || (await buildkit.leakedBytes(AbortSignal.timeout(leakMs))) === 0) return false
       log.warn('build daemon holds files of stopped builds; restarting it')
       await daemon.restart()
-      await buildkit.cache.prune({ minFreeBytes: freeBytes })
+      await buildkit.cache.makeRoom(freeBytes, () => true)
       return true
     },
     ...(daemon && {

@@ -15,6 +15,7 @@ import type { SentSource } from '#api/sources/sent-source.ts'
 import type { RestoreFacts } from '#api/status/backup.ts'
 import type { DrainFacts } from '#api/status/drain.ts'
 import type { DiskHistory } from '#api/status/disk/disk-history.ts'
+import type { Removals } from '#api/status/disk/removals.ts'
 import type { GatewayStatus } from '#api/status/status.ts'
 import type { PageRequest } from '../deployments/release-store.ts'
 import type { RolloutRequest } from '../deployments/rollout-store.ts'
@@ -27,6 +28,7 @@ import type { LimitCommands } from './limits/open-limits.ts'
 import type { MachineCommands } from './machines/machine-commands.ts'
 import type { OwnerCommands } from './owners/owner-commands.ts'
 import type { OverviewCommands } from './overview/overview-commands.ts'
+import type { QueueCommands } from './queue/queue-commands.ts'
 import type { RegistryCommands } from './registries/registry-commands.ts'
 import type { Rollback } from './rollback.ts'
 import type { PoolCommands } from './pools/pool-commands.ts'
@@ -119,11 +121,14 @@ export type Commands = {
   status(caller: Principal): Promise<GatewayStatus>
   /** What was on the disk of the build cache in the last 14 days. */
   diskHistory(caller: Principal): Promise<DiskHistory>
+  /** What was removed from the disk of the builder, and why. */
+  removals(caller: Principal): Promise<Removals>
   /** Tries what only the machine and Fly can settle, and makes the files of a support bundle. */
   doctor(caller: Principal, request: DoctorRequest): Promise<DoctorAnswer>
   machines: MachineCommands
   owners: OwnerCommands
   overview: OverviewCommands
+  queue: QueueCommands
   drift: DriftCommands
   /** Deletes an app, and the apps of its owners. */
   deleteApp(caller: Principal, app: string, request: DeleteRequest): Promise<void>

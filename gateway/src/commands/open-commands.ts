@@ -29,6 +29,7 @@ import { imageLayers, type ImageLayersDeps } from './image-layers.ts'
 import { machineCommands, type MachineDeps } from './machines/machine-commands.ts'
 import { openOwners } from './owners/open-owners.ts'
 import { type OverviewDeps, overviewCommands } from './overview/overview-commands.ts'
+import { queueCommands } from './queue/queue-commands.ts'
 import { releaseDiff, releaseView } from './releases.ts'
 import { rollback } from './rollback.ts'
 import type { Rollouts } from './rollouts.ts'
@@ -53,7 +54,7 @@ export type CommandDeps = Omit<OverviewDeps & ImageLayersDeps, 'store'> & {
   store: DeploymentStore
   vault: Pick<Vault, 'list' | 'put' | 'change' | 'remove' | 'fingerprintOf'>
   fly: MachinesApi
-  metrics: MachineDeps['metrics']
+  metrics: MachineDeps['metrics'] & PreviewDeps['metrics']
   deployer: Deployer
   drift: Parameters<typeof driftCommands>[0]
   cache: Pick<BuildCache, 'usage' | 'remove'>
@@ -108,9 +109,11 @@ export function openCommands(deps: CommandDeps): Commands {
       everySeconds: diskSampleMs / 1000,
       samples: await store.status.diskSamples(),
     }),
+    removals: async () => ({ removals: await store.status.removals() }),
     doctor: (_caller, request) => deps.doctor(request),
     cacheUsage: () => deps.cache.usage(),
     overview: overviewCommands(deps),
+    queue: queueCommands(store),
     audit: {
       async list(caller, filter, page) {
         assertKnownNames(filter)

@@ -20,11 +20,14 @@ export type Queued = LaneRef & {
   isRouter?: boolean | undefined
   /** A rollback goes before the others of its lane. */
   isRollback: boolean
+  /** Above 0: an operator moved it to the front. The highest goes first. */
+  movedUp: number
   /** Grows each time the queue starts a deployment of its app. */
   lastServed: number
   /** The app's own limit. Null: it has none. */
   appBuilds: number | null
 }
+const keyOf = ({ app, owner }: LaneRef) => `${app}/${owner}`
 type QueuePosition = Omit<Waiting, 'type'>
 
 /** The problem that ends a deployment which waited longer than this. */
@@ -37,18 +40,22 @@ export const waitedTooLong = (limitMs: number): Problem =>
  * Picks the next deployment, and says what each of the others waits for. Within a lane and an app
  * rollbacks go first, then the oldest. Build slots are shared fairly between teams, and within a team
  * between apps (see `fairOrder`), so that an app with a hundred waiting deployments delays no other.
- * Without limits no deployment may start.
+ * A deployment that was moved to the front takes its lane with it: what is ahead of it there goes first
+ * too. Limits hold for it as for all. Without limits, and while the queue is paused, none may start.
  */
 export function schedule(
   queued: Queued[],
   running: Running[],
-  limits: QueueLimits | null,
+  limits: QueueLimits | 'paused' | null,
   teams: QueueTeams = oneTeam,
 ) {
   const positions: (QueuePosition & { id: string })[] = []
   const lanes = new Map<string, string[]>()
-  const laneOf = ({ app, owner }: LaneRef) =>
-    lanes.get(`${app}/${owner}`) ?? lanes.set(`${app}/${owner}`, []).get(`${app}/${owner}`)!
+  const laneOf = (one: LaneRef) =>
+    lanes.get(keyOf(one)) ?? lanes.set(keyOf(one), []).get(keyOf(one))!
+  const moved = new Map<string, number>()
+  for (const one of queued)
+    if (one.movedUp > (moved.get(keyOf(one)) ?? 0)) moved.set(keyOf(one), one.movedUp)
   for (const one of running) laneOf(one).push(one.id)
   const building = running.filter(({ state }) => !touchesMachines(state))
   const builds = new BuildCounts(building, teams)
@@ -71,10 +78,15 @@ export function schedule(
   }
 
   let next: Queued | null = null
-  for (const one of fairOrder(heads, building, teams)) {
-    const full = limits && one.builds ? builds.fullFor(one, limits) : null
-    if (!limits) wait(one, 'ready')
-    else if (full) wait(one, full.reason, full.among)
+  const movedUp = (one: LaneRef) => moved.get(keyOf(one)) ?? 0
+  const inOrder = fairOrder(heads, building, teams).toSorted((a, b) => movedUp(b) - movedUp(a))
+  for (const one of inOrder) {
+    if (limits === null || limits === 'paused') {
+      wait(one, limits ?? 'ready')
+      continue
+    }
+    const full = one.builds ? builds.fullFor(one, limits) : null
+    if (full) wait(one, full.reason, full.among)
     else if (deploys >= limits.deploys && !one.isRouter) wait(one, 'deploys')
     else {
       next ??= one

@@ -25,6 +25,7 @@ import { readProblem } from './routes/problems.ts'
 import { addMachineRoutes } from './routes/machines/machines.ts'
 import { addOwnerRoutes } from './routes/owners/owners.ts'
 import { addOverviewRoutes } from './routes/overview/overview.ts'
+import { addQueueRoutes } from './routes/overview/queue.ts'
 import { addPoolRoutes } from './routes/previews/pools.ts'
 import { addTemplateRoutes } from './routes/previews/templates.ts'
 import { addPreviewRoutes } from './routes/previews/previews.ts'
@@ -43,7 +44,7 @@ import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
 import { speakTus } from './routes/uploads/tus.ts'
 import { addUploadRoutes } from './routes/uploads/uploads.ts'
 import { readWhoami } from './routes/callers/whoami.ts'
-import { readDiskHistory, readStatus } from './routes/status.ts'
+import { readDiskHistory, readRemovals, readStatus } from './routes/status.ts'
 
 /** Every route of the gateway except the events of a deployment, which `listen` adds. */
 export function httpApp(
@@ -89,6 +90,7 @@ function deploymentRoutes(app: Express, commands: Commands, server: ServerDeps):
   addUploadRoutes(app, commands, server)
   addTreeRoutes(app, commands, server)
   addOverviewRoutes(app, commands)
+  addQueueRoutes(app, commands)
   addPreviewRoutes(app, commands, server)
   addTemplateRoutes(app, commands, server)
   addPoolRoutes(app, commands, server)
@@ -135,6 +137,7 @@ function callerRoutes(app: Express, commands: Commands, server: ServerDeps): voi
 function operatorRoutes(app: Express, commands: Commands, server: ServerDeps): void {
   app.get(routes.status, readStatus(commands))
   app.get(routes.diskHistory, readDiskHistory(commands))
+  app.get(routes.removals, readRemovals(commands))
   app.get(routes.audit, listAudit(commands))
   app.post(routes.doctor, examineGateway(commands))
   app.post(routes.drain, startDrain(commands))

@@ -16,14 +16,14 @@ export function claimNext(tables: Tables, limits: QueueLimits | null): Claim | n
 }
 
 function claimSuspect(tables: Tables, limits: QueueLimits | null): Claim | null {
-  const { suspects, deployments } = tables
+  const { suspects, deployments, queue } = tables
   for (const row of suspects.inTurn()) {
     if (row.state !== 'pending') {
       const text = 'This runs alone now. The gateway reads the machines and continues.'
       deployments.write(row.id, [{ type: 'note', text }])
       return deployments.claimRow(row)
     }
-    const claim = limits && startFromQueue(tables, row)
+    const claim = limits && !queue.pause.find() && startFromQueue(tables, row)
     if (claim) return claim
   }
   return null

@@ -30,6 +30,7 @@ import { RuntimeSecretRows } from './runtime/runtime-secret-rows.ts'
 import { SealedRows } from './sealing/sealed-rows.ts'
 import type { StoreSettings, StoreTools } from './store-tools.ts'
 import { DiskRows } from './status/disk-rows.ts'
+import { RemovalRows } from './status/removal-rows.ts'
 import { DriftRows } from './drift/drift-rows.ts'
 import { AuditRows } from './audit/audit-rows.ts'
 import { openTrail } from './audit/open-trail.ts'
@@ -72,6 +73,7 @@ export function openTables(
     apps,
     costs,
     disk: new DiskRows(db),
+    removals: new RemovalRows(db),
     secrets,
     queue,
     events,

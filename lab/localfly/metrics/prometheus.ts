@@ -17,7 +17,8 @@ const memorySeries = ['mem_total', 'mem_available'] as const
 /**
  * `GET /prometheus/{org}/api/v1/query_range` over what the scraper has, in the shapes of
  * https://prometheus.io/docs/prometheus/latest/querying/api/. It has the series that the gateway
- * reads: `fly_instance_memory_mem_total`, `…_mem_available` and `fly_instance_cpu`.
+ * reads: `fly_instance_memory_mem_total`, `…_mem_available`, `fly_instance_cpu` and
+ * `fly_app_http_responses_count`.
  */
 export function metricsRoutes(on: On, { state, scraper }: { state: FlyState; scraper: Scraper }) {
   on('get', '/prometheus/:org/api/v1/query_range', ({ params, query }) => {
@@ -59,6 +60,14 @@ function seriesOf({ labels, cpus, scrapes }: Scraped): Series[] {
         labels: { __name__: 'fly_instance_cpu', ...labels, cpu_id: String(cpu), mode },
         points: scrapes.map(({ at, cpu: ticks }) => [at, (ticks[mode] ?? 0) / cpus]),
       })
+  // Fly's proxy has no series for a status that it has not seen.
+  for (const status of Object.keys(scrapes.at(-1)?.responses ?? {}))
+    all.push({
+      labels: { __name__: 'fly_app_http_responses_count', ...labels, status },
+      points: scrapes.flatMap(({ at, responses }): Series['points'] =>
+        responses[status] === undefined ? [] : [[at, responses[status]]],
+      ),
+    })
   return all
 }
 

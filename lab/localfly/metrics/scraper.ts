@@ -1,3 +1,4 @@
+import type { Traffic } from '../proxy/traffic.ts'
 import type { FlyState, Machine } from '../state.ts'
 import { usageOf } from './cgroup.ts'
 
@@ -7,6 +8,8 @@ export type Scrape = {
   memory: { mem_total: number; mem_available: number }
   /** Of all CPUs together, in ticks of 0.01 s since the start of the container. */
   cpu: Record<string, number>
+  /** Responses through the proxy since the start of localfly, by status. */
+  responses: Record<string, number>
 }
 export type Scraped = {
   labels: { app: string; region: string; host: string; instance: string }
@@ -28,12 +31,14 @@ const ticksPerSecond = 100
 export class Scraper {
   readonly machines = new Map<string, Scraped>()
   readonly #state: FlyState
+  readonly #traffic: Pick<Traffic, 'responses'>
   readonly #timer: NodeJS.Timeout
   /** When each container was first seen. */
   readonly #since = new Map<string, number>()
 
-  constructor(state: FlyState) {
+  constructor(state: FlyState, traffic: Pick<Traffic, 'responses'> = { responses: new Map() }) {
     this.#state = state
+    this.#traffic = traffic
     this.#timer = setInterval(() => void this.scrape(), everyMs).unref()
   }
 
@@ -69,6 +74,7 @@ export class Scraper {
     known.scrapes.push({
       at,
       memory: { mem_total: total, mem_available: Math.max(0, total - usage.memoryBytes) },
+      responses: this.#traffic.responses.get(id) ?? {},
       cpu: { user, system, idle, ...Object.fromEntries(uncounted.map((mode) => [mode, 0])) },
     })
   }

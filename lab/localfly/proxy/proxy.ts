@@ -231,7 +231,10 @@ class ProxyRoutes {
         : call
       const outcome = await forward(sent, way)
       call.signal.throwIfAborted()
-      if (!(outcome instanceof Error)) return { answered: outcome, from: machine }
+      if (!(outcome instanceof Error)) {
+        this.#traffic.noteResponse(machine, outcome.answer.statusCode ?? 502)
+        return { answered: outcome, from: machine }
+      }
       if (tries.broke || !isRepeatable(call))
         throw new Refusal(502, `The machine broke off: ${outcome.message}.`, 'retries_exhausted')
       tries.broke = true

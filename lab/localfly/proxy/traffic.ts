@@ -49,6 +49,8 @@ export class Traffic {
   readonly #flyd: Pick<Flyd, 'start'>
   readonly #hostile: Pick<Hostile, 'isGone'>
   readonly #loads = new Map<string, { active: number; at: number }>()
+  /** How many responses each machine gave to requests through the proxy, by status. */
+  readonly responses = new Map<string, Record<string, number>>()
   readonly #released = new EventEmitter().setMaxListeners(0)
   #turn = 0
 
@@ -101,6 +103,11 @@ export class Traffic {
 
   load({ id }: Machine): number {
     return this.#loads.get(id)?.active ?? 0
+  }
+
+  noteResponse({ id }: Machine, status: number): void {
+    const counts = this.responses.get(id) ?? {}
+    this.responses.set(id, { ...counts, [status]: (counts[status] ?? 0) + 1 })
   }
 
   /** How long a running machine has had no load from the proxy. */

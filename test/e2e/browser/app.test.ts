@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { pageApp } from '../lab-actions.ts'
+import { askLab } from './ask-lab.ts'
 import { lab, openPage } from './open-page.ts'
 
 const change = (path: string, body: object) =>
@@ -37,6 +38,21 @@ test('an app shows what it runs, what it ran, its names, its settings and who ch
   await part('Releases').getByRole('link', { name: 'since release 1' }).click()
   await page.getByRole('row', { name: /env.app.GREETING hello hi/ }).waitFor()
   await ui.screenshot('release-diff')
+
+  // One feed has all that changed the app.
+  const { id } = await askLab<{ id: string }>('POST', '/v1/apps/shown/rollback')
+  await lab.end(id)
+  await askLab('POST', `/v1/apps/shown/machines/${machine!.id}/stop`)
+  await page.goto('/ui/apps/shown')
+  const feed = await part('Activity').innerText()
+  for (const entry of [
+    /machines\.change[^]*action stop/,
+    /rollback/,
+    /runtime\.changeSecrets/,
+    /changeSettings[^]*lane/,
+    /submit/,
+  ])
+    expect(feed).toMatch(entry)
 })
 
 test('the pages work by keyboard alone, dark and narrow', async () => {

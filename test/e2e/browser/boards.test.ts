@@ -92,14 +92,18 @@ test('the audit trail is filtered by its address, and has pages', async () => {
   expect(await page.getByRole('main').innerText()).toContain('Did you mean submit?')
 })
 
-test('the builder shows disk, cache, mirror and versions, and runs the doctor', async () => {
+test('the builder shows disk, cache, removals, problems, mirror and versions, and runs the doctor', async () => {
   await deployed
+  await lab.end(await lab.submit('board-fails', pageApp('fails', 'RUN exit 3')))
   await using ui = await openPage(phone)
   const { page } = ui
   await page.goto('/ui/builder')
   const text = await page.getByRole('main').innerText()
   for (const part of ['Disk', 'Calls of Fly', 'Registry mirror', 'none is too old'])
     expect(text).toContain(part)
+  const failed = page.getByRole('table', { name: 'Problems of failed deployments' })
+  const stepFailed = failed.getByRole('row').filter({ hasText: 'build-failed' })
+  expect(await stepFailed.innerText()).toMatch(/The sender can fix it/)
   const cache = page.getByRole('table', { name: 'build cache' })
   const row = cache.getByRole('row').filter({ hasText: main })
   await row.getByText('Drop…').click()
@@ -112,6 +116,9 @@ test('the builder shows disk, cache, mirror and versions, and runs the doctor', 
   )
 
   await page.goto('/ui/builder')
+  const removed = page.getByRole('region', { name: 'What was removed' })
+  expect(await removed.innerText()).toMatch(/ in \d+ removals?|Nothing was removed/)
+  await ui.screenshot('builder-removals-phone')
   await page.getByRole('button', { name: 'Run the doctor' }).click()
   await page.getByRole('heading', { name: 'Doctor', level: 1 }).waitFor({ timeout: 60_000 })
   expect(await page.getByRole('main').innerText()).toMatch(/\d+ ok/)

@@ -69,10 +69,13 @@ test('deployments of all apps are listed by a filter in the address, without Jav
   await page.getByRole('link', { name: 'Deployments', exact: true }).click()
   await page.getByLabel('App').fill(app)
   await page.getByLabel('State').selectOption('live')
+  await page.getByLabel('Environment').selectOption('main machines')
   await page.getByRole('button', { name: 'Filter' }).click()
   await page.getByRole('link', { name: `${app} #${record.number}` }).waitFor()
   await ui.screenshot('deployments')
   await page.goto('/ui/deployments?app=edited&state=build_failed')
+  await page.getByText('None matches').waitFor()
+  await page.goto('/ui/deployments?app=edited&environment=preview')
   await page.getByText('None matches').waitFor()
 })
 

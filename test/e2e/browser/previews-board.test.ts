@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { flyControl } from '../../../lab/localfly/hostile-control.ts'
 import type { Preview } from '#api/previews/preview.ts'
 import { pageApp } from '../lab-actions.ts'
 import { askLab, phone } from './ask-lab.ts'
@@ -9,16 +10,23 @@ const app = 'board-pv'
 test('the board shows a preview, which is extended by the keyboard alone, stopped, started and destroyed', async () => {
   const built = await lab.submit(app, pageApp('a preview'))
   await lab.end(built)
-  const { id } = await askLab<Preview>('POST', '/v1/previews?wait=true', {
+  const { id, flyApp } = await askLab<Preview>('POST', '/v1/previews?wait=true', {
     app,
     owner: 'ada',
     source: { deployment: built },
   })
+  await lab.page(flyApp)
+  await flyControl(lab.flyControl).scrape()
+
   await using ui = await openPage(phone)
   const { page } = ui
   await page.goto('/ui/previews')
   const living = page.getByRole('table', { name: 'Previews that live' })
   expect(await living.innerText()).toMatch(/ada[^]*ready[^]*in \d/)
+  expect(await living.innerText()).toMatch(/shared, 1 CPU, \d+ MB/)
+  const asked = living.locator('[data-head="Last request"] time')
+  const lastAt = Date.parse((await asked.getAttribute('datetime')) ?? '')
+  expect(Math.abs(Date.now() - lastAt)).toBeLessThan(10 * 60_000)
   await ui.screenshot('previews-phone')
   await ui.assertAccessible()
 

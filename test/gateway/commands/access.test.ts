@@ -63,6 +63,7 @@ const rows: Record<
   },
   status: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], filtered: true },
   diskHistory: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], wide: true },
+  removals: { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], wide: true },
   doctor: { args: [{}], scopes: ['admin'], wide: true },
   'machines.list': { args: ['shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   'machines.metrics': {
@@ -128,6 +129,14 @@ const rows: Record<
   'sessions.end': { args: ['a'], scopes: [...Scope.options], filtered: true, anyone: true },
   'sessions.endAll': { args: [], scopes: [...Scope.options], filtered: true, anyone: true },
   'tokens.rotate': { args: ['ci', {}], scopes: ['admin'], filtered: true },
+  'previews.requests': {
+    args: [{}],
+    scopes: ['read', 'deploy', 'preview', 'admin'],
+    filtered: true,
+  },
+  'queue.pause': { args: [null], scopes: ['admin'], wide: true },
+  'queue.resume': { args: [], scopes: ['admin'], wide: true },
+  'queue.first': { args: ['of-shop'], scopes: ['admin'] },
   'drain.start': { args: [1], scopes: ['admin'], wide: true },
   'drain.status': { args: [], scopes: ['read', 'deploy', 'preview', 'admin'], wide: true },
   'drain.end': { args: [], scopes: ['admin'], wide: true },

@@ -73,6 +73,7 @@ test.each(shapes)(
           number: n + 1,
           builds: true,
           isRollback: false,
+          movedUp: 0,
           lastServed: served.get(app) ?? 0,
           appBuilds: null,
         })),
@@ -112,6 +113,7 @@ test('a team waits for its own builds when its quota is full, and delays no othe
     number: 1,
     builds: true,
     isRollback: false,
+    movedUp: 0,
     lastServed: 0,
     appBuilds: null,
   })

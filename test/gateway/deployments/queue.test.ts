@@ -15,6 +15,7 @@ const queued = (app: string, owner = '', more: Partial<Queued> = {}): Queued => 
   number,
   builds: true,
   isRollback: false,
+  movedUp: 0,
   lastServed: 0,
   appBuilds: null,
   ...more,
@@ -67,6 +68,30 @@ test('apps take turns and get equal shares over time, however many deployments t
     waiting.splice(waiting.indexOf(next!), 1)
   }
   expect(order.join('')).toBe('abcabcaaaa')
+})
+
+test('one that was moved up goes before other lanes with its lane, within the limits', () => {
+  const [ahead, moved] = [queued('shop', 'ada'), queued('shop', 'ada', { movedUp: 1 })]
+  const [other, rollback] = [queued('blog'), queued('blog', '', { isRollback: true })]
+  const all = [other, rollback, ahead, moved]
+  expect(schedule(all, [], limits).next).toBe(ahead)
+  const later = queued('wiki', '', { movedUp: 2 })
+  expect(schedule([...all, later], [], limits).next).toBe(later)
+
+  const full = [atWork('shop', '1'), atWork('shop', '2')]
+  const { next, positions } = schedule(all, full, { ...limits, builds: 3 })
+  expect(next).toBe(rollback)
+  expect(positions).toContainEqual({ id: ahead.id, for: 'app', place: 1, behind: null })
+})
+
+test('while the queue is paused, nothing starts', () => {
+  const [first, second] = [queued('a'), queued('b', '', { movedUp: 1 })]
+  const { next, positions } = schedule([first, second], [], 'paused')
+  expect(next).toBeNull()
+  expect(positions).toEqual([
+    { id: second.id, for: 'paused', place: 1, behind: null },
+    { id: first.id, for: 'paused', place: 2, behind: null },
+  ])
 })
 
 test('each limit applies, names itself, and counts only its own states', () => {

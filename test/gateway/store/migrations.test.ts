@@ -115,6 +115,7 @@ test.each(files.map((file, index) => [index + 1, file]))(
         true,
       )
       expect((await store.eventsAfter('d2', 0, 9)).map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
+      await store.queueControl.resume() // the row of its table has paused it
       expect(await store.claim()).toMatchObject({ deployment: { id: 'd3', state: 'fetching' } })
     }
     using db = new DatabaseSync(path, { readOnly: true })

@@ -33,6 +33,13 @@ test('deployments of all apps are listed newest first, page by page, and filtere
   await store.requestCancel('d4', { by: null, why: null, abort: false })
   expect(await ids({ state: 'cancelled' })).toEqual(['d4', null])
   expect(await ids({ owner: 'alice' })).toEqual(['', null])
+
+  const options = DeploymentOptions.parse({ owner: 'alice' })
+  await store.create({ id: 'of-alice', app: 'shop', options, source })
+  const page = { limit: 9, before: null }
+  expect(await ids({ environment: 'owner' }, page)).toEqual(['of-alice', null])
+  expect(await ids({ environment: 'app', app: 'shop' }, page)).toEqual(['d6 d5 d4', null])
+  expect(await ids({ environment: 'preview' }, page)).toEqual(['', null])
 })
 
 test('apps are listed by name with their newest deployment, page by page', async () => {

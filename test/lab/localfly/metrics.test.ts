@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import express from 'express'
 import { expect, test } from 'vitest'
+import { lastGrowth } from '#fly/metrics/last-requests.ts'
 import { MetricsApi } from '#fly/metrics/metrics-api.ts'
 import { overUndici } from '#fly/undici-transport.ts'
 import { usageOf } from '../../../lab/localfly/metrics/cgroup.ts'
@@ -41,6 +42,7 @@ async function start() {
         at: now - 600 + second,
         memory: { mem_total: 256 * mib, mem_available: 160 * mib },
         cpu: { user: 1000 + 40 * second, system: 1000 + 10 * second, idle: 150 * second },
+        responses: {},
       }))
       scraper.machines.set(instance, { labels, cpus: 2, scrapes })
     },
@@ -93,6 +95,39 @@ test('a step without a scrape near it is not measured, and a counter that begins
   ])
   // 750 ticks since the restart, in 15 s.
   expect(cpus[10]).toBeCloseTo(0.5, 5)
+})
+
+test('the last request of an app is where a counter of its responses grew last', async () => {
+  await using lab = await start()
+  for (const [id, app] of [
+    ['m1', 'web'],
+    ['m2', 'webs'],
+  ] as const)
+    lab.scrapes(id, app, everyQuarter)
+  const scrapesOf = (id: string) => lab.scraper.machines.get(id)!.scrapes
+  for (const [at, scrape] of scrapesOf('m1').entries())
+    if (at >= 10) scrape.responses = { '200': at < 20 ? 1 : 3 }
+  // It answered before, and not since.
+  for (const scrape of scrapesOf('m2')) scrape.responses = { '404': 7 }
+  const found = await lab.metrics.lastRequests(['web', 'webs'], range, signal)
+  expect([...found]).toEqual([['web', now - 600 + 300]])
+  await expect(lab.metrics.lastRequests(['a"}'], range, signal)).rejects.toMatchObject({
+    code: 'app-name-invalid',
+  })
+})
+
+test('a counter that began again, or that was first seen in between, has grown', () => {
+  const line = (app: string, ...values: [number, string][]) => ({ metric: { app }, values })
+  const found = lastGrowth(
+    [
+      line('reset', [0, '9'], [60, '9'], [120, '2'], [180, '2']),
+      line('new', [120, '1'], [180, '1']),
+      line('quiet', [0, '4'], [180, '4']),
+      line('empty'),
+    ],
+    { from: 0, step: 60 },
+  )
+  expect(Object.fromEntries(found)).toEqual({ reset: 120, new: 120 })
 })
 
 test('a stranger, another organisation and other PromQL are refused in words', async () => {

@@ -3,7 +3,7 @@ import type { CacheStatus, RemovedCache } from '#api/status/cache.ts'
 import type { Logger } from '../../log.ts'
 import type { Connection } from '../connection.ts'
 import { daemonUnavailable } from '../failures.ts'
-import { DiskUsage, Prune } from '../messages.ts'
+import { DiskUsage } from '../messages.ts'
 import type { CacheBytes } from './cache-limits.ts'
 import { recordOf } from './cache-records.ts'
 import {
@@ -15,6 +15,8 @@ import {
   unusedSince,
   usageOf,
 } from './cache-usage.ts'
+import { prune, type Which } from './prune.ts'
+import { bytesOf, RemovalNotes, type Removed } from './removal-notes.ts'
 import { noteUsers, type Use } from './cache-users.ts'
 import { type Known, readUsers, writeUsers } from './users-file.ts'
 
@@ -25,8 +27,6 @@ export type BuildCacheOptions = {
   limits: () => Promise<CacheBytes | null>
   log: Logger | null
 }
-
-type Removed = { ids: Set<string>; removedBytes: number }
 
 const dayMs = 86_400_000
 const keepMs = 60_000
@@ -56,6 +56,7 @@ export class BuildCache {
   #soon: NodeJS.Timeout | null = null
   /** How teams share the cache. Null: they do not. */
   shares: CacheShares | null = null
+  readonly removals = new RemovalNotes()
   readonly #hourly: NodeJS.Timeout
 
   static async open(connection: Connection, options: BuildCacheOptions): Promise<BuildCache> {
@@ -122,7 +123,9 @@ export class BuildCache {
    */
   async remove(app: string): Promise<Pick<RemovedCache, 'removedBytes' | 'keptBytes'>> {
     const own = recordsOf(await this.#look(), app)
-    const removedBytes = await this.#inTurn(() => this.#removeRecords(own))
+    const removed = await this.#inTurn(() => this.#removeRecords(own))
+    this.removals.report('asked', removed, app)
+    const removedBytes = bytesOf(removed)
     const left = recordsOf(await this.#look(), app)
     return { removedBytes, keptBytes: left.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) }
   }
@@ -136,7 +139,7 @@ export class BuildCache {
       await this.#pushesEnd(isUrgent)
       // On a full disk this may fail, and then the rest matters more.
       await this.#removeExcess().catch(() => {})
-      await this.prune({ minFreeBytes: freeBytes })
+      this.removals.report('disk', await this.prune({ minFreeBytes: freeBytes }))
     })
   }
 
@@ -150,19 +153,9 @@ export class BuildCache {
   }
 
   /** Removes unused entries: until so much is free, or those that match a filter. */
-  prune(which: { minFreeBytes: number } | { filters: string[] }): Promise<Removed> {
-    const removed: Removed = { ids: new Set(), removedBytes: 0 }
+  async prune(which: Which): Promise<Removed> {
     this.#kept = null
-    return new Promise((resolve, reject) => {
-      this.#connection
-        .watch(Prune, { all: true, ...which })
-        .on('data', ({ id, sizeBytes }: { id: string; sizeBytes: number }) => {
-          removed.ids.add(id)
-          removed.removedBytes += sizeBytes
-        })
-        .on('end', () => resolve(removed))
-        .on('error', (error) => reject(daemonUnavailable(error)))
-    })
+    return this.removals.removed(await prune(this.#connection, which))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -179,31 +172,38 @@ export class BuildCache {
     const limits = await this.#options.limits()
     if (!limits) return
     const old = unusedSince(survey, Date.now() - limits.days * dayMs)
-    const ofTeams = this.shares ? aboveShare(survey, this.shares, limits.maxBytes) : []
-    const excess = [...aboveLimit(survey, limits.appBytes), ...ofTeams]
-    if (old.length + excess.length === 0) return
+    const reasons = [
+      ['unused', old],
+      ['app-limit', aboveLimit(survey, limits.appBytes)],
+      ['team-share', this.shares ? aboveShare(survey, this.shares, limits.maxBytes) : []],
+    ] as const
+    const all = reasons.flatMap(([, records]) => records)
+    if (all.length === 0) return
     await this.#pushesEnd()
-    const removedBytes = await this.#removeRecords([...old, ...excess])
+    const removed = await this.#removeRecords(all)
+    this.removals.reportBy(reasons, removed)
+    const removedBytes = bytesOf(removed)
     if (removedBytes > 0)
       this.#options.log?.info({ removedBytes }, 'removed what the build cache had above its limits')
   }
 
-  /** Removes these, as far as no build uses them. Returns the bytes that were removed. */
-  async #removeRecords(records: readonly { id: string }[]): Promise<number> {
+  /** Removes these, as far as no build uses them. */
+  async #removeRecords(records: readonly { id: string }[]): Promise<Removed> {
     const left = new Set(records.map(({ id }) => id))
-    let sum = 0
+    const removed = new Map<string, number>()
     // The daemon keeps a record while another one was made from it, so one pass may free the next.
     for (let before = Infinity; left.size > 0 && left.size < before;) {
       before = left.size
       const all = [...left]
       for (let at = 0; at < all.length; at += batch) {
         const filters = all.slice(at, at + batch).map((id) => `id==${id}`)
-        const { ids, removedBytes } = await this.prune({ filters })
-        sum += removedBytes
-        for (const id of ids) left.delete(id)
+        for (const [id, bytes] of await this.prune({ filters })) {
+          removed.set(id, bytes)
+          left.delete(id)
+        }
       }
     }
-    return sum
+    return removed
   }
 
   /** One removal at a time. */
@@ -235,6 +235,7 @@ export class BuildCache {
         throw daemonUnavailable(error)
       })
     const records = all.map(recordOf)
+    this.removals.look(records)
     const users = noteUsers(this.#known.users, records, this.#uses)
     this.#known = { ...this.#known, users }
     this.#uses = this.#uses.filter(({ toMs }) => toMs > askedMs)

@@ -34,6 +34,7 @@ import { poolRows, previewRows, templateRows } from './rows/preview-rows.ts'
 import { machineRows, ownerRows, routerRows } from './rows/owner-rows.ts'
 import { registryRows } from './rows/registry-rows.ts'
 import { cacheOf, ownQueue } from './own-part.ts'
+import { queueRows } from './rows/queue-rows.ts'
 import { ofSent, readsOf } from './reads-of.ts'
 import { type Reached, type TableOf, targetOf } from './row.ts'
 import { teamRows } from './rows/team-rows.ts'
@@ -104,6 +105,7 @@ export const access: TableOf<Commands> = {
     },
   },
   diskHistory: read,
+  removals: read,
   doctor: { ...administer, recorded: { asked: ([{ app }]) => ({ app }) } },
   machines: machineRows,
   owners: ownerRows,
@@ -124,6 +126,7 @@ export const access: TableOf<Commands> = {
     },
     queue: { ...read, shown: ownQueue },
   },
+  queue: queueRows,
   drift: driftRows,
   deleteApp: { ...administer, ...byApp, recorded: ofDeletedApp },
   cacheUsage: {

@@ -1,8 +1,7 @@
 import type { AppMetrics } from '#api/machines/machine-metrics.ts'
 import type { MachineView } from '#api/machines/machine-facts.ts'
-import { unlessAborted } from '#api/flow/retry.ts'
-import { Problem } from '#api/problem.ts'
 import type { MetricsApi, MetricsRange } from '#fly/metrics/metrics-api.ts'
+import { keptAnswers, patiently } from './kept-answers.ts'
 
 export type MetricsRequest = {
   /** Only the machines of this owner. Null: of the app and of all its owners. */
@@ -18,9 +17,6 @@ export type MetricsDeps = {
 
 /** A page is asked for often, and Fly measures every 15 s. */
 const keptMs = 15_000
-const mostKept = 200
-/** A picture is not worth a longer wait. */
-const patienceMs = 3500
 /** More make a query that Fly need not accept. */
 const mostApps = 50
 const mostMachines = 200
@@ -28,19 +24,9 @@ const steps = 60
 
 /** What the machines of an app used lately. An answer is kept for 15 s. */
 export function machineMetrics({ metrics, list }: MetricsDeps) {
-  const kept = new Map<string, { until: number; answer: Promise<AppMetrics> }>()
-
-  return (app: string, request: MetricsRequest): Promise<AppMetrics> => {
-    const [key, now] = [JSON.stringify([app, request]), performance.now()]
-    const known = kept.get(key)
-    if (known && now < known.until) return known.answer
-
-    for (const [old, { until }] of kept) if (until < now || kept.size >= mostKept) kept.delete(old)
-    const answer = read(app, request)
-    kept.set(key, { until: now + keptMs, answer })
-    answer.catch(() => kept.delete(key))
-    return answer
-  }
+  const kept = keptAnswers<AppMetrics>(keptMs)
+  return (app: string, request: MetricsRequest): Promise<AppMetrics> =>
+    kept(JSON.stringify([app, request]), () => read(app, request))
 
   async function read(app: string, { owner, minutes }: MetricsRequest) {
     const all = await list(app)
@@ -48,7 +34,10 @@ export function machineMetrics({ metrics, list }: MetricsDeps) {
     const apps = [...new Set(asked.map(({ flyApp }) => flyApp))].slice(0, mostApps)
     const machines = asked.filter(({ flyApp }) => apps.includes(flyApp)).slice(0, mostMachines)
     const range = rangeOf(minutes)
-    const series = machines.length === 0 ? new Map<string, never>() : await patiently(apps, range)
+    const series =
+      machines.length === 0
+        ? new Map<string, never>()
+        : await patiently((late) => metrics.machines(apps, range, late))
     const none = Array.from({ length: steps + 1 }, () => null)
     return {
       from: timeOf(range.from),
@@ -68,17 +57,6 @@ export function machineMetrics({ metrics, list }: MetricsDeps) {
         }
       }),
       omitted: asked.length - machines.length,
-    }
-  }
-
-  async function patiently(apps: string[], range: MetricsRange) {
-    const late = AbortSignal.timeout(patienceMs)
-    try {
-      return await unlessAborted(metrics.machines(apps, range, late), late)
-    } catch (error) {
-      if (!late.aborted) throw error
-      const detail = `Fly's metrics did not answer within ${patienceMs / 1000} s. The machines are not concerned. Try again later.`
-      throw new Problem('fly-unavailable', detail)
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { Deployment } from '#api/deployment.ts'
 import { releaseStateOf } from '#api/deployment.ts'
 import type { AppFilter, AppPage, AppSummary } from '#api/overview/overview.ts'
-import type { Queue } from '#api/overview/queue.ts'
+import type { Queue, TeamShare } from '#api/overview/queue.ts'
 import type { Principal } from '../../callers/principal.ts'
 import type { NewestDeployment, RecordFilter } from '../../deployments/overview/overview-store.ts'
 import type { QueueLimits } from '../../deployments/queue.ts'
@@ -25,7 +25,7 @@ export type OverviewCommands = {
 }
 
 export type OverviewDeps = {
-  store: Pick<DeploymentStore, 'overview' | 'releases' | 'teams' | 'status'>
+  store: Pick<DeploymentStore, 'overview' | 'releases' | 'teams' | 'quotas' | 'status'>
   queueLimits: QueueLimits
   /** Whether queued deployments may start. */
   mayStart: () => boolean
@@ -48,7 +48,7 @@ export const overviewCommands = ({
   async queue(caller) {
     const page = { limit: queueShown, isSeen: seenBy(caller, store.teams) }
     const found = await store.overview.queue(mayStart() ? queueLimits : null, page)
-    return { slots: await slotsOf(store, queueLimits), ...found }
+    return { ...found, slots: await slotsOf(store, queueLimits), teams: await sharesOf(store) }
   },
 })
 
@@ -63,6 +63,22 @@ async function slotsOf(
     builds: { limit: builds, used: sum(running) - atMachines },
     deploys: { limit: deploys, used: atMachines },
   }
+}
+
+/** Previews count for the team of the app that they belong to. */
+async function sharesOf({ status, teams, quotas }: OverviewDeps['store']): Promise<TeamShare[]> {
+  if (teams.isAlone) return []
+  const counts = await status.unfinishedByTarget()
+  const byTeam = Map.groupBy(counts, ({ app }) => teams.teamOf(app))
+  const sum = (of: typeof counts) => of.reduce((all, { count }) => all + count, 0)
+  return [...byTeam]
+    .map(([team, all]) => {
+      const waiting = sum(all.filter(({ state }) => state === 'pending'))
+      const atMachines = sum(all.filter(({ state }) => touchesMachines(state)))
+      const building = sum(all) - waiting - atMachines
+      return { team, building, atMachines, waiting, buildLimit: quotas.limitOf(team, 'builds') }
+    })
+    .toSorted((a, b) => a.team.localeCompare(b.team, 'en'))
 }
 
 async function summaryOf(

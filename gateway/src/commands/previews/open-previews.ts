@@ -6,6 +6,7 @@ import { seenBy } from '../access/seen-by.ts'
 import { type CreateDeps, createPreview, endOf, planOf } from './create-preview.ts'
 import { findPreview, over, whileAlive } from './find-preview.ts'
 import { type LivingDeps, livingPreviews } from './living.ts'
+import { lastRequests, type RequestsDeps } from './last-requests.ts'
 import { markEnd } from './mark-end.ts'
 import { readLogs, runInside } from './look-inside.ts'
 import { changePower, type PowerDeps } from './power.ts'
@@ -15,6 +16,7 @@ export type PreviewDeps = CreateDeps &
   Pick<PowerDeps, 'fly'> & {
     store: Pick<DeploymentStore, 'refuseBusyLane'> & LivingDeps['store']
     prices: LivingDeps['prices']
+    metrics: RequestsDeps['metrics']
     drain: Pick<Drain, 'whileOpen'>
     admission: Pick<Admission, 'isExempt'>
   }
@@ -23,6 +25,7 @@ export type PreviewDeps = CreateDeps &
 export function openPreviews(deps: PreviewDeps): PreviewCommands {
   const { store, drain, fly, admission } = deps
   const { previews } = store
+  const requests = lastRequests(deps)
 
   return {
     create: drain.whileOpen((caller, request, parts) =>
@@ -37,6 +40,7 @@ export function openPreviews(deps: PreviewDeps): PreviewCommands {
     list: (caller, filter, page) =>
       previews.list(filter, { ...page, isSeen: seenBy(caller, store.teams) }),
     living: (_caller, filter) => livingPreviews(filter, deps),
+    requests: (_caller, filter) => requests(filter),
     async extend(_caller, id, ttlSeconds) {
       const end = endOf(ttlSeconds, deps.previewLimits.ttlMs)
       await findPreview(previews, id)

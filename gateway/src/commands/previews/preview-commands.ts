@@ -5,7 +5,7 @@ import type {
   PreviewLogs,
 } from '#api/previews/preview-calls.ts'
 import type { NewPreview, Preview, PreviewFilter, PreviewPage } from '#api/previews/preview.ts'
-import type { LivingPreview, StatsFilter } from '#api/previews/preview-stats.ts'
+import type { LivingPreview, PreviewRequests, StatsFilter } from '#api/previews/preview-stats.ts'
 import type { SourceFacts } from '#api/deployment.ts'
 import type { SentSource } from '#api/sources/sent-source.ts'
 import type { Principal } from '../../callers/principal.ts'
@@ -41,6 +41,8 @@ export type PreviewCommands = {
   list(caller: Principal, filter: PreviewFilter, page: PageRequest): Promise<PreviewPage>
   /** Those that have not ended, with what they cost and why they are stuck. Oldest first. */
   living(caller: Principal, filter: StatsFilter): Promise<LivingPreview[]>
+  /** When each of them answered its last request. Throws `fly-unavailable` if Fly's metrics do not answer soon. */
+  requests(caller: Principal, filter: StatsFilter): Promise<PreviewRequests>
   /**
    * Sets its end to `ttlSeconds` from now; null: the gateway's lifetime. Throws `preview-over`, or
    * `option-invalid` for a longer one.

@@ -1,6 +1,6 @@
 import type { Deployment, DeploymentState } from '#api/deployment.ts'
 import type { AppFilter, DeploymentFilter } from '#api/overview/overview.ts'
-import type { QueueEntry } from '#api/overview/queue.ts'
+import type { Queue } from '#api/overview/queue.ts'
 import type { QueueLimits } from '../queue.ts'
 import type { PageRequest } from '../release-store.ts'
 
@@ -38,5 +38,5 @@ export interface OverviewStore {
   queue(
     limits: QueueLimits | null,
     page: Pick<PageRequest, 'limit' | 'isSeen'>,
-  ): Promise<{ entries: QueueEntry[]; isCut: boolean }>
+  ): Promise<Pick<Queue, 'pause' | 'entries' | 'isCut'>>
 }

@@ -5,6 +5,7 @@ import type { TokenStore } from '../callers/token-store.ts'
 import type { DriftStore } from '../drift/drift-store.ts'
 import type { OwnerAppStore } from '../owners/owner-app-store.ts'
 import type { OverviewStore } from '../overview/overview-store.ts'
+import type { QueueControl } from '../overview/queue-control.ts'
 import type { RegistryStore } from '../registries/registry-store.ts'
 import type { OwnerStore } from '../owners/owner-store.ts'
 import type { TemplateStore } from '../previews/template-store.ts'
@@ -30,6 +31,7 @@ export interface StoreParts {
   readonly runtimeSecrets: RuntimeSecretStore
   readonly drift: DriftStore
   readonly overview: OverviewStore
+  readonly queueControl: QueueControl
   readonly status: StatusStore
   readonly teams: TeamStore
   readonly quotas: QuotaStore

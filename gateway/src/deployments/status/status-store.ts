@@ -1,5 +1,6 @@
 import type { Deployment, DeploymentState } from '#api/deployment.ts'
 import type { DiskSample } from '#api/status/disk/disk-history.ts'
+import type { Removal } from '#api/status/disk/removals.ts'
 import type { Rate } from '#api/status/prices.ts'
 import type { AppSettings } from '#api/options/app-settings.ts'
 
@@ -36,6 +37,10 @@ export interface StatusStore {
   addDiskSample(sample: DiskSample): Promise<void>
   /** Oldest first. */
   diskSamples(): Promise<DiskSample[]>
+  /** Keeps the newest 500 of 14 days. */
+  addRemoval(removal: Omit<Removal, 'at'>): Promise<void>
+  /** Newest first. */
+  removals(): Promise<Removal[]>
   /** The size of the sources that are kept, each counted once. */
   sourceBytes(
     keep: Pick<AppSettings, 'keepSources' | 'keepSourcesMib' | 'keepSourcesDays'>,

@@ -24,6 +24,8 @@ import { changePower, destroyPreview, extendPreview } from './previews/preview-a
 import { previewPage } from './previews/preview-page.ts'
 import { previewsPage } from './previews/previews-page.ts'
 import { endDrain, startDrain } from './queue/drain-part.ts'
+import { pauseQueue, resumeQueue } from './queue/pause-part.ts'
+import { goFirst } from './queue/waiting-table.ts'
 import { queuePage } from './queue/queue-page.ts'
 import { cancelRollout, rolloutPage } from './rollouts/rollout-page.ts'
 import { rolloutsPage } from './rollouts/rollouts-page.ts'
@@ -51,6 +53,9 @@ export const boardPages: Page[] = [
 ]
 
 export const boardActions: Action[] = [
+  pauseQueue,
+  resumeQueue,
+  goFirst,
   startDrain,
   endDrain,
   extendPreview,

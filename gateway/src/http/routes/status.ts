@@ -11,6 +11,14 @@ export function readDiskHistory({ diskHistory }: Pick<Commands, 'diskHistory'>):
   }
 }
 
+/** `GET /v1/status/removals`: see `api/status/disk/removals.ts`. */
+export function readRemovals({ removals }: Pick<Commands, 'removals'>): RequestHandler {
+  return async (request, response) => {
+    knownQuery(request)
+    response.json(await removals(callerOf(request)))
+  }
+}
+
 /** `GET /v1/status`: see `api/status/status.ts`. A part that cannot be read says why. */
 export function readStatus({ status }: Pick<Commands, 'status'>): RequestHandler {
   return async (request, response) => {

@@ -8,6 +8,7 @@ import { previewIdIn } from '../../deployments/previews/preview-names.ts'
 import type { DeploymentRows } from '../rows/deployment-rows.ts'
 import type { Tables } from '../tables.ts'
 import { queueReader } from './queue-reader.ts'
+import { versionOf } from './version-of.ts'
 import { pageOf, readAs, readRows, seenRows, targetIn } from '../store-tools.ts'
 
 /** How many records, or apps, one page looks at. */
@@ -30,13 +31,6 @@ function targetOf(rows: DeploymentRows, id: string) {
   if (previewIdIn(String(row['app'])) === null)
     return { app: String(row['app']), owner: String(row['owner']) || null }
   return targetIn(rows.prepare('SELECT app, owner, body FROM deployments WHERE id = ?').get(id)!)
-}
-
-/** SQLite counts the rows that this process changed; `data_version` is about other ones. */
-function versionOf({ deployments, events }: Tables): string {
-  const own = Number(deployments.prepare('SELECT total_changes() AS count').get()?.['count'])
-  const others = Number(deployments.prepare('PRAGMA data_version').get()?.['data_version'])
-  return `${own - events.changes} ${others}`
 }
 
 /** The cursor is the row id: the order of creation. */
@@ -84,11 +78,12 @@ function appsOf(
   return { apps, next: null }
 }
 
-const whereOf = ({ app, owner, state, branch, team, actor }: RecordFilter): Where =>
+const whereOf = ({ app, owner, state, branch, team, actor, environment }: RecordFilter): Where =>
   allOf(
     named('app', app),
     is('owner = ?', owner),
     isIn([state ?? []].flat()),
+    isFor(environment),
     is(`body ->> '$.options.branch' = ?`, branch),
     named(`body ->> '$.triggeredBy.name'`, actor),
     // The team of a preview is that of the app that it belongs to.
@@ -108,6 +103,17 @@ function isIn(states: readonly DeploymentState[]): Where {
     sql: `${unfinished} AND state IN (${states.map(() => '?').join(', ')})`,
     values: [...states],
   }
+}
+
+/** A preview has an app of its own, without an owner. */
+function isFor(environment: RecordFilter['environment']): Where {
+  const isPreview = `app IN (SELECT fly_app FROM previews)`
+  const wheres = {
+    app: ` AND owner = '' AND NOT ${isPreview}`,
+    owner: ` AND owner <> '' AND NOT ${isPreview}`,
+    preview: ` AND ${isPreview}`,
+  }
+  return { sql: environment ? wheres[environment] : '', values: [] }
 }
 
 const isOfTeam = (team: string | undefined, app = 'app'): Where =>

@@ -5,36 +5,57 @@ import { queuePositions } from '../queue.ts'
 import { Row, toDeployment } from '../record.ts'
 import { readRows, seenRows } from '../store-tools.ts'
 import type { Tables } from '../tables.ts'
+import { expectedTimes, type Times } from './expected-times.ts'
+import { versionOf } from './version-of.ts'
 
 /** A queue of ten thousand takes a while to schedule: readers get at most a 20th of the gateway's time. */
 const restPerLook = 20
+/** Of a shorter queue, each change is seen at once. */
+const mostAlwaysNew = 100
 
-type Positions = Map<string, QueueEntry['waiting']>
+/** What is known of each deployment beside its record. */
+type Look = {
+  waiting: Map<string, QueueEntry['waiting']>
+  movedUp: Set<string>
+  times: Map<string, Times>
+}
 
 /** See `OverviewStore.queue`. */
 export function queueReader(tables: Tables): OverviewStore['queue'] {
-  const { deployments, tools } = tables
-  let positions: Positions = new Map()
-  let restsUntil = 0
+  const { deployments, queue, tools } = tables
+  let last: Look = { waiting: new Map(), movedUp: new Set(), times: new Map() }
+  let [restsUntil, isLong, version] = [0, false, '']
 
-  const positionsNow = (limits: QueueLimits | null): Positions => {
+  const lookNow = (limits: QueueLimits | null): Look => {
     const from = performance.now()
-    if (from < restsUntil) return positions
-    const all = tools.transaction(() => queuePositions(tables, limits))
-    positions = new Map(all.map(({ id, ...waiting }) => [id, waiting]))
+    const versionNow = `${versionOf(tables)} ${limits === null}`
+    if (from < restsUntil && (isLong || version === versionNow)) return last
+    version = versionNow
+    isLong = queue.countUnfinished() > mostAlwaysNew
+    last = tools.transaction(() => {
+      const moved = queue.now().queued.filter(({ movedUp }) => movedUp > 0)
+      return {
+        waiting: new Map(
+          queuePositions(tables, limits).map(({ id, ...waiting }) => [id, waiting] as const),
+        ),
+        movedUp: new Set(moved.map(({ id }) => id)),
+        times: expectedTimes(tables, limits),
+      }
+    })
     restsUntil = performance.now() + restPerLook * (performance.now() - from)
-    return positions
+    return last
   }
 
   return async (limits, { limit, isSeen }) => {
-    const waiting = positionsNow(limits)
+    const look = lookNow(limits)
     const found: Row[] = []
     for (const row of readRows(Row, seenRows(unfinished(deployments), isSeen))) {
       found.push(row)
       if (found.length > limit) break
     }
     return {
-      entries: found.slice(0, limit).map((row) => entryOf(row, waiting)),
+      pause: queue.pause.find(),
+      entries: found.slice(0, limit).map((row) => entryOf(row, look)),
       isCut: found.length > limit,
     }
   }
@@ -51,9 +72,11 @@ function* unfinished(deployments: Tables['deployments']) {
       .iterate()
 }
 
-function entryOf(row: Row, positions: Positions): QueueEntry {
+function entryOf(row: Row, { waiting, movedUp, times }: Look): QueueEntry {
   const { id, number, app, owner, state, stateSince, createdAt, preview, triggeredBy } =
     toDeployment(row)
+  const isWaiting = state === 'pending'
+  const { startsAt = null, endsAt = null } = times.get(id) ?? {}
   return {
     id,
     number,
@@ -64,6 +87,9 @@ function entryOf(row: Row, positions: Positions): QueueEntry {
     stateSince: stateSince ?? createdAt,
     createdAt,
     triggeredBy,
-    waiting: state === 'pending' ? (positions.get(id) ?? null) : null,
+    waiting: isWaiting ? (waiting.get(id) ?? null) : null,
+    movedUp: isWaiting && movedUp.has(id),
+    startsAt: isWaiting ? startsAt : null,
+    endsAt,
   }
 }

@@ -1,4 +1,5 @@
 import { openOverviewStore } from '../overview/open-overview-store.ts'
+import { openQueueControl } from '../overview/open-queue-control.ts'
 import { openStatusStore } from '../rows/open-status-store.ts'
 import type { Tables } from '../tables.ts'
 
@@ -13,6 +14,7 @@ export class SqliteParts {
   readonly rules
   readonly runtimeSecrets
   readonly drift
+  readonly queueControl
   readonly status
   readonly teams
   readonly quotas
@@ -37,6 +39,7 @@ export class SqliteParts {
     this.rules = tables.rules
     this.runtimeSecrets = tables.runtimeSecrets
     this.drift = tables.drift
+    this.queueControl = openQueueControl(tables)
     this.status = openStatusStore(tables)
     this.teams = tables.teams
     this.quotas = tables.quotas

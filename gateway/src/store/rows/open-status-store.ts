@@ -9,6 +9,7 @@ export function openStatusStore({
   deployments,
   tools,
   disk,
+  removals,
   sources,
 }: Tables): StatusStore {
   return {
@@ -20,6 +21,9 @@ export function openStatusStore({
     machineTime: async (fromDay) => costs.since(fromDay),
     addDiskSample: async (sample) => tools.transaction(() => disk.add(sample)),
     diskSamples: async () => disk.all(),
+    addRemoval: async (removal) =>
+      tools.transaction(() => removals.add({ at: tools.time(), ...removal })),
+    removals: async () => removals.all(),
     sourceBytes: async (keep) => sources.bytesInUse(keep, Date.parse(tools.time())),
   }
 }

@@ -8,14 +8,16 @@ import {
   type Queued,
   type QueueLimits,
   type QueueNotice,
+  type Running,
 } from '../../deployments/queue.ts'
 import type { QueueTeams } from '../../deployments/teams/fair-order.ts'
 import { assertQueueHasRoom } from '../../deployments/size-limits.ts'
 import type { QuotaRows } from '../callers/quota-rows.ts'
 import type { TeamRows } from '../callers/team-rows.ts'
+import { PauseRows } from './pause-rows.ts'
 import { parsedObject, readRows } from '../store-tools.ts'
 
-const Running = z.object({
+const RunningRow = z.object({
   id: z.string(),
   app: z.string(),
   owner: z.string(),
@@ -38,14 +40,16 @@ export class QueueRows {
   readonly #byState
   readonly #byTarget
 
+  readonly pause: PauseRows
   readonly #teams: TeamRows
   readonly #quotas: QuotaRows
 
   constructor(db: DatabaseSync, { teams, quotas }: { teams: TeamRows; quotas: QuotaRows }) {
+    this.pause = new PauseRows(db)
     this.#teams = teams
     this.#quotas = quotas
     this.#queued = db.prepare(
-      `SELECT id, app, owner, number, builds, is_rollback AS isRollback, served AS lastServed,
+      `SELECT id, app, owner, number, builds, is_rollback AS isRollback, moved_up AS movedUp, served AS lastServed,
          iif(json_valid(settings), settings, '{}') ->> '$.builds' AS appBuilds
        FROM deployments INDEXED BY deployments_queue JOIN apps USING (app) WHERE ended_at IS NULL AND state = 'pending'`,
     )
@@ -74,11 +78,20 @@ export class QueueRows {
     limits: QueueLimits | null,
     suspects: string[] | null = null,
   ): ReturnType<typeof schedule> {
-    const routers = new Set(this.#routers.all().map(({ router }) => router))
-    const queued = this.#queued.all().map((row) => toQueued(row, routers))
+    const { queued, running, teams } = this.now()
+    if (this.pause.find()) return schedule(queued, running, 'paused', teams)
     if (suspects) return { next: null, positions: behindSuspects(queued, suspects) }
-    const running = [...readRows(Running, this.#running.iterate())]
-    return schedule(queued, running, limits, this.#queueTeams())
+    return schedule(queued, running, limits, teams)
+  }
+
+  /** All that has not ended. */
+  now(): { queued: Queued[]; running: Running[]; teams: QueueTeams } {
+    const routers = new Set(this.#routers.all().map(({ router }) => router))
+    return {
+      queued: this.#queued.all().map((row) => toQueued(row, routers)),
+      running: [...readRows(RunningRow, this.#running.iterate())],
+      teams: this.#queueTeams(),
+    }
   }
 
   /** Of each app its team, and of each team its turn and limit. */
@@ -134,6 +147,7 @@ const toQueued = (row: Record<string, unknown>, routers: ReadonlySet<unknown>): 
   builds: row['builds'] === 1,
   isRouter: routers.has(row['app']),
   isRollback: row['isRollback'] === 1,
+  movedUp: Number(row['movedUp']),
   lastServed: Number(row['lastServed']),
   // From the app's settings, which may be damaged.
   appBuilds: typeof row['appBuilds'] === 'number' ? row['appBuilds'] : null,

@@ -55,7 +55,7 @@ test(
 
 test('a router shows where it runs and what it routes, and is deployed again and deleted', async () => {
   await using gateway = await startMachines()
-  const { call, images, buildAndDeploy, deploy } = gateway
+  const { call, images, buildAndDeploy, deploy, ended } = gateway
   const { read, send } = await openBrowser(gateway)
   expect((await read('/ui/routers')).text).toContain('tarmac router my-app')
   const made = await call<{ deployment: string }>('POST', '/v1/apps/shop/router', {})
@@ -75,7 +75,16 @@ test('a router shows where it runs and what it routes, and is deployed again and
   expect([wrong.status, wrong.text]).toEqual([422, expect.stringContaining('value="Not A Domain"')])
   const again = await send(page, `${page}/deploy`, { domain: 'users.example.com' })
   expect(again.next).toMatch(/^\/ui\/deployments\//)
-  await call('POST', `/v1/deployments/${again.next!.split('/').at(-1)}/cancel`)
+  const { digest: newer } = images.put('shop-router', 'r2')
+  const second = { reference: `${images.host}/shop-router@${newer}`, digest: newer, tags: [] }
+  const { state } = await buildAndDeploy(again.next!.split('/').at(-1)!, second)
+  expect(state).toBe('live')
+
+  expect((await read(page)).text).toMatch(/Go back to a release…[^]*<option value="1"/)
+  expect((await send(page, `${page}/deploy`, { release: '9' })).status).toBe(404)
+  const back = await send(page, `${page}/deploy`, { release: '1' })
+  const record = await ended(back.next!.split('/').at(-1)!)
+  expect(record).toMatchObject({ state: 'live', image: { digest } })
 
   expect((await send(page, `${page}/remove`, { confirm: 'shop' })).status).toBe(422)
   expect((await send(page, `${page}/remove`, { confirm: 'shop-router' })).next).toBe('/ui/routers')

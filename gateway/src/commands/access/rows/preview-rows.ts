@@ -42,6 +42,14 @@ export const previewRows: TableOf<PreviewCommands> = {
     shown: ({ previews, next }, isSeen) => ({ previews: previews.filter(isSeen), next }),
   },
   living: { ...read, shown: (previews, isSeen) => previews.filter(isSeen) },
+  requests: {
+    ...read,
+    shown: ({ previews, ...found }, isSeen) => ({
+      ...found,
+      previews: previews.filter(isSeen),
+      omitted: 0, // of others, too
+    }),
+  },
   extend: {
     ...preview,
     ...byPreview,

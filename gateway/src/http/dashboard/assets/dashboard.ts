@@ -29,6 +29,8 @@ function countOn(): void {
   if (isStale()) return
   for (const span of document.querySelectorAll<HTMLElement>('[data-since]'))
     span.textContent = durationText(Date.now() - Date.parse(span.dataset['since']!), 0)
+  for (const span of document.querySelectorAll<HTMLElement>('[data-until]'))
+    span.textContent = durationText(Date.parse(span.dataset['until']!) - Date.now(), 0)
 }
 
 /** Asks for the page again when something but the output of a log has changed. */

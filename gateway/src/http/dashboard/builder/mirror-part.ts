@@ -2,6 +2,7 @@ import type { MirrorStatus } from '#api/status/mirror.ts'
 import { html, type Html } from '../parts/html.ts'
 import { mark, type Mood } from '../parts/mark.ts'
 import { facts } from '../parts/tables.ts'
+import { percentOf } from './fly-part.ts'
 import { timeOf } from '../parts/time.ts'
 
 const moods: Record<MirrorStatus['state'], Mood> = { up: 'good', down: 'warning', off: 'over' }
@@ -18,10 +19,11 @@ export const mirrorPart = ({
   html`<p>${mark(moods[state], state)} ${detail}</p>
     ${facts([
       ['Address', url],
+      ['Hit rate', state === 'off' ? null : hitRate(pushes)],
       ['Pushed by it', pushes.mirror],
       ['Failed there', `${pushes.fallback}, and went to the registry`],
       ['To the registry', pushes.registry],
-      ['Failures in a row', `${breaker.failures} of ${breaker.limit}`],
+      ['Failures in a row', state === 'off' ? null : `${breaker.failures} of ${breaker.limit}`],
       [
         'Last test',
         lastProbe &&
@@ -29,3 +31,9 @@ export const mirrorPart = ({
           ${timeOf(lastProbe.at)}: ${lastProbe.detail}`,
       ],
     ])}`
+
+/** Of the images that were pushed since the start, those that the mirror took. */
+function hitRate({ mirror, fallback, registry }: MirrorStatus['pushes']): string {
+  const all = mirror + fallback + registry
+  return all === 0 ? 'no image was pushed yet' : `${percentOf(mirror, all)} of ${all} pushes`
+}

@@ -53,6 +53,13 @@ export const deploymentsPage: Page = {
   },
 }
 
+const environments = [
+  ['', 'any'],
+  ['app', 'main machines'],
+  ['owner', 'machines of a user'],
+  ['preview', 'a preview'],
+] as const
+
 const filterForm = (query: URLSearchParams): Html => {
   const text = (name: string, label: string, placeholder = '') =>
     textField(null, { name, label, value: query.get(name), placeholder })
@@ -60,7 +67,9 @@ const filterForm = (query: URLSearchParams): Html => {
   return html`<form class="filter" method="get" action="${addressOf('deployments')}" role="search">
     ${text('app', 'App', 'pr-*')} ${text('owner', 'Owner')}
     ${selectField(null, { name: 'state', label: 'State', value: query.get('state'), options: [['', 'any'], ...states] })}
-    ${text('actor', 'By', 'token:*')} ${text('branch', 'Branch')} ${text('team', 'Team')}
+    ${text('actor', 'By', 'token:*')} ${text('branch', 'Branch')}
+    ${selectField(null, { name: 'environment', label: 'Environment', value: query.get('environment'), options: environments })}
+    ${text('team', 'Team')}
     <button>Filter</button>
   </form>`
 }

@@ -1,14 +1,18 @@
 import type { Preview } from '#api/previews/preview.ts'
+import type { LivingPreview } from '#api/previews/preview-stats.ts'
+import { Problem } from '#api/problem.ts'
 import { addresses, addressOf } from '../parts/addresses.ts'
 import { appLink } from '../lists/deployment-link.ts'
 import { html, type Html } from '../parts/html.ts'
-import type { Page } from '../parts/page.ts'
+import { mark } from '../parts/mark.ts'
+import type { Page, PageContext } from '../parts/page.ts'
 import { partOf } from '../parts/part-of.ts'
 import { problemText } from '../parts/problem-page.ts'
 import { facts, section } from '../parts/tables.ts'
 import { timeOf } from '../parts/time.ts'
 import { previewActionsPart } from './preview-actions.ts'
-import { endsIn, previewMark } from './preview-words.ts'
+import { costText, endsIn, lastRequestText, previewMark, sizesText } from './preview-words.ts'
+import { type Requests, requestsOf } from './previews-page.ts'
 
 const seconds = 5
 const linesShown = 100
@@ -21,7 +25,15 @@ export const previewPage: Page = {
   async show(context) {
     const { commands, caller, params } = context
     const preview = await commands.previews.find(caller, params['id'] ?? '')
-    const { id, state, problem, endedAt } = preview
+    const { id, app, owner, state, problem, endedAt } = preview
+    const isLiving = endedAt === null
+    const [living, requests] = isLiving
+      ? await Promise.all([
+          commands.previews.living(caller, { app, owner }),
+          requestsOf(context, { app, owner }),
+        ])
+      : [[], null]
+    const now = living.find((each) => each.id === id)
     return {
       title: `Preview ${id}`,
       ...(endedAt === null && { live: { seconds } }),
@@ -31,7 +43,9 @@ export const previewPage: Page = {
           'state',
           'State',
           html`<p>${previewMark(state)}</p>
-            ${problem && problemText(problem.title, problem.detail, null)} ${factsPart(preview)}`,
+            ${problem && problemText(problem.title, problem.detail, null)}
+            ${now?.stuck && html`<p class="lines">${mark('warning', 'stuck')} since ${timeOf(now.stuck.since)}: ${now.stuck.why}</p>`}
+            ${factsPart(preview)} ${now && requests && machinesPart(context, now, requests)}`,
         )}
         ${section('actions', 'What can be done', previewActionsPart(context, preview))}
         ${
@@ -49,6 +63,19 @@ export const previewPage: Page = {
     }
   },
 }
+
+/** What only a living one has. */
+const machinesPart = ({ currency }: PageContext, now: LivingPreview, requests: Requests): Html =>
+  facts([
+    [
+      'Last request',
+      requests instanceof Problem
+        ? html`<span class="lines">${requests.message}</span>`
+        : lastRequestText(requests, now.id),
+    ],
+    ['Size', sizesText(now.sizes)],
+    ['Cost', costText(now, currency)],
+  ])
 
 const factsPart = (preview: Preview): Html =>
   facts([

@@ -1,4 +1,7 @@
 import { type Preview, type PreviewState, settledStates } from '#api/previews/preview.ts'
+import type { LivingPreview, PreviewRequests } from '#api/previews/preview-stats.ts'
+import { moneyText } from '#api/status/cost.ts'
+import { sizeText } from '#api/status/machine.ts'
 import type { PreviewAction } from '#api/previews/preview-calls.ts'
 import { html, type Html } from '../parts/html.ts'
 import { mark, type Mood } from '../parts/mark.ts'
@@ -15,11 +18,12 @@ const moods: Record<PreviewState, Mood> = {
 }
 export const previewMark = (state: PreviewState): Html => mark(moods[state], state)
 
-/** An end that comes. */
+/** An end that comes. The script counts down. */
 export function endsIn(at: string, now = Date.now()): Html {
   const leftMs = Date.parse(at) - now
   return leftMs > 0
-    ? html`in ${durationText(leftMs)} <span class="quiet">(${timeOf(at)})</span>`
+    ? html`in <span data-until="${at}">${durationText(leftMs)}</span>
+        <span class="quiet">(${timeOf(at)})</span>`
     : html`now`
 }
 
@@ -39,3 +43,22 @@ export function uselessBecause(
   const after = { stop: 'stopped', suspend: 'suspended' } as Record<string, string>
   return after[what] === state ? `It is ${state} already.` : null
 }
+
+/** When it answered last. `known` null: Fly does not say. */
+export function lastRequestText(known: PreviewRequests | null, id: string): Html {
+  const found = known?.previews.find((each) => each.id === id)
+  if (!known || !found) return html`<span class="quiet">not known</span>`
+  return found.lastRequestAt === null
+    ? html`<span class="quiet">none since ${timeOf(known.from)}</span>`
+    : timeOf(found.lastRequestAt)
+}
+
+/** What its machines have. */
+export const sizesText = (sizes: LivingPreview['sizes'] | undefined): string =>
+  sizes ? [...new Set(sizes.map(sizeText))].join('; ') : 'not known'
+
+export const costText = (
+  { perHour }: Pick<LivingPreview, 'perHour'>,
+  currency: string | null,
+): string =>
+  perHour !== null && currency !== null ? `${moneyText(perHour, currency)} an hour` : 'not known'

@@ -1,5 +1,11 @@
 import { readFilter } from '#api/overview/overview.ts'
-import type { LivingPreview, PreviewStats } from '#api/previews/preview-stats.ts'
+import { Problem } from '#api/problem.ts'
+import type {
+  LivingPreview,
+  PreviewRequests,
+  PreviewStats,
+  StatsFilter,
+} from '#api/previews/preview-stats.ts'
 import { type Preview, PreviewFilter, type PreviewPage } from '#api/previews/preview.ts'
 import { moneyText } from '#api/status/cost.ts'
 import { statsOf } from '../../../commands/previews/count-previews.ts'
@@ -14,7 +20,7 @@ import { runningSince, timeOf } from '../parts/time.ts'
 import { given } from '../lists/given.ts'
 import { cursorOf } from '../lists/cursor.ts'
 import { poolsPart } from './pools-part.ts'
-import { endsIn, previewMark } from './preview-words.ts'
+import { costText, endsIn, lastRequestText, previewMark, sizesText } from './preview-words.ts'
 
 const seconds = 10
 const endedShown = 20
@@ -29,8 +35,9 @@ export const previewsPage: Page = {
     const { commands, caller, query, currency, gateway } = context
     const { app, owner } = readFilter(PreviewFilter.pick({ app: true, owner: true }), given(query))
     const page = { limit: endedShown, before: cursorOf(query) }
-    const [living, all, pools] = await Promise.all([
+    const [living, requests, all, pools] = await Promise.all([
       commands.previews.living(caller, { app, owner }),
+      requestsOf(context, { app, owner }),
       commands.previews.list(caller, { app, owner }, page),
       commands.pools.list(caller, { app }),
     ])
@@ -46,7 +53,9 @@ export const previewsPage: Page = {
           'living',
           'Living',
           living.length > 0
-            ? html`${summary(stats)} ${livingTable(living.slice(0, livingShown), currency)}
+            ? html`${summary(stats)}
+              ${livingTable(living.slice(0, livingShown), requests, currency)}
+              ${requestsNote(requests)}
               ${living.length > livingShown && html`<p class="quiet">${living.length - livingShown} more. Filter by app or owner.</p>`}`
             : html`<p>No preview lives${isEmpty ? ' yet' : ''}.</p>`,
         )}
@@ -101,20 +110,53 @@ const summary = ({ count, states, currency, perHour, unpriced, owners }: Preview
     ['Price not known', currency !== null && unpriced > 0 ? `${unpriced} of them` : null],
   ])
 
-const livingTable = (living: LivingPreview[], currency: string | null): Html =>
+export type Requests = PreviewRequests | Problem
+
+/** Fly counts requests, and may not answer. */
+export const requestsOf = (
+  { commands, caller }: PageContext,
+  filter: StatsFilter,
+): Promise<Requests> =>
+  commands.previews.requests(caller, filter).catch((error: unknown) => {
+    if (error instanceof Problem) return error
+    throw error
+  })
+
+const livingTable = (living: LivingPreview[], requests: Requests, currency: string | null): Html =>
   table(
     'Previews that live, oldest first',
-    ['Preview', 'App and owner', 'State', 'Age', 'Ends', 'Cost an hour', 'Address'],
+    [
+      'Preview',
+      'App and owner',
+      'State',
+      'Age',
+      'Ends',
+      'Last request',
+      'Size',
+      'Cost an hour',
+      'Address',
+    ],
     living.map((preview) => [
       html`<a href="${addressOf('preview', { id: preview.id })}">${preview.id}</a>`,
       appLink(preview.app, preview.owner),
       html`${previewMark(preview.state)}${preview.stuck && html` ${mark('warning', 'stuck')}`}`,
       runningSince(preview.createdAt),
       endsIn(preview.expiresAt),
-      preview.perHour !== null && currency !== null ? moneyText(preview.perHour, currency) : '',
+      lastRequestText(requests instanceof Problem ? null : requests, preview.id),
+      sizesText(preview.sizes),
+      costText(preview, currency),
       preview.url ? html`<a href="${preview.url}">${preview.url}</a>` : '',
     ]),
   )
+
+const requestsNote = (requests: Requests): Html =>
+  requests instanceof Problem
+    ? html`<p class="quiet lines">Last requests are not known. ${requests.message}</p>`
+    : html`<p class="quiet">
+        Last requests are those that came by Fly’s proxy, to ${requests.stepSeconds / 60} minutes.
+        Requests on the private network are not counted.
+        ${requests.omitted > 0 && `Of ${requests.omitted} older previews Fly was not asked.`}
+      </p>`
 
 const newestPart = ({ query }: PageContext, { previews, next }: PreviewPage): Html =>
   html`${table(

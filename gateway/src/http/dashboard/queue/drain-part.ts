@@ -8,11 +8,13 @@ import type { Action, PageContext } from '../parts/page.ts'
 import { timeOf } from '../parts/time.ts'
 
 /** Whether the gateway takes work, and the forms that empty it before it is replaced. */
-export function drainPart(context: PageContext, drain: DrainFacts): Html {
+export async function drainPart(context: PageContext, drain: DrainFacts): Promise<Html> {
+  const { commands, caller } = context
+  const mayNot = (await commands.whyNot.drain.end(caller))?.message ?? null
   const { state, since, stopsAt, endsAt, running, uploads, queued } = drain
   if (state === 'working')
     return html`<p>${mark('good', 'takes work')}</p>
-      ${startForm(context)}`
+      ${startForm(context, mayNot)}`
   return html`<p>
       ${mark(state === 'drained' ? 'over' : 'busy', state)} The gateway takes no new work
       ${since && html`since ${timeOf(since)}`}: ${running} running, ${uploads} uploads, ${queued}
@@ -23,11 +25,11 @@ export function drainPart(context: PageContext, drain: DrainFacts): Html {
       context,
       addressOf('endDrain'),
       html`<p>The gateway takes work again at once, and goes on with what was stopped.</p>
-        ${button('End the drain')}`,
+        ${button('End the drain', mayNot)}`,
     )}`
 }
 
-const startForm = (context: PageContext): Html =>
+const startForm = (context: PageContext, mayNot: string | null): Html =>
   confirmForm(
     context,
     { id: 'drain-form', label: 'Drain the gateway…', action: addressOf('startDrain') },
@@ -38,7 +40,7 @@ const startForm = (context: PageContext): Html =>
           start.
         </p>
         ${textField(typed, { name: 'limit', label: 'Seconds for what runs', type: 'number', min: 0, max: drainLimits.most, value: drainLimits.usual, required: true })}
-        ${button('Drain it')}`,
+        ${button('Drain it', mayNot)}`,
   )
 
 export const startDrain: Action = {

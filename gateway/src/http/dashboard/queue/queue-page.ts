@@ -1,22 +1,21 @@
-import type { Queue, QueueEntry } from '#api/overview/queue.ts'
-import { waitsFor } from '#api/text/event-words.ts'
-import { addresses, addressOf } from '../parts/addresses.ts'
-import { cancelCells } from '../lists/cancel-cell.ts'
-import { numberLink } from '../lists/deployment-link.ts'
+import type { Queue } from '#api/overview/queue.ts'
+import { addresses } from '../parts/addresses.ts'
 import { firstCommand } from '../lists/first-command.ts'
 import { html, type Html } from '../parts/html.ts'
-import { stateMark } from '../parts/mark.ts'
-import type { Page, PageContext } from '../parts/page.ts'
+import type { Page } from '../parts/page.ts'
 import { partOf } from '../parts/part-of.ts'
-import { facts, section, table } from '../parts/tables.ts'
-import { runningSince } from '../parts/time.ts'
+import { facts, section } from '../parts/tables.ts'
 import { drainPart } from './drain-part.ts'
+import { pausedNote, pausePart } from './pause-part.ts'
+import { runningTable } from './running-table.ts'
+import { teamsPart } from './teams-part.ts'
+import { waitingTable } from './waiting-table.ts'
 import { waitsPart } from './waits-part.ts'
 
 const seconds = { busy: 3, quiet: 15 }
 const waitsShown = 60
 
-/** What runs, what waits for what and since when, and how many may run at once. */
+/** What runs, what waits for what and until when, and how many may run at once. */
 export const queuePage: Page = {
   path: addresses.queue,
   section: 'queue',
@@ -25,17 +24,18 @@ export const queuePage: Page = {
     const { commands, caller, gateway, isRefresh } = context
     const queue = await commands.overview.queue(caller)
     const running = queue.entries.filter(({ state }) => state !== 'pending')
-    const waiting = queue.entries.filter(({ state }) => state === 'pending')
+    const waiting = queue.entries.length - running.length
     return {
       title: 'Queue',
       live: { seconds: queue.entries.length > 0 ? seconds.busy : seconds.quiet },
       body: html`<h1>Queue</h1>
+        ${pausedNote(queue.pause)}
         ${section('running', 'Running', running.length > 0 ? await runningTable(context, running) : html`<p>Nothing runs.</p>`)}
         ${section(
           'waiting',
           'Waiting',
-          waiting.length > 0
-            ? await waitingTable(context, waiting, queue.isCut)
+          waiting > 0
+            ? await waitingTable(context, queue)
             : firstCommand(
                 'Nothing waits. To deploy, go to a folder with a program, and type:',
                 gateway,
@@ -43,6 +43,7 @@ export const queuePage: Page = {
               ),
         )}
         ${section('slots', 'Slots', slotsPart(queue.slots))}
+        ${queue.teams.length > 0 && section('teams', 'Shares of teams', teamsPart(queue))}
         ${
           // What is over does not change: the script need not ask for it again and again.
           !isRefresh &&
@@ -55,6 +56,7 @@ export const queuePage: Page = {
             ),
           )
         }
+        ${section('pause', 'Pause', await pausePart(context, queue.pause))}
         ${section(
           'drain',
           'Drain',
@@ -62,51 +64,6 @@ export const queuePage: Page = {
         )}`,
     }
   },
-}
-
-async function runningTable(context: PageContext, running: QueueEntry[]): Promise<Html> {
-  const cancel = await cancelCells(context, running)
-  return table(
-    'Deployments that run',
-    ['Deployment', 'State', 'For', 'By', 'Action'],
-    running.map((entry, at) => [
-      numberLink(entry),
-      stateMark(entry.state),
-      runningSince(entry.stateSince),
-      entry.triggeredBy?.name ?? '',
-      cancel[at]!,
-    ]),
-  )
-}
-
-async function waitingTable(
-  context: PageContext,
-  waiting: QueueEntry[],
-  isCut: boolean,
-): Promise<Html> {
-  const cancel = await cancelCells(context, waiting)
-  return html`${table(
-    'Deployments that wait, oldest first',
-    ['Deployment', 'Waits for', 'Place', 'For', 'By', 'Action'],
-    waiting.map((entry, at) => [
-      numberLink(entry),
-      reason(entry),
-      entry.waiting?.place ?? '',
-      runningSince(entry.stateSince),
-      entry.triggeredBy?.name ?? '',
-      cancel[at]!,
-    ]),
-  )}
-  ${isCut && html`<p class="quiet">There are more, which are not listed here.</p>`}`
-}
-
-function reason({ waiting }: QueueEntry): Html {
-  if (!waiting) return html`nothing: it starts now`
-  if (waiting.behind === null) return html`${waitsFor({ type: 'waiting', ...waiting })}`
-  return html`<a href="${addressOf('deployment', { id: waiting.behind })}"
-      >the deployment before it</a
-    >
-    in its lane`
 }
 
 const slotsPart = ({ builds, deploys }: Queue['slots']): Html =>

@@ -5,16 +5,12 @@ import type { Commands } from '../../../commands/commands.ts'
 import { callerOf } from '../../auth.ts'
 import { knownQuery, pageQuery } from '../../query.ts'
 
-/** `GET /v1/deployments`, `GET /v1/apps` and `GET /v1/queue`: lists over all apps. */
+/** `GET /v1/deployments` and `GET /v1/apps`: lists over all apps. */
 export function addOverviewRoutes(app: Express, { overview }: Pick<Commands, 'overview'>): void {
   app.get(routes.allDeployments, async (request, response) => {
     const query = knownQuery(request, 'limit', 'cursor', ...DeploymentFilter.keyof().options)
     const filter = readFilter(DeploymentFilter, query)
     response.json(await overview.deployments(callerOf(request), filter, pageQuery(query)))
-  })
-  app.get(routes.queue, async (request, response) => {
-    knownQuery(request)
-    response.json(await overview.queue(callerOf(request)))
   })
   app.get(routes.apps, async (request, response) => {
     const query = knownQuery(request, 'limit', 'cursor', ...AppFilter.keyof().options)

@@ -29,6 +29,10 @@ export function addPreviewRoutes(app: Express, commands: Previews, server: Serve
     const living = await previews.living(callerOf(request), readFilter(StatsFilter, query))
     response.json(statsOf(living, { now: Date.now(), currency: server.currency }))
   })
+  app.get(routes.previewRequests, async (request, response) => {
+    const query = knownQuery(request, ...StatsFilter.keyof().options)
+    response.json(await previews.requests(callerOf(request), readFilter(StatsFilter, query)))
+  })
   app.get(routes.preview, async (request, response) => {
     knownQuery(request)
     response.json(await previews.find(callerOf(request), idOf(request)))
