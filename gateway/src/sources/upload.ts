@@ -121,12 +121,6 @@ export class Upload<Kind extends keyof Kinds = 'upload'> {
 /** Removes a tree on a thread. */
 export const removeTree = (path: string): Promise<void> => onThread('remove', path)
 
-/**
- * Runs `syncFileSystem` on a thread: starting a program blocks its thread, on a busy machine for
- * long.
- */
-export const syncTree = (path: string): Promise<void> => onThread('sync', path)
-
 /** Puts the files of a tree into the store. Returns how many the store had. */
 export const joinOnThread = (job: JoinJob): Promise<number> => onThread('join', job)
 
@@ -134,7 +128,7 @@ export const joinOnThread = (job: JoinJob): Promise<number> => onThread('join', 
 export const sweepOnThread = (job: SweepJob): Promise<number> => onThread('sweep', job)
 
 async function onThread<T = void>(
-  kind: 'remove' | 'sync' | 'join' | 'sweep',
+  kind: 'remove' | 'join' | 'sweep',
   job: string | JoinJob | SweepJob,
 ): Promise<T> {
   const { port, end } = uploadThreads.start(kind, job)
