@@ -5,8 +5,8 @@ import { build, type Plugin } from 'esbuild'
 /** Of `z` as an object of Zod all is kept, 400 kB more; of a namespace only what is used. */
 const zodInParts: Plugin = {
   name: 'zod-in-parts',
-  setup({ onLoad }) {
-    onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+  setup(bundling) {
+    bundling.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
       const text = await readFile(path, 'utf8')
       const contents = text.replace("import { z } from 'zod'", "import * as z from 'zod'")
       return { contents, loader: 'ts' }
@@ -20,11 +20,11 @@ const zodInParts: Plugin = {
  */
 const nodeByRequire: Plugin = {
   name: 'node-by-require',
-  setup({ onLoad, onResolve }) {
-    onResolve({ filter: /^node:/ }, ({ path, kind }) =>
+  setup(bundling) {
+    bundling.onResolve({ filter: /^node:/ }, ({ path, kind }) =>
       kind === 'require-call' ? null : { path, namespace: 'node' },
     )
-    onLoad({ filter: /./, namespace: 'node' }, ({ path }) => ({
+    bundling.onLoad({ filter: /./, namespace: 'node' }, ({ path }) => ({
       contents: `module.exports = require('${path}')`,
     }))
   },

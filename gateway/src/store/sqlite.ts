@@ -26,7 +26,7 @@ import type {
 import { claimNext } from './claims.ts'
 import { createDeployment, refuseBusyLane } from './create-deployment.ts'
 import { dropLogs } from './log-retention.ts'
-import { logOf, LogSync } from './log-sync.ts'
+import { logOf, LogSync } from './sync/log-sync.ts'
 import { openDatabase } from './open-database.ts'
 import { expireQueued, publishQueuePositions, requestCancel } from './queue.ts'
 import { memberOf, type Row, toDeployment, toFound } from './record.ts'

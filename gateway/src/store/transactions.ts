@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { TimeSlice } from '../time-slice.ts'
-import type { LogSync } from './log-sync.ts'
+import type { LogSync } from './sync/log-sync.ts'
 import { isFull, noRoom } from './sqlite-errors.ts'
 import type { StoreTools } from './store-tools.ts'
 
