@@ -22,6 +22,7 @@ const run = promisify(execFile)
 const privilegedOptions = ['--privileged', '--ulimit=nofile=1024:4096', '--ulimit=nproc=4096:4096']
 const logBytes = 4 << 20 // podman starts a new file beyond this size
 const exitPollMs = 25
+const cleanedMs = 5000
 
 /** What localfly reads of an image. `entrypoint` and `command` are words of its configuration. */
 type ImageFacts = { isPrivileged: boolean; entrypoint: string[]; command: string[] }
@@ -35,7 +36,7 @@ export class Podman implements Containers {
   readonly #registry: string
   readonly #storage: PodmanStorage
   readonly #pulled = new Set<string>()
-  readonly #images = new Map<string, ImageFacts>()
+  readonly #images = new Map<string, Promise<ImageFacts>>()
   /** The ids of the containers that are paused. */
   readonly #paused = new Set<string>()
 
@@ -84,6 +85,8 @@ export class Podman implements Containers {
       })
     })
     this.#pulled.add(name)
+    // Read while the program before it ends. `run` throws the error.
+    this.#imageOf(name).catch(() => {})
     return name
   }
 
@@ -145,6 +148,10 @@ export class Podman implements Containers {
     this.#paused.delete(id)
     // Podman's `wait` looks four times a second.
     const code = this.#storage.exitCodeOf(id) ?? Number((await this.command(['wait', id])).stdout)
+    // Then podman takes the container's network down, and removes this file.
+    const deadline = performance.now() + cleanedMs
+    while (this.#storage.exitCodeOf(id) !== null && performance.now() < deadline)
+      await sleep(exitPollMs, undefined, { signal })
     // Conmon learns of an OOM kill by a notice that newer kernels no longer send, but the kernel's
     // log has it.
     const oomKilled =
@@ -171,9 +178,16 @@ export class Podman implements Containers {
    * `isPrivileged`: the program needs a machine's own kernel. That is so in Tarmac's own image, whose
    * label is one of the standard ones of OCI, and in the lab's stand-in for BuildKit's.
    */
-  async #imageOf(image: string): Promise<ImageFacts> {
+  #imageOf(image: string): Promise<ImageFacts> {
     const known = this.#images.get(image)
     if (known) return known
+    const read = this.#readImage(image)
+    this.#images.set(image, read)
+    read.catch(() => this.#images.delete(image))
+    return read
+  }
+
+  async #readImage(image: string): Promise<ImageFacts> {
     const format = '[{{json .Labels}}, {{json .Config.Entrypoint}}, {{json .Config.Cmd}}]'
     const { stdout } = await this.command(['image', 'inspect', '--format', format, image])
     type Answer = [Record<string, string> | null, string[] | null, string[] | null]
@@ -181,9 +195,7 @@ export class Podman implements Containers {
     const isPrivileged =
       labels?.['org.opencontainers.image.title'] === 'tarmac' ||
       labels?.['tarmac.privileged'] === 'true'
-    const facts = { isPrivileged, entrypoint: entrypoint ?? [], command: command ?? [] }
-    this.#images.set(image, facts)
-    return facts
+    return { isPrivileged, entrypoint: entrypoint ?? [], command: command ?? [] }
   }
 
   /** Podman's word for its state (`running`, `paused`, `exited`), or `gone`. */
