@@ -1,8 +1,12 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { TreeFolders } from '../tree-folders.ts'
 import { joinOnThread } from '../upload.ts'
 import { joinedName } from './join-tree.ts'
+
+/** Right after it was sent, a tree is built: joining takes the disk from that. */
+const laterMs = 2000
 
 /** Joins trees to the store in the background, one after the other. A failure is tried again by a sweep. */
 export class Joining {
@@ -10,7 +14,7 @@ export class Joining {
   readonly #folders: TreeFolders
   readonly #waiting = new Set<string>()
   #running: Promise<void> | null = null
-  #isOver = false
+  readonly #over = new AbortController()
 
   constructor(volume: string, folders: TreeFolders) {
     this.#volume = volume
@@ -18,7 +22,8 @@ export class Joining {
   }
 
   add(digest: string): void {
-    if (this.#isOver || existsSync(join(this.#folders.folderOf(digest), joinedName))) return
+    if (this.#over.signal.aborted || existsSync(join(this.#folders.folderOf(digest), joinedName)))
+      return
     this.#waiting.add(digest)
     this.#running ??= this.#run()
   }
@@ -28,8 +33,10 @@ export class Joining {
   }
 
   async #run(): Promise<void> {
+    const { signal } = this.#over
+    await sleep(laterMs, undefined, { signal }).catch(() => {})
     for (const digest of this.#waiting) {
-      if (this.#isOver) break
+      if (signal.aborted) break
       const staged = this.#folders.stage('join')
       const folder = this.#folders.folderOf(digest)
       // A tree that was removed meanwhile, or a full disk.
@@ -41,7 +48,7 @@ export class Joining {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isOver = true
+    this.#over.abort()
     await this.#running
   }
 }
