@@ -127,6 +127,7 @@ function noContainers(): Containers {
     exited: async ({ id }) => (jobs.has(id) ? sleep(jobMs, { code: 0, oomKilled: false }) : never),
     status: async () => 'running',
     exec: async () => null,
+    isPaused: () => false,
     kill: async () => true,
     pause: async () => {},
     unpause: async () => {},

@@ -20,6 +20,7 @@ export interface Containers {
   ports?(container: Container): readonly number[] | null
   /** `running`, `paused`, `exited` and so on, or `gone`. */
   status(container: Container): Promise<string>
+  isPaused(container: Container): boolean
   /** Returns true when the signal was sent, false when the program had already ended. */
   kill(container: Container, signal: string): Promise<boolean>
   pause(container: Container): Promise<void>

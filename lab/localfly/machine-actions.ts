@@ -188,7 +188,7 @@ export class MachineActions {
     this.#checks.unwatch(machine)
     own.container = null
     if (!container) return null
-    const isPaused = (await this.#podman.status(container)) === 'paused'
+    const isPaused = this.#podman.isPaused(container)
     // A stop discards what was suspended, so the program does not learn of it.
     if (isPaused) await this.#podman.kill(container, 'SIGKILL')
     await this.#podman.unpause(container)

@@ -124,6 +124,10 @@ export class NoContainers implements Containers {
     return this.#running.has(id) ? 'running' : 'gone'
   }
 
+  isPaused(): boolean {
+    return false
+  }
+
   async kill({ id }: Container, signal: string): Promise<boolean> {
     const running = this.#running.get(id)
     if (!running) return false

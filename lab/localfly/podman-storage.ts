@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -67,6 +67,20 @@ export class PodmanStorage {
       cwd: this.#dir,
       env: { ...process.env, CONTAINERS_CONF: this.#conf },
     })
+  }
+
+  /** Where podman writes the process of a container, by the container's name. */
+  pidFileOf(name: string): string {
+    return join(this.#runRoot, `${name}.pid`)
+  }
+
+  /** As the container's watcher writes it. Null: not yet, or podman has read it already. */
+  exitCodeOf(id: string): number | null {
+    try {
+      return Number(readFileSync(join(this.#runRoot, 'tmp/exits', id), 'utf8'))
+    } catch {
+      return null
+    }
   }
 
   async unmount(): Promise<void> {

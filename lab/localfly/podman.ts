@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -21,15 +22,23 @@ const run = promisify(execFile)
 const privilegedOptions = ['--privileged', '--ulimit=nofile=1024:4096', '--ulimit=nproc=4096:4096']
 const logBytes = 4 << 20 // podman starts a new file beyond this size
 const exitPollMs = 25
+const cleanedMs = 5000
+
+/** What localfly reads of an image. `entrypoint` and `command` are words of its configuration. */
+type ImageFacts = { isPrivileged: boolean; entrypoint: string[]; command: string[] }
 
 /**
- * Podman with the lab's own storage, locks, network and bridge, so that labs can run in parallel.
+ * Podman with the lab's own storage, locks, network and bridge, so that labs can run in parallel. A
+ * command of podman takes a tenth of a second of CPU, so what is known is not asked again.
  */
 export class Podman implements Containers {
   readonly #network: MachineNetwork
   readonly #registry: string
   readonly #storage: PodmanStorage
-  readonly #privileged = new Map<string, boolean>()
+  readonly #pulled = new Set<string>()
+  readonly #images = new Map<string, Promise<ImageFacts>>()
+  /** The ids of the containers that are paused. */
+  readonly #paused = new Set<string>()
 
   constructor(lab: { dir: string; name: string; registry?: string }) {
     const key = createHash('sha256')
@@ -67,23 +76,31 @@ export class Podman implements Containers {
   /** Pulls an image by digest unless it exists. Returns the name to run it by. */
   async pull(image: ImageRef): Promise<string> {
     const name = `${this.#registry}/${image.repository}@${image.digest}`
-    const isThere = await this.command(['image', 'exists', name]).then(
-      () => true,
-      () => false,
-    )
-    if (!isThere) await this.command(['pull', '--quiet', '--tls-verify=false', name], 600_000)
+    if (this.#pulled.has(name)) return name
+    const pulled = this.command(['pull', '--quiet', '--tls-verify=false', name], 600_000)
+    await pulled.catch(async (error: unknown) => {
+      // An earlier localfly may have pulled it, and the registry may be gone now.
+      await this.command(['image', 'exists', name]).catch(() => {
+        throw error
+      })
+    })
+    this.#pulled.add(name)
+    // Read while the program before it ends. `run` throws the error.
+    this.#imageOf(name).catch(() => {})
     return name
   }
 
   /** Starts a container and replaces the one with this name. */
   async run(spec: RunSpec): Promise<Container> {
     const { name, memoryMb, env, entrypoint, mounts } = spec
-    // With an entrypoint, podman drops the image's command. Fly does not.
-    const command = spec.command ?? (entrypoint ? await this.#commandOf(spec.image) : [])
+    const image = await this.#imageOf(spec.image)
+    const command = spec.command ?? image.command
+    const pidFile = this.#storage.pidFileOf(name)
     const { stdout } = await this.command([
       ...(spec.firewall === null ? ['run', '--detach'] : ['create']),
       ...'--replace --pull=never --network=lab'.split(' '),
       `--name=${name}`,
+      `--pidfile=${pidFile}`,
       `--hostname=${name}`,
       `--ip=${spec.address}`,
       // The same MAC for the same address, so that earlier peers find the replacement container at
@@ -103,19 +120,18 @@ export class Podman implements Containers {
       `--cpus=${Math.min(spec.cpus, cpus().length)}`,
       // As on Fly, the program is not process 1, so a signal that it does not handle ends it.
       ...(existsSync(init) ? ['--init'] : []),
-      ...((await this.#isPrivileged(spec.image)) ? privilegedOptions : []),
+      ...(image.isPrivileged ? privilegedOptions : []),
       ...Object.entries(env).map(([key, value]) => `--env=${key}=${value}`),
       ...(entrypoint ? [`--entrypoint=${JSON.stringify(entrypoint)}`] : []),
       spec.image,
-      ...command,
+      // With an entrypoint, podman drops the image's command. Fly does not.
+      ...(spec.command || entrypoint ? command : []),
     ])
     // The id of the replaced container comes first.
     const id = stdout.trim().split('\n').at(-1)!
     if (spec.firewall !== null) await this.#startBehind(id, spec.firewall)
-    const format = '[{{.State.Pid}}, {{json .Config.Entrypoint}}, {{json .Config.Cmd}}]'
-    const inspected = (await this.command(['inspect', '--format', format, id])).stdout
-    const [pid, ...words] = JSON.parse(inspected) as [number, ...(string | string[] | null)[]]
-    return { id, pid, command: words.flat().filter(Boolean).join(' ') }
+    const pid = Number(await readFile(pidFile, 'utf8'))
+    return { id, pid, command: [...(entrypoint ?? image.entrypoint), ...command].join(' ') }
   }
 
   /** Makes the container's network, applies the rules there, and starts the program then. */
@@ -129,7 +145,13 @@ export class Podman implements Containers {
   /** Resolves when the container's program has ended. */
   async exited({ id, pid }: Container, signal: AbortSignal): Promise<Exit> {
     while (isAlive(pid)) await sleep(exitPollMs, undefined, { signal })
-    const code = Number((await this.command(['wait', id])).stdout)
+    this.#paused.delete(id)
+    // Podman's `wait` looks four times a second.
+    const code = this.#storage.exitCodeOf(id) ?? Number((await this.command(['wait', id])).stdout)
+    // Then podman takes the container's network down, and removes this file.
+    const deadline = performance.now() + cleanedMs
+    while (this.#storage.exitCodeOf(id) !== null && performance.now() < deadline)
+      await sleep(exitPollMs, undefined, { signal })
     // Conmon learns of an OOM kill by a notice that newer kernels no longer send, but the kernel's
     // log has it.
     const oomKilled =
@@ -153,37 +175,42 @@ export class Podman implements Containers {
   }
 
   /**
-   * Whether the program needs a machine's own kernel: in Tarmac's own image, whose label is one of
-   * the standard ones of OCI, and in the lab's stand-in for BuildKit's.
+   * `isPrivileged`: the program needs a machine's own kernel. That is so in Tarmac's own image, whose
+   * label is one of the standard ones of OCI, and in the lab's stand-in for BuildKit's.
    */
-  async #isPrivileged(image: string): Promise<boolean> {
-    const known = this.#privileged.get(image)
-    if (known !== undefined) return known
-    const labels = ['org.opencontainers.image.title', 'tarmac.privileged']
-    const format = labels.map((label) => `{{index .Labels "${label}"}}`).join()
-    const { stdout } = await this.command(['image', 'inspect', '--format', format, image])
-    const isPrivileged = ['tarmac,', ',true'].includes(stdout.trim())
-    this.#privileged.set(image, isPrivileged)
-    return isPrivileged
+  #imageOf(image: string): Promise<ImageFacts> {
+    const known = this.#images.get(image)
+    if (known) return known
+    const read = this.#readImage(image)
+    this.#images.set(image, read)
+    read.catch(() => this.#images.delete(image))
+    return read
   }
 
-  async #commandOf(image: string): Promise<string[]> {
-    const { stdout } = await this.command([
-      'image',
-      'inspect',
-      '--format',
-      '{{json .Config.Cmd}}',
-      image,
-    ])
-    return (JSON.parse(stdout) as string[] | null) ?? []
+  async #readImage(image: string): Promise<ImageFacts> {
+    const format = '[{{json .Labels}}, {{json .Config.Entrypoint}}, {{json .Config.Cmd}}]'
+    const { stdout } = await this.command(['image', 'inspect', '--format', format, image])
+    type Answer = [Record<string, string> | null, string[] | null, string[] | null]
+    const [labels, entrypoint, command] = JSON.parse(stdout) as Answer
+    const isPrivileged =
+      labels?.['org.opencontainers.image.title'] === 'tarmac' ||
+      labels?.['tarmac.privileged'] === 'true'
+    return { isPrivileged, entrypoint: entrypoint ?? [], command: command ?? [] }
   }
 
   /** Podman's word for its state (`running`, `paused`, `exited`), or `gone`. */
-  status({ id }: Container): Promise<string> {
-    return this.command(['inspect', '--format', '{{.State.Status}}', id]).then(
+  async status({ id }: Container): Promise<string> {
+    const asked = this.command(['inspect', '--format', '{{.State.Status}}', id])
+    const status = await asked.then(
       ({ stdout }) => stdout.trim(),
       () => 'gone',
     )
+    if (status === 'paused') this.#paused.add(id) // by an earlier localfly
+    return status
+  }
+
+  isPaused({ id }: Container): boolean {
+    return this.#paused.has(id)
   }
 
   /** All running containers, whoever started them: each name, and the image by its digest. */
@@ -195,19 +222,17 @@ export class Podman implements Containers {
   }
 
   /** Returns true when the signal was sent, false when the program had already ended. */
-  kill({ id }: Container, signal: string): Promise<boolean> {
-    return this.command(['kill', '--signal', signal, id]).then(
-      () => true,
-      () => false,
-    )
+  async kill({ pid }: Container, signal: string): Promise<boolean> {
+    return send(pid, signal)
   }
 
   async pause({ id }: Container): Promise<void> {
     await this.command(['pause', id])
+    this.#paused.add(id)
   }
 
-  async unpause(container: Container): Promise<void> {
-    if ((await this.status(container)) === 'paused') await this.command(['unpause', container.id])
+  async unpause({ id }: Container): Promise<void> {
+    if (this.#paused.delete(id)) await this.command(['unpause', id])
   }
 
   async remove(name: string): Promise<void> {
@@ -232,10 +257,12 @@ export class Podman implements Containers {
   }
 }
 
+const isAlive = (pid: number): boolean => send(pid, 0)
+
 /** Pid 0 marks a process that has ended. */
-function isAlive(pid: number): boolean {
+function send(pid: number, signal: string | number): boolean {
   try {
-    return pid > 0 && process.kill(pid, 0)
+    return pid > 0 && process.kill(pid, signal)
   } catch {
     return false
   }

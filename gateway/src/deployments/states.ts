@@ -40,6 +40,9 @@ export const workingStates = [
 ] as const
 export const touchesMachines = (state: DeploymentState): boolean =>
   state === 'deploying' || state === 'verifying'
+/** States in which a deployment starts from the beginning after the gateway has died. */
+export const startsAgain = (state: DeploymentState): boolean =>
+  !touchesMachines(state) && workingStates.some((each) => each === state)
 /** The final state of a deployment that fails in this state. */
 export const failureIn = (state: DeploymentState) =>
   touchesMachines(state) ? 'deploy_failed' : 'build_failed'

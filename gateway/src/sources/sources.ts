@@ -15,6 +15,9 @@ import { joinedName } from './trees/join-tree.ts'
 import { TreeQueue } from './trees/tree-queue.ts'
 import { joinOnThread, removeTree, spareOnThread, sweepOnThread, Upload } from './upload.ts'
 
+/** Right after it was sent, a tree is built: joining takes the disk from that. */
+const joinLaterMs = 2000
+
 type Sending = { contentDigest?: string | undefined; signal: AbortSignal }
 /** `lateDigest`: what the sender says of the bytes after them. */
 type SendingArchive = Sending & { lateDigest?: LateDigest }
@@ -29,7 +32,7 @@ export class Sources {
   readonly #limits: Limits
   readonly #folders: TreeFolders
   readonly #spares: string
-  readonly #joining = new TreeQueue((digest) => this.#joinNow(digest))
+  readonly #joining = new TreeQueue((digest) => this.#joinNow(digest), joinLaterMs)
   readonly #sparing = new TreeQueue((digest) => spareOnThread(this.#spareOf(digest)))
   readonly #closing = new AbortController()
   readonly #running = new Set<Promise<unknown>>()

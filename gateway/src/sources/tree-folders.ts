@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { Problem } from '#api/problem.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
 import type { SourceTree } from '../deployments/source-tree.ts'
+import { syncFileSystem } from '../host/disk/sync-file-system.ts'
 import { manifestName, readManifest } from '../host/tree-manifest.ts'
 import { hexOf } from './trees/digest-hex.ts'
-import { removeTree, syncTree } from './upload.ts'
+import { removeTree } from './upload.ts'
 
 /** A tree that was read or received in this time stays: its deployment may not be recorded yet. */
 const graceMs = 10 * 60_000
@@ -78,7 +79,7 @@ export class TreeFolders {
     if (!(await exists(folder))) {
       await write?.()
       crashPoint('body-whole')
-      if (write) await syncTree(path)
+      if (write) await syncFileSystem(path)
       await rename(path, folder).catch(async (error: unknown) => {
         if (!(await exists(folder))) throw error
       })

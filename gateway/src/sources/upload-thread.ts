@@ -5,7 +5,6 @@ import { obeyCrashOrders } from '#api/flow/crash-point.ts'
 import type { JobPort } from '../host/threads/job-port.ts'
 import { serveJobs } from '../host/threads/serve-jobs.ts'
 import { workInBackground } from '../host/priority.ts'
-import { syncFileSystem } from '../host/disk/sync-file-system.ts'
 import { tarBytes } from './body.ts'
 import { DigestCheck } from './content-digest.ts'
 import { Meter } from './meter.ts'
@@ -24,7 +23,7 @@ import { takeTree } from './trees/take-tree.ts'
 const { crashOrders }: { crashOrders: string } = workerData
 obeyCrashOrders(crashOrders)
 workInBackground()
-serveJobs({ upload, remove, sync, tree: takeTree, pack: takePack, join, spare, sweep })
+serveJobs({ upload, remove, tree: takeTree, pack: takePack, join, spare, sweep })
 
 /**
  * Checks and unpacks one upload into a staging folder. It gets the body as pieces and answers with
@@ -56,12 +55,6 @@ async function upload(
 async function remove(path: string, port: JobPort): Promise<void> {
   await rm(path, { recursive: true, force: true })
   port.sendValue('removed')
-  await port.closed
-}
-
-async function sync(path: string, port: JobPort): Promise<void> {
-  await syncFileSystem(path)
-  port.sendValue('synced')
   await port.closed
 }
 

@@ -122,12 +122,6 @@ export class Upload<Kind extends keyof Kinds = 'upload'> {
 /** Removes a tree on a thread. */
 export const removeTree = (path: string): Promise<void> => onThread('remove', path)
 
-/**
- * Runs `syncFileSystem` on a thread: starting a program blocks its thread, on a busy machine for
- * long.
- */
-export const syncTree = (path: string): Promise<void> => onThread('sync', path)
-
 /** Puts the files of a tree into the store. Returns how many the store had. */
 export const joinOnThread = (job: JoinJob): Promise<number> => onThread('join', job)
 
@@ -138,7 +132,7 @@ export const spareOnThread = (job: SpareJob): Promise<boolean> => onThread('spar
 export const sweepOnThread = (job: SweepJob): Promise<number> => onThread('sweep', job)
 
 async function onThread<T = void>(
-  kind: 'remove' | 'sync' | 'join' | 'spare' | 'sweep',
+  kind: 'remove' | 'join' | 'spare' | 'sweep',
   job: string | JoinJob | SpareJob | SweepJob,
 ): Promise<T> {
   const { port, end } = uploadThreads.start(kind, job)

@@ -34,7 +34,8 @@ export async function publishQueuePositions(
   limits: QueueLimits | null,
 ): Promise<void> {
   const positions = tools.transaction(() => queuePositions({ queue, suspects }, limits))
-  await inParts(positions, tools.transaction, ({ id, ...position }) => {
+  const soon: typeof tools.transaction = (action) => tools.transaction(action, 'soon')
+  await inParts(positions, soon, ({ id, ...position }) => {
     const last = queue.lastNotice(id)
     // It may have left the queue while others were updated.
     if (!shouldAnnounce(position, last) || !queue.waits(id)) return

@@ -14,7 +14,7 @@ import type { OwnersPolicy } from '../deployments/owners/owner-app-store.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
 import type { PageRequest } from '../deployments/release-store.ts'
 import type { SealedSecret, SecretOwner, SecretStore } from '../deployments/secret-store.ts'
-import { failureIn } from '../deployments/states.ts'
+import { failureIn, startsAgain } from '../deployments/states.ts'
 import type {
   AnnouncedDeployment,
   Claim,
@@ -26,6 +26,7 @@ import type {
 import { claimNext } from './claims.ts'
 import { createDeployment, refuseBusyLane } from './create-deployment.ts'
 import { dropLogs } from './log-retention.ts'
+import { logOf, LogSync } from './sync/log-sync.ts'
 import { openDatabase } from './open-database.ts'
 import { expireQueued, publishQueuePositions, requestCancel } from './queue.ts'
 import { memberOf, type Row, toDeployment, toFound } from './record.ts'
@@ -43,22 +44,26 @@ export function openSqliteStore(
   settings: Partial<StoreSettings> = {},
 ): DeploymentStore & SecretStore & Pick<SqliteParts, 'openTrail'> {
   const owners: OwnersPolicy = { setting: 'shared-app', nameOf: ({ app }) => app }
-  const usual = { now: Date.now, alone: true, makeRoom: () => false, quotas: {}, owners }
+  const log = logOf(path)
+  const usual = { now: Date.now, alone: true, makeRoom: () => false, quotas: {}, owners, log }
   return new SqliteStore(openDatabase(path), { ...usual, ...settings })
 }
 
 class SqliteStore extends SqliteParts implements DeploymentStore, SecretStore {
   readonly #db: DatabaseSync
   readonly #settings: StoreSettings
+  readonly #log: LogSync
   readonly #transaction: StoreTools['transaction']
   readonly #tables: Tables
 
   constructor(db: DatabaseSync, settings: StoreSettings) {
-    const transaction = transactionsOn(db, settings.makeRoom)
+    const log = new LogSync(settings.log)
+    const transaction = transactionsOn(db, settings.makeRoom, log)
     const time = (laterMs = 0) => new Date(settings.now() + laterMs).toISOString()
     const tables = openTables(db, { time, transaction }, settings)
     super(tables)
     this.#db = db
+    this.#log = log
     this.#settings = settings
     this.#transaction = transaction
     this.#tables = tables
@@ -107,7 +112,8 @@ class SqliteStore extends SqliteParts implements DeploymentStore, SecretStore {
   }
 
   async claim(limits: QueueLimits | null = noLimits): Promise<Claim | null> {
-    return this.#transaction(() => claimNext(this.#tables, limits))
+    // An end at the fence comes from what is synced: the same claim ends it again.
+    return this.#transaction(() => claimNext(this.#tables, limits), 'soon')
   }
 
   expireQueued(limitMs: number): Promise<void> {
@@ -124,7 +130,7 @@ class SqliteStore extends SqliteParts implements DeploymentStore, SecretStore {
     to: DeploymentState,
     patch: DeploymentPatch & { reason?: string } = {},
   ) {
-    return this.#transaction(() => {
+    const move = () => {
       const row = this.#rows.rowIfHeld(holder)
       if (!row || row.state !== from || !mayAdvance(memberOf(row), to)) return false
       if (crossesFence(to) && this.#tables.lanes.isStoppedAtFence(row)) return false
@@ -132,7 +138,8 @@ class SqliteStore extends SqliteParts implements DeploymentStore, SecretStore {
       this.#rows.move(row, to, patch)
       if (to === 'pending') this.#tables.lanes.applyNewerArrivals(row)
       return true
-    })
+    }
+    return this.#transaction(move, startsAgain(to) ? 'soon' : 'now')
   }
 
   async requestCancel(id: string, request: NewCancelRequest): Promise<Deployment> {
@@ -140,7 +147,9 @@ class SqliteStore extends SqliteParts implements DeploymentStore, SecretStore {
   }
 
   async amend(holder: Holder, patch: DeploymentPatch) {
-    return this.#ifHeld(holder, (row) => this.#rows.patch(row, row.state, patch))
+    const isHeld = this.#ifHeld(holder, (row) => this.#rows.patch(row, row.state, patch))
+    await this.#log.settled() // an effect follows its intent
+    return isHeld
   }
 
   async append(holder: Holder, events: NewEvent[]) {
@@ -177,6 +186,8 @@ class SqliteStore extends SqliteParts implements DeploymentStore, SecretStore {
   }
 
   async eventsAfter(id: string, after: number, limit: number, limitBytes = Infinity) {
+    // A reader goes on at the number of the last event that it saw: no power cut may undo that one.
+    await this.#log.settled()
     return this.#tables.events.after(id, after, limit, limitBytes)
   }
 
@@ -224,6 +235,7 @@ class SqliteStore extends SqliteParts implements DeploymentStore, SecretStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#log[Symbol.asyncDispose]()
     this.#rows.close()
     this.#db.close()
   }
@@ -233,6 +245,6 @@ class SqliteStore extends SqliteParts implements DeploymentStore, SecretStore {
       const row = this.#rows.rowIfHeld(holder)
       if (row) write(row)
       return row !== null
-    })
+    }, 'soon')
   }
 }

@@ -5,6 +5,7 @@ import { PreviewOf } from '#api/previews/preview.ts'
 import { isObject } from '#api/is-object.ts'
 import { Problem } from '#api/problem.ts'
 import type { OwnersPolicy } from '../deployments/owners/owner-app-store.ts'
+import type { SyncedLog } from './sync/log-sync.ts'
 import { unpackJson } from '../deployments/packed-json.ts'
 import { previewIdIn } from '../deployments/previews/preview-names.ts'
 import type { QueueLimits } from '../deployments/queue.ts'
@@ -17,8 +18,11 @@ export const noLimits: QueueLimits = { builds: Infinity, appBuilds: Infinity, de
 export type StoreTools = {
   /** ISO 8601, UTC: now plus `laterMs`. */
   time: (laterMs?: number) => string
-  /** Runs as a whole or not at all, also when the disk is full. Do not nest. */
-  transaction: <T>(action: () => T) => T
+  /**
+   * Runs as a whole or not at all, also when the disk is full. Do not nest. It is on disk when this
+   * returns; with `soon` a few milliseconds later, and a power cut before that undoes it.
+   */
+  transaction: <T>(action: () => T, sync?: 'now' | 'soon') => T
 }
 
 export type StoreSettings = {
@@ -34,6 +38,7 @@ export type StoreSettings = {
   /** Quotas of teams without a value of their own. Absent: no limit. */
   quotas: OwnQuotas
   owners: OwnersPolicy
+  log: SyncedLog
 }
 
 /** Checks a row of a table, or JSON in it. Throws `database-unusable` if it is not as written. */

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { TimeSlice } from '../time-slice.ts'
+import type { LogSync } from './sync/log-sync.ts'
 import { isFull, noRoom } from './sqlite-errors.ts'
 import type { StoreTools } from './store-tools.ts'
 
@@ -7,19 +8,29 @@ import type { StoreTools } from './store-tools.ts'
 export function transactionsOn(
   db: DatabaseSync,
   makeRoom: () => boolean,
+  log: Pick<LogSync, 'begin'>,
 ): StoreTools['transaction'] {
-  return function transaction(action) {
+  const changes = db.prepare('SELECT total_changes() AS count')
+  const count = () => Number(changes.get()!['count'])
+
+  return function transaction(action, sync = 'now') {
+    const before = sync === 'soon' ? count() : 0
     try {
+      // SQLite takes this setting only between transactions. A later one with FULL syncs both.
+      if (sync === 'soon') db.exec('PRAGMA synchronous = NORMAL')
       db.exec('BEGIN IMMEDIATE')
       const result = action()
       db.exec('COMMIT')
+      if (sync === 'soon' && count() > before) log.begin()
       return result
     } catch (error) {
       // On a full disk SQLite has rolled back already.
       if (db.isTransaction) db.exec('ROLLBACK')
       if (!isFull(error)) throw error
       if (!makeRoom()) throw noRoom(error)
-      return transaction(action)
+      return transaction(action, sync)
+    } finally {
+      if (sync === 'soon') db.exec('PRAGMA synchronous = FULL')
     }
   }
 }

@@ -101,7 +101,11 @@ export class ThreadPool {
   #rest(thread: Thread): void {
     thread.worker.unref()
     const leave = () => this.#end(thread)
-    const othersRest = [...this.#threads].some((other) => other !== thread)
-    thread.idle = setTimeout(leave, othersRest ? idleMs : lastIdleMs).unref()
+    // Others may have left meanwhile.
+    const leaveIfNotLast = () => {
+      if (this.#threads.size > 1) leave()
+      else thread.idle = setTimeout(leave, lastIdleMs - idleMs).unref()
+    }
+    thread.idle = setTimeout(leaveIfNotLast, idleMs).unref()
   }
 }

@@ -1,3 +1,4 @@
+import { threadId } from 'node:worker_threads'
 import { Problem } from '#api/problem.ts'
 import { serveJobs } from '../../../../gateway/src/host/threads/serve-jobs.ts'
 
@@ -5,6 +6,10 @@ import { serveJobs } from '../../../../gateway/src/host/threads/serve-jobs.ts'
 serveJobs({
   async echo(data, port) {
     port.sendValue(data)
+    await port.closed
+  },
+  async thread(_, port) {
+    port.sendValue(threadId)
     await port.closed
   },
   async wait(_, port) {

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { Problem } from '#api/problem.ts'
 import { ThreadPool } from '../../../../gateway/src/host/threads/thread-pool.ts'
 
@@ -27,6 +27,28 @@ test('a Problem crosses threads with its code, facts and causes', async () => {
     facts: { at: 7 },
     cause: { message: 'outer', cause: { message: 'inner', code: 'ENOSPC' } },
   })
+})
+
+test('of idle threads one stays a minute, whichever rested first', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const idOf = async () => {
+    const { port, end } = pool.start('thread', null)
+    const id = await port.value<number>()
+    return { id, end }
+  }
+  const two = [await idOf(), await idOf()]
+  expect(two[0]!.id).not.toBe(two[1]!.id)
+  for (const { end } of two) end()
+
+  await vi.advanceTimersByTimeAsync(50_000)
+  const again = await idOf()
+  expect(two.map(({ id }) => id)).toContain(again.id)
+  again.end()
+  await vi.advanceTimersByTimeAsync(61_000)
+  const fresh = await idOf()
+  expect(two.map(({ id }) => id)).not.toContain(fresh.id)
+  fresh.end()
 })
 
 test('data for a slow thread waits with the sender', async () => {
