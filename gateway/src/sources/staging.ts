@@ -13,6 +13,7 @@ import { sortEntries, sortedTreeDigest, type TreeEntry } from '#api/tree.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
 import { type Manifest, manifestName, writeManifest } from '../host/tree-manifest.ts'
 import { TimeSlice } from '../time-slice.ts'
+import type { SpoolRoom } from './spool-room.ts'
 import { diskMode, sha256Of, smallBytes, writeLarge, writeSmall } from './write-file.ts'
 
 /**
@@ -44,6 +45,7 @@ type Inode = { at: string; others: Set<string> }
 export class Staging {
   readonly path: string
   readonly #files: string
+  readonly #room: SpoolRoom
   readonly #entries = new Map<string, TreeEntry>()
   /** By the paths of hard links. */
   readonly #inodes = new Map<string, Inode>()
@@ -52,8 +54,9 @@ export class Staging {
   #roomBytes = heldBytes
 
   /** `path` must not exist. */
-  constructor(path: string) {
+  constructor(path: string, room: SpoolRoom) {
     this.path = path
+    this.#room = room
     this.#files = join(path, 'files')
     this.#make(() => {
       mkdirSync(path, { mode: 0o700 })
@@ -63,6 +66,7 @@ export class Staging {
   }
 
   folder(path: string): void {
+    this.#room.takeFile()
     this.#make(() => {
       mkdirSync(join(this.#files, path))
       chmodSync(join(this.#files, path), 0o755)
@@ -80,16 +84,18 @@ export class Staging {
     this.drop(path)
     this.#roomBytes -= sizeBytes + entryBytes
     if (this.#roomBytes < 0) await this.#makeWaiting()
-    const sha256 =
-      sizeBytes <= smallBytes || this.#waiting
-        ? this.#small(path, diskMode(mode), await tar.wholeBody())
-        : await writeLarge(join(this.#files, path), diskMode(mode), tar.body())
+    const isSmall = sizeBytes <= smallBytes || this.#waiting !== null
+    this.#room.takeFile(isSmall ? sizeBytes : 0)
+    const sha256 = isSmall
+      ? this.#small(path, diskMode(mode), await tar.wholeBody())
+      : await this.#large(path, diskMode(mode), { sizeBytes, tar })
     this.#entries.set(path, { type: 'file', path, mode, sizeBytes, sha256 })
   }
 
   /** Adds a symbolic link, made by `write`. */
   link(path: string, target: string): void {
     this.drop(path)
+    this.#room.takeFile()
     this.#entries.set(path, { type: 'link', path, target })
   }
 
@@ -178,15 +184,21 @@ export class Staging {
 
   async #copy(from: string, path: string): Promise<void> {
     const original = this.#entries.get(from)
-    const isSmall = original?.type === 'file' && original.sizeBytes <= smallBytes
+    const sizeBytes = original?.type === 'file' ? original.sizeBytes : 0
+    this.#room.takeFile(sizeBytes)
     const names = [join(this.#files, from), join(this.#files, path)] as const
-    if (isSmall) copyFileSync(...names, constants.COPYFILE_EXCL)
+    if (sizeBytes <= smallBytes) copyFileSync(...names, constants.COPYFILE_EXCL)
     else await copyFile(...names, constants.COPYFILE_EXCL)
   }
 
   #small(path: string, mode: number, content: Buffer): string {
     this.#make(() => writeSmall(join(this.#files, path), mode, content))
     return sha256Of(content)
+  }
+
+  #large(path: string, mode: number, { sizeBytes, tar }: { sizeBytes: number; tar: Content }) {
+    this.#room.assertRoom(sizeBytes)
+    return writeLarge(join(this.#files, path), mode, this.#room.taking(tar.body()))
   }
 }
 

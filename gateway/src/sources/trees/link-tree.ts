@@ -6,13 +6,17 @@ import { crashPoint } from '#api/flow/crash-point.ts'
 import type { TreeFile } from '#api/tree.ts'
 import { manifestName, writeManifest } from '../../host/tree-manifest.ts'
 import { unpackSlice } from '../staging.ts'
+import type { SpoolRoom } from '../spool-room.ts'
 import { diskMode } from '../write-file.ts'
 import { joinedName } from './join-tree.ts'
 import type { KnownFile } from './known-files.ts'
 import { objectName, type Objects } from './objects.ts'
 import type { AskedTree } from './read-manifest.ts'
 
-type Parts = { objects: Objects; known: ReadonlyMap<string, KnownFile> }
+type Parts = { objects: Objects; known: ReadonlyMap<string, KnownFile>; room: SpoolRoom }
+
+/** What one more link to a file takes. */
+const nameBytes = 64
 
 /**
  * Makes the folder of a tree, of hard links to files that are there. Returns the files that are there
@@ -21,7 +25,7 @@ type Parts = { objects: Objects; known: ReadonlyMap<string, KnownFile> }
 export async function linkTree(
   into: string,
   { digest, entries }: AskedTree,
-  { objects, known }: Parts,
+  { objects, known, room }: Parts,
 ): Promise<TreeFile[]> {
   const files = join(into, 'files')
   const gone: TreeFile[] = []
@@ -31,6 +35,8 @@ export async function linkTree(
 
   for (const entry of entries) {
     const path = join(files, entry.path)
+    if (entry.type === 'file') room.take(nameBytes)
+    else room.takeFile()
     if (entry.type === 'folder') makeFolder(path)
     else if (entry.type === 'link') symlinkSync(entry.target, path)
     else if (!objects.linkTo(objectName(entry), path)) {

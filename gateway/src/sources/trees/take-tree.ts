@@ -12,7 +12,7 @@ import { DigestCheck } from '../content-digest.ts'
 import type { Limits } from '../limits.ts'
 import { Meter } from '../meter.ts'
 import { unpackSlice } from '../staging.ts'
-import type { UploadJob } from '../upload-job.ts'
+import { roomOf, type UploadJob } from '../upload-job.ts'
 import { hexOf } from './digest-hex.ts'
 import { Incoming } from './incoming.ts'
 import { findKnown } from './known-files.ts'
@@ -39,7 +39,11 @@ export async function takeTree(job: TreeJob, port: JobPort): Promise<void> {
     const missing = files.filter(({ sha256 }) => !known.has(sha256))
     if (missing.length > 0) return port.sendValue(answerMissing(missing))
     if (!existsSync(join(trees, hexOf(tree.digest)))) {
-      const gone = await linkTree(path, tree, { objects: new Objects(volume), known })
+      const gone = await linkTree(path, tree, {
+        objects: new Objects(volume),
+        known,
+        room: roomOf(job),
+      })
       if (gone.length > 0) return port.sendValue(answerMissing(gone))
     }
 
