@@ -28,12 +28,14 @@ export class SpoolShare {
 type RoomLimits = Pick<Limits, 'spoolSpace' | 'diskLow'>
 type Room = { folder: string; limits: RoomLimits; count?: SpoolCount | undefined }
 
-/** How much may be written between two looks at the disk. */
+/** How much may be written between two looks at the disk: so many bytes, or files. */
 const lookBytes = 4 * 2 ** 20
 const lookFiles = 256
+/** Near the limit the looks are closer together, because others write too. */
+const closer = 4
 /** What a file takes beside its content: at most one more block, and its entry. */
 const fileBytes = 4096
-const retryAfterSeconds = 30
+export const retryAfterSeconds = 30
 
 /**
  * Keeps uploads from filling the volume: what is unpacked may be far more than what was announced,
@@ -41,7 +43,8 @@ const retryAfterSeconds = 30
  */
 export class SpoolRoom {
   readonly #room: Room
-  #unlookedBytes = lookBytes
+  /** What may be written until the next look, a file counted as its share of `lookBytes`. */
+  #leftBytes = 0
 
   /** `folder` is on the volume. `count`: absent for what is no unpacked source. */
   constructor(room: Room) {
@@ -50,16 +53,16 @@ export class SpoolRoom {
 
   /** Takes room for a file, folder or link, and these bytes of it. Throws `no-space`. */
   takeFile(bytes = 0): void {
+    this.#leftBytes -= lookBytes / lookFiles
     this.take(bytes + fileBytes)
-    this.#unlookedBytes += lookBytes / lookFiles
   }
 
   /** Takes room for these bytes. Throws `no-space`. */
   take(bytes: number): void {
     const { count } = this.#room
     if (count) for (const each of [count.own, count.all]) Atomics.add(each, 0, BigInt(bytes))
-    this.#unlookedBytes += bytes
-    if (this.#unlookedBytes >= lookBytes) this.assertRoom(bytes)
+    this.#leftBytes -= bytes
+    if (this.#leftBytes < 0) this.assertRoom(bytes)
   }
 
   /** The same pieces, each with room taken for it. */
@@ -74,13 +77,20 @@ export class SpoolRoom {
   assertRoom(bytes: number): void {
     const { folder, limits, count } = this.#room
     const space = readSpaceNow(folder)
-    this.#unlookedBytes = 0
     const after = { ...space, freeBytes: space.freeBytes - bytes }
     if (isShort(after, limits.diskLow, fullShare)) throw volumeFull(space, limits)
 
     const limitBytes = bytesOf(limits.spoolSpace, space)
     if (count && Atomics.load(count.all, 0) > limitBytes) throw spoolFull(limitBytes)
+    this.#leftBytes = untilLook(after, limits)
   }
+}
+
+function untilLook(space: DiskSpace, { diskLow }: RoomLimits): number {
+  const lowBytes = bytesOf(diskLow, space) * fullShare
+  const lowFiles = (lowBytes / space.sizeBytes) * space.sizeFiles
+  const files = space.sizeFiles === 0 ? lookFiles : (space.freeFiles - lowFiles) / closer
+  return Math.min(lookBytes, (space.freeBytes - lowBytes) / closer, files * (lookBytes / lookFiles))
 }
 
 const volumeFull = (space: DiskSpace, { diskLow }: RoomLimits): Problem =>

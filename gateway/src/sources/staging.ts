@@ -66,8 +66,8 @@ export class Staging {
   }
 
   folder(path: string): void {
-    this.#room.takeFile()
     this.#make(() => {
+      this.#room.takeFile()
       mkdirSync(join(this.#files, path))
       chmodSync(join(this.#files, path), 0o755)
     })
@@ -85,7 +85,6 @@ export class Staging {
     this.#roomBytes -= sizeBytes + entryBytes
     if (this.#roomBytes < 0) await this.#makeWaiting()
     const isSmall = sizeBytes <= smallBytes || this.#waiting !== null
-    this.#room.takeFile(isSmall ? sizeBytes : 0)
     const sha256 = isSmall
       ? this.#small(path, diskMode(mode), await tar.wholeBody())
       : await this.#large(path, diskMode(mode), { sizeBytes, tar })
@@ -95,7 +94,6 @@ export class Staging {
   /** Adds a symbolic link, made by `write`. */
   link(path: string, target: string): void {
     this.drop(path)
-    this.#room.takeFile()
     this.#entries.set(path, { type: 'link', path, target })
   }
 
@@ -158,7 +156,10 @@ export class Staging {
   async write(manifest: Manifest): Promise<void> {
     await this.settle()
     for (const entry of manifest.entries)
-      if (entry.type === 'link') symlinkSync(entry.target, join(this.#files, entry.path))
+      if (entry.type === 'link') {
+        this.#room.takeFile()
+        symlinkSync(entry.target, join(this.#files, entry.path))
+      }
     await writeManifest(join(this.path, manifestName), manifest)
     chmodSync(this.path, 0o755)
   }
@@ -192,11 +193,15 @@ export class Staging {
   }
 
   #small(path: string, mode: number, content: Buffer): string {
-    this.#make(() => writeSmall(join(this.#files, path), mode, content))
+    this.#make(() => {
+      this.#room.takeFile(content.length)
+      writeSmall(join(this.#files, path), mode, content)
+    })
     return sha256Of(content)
   }
 
   #large(path: string, mode: number, { sizeBytes, tar }: { sizeBytes: number; tar: Content }) {
+    this.#room.takeFile()
     this.#room.assertRoom(sizeBytes)
     return writeLarge(join(this.#files, path), mode, this.#room.taking(tar.body()))
   }

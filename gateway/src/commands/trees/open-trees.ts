@@ -28,7 +28,8 @@ export function openTrees({ store, sources, uploads }: TreeDeps): TreeCommands {
     async takeUpload(caller, app, id) {
       const { digest } = finishedUpload(uploads, caller, { app, id })
       const sending = { contentDigest: digest ?? undefined, signal: new AbortController().signal }
-      const answer = await sources.receivePack(uploads.body(id), app, sending)
+      await using body = uploads.body(id) // a refusal leaves the rest unread
+      const answer = await sources.receivePack(body, app, sending)
       await uploads.remove(id)
       return answer
     },

@@ -39,7 +39,8 @@ async function takeUpload(
   // A deployment goes on without its caller. So does what leads to it.
   const signal = new AbortController().signal
   const contentDigest = digest ?? undefined
-  const source = await sources.receive(uploads.body(id), { contentDigest, signal })
+  await using body = uploads.body(id) // a refusal leaves the rest unread
+  const source = await sources.receive(body, { contentDigest, signal })
   return { source, used: () => uploads.remove(id) }
 }
 
