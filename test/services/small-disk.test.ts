@@ -71,7 +71,7 @@ beforeAll(async () => {
 afterAll(() => open.disposeAsync())
 
 const each = doors.map((door): [string, Door] => [door.name, door])
-const chunked = 'Transfer-Encoding: chunked\r\n\r\n'
+const chunked = 'Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n'
 const noSpace = { status: 507, code: 'no-space' }
 
 const doorOf = (name: string) => doors.find((door) => door.name === name)!
