@@ -35,6 +35,7 @@ const keptFree = { bytes: sizeMib * mebibyte * 0.05, files: 150 }
 
 const open = new AsyncDisposableStack()
 let volume: string
+let disk: DiskWatch
 let http: Awaited<ReturnType<typeof startHttp>>
 let least = { bytes: Infinity, files: Infinity }
 
@@ -48,7 +49,7 @@ beforeAll(async () => {
 
   const limits = { diskLow: low, expandedBytes: 34 * mebibyte, ratio: 10_000 }
   const sources = open.use(await Sources.open({ dir: volume, limits }))
-  const disk = open.use(
+  disk = open.use(
     await DiskWatch.open({
       folder: volume,
       low,
@@ -59,7 +60,7 @@ beforeAll(async () => {
     }),
   )
   const uploadLimits = { dir: volume, limits, maxBytes: () => 2 ** 40 }
-  const assertAccepting: typeof disk.reserve = (upload) => disk.reserve(upload)
+  const assertAccepting: DiskWatch['reserve'] = (upload) => disk.reserve(upload)
   const own = { store, sources, uploadLimits, assertAccepting, maxUploadBytes: 2 ** 40 }
   http = open.use(await startHttp(own, { drainMs: 300 }))
   const look = setInterval(() => {
@@ -89,11 +90,12 @@ function fillBy(mebibytes: number): Disposable {
   return { [Symbol.dispose]: () => rmSync(path) }
 }
 
-/** The disk was never full, nothing is left, and the next source is taken and recorded. */
+/** The disk was never full, has its space again, nothing is left, and the next source is taken and recorded. */
 async function expectWell(): Promise<void> {
   expect(least.bytes).toBeGreaterThan(keptFree.bytes * 0.9)
   expect(least.files).toBeGreaterThan(keptFree.files * 0.5)
   await expect.poll(() => readdir(join(volume, 'spool'))).toEqual([])
+  await expect.poll(() => disk.space.freeBytes).toBeGreaterThan(0.7 * disk.space.sizeBytes)
   const [[, { head }]] = each as [[string, Door]]
   const small = tar(file('index.html', 'small'))
   const line = `${await head(http)}Connection: close\r\nContent-Length: ${small.length}\r\n\r\n`
@@ -147,10 +149,12 @@ const growing: [door: string, what: string, bytes: Buffer][] = [
 ]
 test.each(growing)('%s: %s, unannounced: 507 before the disk is full', async (name, _, bytes) => {
   await sendChunked('a pack', packOf('sent')) // of the list
-  using _others = fillBy(20)
-  const answer = await sendChunked(name, bytes)
-  expect(answer).toMatchObject(noSpace)
-  expect(answer.text).toMatch(/^Retry-After: 30\r$/m)
+  {
+    using _others = fillBy(20)
+    const answer = await sendChunked(name, bytes)
+    expect(answer).toMatchObject(noSpace)
+    expect(answer.text).toMatch(/^Retry-After: 30\r$/m)
+  }
   await expectWell()
 })
 

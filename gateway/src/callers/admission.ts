@@ -5,7 +5,7 @@ import { quotaReached, resetOf, resetText, shown } from '../deployments/teams/qu
 import type { QuotaStore, TeamStore } from '../deployments/teams/team-store.ts'
 import { isLimited, type Principal } from './principal.ts'
 import { rateLimitFields } from './rate-limit-fields.ts'
-import { type UploadsAtOnce, UploadSlots } from './upload-slots.ts'
+import { noLimits, type UploadsAtOnce, UploadSlots } from './upload-slots.ts'
 
 /**
  * Bytes of an upload that arrive. `isPart`: they are part of a resumable one, which counts as an
@@ -18,8 +18,6 @@ type Deps = {
   quotas: QuotaStore
   /** Milliseconds since 1970. */
   now?: () => number
-  /** Default: no limit. */
-  uploadsAtOnce?: UploadsAtOnce
 }
 
 /** The resumable uploads that are kept. */
@@ -38,11 +36,11 @@ export class Admission {
   readonly #uploads = new Map<string, Set<Upload>>()
   readonly #slots: UploadSlots
 
-  constructor(deps: Deps, kept: Kept = { countOf: () => 0 }) {
+  constructor(deps: Deps, kept: Kept = { countOf: () => 0 }, limits: UploadsAtOnce = noLimits) {
     this.#deps = deps
     this.#kept = kept
     this.#now = deps.now ?? Date.now
-    this.#slots = new UploadSlots(deps.uploadsAtOnce ?? { all: Infinity, perCaller: Infinity })
+    this.#slots = new UploadSlots(limits)
   }
 
   /** The caller with the teams that it is in now. A team that was deleted is none. */

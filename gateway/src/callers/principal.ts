@@ -30,12 +30,6 @@ export type Principal = {
   link?: DeployLink
 }
 
-/**
- * Tells callers apart. A token keeps its id when it gets a new secret, and another token of the same
- * name has another.
- */
-export const callerKey = ({ tokenId, name }: Principal): string => tokenId ?? name
-
 /** What proved a caller, and may stop being valid while a request of the caller runs. */
 export interface Proof {
   /** Throws the problem of a proof that no longer holds, as `token-revoked`. */

@@ -1,28 +1,29 @@
 import { Problem } from '#api/problem.ts'
-import { callerKey, type Principal } from './principal.ts'
+import type { Principal } from './principal.ts'
 
 /** How many uploads may arrive at once: of all callers, and of one. */
-export type UploadsAtOnce = { all: number; perCaller: number }
+export type UploadsAtOnce = { atOnce: number; perCaller: number }
+export const noLimits: UploadsAtOnce = { atOnce: Infinity, perCaller: Infinity }
 
 const retryAfterSeconds = 5
 
 /** Limits how many uploads arrive at once. No caller is exempt: each takes sockets and memory. */
 export class UploadSlots {
-  readonly #atOnce: UploadsAtOnce
+  readonly #limits: UploadsAtOnce
   readonly #byCaller = new Map<string, number>()
   #all = 0
 
-  constructor(atOnce: UploadsAtOnce) {
-    this.#atOnce = atOnce
+  constructor(limits: UploadsAtOnce) {
+    this.#limits = limits
   }
 
   /** Holds a slot until the result is disposed. Throws `upload-limit` or `too-many-uploads`. */
   take(caller: Principal): Disposable {
-    const key = callerKey(caller)
+    const key = caller.tokenId ?? caller.name // as an upload that is kept knows its caller
     const own = this.#byCaller.get(key) ?? 0
-    const { all, perCaller } = this.#atOnce
+    const { atOnce, perCaller } = this.#limits
     if (own >= perCaller) throw callerIsFull(perCaller)
-    if (this.#all >= all) throw gatewayIsFull(all)
+    if (this.#all >= atOnce) throw gatewayIsFull(atOnce)
 
     this.#count(key, 1)
     return { [Symbol.dispose]: () => this.#count(key, -1) }

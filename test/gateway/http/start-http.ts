@@ -106,9 +106,7 @@ export async function startHttp(
   }
   const uploadLimits = { keepMs: 3_600_000, perCaller: 20, maxBytes: () => 2 ** 30 }
   const uploads = await Uploads.open({ dir: volume.dir, ...uploadLimits, ...own.uploadLimits })
-  const { teams, quotas } = store
-  const atOnce = own.uploadsAtOnce ? { uploadsAtOnce: own.uploadsAtOnce } : {}
-  const admission = new Admission({ teams, quotas, ...atOnce }, uploads)
+  const admission = new Admission(store, uploads, own.uploadsAtOnce)
   const submissions = new Submissions({
     store,
     vault,

@@ -1,7 +1,6 @@
 import type { Admission } from '../../callers/admission.ts'
-import { callerKey } from '../../callers/principal.ts'
 import { uploadGone, type Uploads } from '../../sources/uploads/uploads.ts'
-import { ownUpload } from './own-upload.ts'
+import { ownUpload, uploaderOf } from './own-upload.ts'
 import type { UploadCommands } from './upload-commands.ts'
 
 export type UploadDeps = {
@@ -15,7 +14,7 @@ export function openUploads({ uploads, admission }: UploadDeps): UploadCommands 
     async create(caller, asked) {
       admission.assertUpload(caller, asked.lengthBytes)
       const team = admission.teamFor(caller)
-      return uploads.create({ ...asked, uploader: callerKey(caller), team })
+      return uploads.create({ ...asked, uploader: uploaderOf(caller), team })
     },
     async find(caller, id) {
       ownUpload(uploads, caller, id)

@@ -1,7 +1,13 @@
 import { Problem } from '#api/problem.ts'
 import type { KeptUpload } from '#api/sources/upload.ts'
-import { callerKey, type Principal } from '../../callers/principal.ts'
+import type { Principal } from '../../callers/principal.ts'
 import { uploadGone, type Uploads } from '../../sources/uploads/uploads.ts'
+
+/**
+ * Whose an upload is. A token keeps its id when it gets a new secret, and another token of the same
+ * name has another.
+ */
+export const uploaderOf = ({ tokenId, name }: Principal): string => tokenId ?? name
 
 /** An upload of this caller. Throws `upload-not-found`. */
 export function ownUpload(
@@ -10,7 +16,7 @@ export function ownUpload(
   id: string,
 ): KeptUpload {
   const found = uploads.find(id)
-  if (found?.uploader !== callerKey(caller)) throw uploadGone(id)
+  if (found?.uploader !== uploaderOf(caller)) throw uploadGone(id)
   return found
 }
 

@@ -183,7 +183,7 @@ test('a part of a resumable upload has a checksum, and the whole a digest', asyn
 
 test('uploads at once: one caller may have some, all together some more, and each end makes room', async () => {
   const sources = open.use(await Sources.open({ dir: join(dir, 'crowded') }))
-  const atOnce = { uploadsAtOnce: { all: 3, perCaller: 2 } }
+  const atOnce = { uploadsAtOnce: { atOnce: 3, perCaller: 2 } }
   await using crowded = await startHttp({ sources, ...atOnce }, { drainMs: 300 })
   const made = await fetch(`${crowded.url}/v1/tokens`, {
     method: 'POST',
