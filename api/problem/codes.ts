@@ -51,6 +51,7 @@ export const problems = {
     false,
     'The address and headers of the request are too large',
   ),
+  'headers-too-slow': row(408, 'source', true, 'The headers of the request took too long'),
   'form-invalid': row(400, 'source', false, 'The form could not be read'),
   'body-truncated': row(400, 'source', true, 'The body ends too early'),
   'body-too-slow': row(408, 'source', true, 'The body took too long'),

@@ -13,6 +13,7 @@ export const uploadProblems = {
     'The bytes of the request are not what their checksum says',
   ),
   'upload-limit': row(429, 'source', true, 'The caller has as many uploads as it may have'),
+  'too-many-uploads': row(429, 'gateway', true, 'Too many uploads arrive at once'),
   'tus-version-unsupported': row(412, 'source', false, 'The gateway speaks tus 1.0.0'),
   'media-type-unsupported': row(415, 'source', false, 'This call takes another Content-Type'),
 } as const

@@ -62,7 +62,7 @@ export async function startGateway(config: Config, log: Logger = redactedLog(con
   const records = await openRecords({ ...config, log, opening }, { ...volume, ...builder })
   const kept = await openSealed(config, { ...records, logins, log })
   const opened = { ...volume, ...outside, ...builder, ...records, ...kept, logins }
-  const admission = new Admission(opened.store, opened.uploads)
+  const admission = new Admission(opened.store, opened.uploads, config.uploads)
   const assertAccepting = () => opened.disk.assertRoom()
   const submissions = new Submissions({ ...opened, admission, assertAccepting })
   const ownerRoutes = opening.use(new OwnerRoutes({ ...opened, submissions, log }))

@@ -16,7 +16,7 @@ import { Copies } from './store/copies/copies.ts'
 import { IntegrityWatch } from './store/integrity/integrity-watch.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
-type Opening = Pick<Config, 'data' | 'source' | 'uploads' | 'quotas' | 'owners'> & {
+type Opening = Pick<Config, 'data' | 'source' | 'uploads' | 'disk' | 'quotas' | 'owners'> & {
   log: Logger
   opening: AsyncDisposableStack
 }
@@ -30,7 +30,7 @@ export async function openVolume({
   goBackTo,
   log,
   opening,
-}: Omit<Opening, 'source' | 'uploads' | 'quotas' | 'owners'> & Pick<Config, 'goBackTo'>) {
+}: Pick<Opening, 'data' | 'log' | 'opening'> & Pick<Config, 'goBackTo'>) {
   await mkdir(data, { recursive: true })
   const { restored } = opening.use(takeVolume(data, goBackTo))
   if (restored) log.warn(restored, 'records restored from a backup; the earlier ones are kept')
@@ -46,15 +46,14 @@ export async function openVolume({
  * with other records.
  */
 export async function openRecords(
-  { data, source, uploads: setting, quotas, owners: ownersSetting, log, opening }: Opening,
+  config: Opening,
   { ballast, disk, key }: { ballast: Ballast; disk: DiskWatch; key: Uint8Array },
 ) {
-  const sources = opening.use(await Sources.open({ dir: data, limits: source }))
-  const { space, ...limits } = setting
-  const maxBytes = () => bytesOf(space, disk.space)
-  const uploads = opening.use(
-    await Uploads.open({ dir: data, limits: source, maxBytes, ...limits }),
-  )
+  const { data, source, uploads: setting, quotas, owners: ownersSetting, log, opening } = config
+  const limits = { ...source, diskLow: config.disk.low }
+  const sources = opening.use(await Sources.open({ dir: data, limits }))
+  const maxBytes = () => bytesOf(setting.space, disk.space)
+  const uploads = opening.use(await Uploads.open({ dir: data, limits, maxBytes, ...setting }))
   const owners: OwnersPolicy = {
     setting: ownersSetting,
     nameOf: (target) => ownerAppName(key, target),

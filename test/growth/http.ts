@@ -6,6 +6,7 @@ import { readCancelRequest } from '../../gateway/src/http/routes/cancel-deployme
 import { idempotencyKeyOf } from '../../gateway/src/http/routes/create-deployment.ts'
 import { filterOf } from '../../gateway/src/http/log/filter.ts'
 import { asObject, parseJson } from '../../gateway/src/http/body/json.ts'
+import { assertOneHost } from '../../gateway/src/http/body/request-form.ts'
 import { isLoopbackHost } from '../../gateway/src/http/loopback-host.ts'
 import { booleanQuery, knownQuery, pageQuery, wholeNumber } from '../../gateway/src/http/query.ts'
 import { readImageSource, readSource } from '../../gateway/src/http/body/read-source.ts'
@@ -25,6 +26,8 @@ import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const withHeaders = (headers: Record<string, string>) =>
   ({ headers, headersDistinct: {}, socket: {} }) as IncomingMessage
+const withHost = (host: string) =>
+  ({ httpVersion: '1.1', headersDistinct: { host: [host] } }) as unknown as IncomingMessage
 const withQuery = (query: Record<string, string>) =>
   ({ url: `/?${new URLSearchParams(query).toString()}`, headers: {} }) as Request
 const refused = (run: () => unknown) => {
@@ -83,6 +86,9 @@ export const http: Record<string, Shapes> = {
     (text) => void new SlowGuesses().delay(text),
   ),
   'gateway/src/http/body/json.ts › asObject': hostileTexts(asObject),
+  'gateway/src/http/body/request-form.ts › assertOneHost': hostileTexts((host) =>
+    refused(() => assertOneHost(withHost(host))),
+  ),
   'gateway/src/http/loopback-host.ts › isLoopbackHost': hostileTexts(isLoopbackHost),
   'gateway/src/http/auth.ts › authorizer': {
     ...hostileTexts((text) => authorize({ authorization: text })),

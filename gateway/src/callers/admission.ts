@@ -5,6 +5,7 @@ import { quotaReached, resetOf, resetText, shown } from '../deployments/teams/qu
 import type { QuotaStore, TeamStore } from '../deployments/teams/team-store.ts'
 import { isLimited, type Principal } from './principal.ts'
 import { rateLimitFields } from './rate-limit-fields.ts'
+import { noLimits, type UploadsAtOnce, UploadSlots } from './upload-slots.ts'
 
 /**
  * Bytes of an upload that arrive. `isPart`: they are part of a resumable one, which counts as an
@@ -33,11 +34,13 @@ export class Admission {
   /** Requests by team, in the minute that ends at `resetMs`. */
   readonly #requests = new Map<string, { resetMs: number; used: number }>()
   readonly #uploads = new Map<string, Set<Upload>>()
+  readonly #slots: UploadSlots
 
-  constructor(deps: Deps, kept: Kept = { countOf: () => 0 }) {
+  constructor(deps: Deps, kept: Kept = { countOf: () => 0 }, limits: UploadsAtOnce = noLimits) {
     this.#deps = deps
     this.#kept = kept
     this.#now = deps.now ?? Date.now
+    this.#slots = new UploadSlots(limits)
   }
 
   /** The caller with the teams that it is in now. A team that was deleted is none. */
@@ -73,20 +76,25 @@ export class Admission {
   }
 
   /**
-   * Counts an upload. Throws `quota-reached`. Call `assertWithin` now and then while it arrives, and
+   * Counts an upload. Throws `quota-reached`, `upload-limit` or `too-many-uploads`. Call `assertWithin` now and then while it arrives, and
    * dispose the result when it has ended: its bytes are counted then, whether or not it was taken.
    */
   upload(caller: Principal, upload: Upload): AsyncDisposable & { assertWithin: () => void } {
     const team = this.teamFor(caller)
-    if (team === null) return { assertWithin() {}, async [Symbol.asyncDispose]() {} }
+    if (team === null) {
+      const slot = this.#slots.take(caller)
+      return { assertWithin() {}, [Symbol.asyncDispose]: async () => slot[Symbol.dispose]() }
+    }
     if (!upload.isPart) this.#assertRoom(team, 'uploads', 1)
     this.#assertRoom(team, 'upload-mib-per-day', mib(Math.max(1, upload.announcedBytes)))
 
+    const slot = this.#slots.take(caller)
     const all = this.#uploads.get(team) ?? new Set()
     this.#uploads.set(team, all.add(upload))
     return {
       assertWithin: () => this.#assertRoom(team, 'upload-mib-per-day', 0),
       [Symbol.asyncDispose]: async () => {
+        slot[Symbol.dispose]()
         all.delete(upload)
         await this.#deps.quotas.add(team, 'upload-mib-per-day', upload.arrivedBytes())
       },

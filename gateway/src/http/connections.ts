@@ -18,7 +18,13 @@ export const defaultConnectionLimits: ConnectionLimits = {
   answerMs: 60_000,
 }
 
-type Connection = { answering: ServerResponse | null; waiting: (() => void)[] }
+type Waiting = { request?: IncomingMessage; begin: () => void }
+type Connection = {
+  answering: ServerResponse | null
+  waiting: Waiting[]
+  /** Something came that is no request. Nothing after it is read. */
+  isOver: boolean
+}
 
 /** Limits callers: connections without a token, waiting requests, and time to read an answer. */
 export class Connections {
@@ -44,7 +50,7 @@ export class Connections {
 
   accept(socket: Socket): void {
     if (this.#open.has(socket)) return // `Upgrades.putBack` emits a connection again, as plain HTTP
-    this.#open.set(socket, { answering: null, waiting: [] })
+    this.#open.set(socket, { answering: null, waiting: [], isOver: false })
     this.#strangers.add(socket)
     this.#count++
     socket.on('close', this.#closed)
@@ -99,7 +105,7 @@ export class Connections {
       connection.answering = response
       response.once('close', () => {
         const next = connection.waiting.shift()
-        if (next) setImmediate(next)
+        if (next) setImmediate(next.begin)
         else connection.answering = null
       })
       this.#limitAnswer(request, response)
@@ -107,8 +113,26 @@ export class Connections {
     }
 
     if (!connection.answering && connection.waiting.length === 0) begin()
-    else if (connection.waiting.length < this.#limits.waiting) connection.waiting.push(begin)
+    else if (connection.waiting.length < this.#limits.waiting)
+      connection.waiting.push({ request, begin })
     else socket.destroy()
+  }
+
+  /**
+   * Runs `act` after the answers to the requests that have arrived as a whole, once for a
+   * connection. At once if what arrives now is a part of the request that is answered.
+   */
+  afterWhole(socket: Socket, act: () => void): void {
+    const connection = this.#open.get(socket)
+    if (!connection?.answering?.req.complete) return act()
+    if (connection.isOver) return
+    connection.isOver = true
+    if (connection.waiting.at(-1)?.request?.complete === false) connection.waiting.pop()
+    const begin = () => {
+      connection.answering = null
+      act()
+    }
+    connection.waiting.push({ begin })
   }
 
   /** Cuts a caller that does not read a sized answer, or keeps sending a body after it. */

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { Problem } from '#api/problem.ts'
 import { maxOpenFiles } from '../host/open-files.ts'
 import { accessLog } from './access-log.ts'
 import { HeldRequests } from './held-requests.ts'
@@ -23,7 +24,7 @@ import type { GuardedCommands } from '../commands/access/guarded.ts'
 import type { ServerDeps } from './deps.ts'
 import { sendProblem } from './problem.ts'
 import { refuseTokenInAddress } from './token-in-address.ts'
-import { answerUnreadable } from './unreadable.ts'
+import { answerUnreadable, bareAnswer, headersMs } from './unreadable.ts'
 import { isWebSocket, Upgrades } from './upgrades.ts'
 
 type Listening = {
@@ -142,7 +143,7 @@ function openServer({
 }): Server {
   const upgrades = new Upgrades(connections)
   const server = createServer({
-    headersTimeout: 10_000,
+    headersTimeout: headersMs,
     // A whole request has no limit, because uploads are long. The reader of a body checks that
     // bytes keep coming.
     requestTimeout: 0,
@@ -150,6 +151,7 @@ function openServer({
     keepAliveTimeout: 5000,
     keepAlive: true,
     maxHeaderSize: 16_384,
+    requireHostHeader: false, // `checkForm` requires it
     shouldUpgradeCallback: upgrades.take,
   })
   server.maxHeadersCount = 0 // `checkForm` refuses too many headers
@@ -188,8 +190,9 @@ function refuseTunnel({ socket }: IncomingMessage, line: Duplex, connections: Co
   line.on('error', () => socket.destroy())
   socket.on('error', () => socket.destroy())
   if (connections.isBusy(socket)) return void socket.destroy()
-  line.end(
-    'HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
-    () => socket.destroySoon(),
+  const problem = new Problem(
+    'method-not-allowed',
+    'The gateway is no proxy. Ask it for a path, without CONNECT.',
   )
+  line.end(bareAnswer(problem), () => socket.destroySoon())
 }

@@ -63,6 +63,7 @@ async function send(
   response.write(body)
   if (uploading) {
     request.unpipe()
+    request.removeAllListeners('data') // a reader of the body would stop it again
     request.resume()
     await once(request, 'close', { signal: AbortSignal.timeout(drainMs) }).catch(() => {})
   }

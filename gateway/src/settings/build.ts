@@ -96,7 +96,7 @@ export const build = {
       'Free space of the build disk below which it removes old caches also while builds run, and above which it accepts work again.',
     ),
     low: setting('TARMAC_DISK_LOW', amount, '8%').describe(
-      'Free space of the build disk below which the gateway accepts nothing new.',
+      'Free space of the build disk below which the gateway accepts nothing new. Uploads leave a quarter of it free on the volume, whatever they unpack to.',
     ),
   }),
   buildNetwork: z.object({

@@ -25,19 +25,46 @@ export const limits = {
     expandedBytes: setting('TARMAC_MAX_TREE_MIB', mebibytes, 8192).describe(
       'Largest source tree that the gateway accepts, in MiB when unpacked.',
     ),
+    entries: setting('TARMAC_MAX_ENTRIES', count, 250_000).describe(
+      'Files, folders and links that an archive or a list of files may have.',
+    ),
+    depth: setting('TARMAC_MAX_DEPTH', whole({ min: 1, max: 64 }), 64).describe(
+      'Folders in folders that a source may have, with the name in the last one.',
+    ),
+    pathBytes: setting('TARMAC_MAX_PATH', whole({ min: 1, max: 3072 }), 1024).describe(
+      'Longest path in a source, in bytes.',
+    ),
+    nameBytes: setting('TARMAC_MAX_NAME', whole({ min: 1, max: 255 }), 255).describe(
+      'Longest name of a file or folder in a source, in bytes.',
+    ),
+    ratio: setting('TARMAC_MAX_RATIO', count, 200).describe(
+      'How many times as large as it was sent an archive may become, from 16 MiB unpacked on.',
+    ),
+    idleMs: setting('TARMAC_UPLOAD_SILENCE', secondsAsMs, 30).describe(
+      'Seconds for which the sender of an upload may send nothing.',
+    ),
+    receiveMs: setting('TARMAC_UPLOAD_TIMEOUT', secondsAsMs, 21_600).describe(
+      'Seconds for one request with an upload, however steadily its bytes come.',
+    ),
     minBytesPerS: setting('TARMAC_MIN_UPLOAD_KIB', kibibytes, 4).describe(
       'Slowest upload that the gateway accepts, in KiB per second, measured over each 30 s in which it waits for the sender.',
     ),
     unpackMs: setting('TARMAC_UNPACK_TIMEOUT', secondsAsMs, 120).describe(
       'Seconds for checking and unpacking an archive. Time in which the gateway waits for the sender does not count.',
     ),
+    spoolSpace: setting('TARMAC_SPOOL_SPACE', amount, '75%').describe(
+      'What all sources that are being unpacked may take of the volume together: in MiB, or as a share.',
+    ),
   }),
   uploads: z.object({
     keepMs: setting('TARMAC_KEEP_UPLOADS_HOURS', hoursAsMs, 24).describe(
       'Hours for which a resumable upload is kept after its last byte.',
     ),
+    atOnce: setting('TARMAC_MAX_UPLOADS', count, 256).describe(
+      'Uploads that may arrive at once, of all callers.',
+    ),
     perCaller: setting('TARMAC_CALLER_UPLOADS', count, 64).describe(
-      'Resumable uploads that one caller may have at once. One ends when it is deployed or deleted, or expires.',
+      'Uploads of one caller that may arrive at once, and the resumable ones that it may have. A resumable one ends when it is deployed or deleted, or expires.',
     ),
     space: setting('TARMAC_UPLOADS_SPACE', amount, '50%').describe(
       'What all resumable uploads together may take of the volume, as announced: in MiB, or as a share.',

@@ -1,3 +1,5 @@
+import type { Watermark } from '../host/disk/disk-space.ts'
+
 const mebibyte = 1024 ** 2
 
 /** Limits for an archive. An archive that exceeds one is refused. */
@@ -29,7 +31,13 @@ export const defaultLimits = {
    */
   minBytesPerS: 4 * 1024,
   rateWindowMs: 30_000,
+  /** Time for one request, however steadily its body comes. */
+  receiveMs: 6 * 3_600_000,
   /** Time for checking and unpacking, without the time spent waiting for the sender. */
   unpackMs: 120_000,
+  /** What all sources that are being unpacked may take of the volume together. */
+  spoolSpace: { share: 1 } as Watermark,
+  /** Free space of the volume below which nothing new is accepted. A quarter of it is never used. */
+  diskLow: { bytes: 0 } as Watermark,
 }
 export type Limits = typeof defaultLimits

@@ -17,12 +17,14 @@ export async function* sentBytes(
   body.on('error', () => {})
   const pieces = body.iterator({ destroyOnReturn: false })
   const rate = new Rate(limits)
+  const begunMs = performance.now()
 
   try {
     for (;;) {
       const askedMs = performance.now()
       const next: IteratorResult<Buffer> = await nextWithin(pieces, limits.idleMs, signal)
       if (next.done) return
+      if (askedMs - begunMs > limits.receiveMs) throw tooLong(limits)
       rate.received(next.value.length, performance.now() - askedMs)
       crashPoint('uploading')
       yield next.value
@@ -31,6 +33,13 @@ export async function* sentBytes(
     void pieces.return?.().catch(() => {})
   }
 }
+
+const tooLong = ({ receiveMs }: Limits) =>
+  new Problem(
+    'body-too-slow',
+    `The body was not complete within ${receiveMs / 1000} s (TARMAC_UPLOAD_TIMEOUT). Send it as a resumable upload, which goes on where it stopped.`,
+    { facts: { phase: 'receive', receiveMs } },
+  )
 
 /** Refuses a sender that is slower than the limit over one whole window. */
 class Rate {

@@ -153,7 +153,7 @@ export class Sources {
   }
 
   #spareOf(digest: string) {
-    return { volume: this.#volume, spares: this.#spares, digest }
+    return { volume: this.#volume, spares: this.#spares, digest, limits: this.#limits }
   }
 
   #jobOf({ contentDigest }: Sending) {

@@ -13,6 +13,7 @@ import { sortEntries, sortedTreeDigest, type TreeEntry } from '#api/tree.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
 import { type Manifest, manifestName, writeManifest } from '../host/tree-manifest.ts'
 import { TimeSlice } from '../time-slice.ts'
+import type { SpoolRoom } from './spool-room.ts'
 import { diskMode, sha256Of, smallBytes, writeLarge, writeSmall } from './write-file.ts'
 
 /**
@@ -44,6 +45,7 @@ type Inode = { at: string; others: Set<string> }
 export class Staging {
   readonly path: string
   readonly #files: string
+  readonly #room: SpoolRoom
   readonly #entries = new Map<string, TreeEntry>()
   /** By the paths of hard links. */
   readonly #inodes = new Map<string, Inode>()
@@ -52,8 +54,9 @@ export class Staging {
   #roomBytes = heldBytes
 
   /** `path` must not exist. */
-  constructor(path: string) {
+  constructor(path: string, room: SpoolRoom) {
     this.path = path
+    this.#room = room
     this.#files = join(path, 'files')
     this.#make(() => {
       mkdirSync(path, { mode: 0o700 })
@@ -64,6 +67,7 @@ export class Staging {
 
   folder(path: string): void {
     this.#make(() => {
+      this.#room.takeFile()
       mkdirSync(join(this.#files, path))
       chmodSync(join(this.#files, path), 0o755)
     })
@@ -80,10 +84,10 @@ export class Staging {
     this.drop(path)
     this.#roomBytes -= sizeBytes + entryBytes
     if (this.#roomBytes < 0) await this.#makeWaiting()
-    const sha256 =
-      sizeBytes <= smallBytes || this.#waiting
-        ? this.#small(path, diskMode(mode), await tar.wholeBody())
-        : await writeLarge(join(this.#files, path), diskMode(mode), tar.body())
+    const isSmall = sizeBytes <= smallBytes || this.#waiting !== null
+    const sha256 = isSmall
+      ? this.#small(path, diskMode(mode), await tar.wholeBody())
+      : await this.#large(path, diskMode(mode), { sizeBytes, tar })
     this.#entries.set(path, { type: 'file', path, mode, sizeBytes, sha256 })
   }
 
@@ -152,7 +156,10 @@ export class Staging {
   async write(manifest: Manifest): Promise<void> {
     await this.settle()
     for (const entry of manifest.entries)
-      if (entry.type === 'link') symlinkSync(entry.target, join(this.#files, entry.path))
+      if (entry.type === 'link') {
+        this.#room.takeFile()
+        symlinkSync(entry.target, join(this.#files, entry.path))
+      }
     await writeManifest(join(this.path, manifestName), manifest)
     chmodSync(this.path, 0o755)
   }
@@ -178,15 +185,25 @@ export class Staging {
 
   async #copy(from: string, path: string): Promise<void> {
     const original = this.#entries.get(from)
-    const isSmall = original?.type === 'file' && original.sizeBytes <= smallBytes
+    const sizeBytes = original?.type === 'file' ? original.sizeBytes : 0
+    this.#room.takeFile(sizeBytes)
     const names = [join(this.#files, from), join(this.#files, path)] as const
-    if (isSmall) copyFileSync(...names, constants.COPYFILE_EXCL)
+    if (sizeBytes <= smallBytes) copyFileSync(...names, constants.COPYFILE_EXCL)
     else await copyFile(...names, constants.COPYFILE_EXCL)
   }
 
   #small(path: string, mode: number, content: Buffer): string {
-    this.#make(() => writeSmall(join(this.#files, path), mode, content))
+    this.#make(() => {
+      this.#room.takeFile(content.length)
+      writeSmall(join(this.#files, path), mode, content)
+    })
     return sha256Of(content)
+  }
+
+  #large(path: string, mode: number, { sizeBytes, tar }: { sizeBytes: number; tar: Content }) {
+    this.#room.takeFile()
+    this.#room.assertRoom(sizeBytes)
+    return writeLarge(join(this.#files, path), mode, this.#room.taking(tar.body()))
   }
 }
 

@@ -9,7 +9,7 @@ import { tarBytes } from './body.ts'
 import { DigestCheck } from './content-digest.ts'
 import { Meter } from './meter.ts'
 import { Staging } from './staging.ts'
-import type { UploadJob } from './upload-job.ts'
+import { roomOf, type UploadJob } from './upload-job.ts'
 import { TarReader } from './archive/tar-reader.ts'
 import { unpack } from './archive/unpack.ts'
 import { sweepSetAside } from './fsck/set-aside.ts'
@@ -30,11 +30,9 @@ serveJobs({ upload, remove, tree: takeTree, pack: takePack, join, spare, sweep }
  * the facts of the tree. Then the caller says whether to write the rest. Without that, nothing
  * stays in the folder.
  */
-async function upload(
-  { path, limits, contentDigest, isDigestLate = false }: UploadJob,
-  port: JobPort,
-): Promise<void> {
-  await using staging = new Staging(path)
+async function upload(job: UploadJob, port: JobPort): Promise<void> {
+  const { path, limits, contentDigest, isDigestLate = false } = job
+  await using staging = new Staging(path, roomOf(job))
   const meter = new Meter(limits)
   const digest = new DigestCheck(contentDigest, isDigestLate)
   const tar = new TarReader(tarBytes(port.pieces(), { limits, meter, digest }), limits, meter)

@@ -7,6 +7,7 @@ import { unlessAborted } from '#api/flow/retry.ts'
 import { ThreadPool } from '../host/threads/thread-pool.ts'
 import type { LateDigest } from './content-digest.ts'
 import { brokenOff, sentBytes } from './sent-bytes.ts'
+import { SpoolShare } from './spool-room.ts'
 import type { PackAnswer, TreeAnswer } from '#api/sources/tree-calls.ts'
 import type { JoinJob } from './trees/join-tree.ts'
 import type { SpareJob } from './trees/spares.ts'
@@ -40,12 +41,13 @@ export class Upload<Kind extends keyof Kinds = 'upload'> {
   readonly #job: ReturnType<ThreadPool['start']>
   #leftMs: number
   readonly #limits: UploadJob['limits']
+  readonly #share = new SpoolShare()
 
   constructor(kind: Kind, job: Kinds[Kind]['job']) {
     this.path = job.path
     this.#limits = job.limits
     this.#leftMs = job.limits.unpackMs
-    this.#job = uploadThreads.start(kind, job)
+    this.#job = uploadThreads.start(kind, { ...job, count: this.#share.count })
   }
 
   /**
@@ -93,6 +95,7 @@ export class Upload<Kind extends keyof Kinds = 'upload'> {
     await port.closed
     clearTimeout(stuck)
     end()
+    this.#share.end()
     await rm(this.path, { recursive: true, force: true }) // if the thread died
   }
 

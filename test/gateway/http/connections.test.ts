@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
 import { DeploymentOptions } from '#api/options.ts'
@@ -107,8 +108,10 @@ test('a connection on which nothing comes is closed', async () => {
   await using http = await startHttp()
   const begun = performance.now()
   const silent = open(http).resume()
-  const slow = open(http).resume()
+  const slow = open(http)
   slow.write('GET /healthz HTTP/1.1\r\n')
+  const answer = text(slow)
   await Promise.all([closes(silent), closes(slow), wait(0)])
   expect(performance.now() - begun).toBeLessThan(18_000)
+  expect(await answer).toMatch(/^HTTP\/1\.1 408 [^]*"code":"headers-too-slow"/)
 })

@@ -19,6 +19,7 @@ import { type CommandDeps, openCommands } from '../../../gateway/src/commands/op
 import { Admission } from '../../../gateway/src/callers/admission.ts'
 import { openCallers } from '../../../gateway/src/callers/open-callers.ts'
 import { operator } from '../../../gateway/src/callers/principal.ts'
+import type { UploadsAtOnce } from '../../../gateway/src/callers/upload-slots.ts'
 import { Awake } from '../../../gateway/src/awake/awake.ts'
 import type { ServerDeps } from '../../../gateway/src/http/deps.ts'
 import { openLog } from '../../../gateway/src/log.ts'
@@ -43,6 +44,7 @@ export const openTestCallers = (tokens: string[], store: ReturnType<typeof openS
 type Own = {
   registriesAt: string[]
   uploadLimits: Partial<Parameters<typeof Uploads.open>[0]>
+  uploadsAtOnce: UploadsAtOnce
   hasSource: boolean
   /** The real ones, for tests that send some. */
   sources: Sources
@@ -85,7 +87,11 @@ export async function startHttp(
     { contentDigest: early, lateDigest, ...more },
   ) => {
     if (own.sources)
-      return own.sources.receive(body, { ...more, ...(lateDigest && { lateDigest }) })
+      return own.sources.receive(body, {
+        ...more,
+        ...(early !== undefined && { contentDigest: early }),
+        ...(lateDigest && { lateDigest }),
+      })
     const hash = createHash('sha256')
     let sizeBytes = 0
     for await (const chunk of body as AsyncIterable<Buffer>) {
@@ -100,7 +106,7 @@ export async function startHttp(
   }
   const uploadLimits = { keepMs: 3_600_000, perCaller: 20, maxBytes: () => 2 ** 30 }
   const uploads = await Uploads.open({ dir: volume.dir, ...uploadLimits, ...own.uploadLimits })
-  const admission = new Admission(store, uploads)
+  const admission = new Admission(store, uploads, own.uploadsAtOnce)
   const submissions = new Submissions({
     store,
     vault,

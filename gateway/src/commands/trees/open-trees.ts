@@ -28,9 +28,14 @@ export function openTrees({ store, sources, uploads }: TreeDeps): TreeCommands {
     async takeUpload(caller, app, id) {
       const { digest } = finishedUpload(uploads, caller, { app, id })
       const sending = { contentDigest: digest ?? undefined, signal: new AbortController().signal }
-      const answer = await sources.receivePack(uploads.body(id), app, sending)
-      await uploads.remove(id)
-      return answer
+      const body = uploads.body(id)
+      try {
+        const answer = await sources.receivePack(body, app, sending)
+        await uploads.remove(id)
+        return answer
+      } finally {
+        body.destroy() // a refusal leaves the rest unread
+      }
     },
   }
 }

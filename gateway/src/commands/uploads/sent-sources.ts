@@ -39,8 +39,13 @@ async function takeUpload(
   // A deployment goes on without its caller. So does what leads to it.
   const signal = new AbortController().signal
   const contentDigest = digest ?? undefined
-  const source = await sources.receive(uploads.body(id), { contentDigest, signal })
-  return { source, used: () => uploads.remove(id) }
+  const body = uploads.body(id)
+  try {
+    const source = await sources.receive(body, { contentDigest, signal })
+    return { source, used: () => uploads.remove(id) }
+  } finally {
+    body.destroy() // a refusal leaves the rest unread
+  }
 }
 
 /** A tree that the app has sent. What others have sent is not there. */

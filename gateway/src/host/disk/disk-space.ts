@@ -1,3 +1,4 @@
+import { type StatsFs, statfsSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 
 /** An amount of a file system: bytes, or a share of its size from 0 to 1. */
@@ -9,19 +10,25 @@ export type DiskSpace = {
   sizeFiles: number
 }
 
+/** Share of the low mark. Work that writes is stopped while the gateway can still write its records. */
+export const fullShare = 0.25
+
 /** The space of the file system that holds this folder. Null: it cannot be read now. */
 export async function readSpace(folder: string): Promise<DiskSpace | null> {
   const found = await statfs(folder).catch(() => null)
-  if (!found) return null
-  const { blocks, bsize, bfree, bavail, ffree, files } = found
-  // Part of the free space may be reserved for root. As `df` does, do not count it.
-  return {
-    freeBytes: bavail * bsize,
-    sizeBytes: (blocks - bfree + bavail) * bsize,
-    freeFiles: ffree,
-    sizeFiles: files,
-  }
+  return found && spaceOf(found)
 }
+
+/** The same at once: the kernel keeps these numbers in memory. Throws if it cannot be read. */
+export const readSpaceNow = (folder: string): DiskSpace => spaceOf(statfsSync(folder))
+
+/** Part of the free space may be reserved for root. As `df` does, do not count it. */
+const spaceOf = ({ blocks, bsize, bfree, bavail, ffree, files }: StatsFs): DiskSpace => ({
+  freeBytes: bavail * bsize,
+  sizeBytes: (blocks - bfree + bavail) * bsize,
+  freeFiles: ffree,
+  sizeFiles: files,
+})
 
 export const bytesOf = (mark: Watermark, { sizeBytes }: DiskSpace): number =>
   'bytes' in mark ? mark.bytes : mark.share * sizeBytes

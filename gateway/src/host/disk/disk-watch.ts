@@ -6,6 +6,7 @@ import {
   bytesOf,
   calmShare,
   type DiskSpace,
+  fullShare,
   isShort,
   isShortOfFiles,
   readSpace,
@@ -46,8 +47,6 @@ export type DiskWatchOptions = {
 type Upload = { announcedBytes: number; arrivedBytes: () => number }
 
 const pollMs = 500
-/** Share of the low mark. Work is stopped while the gateway can still write its own records. */
-const fullShare = 0.25
 /** Pauses between two attempts to free space. Calm: nothing is refused. */
 const [restMs, calmRestMs] = [10_000, 10 * 60_000]
 const retryAfterSeconds = 30

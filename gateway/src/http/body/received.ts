@@ -12,14 +12,14 @@ export type Received = {
   secrets: Map<string, Buffer>
 }
 
-/** Passes an archive to `receive`, with the request's `Content-Digest`: its header, or its trailer. */
+/** Passes an archive to `receive`, with its digest: of a header, or of a trailer. */
 export function receive(
   request: Request,
   body: Readable,
   deps: Pick<UploadDeps, 'receive'>,
   signal: AbortSignal,
 ): Promise<SourceFacts> {
-  const contentDigest = request.get('Content-Digest')
+  const contentDigest = digestOf(request)
   const lateDigest = contentDigest === undefined && announcesDigest(request) && trailerOf(request)
   return deps.receive(body, {
     ...(contentDigest !== undefined && { contentDigest }),
@@ -27,6 +27,10 @@ export function receive(
     signal,
   })
 }
+
+/** A body that is sent as a whole is its representation: both fields of RFC 9530 mean the same. */
+export const digestOf = (request: Request): string | undefined =>
+  request.get('Content-Digest') ?? request.get('Repr-Digest')
 
 const announcesDigest = (request: Request): boolean =>
   (request.get('Trailer') ?? '')

@@ -3,6 +3,7 @@ import type { Deployment } from '#api/deployment.ts'
 import { Problem } from '#api/problem.ts'
 import type { Commands } from '../../commands/commands.ts'
 import { type Authorize, callerOf, rightEndsOf } from '../auth.ts'
+import { assertOneHost } from '../body/request-form.ts'
 import { afterOf } from '../routes/read-deployments.ts'
 import { refuseTokenInAddress } from '../token-in-address.ts'
 import { isWebSocket } from '../upgrades.ts'
@@ -45,7 +46,9 @@ export function readerGate(
   authorize: Authorize,
 ): OpenReader {
   return async (request) => {
-    refuseTokenInAddress(request) // a handshake comes here first
+    // A handshake comes here first.
+    assertOneHost(request)
+    refuseTokenInAddress(request)
     await authorize(request)
     const { preview, deployment: named } = logIdsOf(request)
     const id =

@@ -3,13 +3,21 @@ import { join } from 'node:path'
 import { errorCode } from '#api/error-code.ts'
 import { crashPoint } from '#api/flow/crash-point.ts'
 import type { TreeEntry, TreeFile } from '#api/tree.ts'
+import type { SpoolRoom } from '../spool-room.ts'
 import { unpackSlice } from '../staging.ts'
 import { diskMode } from '../write-file.ts'
 import type { KnownFile } from './known-files.ts'
 import { objectName, type Objects } from './objects.ts'
 
 /** `known`: where else a file may be found, which the store does not have (yet). */
-export type Parts = { objects: Objects; known: (file: TreeFile) => KnownFile | null }
+export type Parts = {
+  objects: Objects
+  known: (file: TreeFile) => KnownFile | null
+  room: SpoolRoom
+}
+
+/** What one more link to a file takes. */
+const nameBytes = 64
 
 /**
  * Makes the entries of a tree in a folder, of hard links to files that are there. `gone`: the files
@@ -18,12 +26,14 @@ export type Parts = { objects: Objects; known: (file: TreeFile) => KnownFile | n
 export async function linkFiles(
   folder: string,
   entries: readonly TreeEntry[],
-  { objects, known }: Parts,
+  { objects, known, room }: Parts,
 ): Promise<{ gone: TreeFile[]; isJoined: boolean }> {
   const gone: TreeFile[] = []
   let isJoined = true
   for (const entry of entries) {
     const path = `${folder}/${entry.path}`
+    if (entry.type === 'file') room.take(nameBytes)
+    else room.takeFile()
     if (entry.type === 'folder') makeFolder(path)
     else if (entry.type === 'link') symlinkSync(entry.target, path)
     else if (!objects.linkTo(objectName(entry), path)) {

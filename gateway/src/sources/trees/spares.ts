@@ -14,6 +14,8 @@ import { errorCode } from '#api/error-code.ts'
 import type { TreeEntry, TreeFile } from '#api/tree.ts'
 import { syncFileSystem } from '../../host/disk/sync-file-system.ts'
 import { manifestName, readManifest } from '../../host/tree-manifest.ts'
+import type { Limits } from '../limits.ts'
+import { SpoolRoom } from '../spool-room.ts'
 import { namesIn, unlessGone } from '../unless-gone.ts'
 import { hexOf } from './digest-hex.ts'
 import { joinedName } from './join-tree.ts'
@@ -36,10 +38,10 @@ const keptMs = 3_600_000
 /** Of changes: for more it is quicker to sync the file system. */
 const maxSynced = 32
 
-export type SpareJob = { volume: string; spares: string; digest: string }
+export type SpareJob = { volume: string; spares: string; digest: string; limits: Limits }
 
 /** Makes a spare of a tree. False: the tree is too small or too large for that, or is gone. */
-export async function makeSpare({ volume, spares, digest }: SpareJob): Promise<boolean> {
+export async function makeSpare({ volume, spares, digest, limits }: SpareJob): Promise<boolean> {
   const hex = hexOf(digest)
   const tree = join(volume, 'trees', hex)
   const spare = join(spares, hex)
@@ -52,7 +54,8 @@ export async function makeSpare({ volume, spares, digest }: SpareJob): Promise<b
   mkdirSync(spares, { recursive: true, mode: 0o700 })
   try {
     const known = (file: TreeFile) => ({ ...file, at: join(tree, 'files', file.path) })
-    const parts = { objects: new Objects(volume), known }
+    const room = new SpoolRoom({ folder: spares, limits })
+    const parts = { objects: new Objects(volume), known, room }
     const { gone, isJoined } = await linkFiles(makeTreeFolder(coming), entries, parts)
     if (gone.length > 0) return false
     if (isJoined) writeFileSync(join(coming, joinedName), '')

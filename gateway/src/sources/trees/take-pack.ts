@@ -15,7 +15,8 @@ import { tarBytes } from '../body.ts'
 import { DigestCheck } from '../content-digest.ts'
 import { Meter } from '../meter.ts'
 import { unpackSlice } from '../staging.ts'
-import type { UploadJob } from '../upload-job.ts'
+import type { SpoolRoom } from '../spool-room.ts'
+import { roomOf, type UploadJob } from '../upload-job.ts'
 import { diskMode, sha256Of, smallBytes, writeLarge, writeSmall } from '../write-file.ts'
 import { Incoming } from './incoming.ts'
 import { objectName, Objects } from './objects.ts'
@@ -36,7 +37,7 @@ export async function takePack(job: PackJob, port: JobPort): Promise<void> {
     const meter = new Meter(limits)
     const digest = new DigestCheck(contentDigest)
     const tar = new TarReader(tarBytes(port.pieces(), { limits, meter, digest }), limits, meter)
-    const files = await writeFiles(tar, path)
+    const files = await writeFiles(tar, path, roomOf(job))
     digest.verify()
     if (files.size === 0) throw noFiles()
 
@@ -55,7 +56,11 @@ export async function takePack(job: PackJob, port: JobPort): Promise<void> {
 }
 
 /** Writes each file under its name in the store. Returns their sizes. */
-async function writeFiles(tar: TarReader, folder: string): Promise<Map<string, number>> {
+async function writeFiles(
+  tar: TarReader,
+  folder: string,
+  room: SpoolRoom,
+): Promise<Map<string, number>> {
   const sizes = new Map<string, number>()
   try {
     for (let entry = await tar.next(); entry; entry = await tar.next()) {
@@ -64,7 +69,8 @@ async function writeFiles(tar: TarReader, folder: string): Promise<Map<string, n
       const mode = entry.executable ? 0o755 : 0o644
       const name = objectName({ sha256, mode })
       if (sizes.has(name)) continue
-      const found = await writeFile(tar, entry, { path: join(folder, name), mode: diskMode(mode) })
+      const file = { path: join(folder, name), mode: diskMode(mode), room }
+      const found = await writeFile(tar, entry, file)
       if (found !== sha256) throw wrongContent(sha256, found)
       sizes.set(name, entry.sizeBytes)
     }
@@ -77,9 +83,13 @@ async function writeFiles(tar: TarReader, folder: string): Promise<Map<string, n
 async function writeFile(
   tar: TarReader,
   { sizeBytes }: TarEntry,
-  { path, mode }: { path: string; mode: number },
+  { path, mode, room }: { path: string; mode: number; room: SpoolRoom },
 ): Promise<string> {
-  if (sizeBytes > smallBytes) return writeLarge(path, mode, tar.body())
+  room.takeFile(sizeBytes <= smallBytes ? sizeBytes : 0)
+  if (sizeBytes > smallBytes) {
+    room.assertRoom(sizeBytes)
+    return writeLarge(path, mode, room.taking(tar.body()))
+  }
   const content = await tar.wholeBody()
   writeSmall(path, mode, content)
   return sha256Of(content)

@@ -12,7 +12,7 @@ import { DigestCheck } from '../content-digest.ts'
 import type { Limits } from '../limits.ts'
 import { Meter } from '../meter.ts'
 import { unpackSlice } from '../staging.ts'
-import type { UploadJob } from '../upload-job.ts'
+import { roomOf, type UploadJob } from '../upload-job.ts'
 import { hexOf } from './digest-hex.ts'
 import { Incoming } from './incoming.ts'
 import { fileOf, findKnown } from './known-files.ts'
@@ -48,7 +48,7 @@ export async function takeTree(job: TreeJob, port: JobPort): Promise<void> {
       const objects = new Objects(volume)
       const known = (file: TreeFile) =>
         found.get(file.sha256) ?? (base && fileOf(base, file, trees))
-      const gone = await linkTree(path, tree, { objects, known, spares })
+      const gone = await linkTree(path, tree, { objects, known, spares, room: roomOf(job) })
       if (gone.length > 0) return port.sendValue(answerMissing(gone))
     }
 

@@ -3,6 +3,7 @@ import { Problem } from '#api/problem.ts'
 import type { UploadChecksum } from '#api/sources/upload.ts'
 import type { Limits } from '../limits.ts'
 import { sentBytes } from '../sent-bytes.ts'
+import { SpoolRoom } from '../spool-room.ts'
 import { PartChecksum } from './part-checksum.ts'
 import type { UploadFolder, UploadWriter } from './upload-folder.ts'
 
@@ -33,7 +34,7 @@ export async function appendPart(folder: UploadFolder, part: Part): Promise<void
   await using writer = await folder.write()
   const checksum = part.checksum && new PartChecksum(part.checksum)
   try {
-    await writeAll(writer, folder.facts.lengthBytes, part, checksum)
+    await writeAll(writer, folder, part, checksum)
   } catch (error) {
     // What breaks off is kept as far as it came. A part that is wrong is not.
     const isWrong = checksum !== null || isTooLong(error)
@@ -46,12 +47,14 @@ export async function appendPart(folder: UploadFolder, part: Part): Promise<void
 
 async function writeAll(
   writer: UploadWriter,
-  lengthBytes: number,
+  { path, facts: { lengthBytes } }: UploadFolder,
   { body, limits, signal }: Part,
   checksum: PartChecksum | null,
 ): Promise<void> {
+  const room = new SpoolRoom({ folder: path, limits })
   for await (const piece of sentBytes(body, limits, signal)) {
     if (writer.at + piece.length > lengthBytes) throw tooLong(lengthBytes)
+    room.take(piece.length)
     await writer.write(piece)
     checksum?.update(piece)
 

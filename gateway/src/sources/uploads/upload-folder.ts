@@ -18,11 +18,11 @@ const unfinished = '.'
  */
 export class UploadFolder {
   readonly facts: UploadFacts
-  readonly #path: string
+  readonly path: string
   #progress: Progress
 
   private constructor(path: string, facts: UploadFacts, progress: Progress) {
-    this.#path = path
+    this.path = path
     this.facts = facts
     this.#progress = progress
   }
@@ -72,19 +72,19 @@ export class UploadFolder {
   read(): Readable {
     const { lengthBytes } = this.facts
     if (lengthBytes === 0) return Readable.from([])
-    return createReadStream(join(this.#path, 'bytes'), { end: lengthBytes - 1 })
+    return createReadStream(join(this.path, 'bytes'), { end: lengthBytes - 1 })
   }
 
   /** Opens the bytes for writing at the offset. */
   async write(): Promise<UploadWriter> {
-    const bytes = await open(join(this.#path, 'bytes'), 'r+')
+    const bytes = await open(join(this.path, 'bytes'), 'r+')
     return new UploadWriter(bytes, this.#progress.offsetBytes, (offsetBytes) =>
       this.#record(offsetBytes),
     )
   }
 
   async remove(): Promise<void> {
-    await rm(this.#path, { recursive: true, force: true })
+    await rm(this.path, { recursive: true, force: true })
   }
 
   /**
@@ -93,7 +93,7 @@ export class UploadFolder {
    */
   async #record(offsetBytes: number): Promise<void> {
     const progress = { offsetBytes, atMs: Date.now() }
-    await using file = await open(join(this.#path, 'offset'), 'r+')
+    await using file = await open(join(this.path, 'offset'), 'r+')
     await file.write(recordOf(progress), 0)
     await file.datasync()
     this.#progress = progress

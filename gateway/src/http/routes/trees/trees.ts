@@ -6,7 +6,7 @@ import type { Commands } from '../../../commands/commands.ts'
 import type { SentBody } from '../../../commands/trees/tree-commands.ts'
 import { callerOf } from '../../auth.ts'
 import { readRequest } from '../../body/read-request.ts'
-import { tooLarge } from '../../body/received.ts'
+import { digestOf, tooLarge } from '../../body/received.ts'
 import { RequestBody } from '../../body/request-body.ts'
 import { jsonObject } from '../../body/small-body.ts'
 import { appParam } from '../../body/upload.ts'
@@ -47,7 +47,7 @@ async function arriving<T>(
   assertRunning(deps)
   const announcedBytes = Number(request.headers['content-length'] ?? 0)
   if (announcedBytes > deps.maxUploadBytes) throw tooLarge(deps.maxUploadBytes, announcedBytes)
-  const contentDigest = request.get('Content-Digest')
+  const contentDigest = digestOf(request)
   const receive = (signal: AbortSignal) =>
     take({
       body: new RequestBody(request),
