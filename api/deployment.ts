@@ -181,6 +181,8 @@ export const Deployment = z.object({
   options: DeploymentOptions,
   /** Who asked for it. Null: a gateway made it that did not record this. */
   triggeredBy: Caller.nullable().default(null),
+  /** Where the request came from: an IP address. Null: not recorded, or the gateway made it itself. */
+  callerAddress: z.string().nullable().default(null),
   source: SourceFacts.nullable(),
   /** The release whose config and env are used. Null: those of the source are used. */
   from: z

@@ -182,6 +182,7 @@ export const problems = {
   'rollout-stopped': row(409, 'source', false, 'The rollout stopped after failures'),
   'image-gone': row(410, 'source', false, 'The image is no longer in the registry'),
   'source-gone': row(410, 'source', false, 'The source is no longer kept'),
+  'no-source': row(409, 'source', false, 'The deployment has no source'),
   'no-image': row(409, 'source', false, 'There is no image to deploy again'),
   'idempotency-mismatch': row(
     422,

@@ -31,7 +31,7 @@ import { windowOf } from '../../gateway/src/http/dashboard/log/read-log.ts'
 import { attributes, html, safeUrl } from '../../gateway/src/http/dashboard/parts/html.ts'
 import { sessionCookieOf } from '../../gateway/src/http/dashboard/session/cookie.ts'
 import { ownPage, pageBefore } from '../../gateway/src/http/dashboard/session/login-page.ts'
-import { isForEvents, isForLogFile, logIdsOf } from '../../gateway/src/http/log/log-address.ts'
+import { isForEvents, isForFile, logIdsOf } from '../../gateway/src/http/log/log-address.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const request = (more: object) => ({ method: 'GET', headers: {}, ...more }) as IncomingMessage
@@ -94,7 +94,7 @@ const deployment = (text: string) => {
 /** What pages show may be a megabyte long. Addresses and headers have 16 KiB at most. */
 export const dashboard: Record<string, Shapes> = {
   'gateway/src/http/dashboard/deployment/facts-part.ts › factsPart': hostileTexts((text) =>
-    factsPart(deployment(text)),
+    factsPart(deployment(text), { since: [], currency: null }),
   ),
   'gateway/src/http/dashboard/deployment/facts-part.ts › shortDigest': hostileTexts(shortDigest),
   'gateway/src/http/dashboard/deployment/machines-part.ts › machinesPart': hostileTexts((text) =>
@@ -249,7 +249,7 @@ export const dashboard: Record<string, Shapes> = {
   'gateway/src/http/log/log-address.ts › isForEvents': hostileTexts((text) =>
     isForEvents(address(text)),
   ),
-  'gateway/src/http/log/log-address.ts › isForLogFile': hostileTexts((text) =>
-    isForLogFile(address(text)),
+  'gateway/src/http/log/log-address.ts › isForFile': hostileTexts((text) =>
+    isForFile(address(text)),
   ),
 }

@@ -37,6 +37,7 @@ import { cacheOf, ownQueue } from './own-part.ts'
 import { ofSent, readsOf } from './reads-of.ts'
 import { type Reached, type TableOf, targetOf } from './row.ts'
 import { teamRows } from './rows/team-rows.ts'
+import { sourceRows } from './rows/source-rows.ts'
 import { treeRows } from './rows/tree-rows.ts'
 import { uploadRows } from './rows/upload-rows.ts'
 
@@ -219,6 +220,7 @@ export const access: TableOf<Commands> = {
   },
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
+  sourceFiles: sourceRows,
   uploads: uploadRows,
   trees: treeRows,
   previews: previewRows,
