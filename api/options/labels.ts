@@ -19,13 +19,12 @@ export const webAddress = z.string().max(maxAddressChars).refine(isWebAddress, {
 })
 
 export function isWebAddress(text: string): boolean {
-  const url = URL.parse(text)
+  const url = text.length <= maxAddressChars ? URL.parse(text) : null
   return (
     url !== null &&
     (url.protocol === 'https:' || url.protocol === 'http:') &&
     url.username === '' &&
     url.password === '' &&
-    text.length <= maxAddressChars &&
     !/[\p{Cc}\s\\]/u.test(text)
   )
 }

@@ -131,7 +131,7 @@ export const problems = {
   'image-forbidden': row(422, 'source', false, 'An image may not be used here'),
   'image-unusable': row(422, 'source', false, 'An image cannot run on a machine'),
   'platform-unsupported': row(422, 'source', false, 'The gateway cannot build for a platform'),
-  'source-changed': row(503, 'gateway', true, 'The source tree changed during the build'),
+  'source-changed': row(503, 'gateway', true, 'A kept file of the source has changed'),
   'buildkit-unavailable': row(503, 'gateway', true, 'The build daemon does not answer'),
   'registry-unavailable': row(503, 'fly', true, 'The registry does not answer'),
   'registry-denied': row(503, 'gateway', false, 'The registry refused the gateway'),

@@ -5,6 +5,7 @@ import { type AuditRequest, readAudit } from './audit/audit.ts'
 import { type CacheRequest, readCacheArgs } from './cache/cache.ts'
 import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
+import { readSourceArgs, type SourceRequest } from './files/source.ts'
 import { type DriftRequest, readDriftArgs } from './drift/drift.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
@@ -51,6 +52,7 @@ export type Command =
   | (Connection & AuditRequest & { name: 'audit' })
   | (Connection & CacheRequest & { name: 'cache' })
   | (Connection & DriftRequest & { name: 'drift' })
+  | (Connection & SourceRequest & { name: 'source' })
   | (Connection & { name: 'whoami' })
   | (Connection & MachinesRequest & { name: 'machines' })
   | (Connection & RouterRequest & { name: 'router' })
@@ -144,6 +146,8 @@ function readRollback(app: string, { release = '', owner = '' }: Values) {
 /** Commands about what an app has, and who asks. */
 function readLook(name: string, args: string[], values: Values) {
   if (name === 'whoami' && args.length === 0) return { name } as const
+  const source = name === 'source' ? readSourceArgs(args) : null
+  if (source) return { name: 'source', ...source } as const
   const drift = name === 'drift' ? readDriftArgs(args, values, appName) : null
   if (drift) return { name: 'drift', ...drift } as const
   const request = name === 'template' ? readTemplateArgs(args, values, appName) : null
@@ -168,6 +172,7 @@ const usages: Record<string, string> = {
   deploy: '[APP] [FOLDER]',
   follow: 'DEPLOYMENT',
   retry: 'DEPLOYMENT',
+  source: 'DEPLOYMENT [FILE]',
   cancel: 'DEPLOYMENT',
   drift: '[APP] [--accept]',
   doctor: '[OPTIONS]',

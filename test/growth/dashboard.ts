@@ -21,6 +21,10 @@ import {
 import { findingsPart } from '../../gateway/src/http/dashboard/build/findings-part.ts'
 import { whatChanged } from '../../gateway/src/http/dashboard/build/what-changed.ts'
 import { detailOf } from '../../api/text/render-verdict.ts'
+import {
+  callerFacts,
+  callerText,
+} from '../../gateway/src/http/dashboard/deployment/caller-facts.ts'
 import { factsPart, shortDigest } from '../../gateway/src/http/dashboard/deployment/facts-part.ts'
 import { groupName } from '../../gateway/src/http/dashboard/log/group-heading.ts'
 import { machinesPart } from '../../gateway/src/http/dashboard/deployment/machines-part.ts'
@@ -95,6 +99,12 @@ const deployment = (text: string) => {
 export const dashboard: Record<string, Shapes> = {
   'gateway/src/http/dashboard/deployment/facts-part.ts › factsPart': hostileTexts((text) =>
     factsPart(deployment(text), { since: [], currency: null }),
+  ),
+  'gateway/src/http/dashboard/deployment/caller-facts.ts › callerFacts': hostileTexts((text) =>
+    callerFacts(deployment(text)),
+  ),
+  'gateway/src/http/dashboard/deployment/caller-facts.ts › callerText': hostileTexts((name) =>
+    callerText({ name, kind: 'proxy' }),
   ),
   'gateway/src/http/dashboard/deployment/facts-part.ts › shortDigest': hostileTexts(shortDigest),
   'gateway/src/http/dashboard/deployment/machines-part.ts › machinesPart': hostileTexts((text) =>

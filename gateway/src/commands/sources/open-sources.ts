@@ -52,7 +52,7 @@ export function openSources({ store, sources }: SourceDeps): SourceCommands {
       const { app, number, createdAt } = deployment
       const { digest } = sourceIn(deployment)
       const tree = await treeOf({ id, digest })
-      async function* read() {
+      async function* read(): AsyncGenerator<Buffer, void> {
         for await (const piece of archiveOf(tree, new Date(createdAt))) {
           sources.use(digest) // a slow reader may take longer than a tree is kept after its last use
           yield piece

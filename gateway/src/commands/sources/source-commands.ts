@@ -5,8 +5,8 @@ import type { Principal } from '../../callers/principal.ts'
 export type SourceArchive = {
   name: string
   bytes: number
-  /** Reads it once. Throws if a file is not as it was sent. */
-  read(): AsyncIterable<Buffer>
+  /** Throws `source-changed` where a file is not as it was sent. */
+  read(): AsyncGenerator<Buffer, void>
 }
 
 /** The source of a deployment, as long as it is kept. Each throws `source-gone` after that. */

@@ -28,6 +28,8 @@ function downloadSource({ sourceFiles }: SourceRoutes): RequestHandler {
   return async (request, response) => {
     knownQuery(request)
     const archive = await sourceFiles.archive(callerOf(request), String(request.params['id']))
+    const pieces = archive.read()
+    const first = await pieces.next() // a failure there is an answer, later ones break the connection
     const gzip = request.acceptsEncodings('gzip') === 'gzip'
     response.set({
       'Content-Type': 'application/x-tar',
@@ -41,11 +43,19 @@ function downloadSource({ sourceFiles }: SourceRoutes): RequestHandler {
     cutWithRight(request, response)
     const late = setTimeout(() => response.destroy(), maxMs)
     response.once('close', () => clearTimeout(late))
-    const body = Readable.from(archive.read(), { objectMode: false })
+    const body = Readable.from(whole(first, pieces), { objectMode: false })
     await pipeline([body, ...(gzip ? [createGzip()] : []), response]).catch((error: unknown) => {
       if (errorCode(error) !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
     })
   }
+}
+
+async function* whole(
+  first: IteratorResult<Buffer, void>,
+  rest: AsyncGenerator<Buffer, void>,
+): AsyncGenerator<Buffer, void> {
+  if (!first.done) yield first.value
+  yield* rest
 }
 
 /** `GET /v1/deployments/{id}/changes`. */
