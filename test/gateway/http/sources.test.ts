@@ -100,7 +100,7 @@ test('a source is compared with the one that was live before, file by file', asy
   for (const id of [failed, two]) expect(await server.changes(id)).toEqual(changes)
 
   const page = await (await server.get(`/ui/deployments/${two}`)).text()
-  expect(page).toContain('2 added (1 kB), 1 changed (1 kB), 1 removed (1 kB)')
+  expect(page).toContain('2 added (21 B), 1 changed (11 B), 1 removed (3 B)')
   const list = await (await server.get(`/ui/deployments/${two}/files`)).text()
   expect(list).toContain('src/old.ts')
 

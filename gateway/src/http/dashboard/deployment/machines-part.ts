@@ -44,7 +44,7 @@ export const machinesPart = ({ app, owner, machines, problem }: Deployment): Htm
 const version = (of: MachineFacts['before']): Html =>
   of
     ? html`<code>${shortDigest(of.image.slice(of.image.indexOf('@') + 1))}</code>
-        <span class="quiet">${of.instanceId}</span> ${of.seen && seenText(of.seen)}`
+        <span class="quiet lines">${of.instanceId}</span> ${of.seen && seenText(of.seen)}`
     : html`<span class="quiet">none</span>`
 
 const seenText = ({ state, checks }: MachineSeen): Html =>
