@@ -29,7 +29,7 @@ export function rememberLogLook({ times, isWrapped }: LogLook): void {
  * Lets the log have the whole window, until Escape. Nothing behind it takes the focus. It is not the
  * browser's own full screen, which phones do not have.
  */
-export function offerWholeWindow(section: HTMLElement, button: HTMLElement): void {
+export function allowWholeWindow(section: HTMLElement, button: HTMLElement): void {
   const set = (isWhole: boolean) => {
     button.ariaPressed = String(isWhole)
     section.classList.toggle('whole', isWhole)

@@ -1,6 +1,6 @@
 import { terminalText } from '#api/text/visible-text.ts'
 import type { Group } from '../log/log-model.ts'
-import { offerWholeWindow, readLogLook, type LogLook, rememberLogLook } from './log-look.ts'
+import { allowWholeWindow, readLogLook, type LogLook, rememberLogLook } from './log-look.ts'
 import type { LogSearch } from './log-search.ts'
 import type { LogView } from './log-view.ts'
 
@@ -34,7 +34,7 @@ export class LogTools {
       this.#begin()
     })
     this.#offerLook(readLogLook())
-    offerWholeWindow(document.querySelector<HTMLElement>('#log')!, part('whole'))
+    allowWholeWindow(document.querySelector<HTMLElement>('#log')!, part('whole'))
     part('copy').addEventListener('click', () => void this.#copy(groups))
 
     const follow = part('follow')
