@@ -25,6 +25,8 @@ export const calls: readonly Call[] = [
   call('GET', 'deployments', 'list the deployments of an app'),
   call('GET', 'deployment', 'read the record of a deployment'),
   call('GET', 'imageLayers', 'the layers of the image of a deployment'),
+  call('GET', 'source', 'download the source of a deployment as a tar archive'),
+  call('GET', 'changes', 'which files differ from the source that was live before'),
   call('GET', 'events', 'follow the log of a deployment, from any event on'),
   call('GET', 'log', 'download the log of a deployment as text'),
   call('POST', 'cancel', 'cancel a deployment'),

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { Caller } from './callers/caller.ts'
 import { BuildSteps, BuildUsage } from './image/build-usage.ts'
+import { MachineFacts } from './machines/deployed-machine.ts'
 import { RequestedImage } from './image-source.ts'
 import { DeploymentOptions } from './options.ts'
 import { PreviewOf } from './previews/preview.ts'
@@ -94,28 +95,6 @@ export const PlanFacts = z.object({
 })
 export type PlanFacts = z.infer<typeof PlanFacts>
 
-const MachineVersion = z.object({ instanceId: z.string(), image: z.string() })
-
-/**
- * One machine: the version before the deployment, the attempted one, and the one after. Images by
- * digest reference.
- */
-export const MachineFacts = z.object({
-  id: z.string(),
-  name: z.string(),
-  region: z.string(),
-  before: MachineVersion.nullable(),
-  /**
-   * Null when the deployment only removed the machine: an old one of bluegreen, or one too many.
-   */
-  tried: MachineVersion.nullable().default(null),
-  after: MachineVersion.nullable(),
-  outcome: z.enum(['touched', 'verified', 'rolled_back', 'removed', 'stuck']),
-  /** What is wrong with the machine although the deployment is live, in one or more sentences. */
-  warning: z.string().optional(),
-})
-export type MachineFacts = z.infer<typeof MachineFacts>
-
 /**
  * A request to cancel a deployment: by whom, why, and whether to roll back machines that were
  * touched.
@@ -181,6 +160,8 @@ export const Deployment = z.object({
   options: DeploymentOptions,
   /** Who asked for it. Null: a gateway made it that did not record this. */
   triggeredBy: Caller.nullable().default(null),
+  /** Where the request came from: an IP address. Null: not recorded, or the gateway made it itself. */
+  callerAddress: z.string().nullable().default(null),
   source: SourceFacts.nullable(),
   /** The release whose config and env are used. Null: those of the source are used. */
   from: z

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { OwnerName } from './app.ts'
+import { arePlatforms, webAddress } from './options/labels.ts'
 import { strategies } from './options/strategy.ts'
 import { unknownOption } from './options/unknown-option.ts'
 import { optionInvalid, refuseUnusable, variableName, variables } from './options/variables.ts'
@@ -10,12 +11,6 @@ import { optionInvalid, refuseUnusable, variableName, variables } from './option
  * machines. `fifo` supersedes none. `reject` refuses the new one unless the lane is empty.
  */
 export const lanePolicies = ['latest', 'cancel-running', 'fifo', 'reject'] as const
-const arePlatforms = (text: string): boolean => {
-  const platforms = text.split(',')
-  return (
-    platforms.length <= 8 && platforms.every((each) => /^linux\/[a-z0-9]+(\/v\d+)?$/.test(each))
-  )
-}
 const countRule = 'expected a whole number from 1 to 100'
 const words = z.string().max(1000).nullable().default(null)
 
@@ -119,6 +114,10 @@ export const DeploymentOptions = z.object({
   message: words.describe('what this deployment is for, for the record'),
   author: words.describe('who made the change, for the record'),
   trigger: words.describe('what started it: `cli`, `ci`, `push`, or the name of a service'),
+  'ci-run': webAddress
+    .nullable()
+    .default(null)
+    .describe('the page of the CI run that asks for it, for the record'),
 })
 export type DeploymentOptions = z.infer<typeof DeploymentOptions>
 
@@ -149,6 +148,7 @@ const texts = [
   'message',
   'author',
   'trigger',
+  'ci-run',
 ] as const satisfies readonly (keyof DeploymentOptions)[]
 
 type Found = Record<string, unknown> &

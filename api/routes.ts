@@ -43,6 +43,8 @@ export const routes = {
   imageLayers: '/v1/deployments/:id/layers',
   cancel: '/v1/deployments/:id/cancel',
   retry: '/v1/deployments/:id/retry',
+  source: '/v1/deployments/:id/source',
+  changes: '/v1/deployments/:id/changes',
   registries: '/v1/registries',
   registry: '/v1/registries/:registry',
   testRegistry: '/v1/registries/:registry/test',

@@ -4,6 +4,13 @@ import { z } from 'zod'
 export const BuildUsage = z.object({ cpuMs: z.number(), peakMemoryBytes: z.number() })
 export type BuildUsage = z.infer<typeof BuildUsage>
 
-/** How many steps of its build came from the cache, and how many ran. */
-export const BuildSteps = z.object({ cached: z.number(), run: z.number() })
+/**
+ * How many steps of its build came from the cache, and how many ran. `savedMs`: how long the cached
+ * ones took when they ran last for the app, together. Absent: not known of any of them.
+ */
+export const BuildSteps = z.object({
+  cached: z.number(),
+  run: z.number(),
+  savedMs: z.number().optional(),
+})
 export type BuildSteps = z.infer<typeof BuildSteps>

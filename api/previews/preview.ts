@@ -112,6 +112,7 @@ export const previewOptions = DeploymentOptions.pick({
   branch: true,
   message: true,
   author: true,
+  'ci-run': true,
 })
 
 /** What a preview is made of. Without `source` it is an archive, or the gateway's default image. */

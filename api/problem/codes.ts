@@ -132,7 +132,7 @@ export const problems = {
   'image-forbidden': row(422, 'source', false, 'An image may not be used here'),
   'image-unusable': row(422, 'source', false, 'An image cannot run on a machine'),
   'platform-unsupported': row(422, 'source', false, 'The gateway cannot build for a platform'),
-  'source-changed': row(503, 'gateway', true, 'The source tree changed during the build'),
+  'source-changed': row(503, 'gateway', true, 'A kept file of the source has changed'),
   'buildkit-unavailable': row(503, 'gateway', true, 'The build daemon does not answer'),
   'registry-unavailable': row(503, 'fly', true, 'The registry does not answer'),
   'registry-denied': row(503, 'gateway', false, 'The registry refused the gateway'),
@@ -183,6 +183,7 @@ export const problems = {
   'rollout-stopped': row(409, 'source', false, 'The rollout stopped after failures'),
   'image-gone': row(410, 'source', false, 'The image is no longer in the registry'),
   'source-gone': row(410, 'source', false, 'The source is no longer kept'),
+  'no-source': row(409, 'source', false, 'The deployment has no source'),
   'no-image': row(409, 'source', false, 'There is no image to deploy again'),
   'idempotency-mismatch': row(
     422,

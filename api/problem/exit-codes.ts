@@ -150,6 +150,7 @@ export const exitCodeOf: Record<ProblemCode, ExitCode> = {
   'rollout-stopped': 20,
   'image-gone': 4,
   'source-gone': 4,
+  'no-source': 4,
   'no-image': 4,
   'idempotency-mismatch': 4,
   'lane-busy': 23,

@@ -5,6 +5,7 @@ import { type AuditRequest, readAudit } from './audit/audit.ts'
 import { type CacheRequest, readCacheArgs } from './cache/cache.ts'
 import { type DeployCommand, readDeploy } from './deploy/read-deploy.ts'
 import { type BuilderCommand, readBuilderCommand } from './builder/operate.ts'
+import { readSourceArgs, type SourceRequest } from './files/source.ts'
 import { type DriftRequest, readDriftArgs } from './drift/drift.ts'
 import type { Connection } from './connection.ts'
 import { parse, type Values } from './flags.ts'
@@ -52,6 +53,7 @@ export type Command =
   | (Connection & AuditRequest & { name: 'audit' })
   | (Connection & CacheRequest & { name: 'cache' })
   | (Connection & DriftRequest & { name: 'drift' })
+  | (Connection & SourceRequest & { name: 'source' })
   | (Connection & { name: 'whoami' })
   | (Connection & MachinesRequest & { name: 'machines' })
   | (Connection & RouterRequest & { name: 'router' })
@@ -148,6 +150,8 @@ function readLook(name: string, args: string[], values: Values) {
   if (name === 'whoami' && args.length === 0) return { name } as const
   const queue = name === 'queue' ? readQueueArgs(args, values) : null
   if (queue) return { name: 'queue', request: queue } as const
+  const source = name === 'source' ? readSourceArgs(args) : null
+  if (source) return { name: 'source', ...source } as const
   const drift = name === 'drift' ? readDriftArgs(args, values, appName) : null
   if (drift) return { name: 'drift', ...drift } as const
   const request = name === 'template' ? readTemplateArgs(args, values, appName) : null
@@ -172,6 +176,7 @@ const usages: Record<string, string> = {
   deploy: '[APP] [FOLDER]',
   follow: 'DEPLOYMENT',
   retry: 'DEPLOYMENT',
+  source: 'DEPLOYMENT [FILE]',
   cancel: 'DEPLOYMENT',
   drift: '[APP] [--accept]',
   doctor: '[OPTIONS]',

@@ -19,6 +19,8 @@ import { type Answer, sendBody, type Sending } from './sending/send-body.ts'
 
 const answerMs = 30_000
 const askMs = 600_000
+/** The gateway gives it no more time. */
+const downloadMs = 3_600_000
 const silenceMs = 45_000 // three heartbeats
 const againMs = 1000
 
@@ -126,6 +128,18 @@ export class Gateway {
     const headers = { ...json, 'Idempotency-Key': randomUUID() }
     const sent = { method: 'POST', headers, body: JSON.stringify(body), signal: deadline }
     return (await twice(() => this.#fetch(url, sent), deadline)).json()
+  }
+
+  /** A file of the gateway, as it arrives. `name`: null if the gateway gives none. */
+  async download(
+    path: string,
+    signal: AbortSignal,
+  ): Promise<{ body: AsyncIterable<Uint8Array>; name: string | null }> {
+    const url = this.#url(path, new URLSearchParams())
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(downloadMs)])
+    const { headers, body } = await this.#fetch(url, { signal: limit })
+    const name = /filename="([\w.-]+)"/.exec(headers.get('content-disposition') ?? '')?.[1]
+    return { body: body!, name: name ?? null }
   }
 
   /**

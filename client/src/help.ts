@@ -21,6 +21,7 @@ export const help = `Usage: tarmac deploy [app] [folder]    send a folder (defau
                                        without an app the folder's fly.toml names it
        tarmac follow <deployment>      read the log of a deployment from its start, and wait for its end
        tarmac retry <deployment>       deploy the same source once more, without an upload
+       tarmac source <deployment> [file]    download the source of a deployment as a tar archive; -: print it
        tarmac rollback <app>           deploy the previous release again: image, config and environment
        tarmac image <app> <image>      deploy an image of any registry, as nginx:1.27 or ghcr.io/acme/shop:v3
        tarmac promote <app> --to <app> deploy an app's newest release to another app: image, config and environment

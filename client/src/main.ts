@@ -16,6 +16,7 @@ import {
 } from './command-line.ts'
 import { drift } from './drift/drift.ts'
 import { deploy } from './deploy/deploy.ts'
+import { downloadSource } from './files/source.ts'
 import { followToEnd } from './follow-deployment.ts'
 import { Gateway } from './gateway.ts'
 import { audOf, type JobIdentity, jobIdentity } from './identity/job-identity.ts'
@@ -86,6 +87,7 @@ async function main(argv: string[]): Promise<number> {
     if ('verb' in command) return await runRuntime(command, { gateway, printer, signal })
     if (command.name === 'cache') return await cache(command, gateway, printer, signal)
     if (command.name === 'whoami') return await whoami(command.gateway, gateway, printer, signal)
+    if (command.name === 'source') return await downloadSource(command, gateway, printer, signal)
     if (command.name === 'drift') return await drift(command, gateway, printer, signal)
     if (isOfMachines(command)) return await onMachines(command, { gateway, printer, signal })
     if (command.name === 'overview') return await overview(command, gateway, printer, signal)

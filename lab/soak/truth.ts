@@ -1,4 +1,5 @@
-import type { Deployment, MachineFacts } from '#api/deployment.ts'
+import type { Deployment } from '#api/deployment.ts'
+import type { MachineFacts } from '#api/machines/deployed-machine.ts'
 import {
   heldLeases,
   machinesIn,

@@ -129,6 +129,7 @@ export async function startMachines({
       body.destroy()
       return source
     },
+    use: () => {},
     join: () => {},
     forget: async () => {},
     receiveTree: () => Promise.reject(new Error('nothing is unpacked here')),

@@ -8,11 +8,13 @@ import { DeploymentOptions, parseOptions, readOptions } from '../../api/options.
 import { ExecRequest } from '../../api/previews/preview-calls.ts'
 import { readPreviewQuery } from '../../api/previews/preview-query.ts'
 import { NewRouter } from '../../api/router/router.ts'
+import { arePlatforms, isWebAddress, webAddress } from '../../api/options/labels.ts'
 import { unknownOption } from '../../api/options/unknown-option.ts'
 import { variableName } from '../../api/options/variables.ts'
 import { eventWords } from '../../api/text/event-words.ts'
 import { renderEvent } from '../../api/text/render-event.ts'
 import { renderRefusal, renderVerdict } from '../../api/text/render-verdict.ts'
+import { stepKey, withoutPlace } from '../../api/text/step-key.ts'
 import { shortStep } from '../../api/text/short-step.ts'
 import { fill } from '../../api/routes.ts'
 import { checkRuntimeSecrets } from '../../api/runtime/secrets.ts'
@@ -175,6 +177,14 @@ export const api: Record<string, Shapes> = {
   'api/text/render-verdict.ts › renderRefusal': hostileTexts((detail) =>
     renderRefusal({ title: 'a', detail, step: detail }),
   ),
+  'api/options/labels.ts › arePlatforms': hostileTexts(arePlatforms),
+  'api/options/labels.ts › webAddress': hostileTexts((text) => webAddress.safeParse(text)),
+  'api/options/labels.ts › isWebAddress': {
+    ...hostileTexts(isWebAddress),
+    ...hostileTexts((text) => isWebAddress(`https://a/${text}`)),
+  },
+  'api/text/step-key.ts › stepKey': hostileTexts(stepKey),
+  'api/text/step-key.ts › withoutPlace': hostileTexts(withoutPlace),
   'api/text/short-step.ts › shortStep': hostileTexts(shortStep),
   'api/app.ts › OwnerName': hostileTexts((text) => OwnerName.safeParse(text)),
   'api/routes.ts › fill': hostileTexts((id) => fill('/v1/:id/events', { id })),

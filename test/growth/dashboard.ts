@@ -21,6 +21,10 @@ import {
 import { findingsPart } from '../../gateway/src/http/dashboard/build/findings-part.ts'
 import { whatChanged } from '../../gateway/src/http/dashboard/build/what-changed.ts'
 import { detailOf } from '../../api/text/render-verdict.ts'
+import {
+  callerFacts,
+  callerText,
+} from '../../gateway/src/http/dashboard/deployment/caller-facts.ts'
 import { factsPart, shortDigest } from '../../gateway/src/http/dashboard/deployment/facts-part.ts'
 import { groupName } from '../../gateway/src/http/dashboard/log/group-heading.ts'
 import { machinesPart } from '../../gateway/src/http/dashboard/deployment/machines-part.ts'
@@ -31,7 +35,7 @@ import { windowOf } from '../../gateway/src/http/dashboard/log/read-log.ts'
 import { attributes, html, safeUrl } from '../../gateway/src/http/dashboard/parts/html.ts'
 import { sessionCookieOf } from '../../gateway/src/http/dashboard/session/cookie.ts'
 import { ownPage, pageBefore } from '../../gateway/src/http/dashboard/session/login-page.ts'
-import { isForEvents, isForLogFile, logIdsOf } from '../../gateway/src/http/log/log-address.ts'
+import { isForEvents, isForFile, logIdsOf } from '../../gateway/src/http/log/log-address.ts'
 import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
 
 const request = (more: object) => ({ method: 'GET', headers: {}, ...more }) as IncomingMessage
@@ -94,7 +98,13 @@ const deployment = (text: string) => {
 /** What pages show may be a megabyte long. Addresses and headers have 16 KiB at most. */
 export const dashboard: Record<string, Shapes> = {
   'gateway/src/http/dashboard/deployment/facts-part.ts › factsPart': hostileTexts((text) =>
-    factsPart(deployment(text)),
+    factsPart(deployment(text), { since: [], currency: null }),
+  ),
+  'gateway/src/http/dashboard/deployment/caller-facts.ts › callerFacts': hostileTexts((text) =>
+    callerFacts(deployment(text)),
+  ),
+  'gateway/src/http/dashboard/deployment/caller-facts.ts › callerText': hostileTexts((name) =>
+    callerText({ name, kind: 'proxy' }),
   ),
   'gateway/src/http/dashboard/deployment/facts-part.ts › shortDigest': hostileTexts(shortDigest),
   'gateway/src/http/dashboard/deployment/machines-part.ts › machinesPart': hostileTexts((text) =>
@@ -249,7 +259,7 @@ export const dashboard: Record<string, Shapes> = {
   'gateway/src/http/log/log-address.ts › isForEvents': hostileTexts((text) =>
     isForEvents(address(text)),
   ),
-  'gateway/src/http/log/log-address.ts › isForLogFile': hostileTexts((text) =>
-    isForLogFile(address(text)),
+  'gateway/src/http/log/log-address.ts › isForFile': hostileTexts((text) =>
+    isForFile(address(text)),
   ),
 }

@@ -1,51 +1,15 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import type { DeploymentOptions } from '#api/options.ts'
+import { ciSystemOf, startOf } from './ci-system.ts'
 
 export type GitFacts = Pick<
   DeploymentOptions,
-  'commit' | 'branch' | 'message' | 'author' | 'trigger'
+  'commit' | 'branch' | 'message' | 'author' | 'trigger' | 'ci-run'
 >
 const run = promisify(execFile)
 const gitMs = 5000
 const maxListBytes = 64 * 2 ** 20
-
-/**
- * CI systems: the variable that identifies each, and its variables for commit, branch, message and
- * author.
- */
-const systems: Record<
-  string,
-  { commit: string; branch: string[]; message?: string; author?: string }
-> = {
-  GITHUB_ACTIONS: { commit: 'GITHUB_SHA', branch: ['GITHUB_HEAD_REF', 'GITHUB_REF_NAME'] },
-  GITLAB_CI: {
-    commit: 'CI_COMMIT_SHA',
-    branch: ['CI_MERGE_REQUEST_SOURCE_BRANCH_NAME', 'CI_COMMIT_REF_NAME'],
-    message: 'CI_COMMIT_TITLE',
-    author: 'CI_COMMIT_AUTHOR',
-  },
-  BUILDKITE: {
-    commit: 'BUILDKITE_COMMIT',
-    branch: ['BUILDKITE_BRANCH'],
-    message: 'BUILDKITE_MESSAGE',
-    author: 'BUILDKITE_BUILD_AUTHOR',
-  },
-  CIRCLECI: { commit: 'CIRCLE_SHA1', branch: ['CIRCLE_BRANCH'], author: 'CIRCLE_USERNAME' },
-  TRAVIS: {
-    commit: 'TRAVIS_COMMIT',
-    branch: ['TRAVIS_PULL_REQUEST_BRANCH', 'TRAVIS_BRANCH'],
-    message: 'TRAVIS_COMMIT_MESSAGE',
-  },
-  JENKINS_URL: { commit: 'GIT_COMMIT', branch: ['CHANGE_BRANCH', 'GIT_BRANCH'] },
-}
-
-const systemOf = (env: NodeJS.ProcessEnv) =>
-  Object.entries(systems).find(([name]) => env[name])?.[1]
-
-/** What starts a deployment of this client. */
-export const triggerOf = (env: NodeJS.ProcessEnv): string =>
-  systemOf(env) || env['CI'] ? 'ci' : 'cli'
 
 /** What git says in a folder. Empty if it says nothing, or takes too long. */
 async function git(folder: string, ...args: string[]): Promise<string> {
@@ -75,7 +39,7 @@ export async function sourceFacts(
     gitFacts(folder, env),
     uncommitted(folder),
   ])
-  const isOfCi = systemOf(env) !== undefined
+  const isOfCi = ciSystemOf(env) !== undefined
   if (facts.commit === undefined || isOfCi || changed + unknown === 0) return { facts, note: null }
   const commit = `${facts.commit}${dirty}`
   const counts = [
@@ -95,7 +59,7 @@ const dirty = '-dirty'
  * The origin of a source, from the CI system or else from git. Never fails: these are only labels.
  */
 export async function gitFacts(folder: string, env: NodeJS.ProcessEnv): Promise<Partial<GitFacts>> {
-  const system = systemOf(env)
+  const system = ciSystemOf(env)
   const ci = (names: string[]) => names.map((name) => env[name]).find(Boolean)
 
   const [head, branch] = await Promise.all([
@@ -104,12 +68,12 @@ export async function gitFacts(folder: string, env: NodeJS.ProcessEnv): Promise<
   ])
 
   const [commit, message, author] = head.split('\0')
-  const facts: Record<keyof GitFacts, string | undefined> = {
+  const facts: Partial<Record<keyof GitFacts, string | null | undefined>> = {
     commit: ci([system?.commit ?? '']) ?? commit,
     branch: ci(system?.branch ?? []) ?? branch,
     message: (ci([system?.message ?? '']) ?? message)?.split('\n')[0]!.slice(0, 200),
     author: (ci([system?.author ?? '']) ?? author)?.slice(0, 200),
-    trigger: triggerOf(env),
+    ...startOf(env),
   }
   return Object.fromEntries(Object.entries(facts).filter(([, value]) => value))
 }

@@ -3,7 +3,7 @@ import { parseReference, referenceText } from '#api/image/reference.ts'
 import type { ImageSource } from '#api/image-source.ts'
 import { type DeploymentOptions, readOptions } from '#api/options.ts'
 import type { Connection } from '../connection.ts'
-import { triggerOf } from '../deploy/git-facts.ts'
+import { startOf } from '../deploy/ci-system.ts'
 import { machineOptions } from '../deploy/read-deploy.ts'
 import type { Values } from '../flags.ts'
 import { appName, asOptions, wrongUse } from '../option.ts'
@@ -28,7 +28,10 @@ export function readImage(
   const target = targetOf(name, args, values)
   if (!target) return null
   const pairs = machineOptions(values)
-  const { options } = asOptions(() => readOptions([...pairs, ['trigger', triggerOf(env)]]))
+  const started = Object.entries(startOf(env)).flatMap(([name, value]): [string, string][] =>
+    value ? [[name, value]] : [],
+  )
+  const { options } = asOptions(() => readOptions([...pairs, ...started]))
   return { ...target, options, detach: values.detach }
 }
 

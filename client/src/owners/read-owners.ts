@@ -4,7 +4,7 @@ import type { PowerAction } from '#api/machines/machine-facts.ts'
 import type { VolumesEnd } from '#api/owners/owner.ts'
 import { type DeploymentOptions, readOptions } from '#api/options.ts'
 import { assignment } from '../deploy/read-deploy.ts'
-import { triggerOf } from '../deploy/git-facts.ts'
+import { startOf } from '../deploy/ci-system.ts'
 import type { Values } from '../flags.ts'
 import { numberOf, ownerOf } from '../image/read-image.ts'
 import { appName, asOptions, wrongUse } from '../option.ts'
@@ -62,7 +62,7 @@ export function readOwnerArgs(
   const source = { app: target.app, release: numberOf(release), ...ownerOf(from) }
   const variables = (values.env ?? []).map((pair) => assignment('env', pair))
   const { options } = asOptions(() => readOptions(variables))
-  const own = { owner, trigger: triggerOf(env), env: options.env }
+  const own = { owner, ...startOf(env), env: options.env }
   return { verb, ...target, source, options: own, detach }
 }
 

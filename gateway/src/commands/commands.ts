@@ -41,6 +41,7 @@ import type { TeamCommands } from './teams/team-commands.ts'
 import type { TokenCommands } from './tokens/token-commands.ts'
 import type { TemplateCommands } from './templates/template-commands.ts'
 import type { RuntimeCommands } from './runtime/runtime-commands.ts'
+import type { SourceCommands } from './sources/source-commands.ts'
 import type { TreeCommands } from './trees/tree-commands.ts'
 import type { UploadCommands } from './uploads/upload-commands.ts'
 
@@ -177,6 +178,7 @@ export type Commands = {
 
   /** Who the caller is, for any caller. */
   whoami(caller: Principal): Promise<Whoami>
+  sourceFiles: SourceCommands
   uploads: UploadCommands
   trees: TreeCommands
   previews: PreviewCommands

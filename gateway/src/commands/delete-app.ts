@@ -9,7 +9,10 @@ import type { DeploymentStore } from '../deployments/store.ts'
 /** `confirm`: the app's name once more. `foreign`: also an app that the gateway did not create. */
 export type DeleteRequest = { confirm: string | null; foreign: boolean }
 export type DeleteDeps = {
-  store: Pick<DeploymentStore, 'unfinished' | 'releases' | 'ownerApps' | 'routers' | 'sentTrees'>
+  store: Pick<
+    DeploymentStore,
+    'unfinished' | 'releases' | 'ownerApps' | 'routers' | 'sentTrees' | 'stepTimes'
+  >
   sources: Pick<Sources, 'forget'>
   fly: MachinesApi
   deployer: Deployer
@@ -56,6 +59,7 @@ export async function deleteApp(
     store.routers.remove(app)
   }
   store.sentTrees.forget(app)
+  store.stepTimes.forget(app)
   await deps.sources.forget(app)
   await deleteOne(app, deps, signal)
   store.ownerApps.forget({ app, owner: null })

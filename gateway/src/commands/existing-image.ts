@@ -220,8 +220,8 @@ export const sourceGone = (id: string, cause?: unknown): Problem =>
 
 /**
  * Overlays the given options on those of an earlier deployment. Options that are null, such as
- * commit and region, keep their earlier value. Build options and tag always do; owner, lane, count
- * and `force-over` never do.
+ * commit and region, keep their earlier value. Build options and tag always do; owner, lane, count,
+ * ci-run and `force-over` never do.
  */
 function overlay(previous: Deployment | null, own: DeploymentOptions): DeploymentOptions {
   if (!previous) return own
@@ -232,6 +232,7 @@ function overlay(previous: Deployment | null, own: DeploymentOptions): Deploymen
     owner: own.owner,
     lane: own.lane,
     count: own.count,
+    'ci-run': own['ci-run'],
     'force-over': own['force-over'],
   }
   return { ...options, ...set, env, build: options.build, tag: options.tag, ...neverInherited }

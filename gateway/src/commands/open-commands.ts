@@ -45,6 +45,7 @@ import { openPools, type PoolDeps } from './pools/open-pools.ts'
 import { openRouter, type RouterDeps } from './router/open-router.ts'
 import { openPreviews, type PreviewDeps } from './previews/open-previews.ts'
 import { openRuntime } from './runtime/open-runtime.ts'
+import { openSources, type SourceDeps } from './sources/open-sources.ts'
 import { openTrees, type TreeDeps } from './trees/open-trees.ts'
 import { openUploads, type UploadDeps } from './uploads/open-uploads.ts'
 import { whoami } from './whoami/whoami.ts'
@@ -82,7 +83,10 @@ export type CommandDeps = Omit<OverviewDeps & ImageLayersDeps, 'store'> & {
   checkTemplate: TemplateDeps['checkTemplate']
   /** See `LimitDeps`. */
   gatewayLimits: readonly GatewayLimit[]
-  sources: RouterDeps['sources'] & TreeDeps['sources'] & DeleteDeps['sources']
+  sources: RouterDeps['sources'] &
+    TreeDeps['sources'] &
+    DeleteDeps['sources'] &
+    SourceDeps['sources']
   uploads: UploadDeps['uploads'] & TreeDeps['uploads']
   ownerRoutes: RouterDeps['ownerRoutes']
   runner: {
@@ -131,6 +135,7 @@ export function openCommands(deps: CommandDeps): Commands {
     deleteSecret: (_caller, app, name) => vault.remove(app, name),
     changeBuildSecrets: (_caller, app, values) => vault.change(app, values),
     runtime: openRuntime(deps),
+    sourceFiles: openSources(deps),
     uploads: openUploads(deps),
     trees: openTrees(deps),
     previews: openPreviews(deps),

@@ -30,7 +30,7 @@ export async function retryOf(
         : `Deployment ${id} has no source that could be built again; retry it without the option rebuild: tarmac retry ${id}`,
     )
 
-  const again = { ...previous.options, lane: null, trigger: 'retry' }
+  const again = { ...previous.options, lane: null, trigger: 'retry', 'ci-run': null }
   const options = rebuild ? { ...again, rebuild } : again
   if (!reuseImage && source) {
     await assertSourceRetained(sources, id, source.digest)

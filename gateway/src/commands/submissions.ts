@@ -24,7 +24,7 @@ export type SubmissionsDeps = ExistingImageDeps &
     /** Throws a Problem if the gateway accepts no builds now. */
     assertAccepting: () => void
   }
-type Submission = Omit<NewDeployment, 'id' | 'secrets' | 'triggeredBy'> & {
+type Submission = Omit<NewDeployment, 'id' | 'secrets' | 'triggeredBy' | 'callerAddress'> & {
   id?: string
   secrets?: ReadonlyMap<string, Uint8Array>
 }
@@ -53,11 +53,11 @@ export class Submissions {
     { secrets = new Map(), id = randomUUIDv7(), ...submission }: Submission,
   ): Promise<Deployment> {
     const { store, sources, vault, admission } = this.#deps
-    const { name, kind, proof, link } = caller
+    const { name, kind, address: callerAddress, proof, link } = caller
     proof?.assertHolds() // an upload, or a question to the registry, has taken time
     const sealed = vault.sealFor(id, secrets)
     const exempt = admission.isExempt(caller)
-    const by = { triggeredBy: { name, kind }, link: link?.id ?? null }
+    const by = { triggeredBy: { name, kind }, callerAddress, link: link?.id ?? null }
     const deployment = await store.create({ id, ...submission, ...sealed, exempt, ...by })
     if (submission.source) sources.join(submission.source.digest)
     link?.noteUse(deployment.id)

@@ -21,6 +21,7 @@ import { assertRegion, Regions } from './preflight/regions.ts'
 import { chooseVolumes, replacementNotes, replacementsOf } from './preflight/replacements.ts'
 import { assertDataStays, keptVolumes, neededVolumes } from './preflight/volumes.ts'
 import { snapshotOf } from './progress.ts'
+import { noteSeen } from './machines/seen.ts'
 import { machineChecks } from './one-off/machine-checks.ts'
 import { machinesOfOwners, routeRequests } from './routing/route.ts'
 import { releaseCommand } from './one-off/release-command.ts'
@@ -158,7 +159,11 @@ export class Deployer {
         await warnOfTheLive(execution, machines)
         await routeRequests(execution)
         const steps = appliedSteps(execution.progress)
-        for (const step of steps) step.outcome = 'verified'
+        for (const step of steps) {
+          step.outcome = 'verified'
+          const machine = machines.get(step.machine ?? '')
+          if (machine) noteSeen(step, machine, (text) => job.redact(text))
+        }
         execution.progress.live = true
         await execution.save()
         for (const step of steps)

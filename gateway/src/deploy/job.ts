@@ -1,4 +1,5 @@
-import type { ImageFacts, MachineFacts } from '#api/deployment.ts'
+import type { ImageFacts } from '#api/deployment.ts'
+import type { MachineFacts } from '#api/machines/deployed-machine.ts'
 import type { DeploymentOptions } from '#api/options.ts'
 import type { PreviewOf } from '#api/previews/preview.ts'
 import type { SecretVersion } from '#api/release.ts'

@@ -1,4 +1,4 @@
-import type { MachineFacts } from '#api/deployment.ts'
+import type { MachineFacts } from '#api/machines/deployed-machine.ts'
 import {
   configOf,
   crashesOf,
@@ -20,8 +20,10 @@ import {
   type MachineStep,
   newStep,
   type PreviousVersion,
+  type Version,
   type Role,
 } from './progress.ts'
+import { seenOf } from './machines/seen.ts'
 import { assertStrategyApplies } from './strategy-checks.ts'
 
 const resting = new Set(['stopped', 'stopping', 'suspended', 'suspending', 'created'])
@@ -208,6 +210,7 @@ export function previousVersionOf(machine: Machine): PreviousVersion {
   return {
     instanceId: machine.instance_id,
     image: imageOf(machine),
+    seen: seenOf(machine),
     digest: machine.image_ref?.digest ?? null,
     config: configOf(machine),
     running,
@@ -224,13 +227,19 @@ export function previousVersionOf(machine: Machine): PreviousVersion {
  */
 export function machineFacts({ steps }: DeployProgress): MachineFacts[] {
   return steps.flatMap((step) => {
-    const { role, machine, name, region, previous, attempted, now, outcome, warning } = step
+    const { role, machine, name, region, previous, attempted, now, outcome, events, warning } = step
     if (machine === null || outcome === null || (isOneOff(role) && outcome !== 'stuck')) return []
-    const before = previous && { instanceId: previous.instanceId, image: previous.image }
+    const before = previous && beforeOf(previous)
     const facts = { id: machine, name, region, before, tried: attempted, after: now, outcome }
-    return [{ ...facts, ...(warning && { warning }) }]
+    return [{ ...facts, ...(events && { events }), ...(warning && { warning }) }]
   })
 }
+
+const beforeOf = ({ instanceId, image, seen }: PreviousVersion): Version => ({
+  instanceId,
+  image,
+  ...(seen && { seen }),
+})
 
 const machineName = (part: string, id: string): string =>
   `${part}-${id}`

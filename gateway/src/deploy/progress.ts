@@ -1,4 +1,4 @@
-import type { MachineFacts } from '#api/deployment.ts'
+import type { MachineFacts, MachineSeen, SeenEvent } from '#api/machines/deployed-machine.ts'
 import type { ProblemBody } from '#api/problem/body.ts'
 import type { SecretVersion } from '#api/release.ts'
 import type { MachineConfig } from '#fly/machine.ts'
@@ -95,6 +95,8 @@ export type MachineStep = {
   attempted: Version | null
   /** The version that the machine runs now, as far as known. */
   now: Version | null
+  /** What Fly says happened on the attempted version, newest first. */
+  events?: SeenEvent[]
   /** Fly's release that the machine's config names. */
   marked?: string
   /** Nonce of the last lease, so that after a crash nothing waits for its expiry. */
@@ -115,7 +117,7 @@ export function newStep(role: Role, group: string, region: string, name: string)
   return { role, name, group, region, ...fresh, ...untouched }
 }
 
-export type Version = { instanceId: string; image: string }
+export type Version = { instanceId: string; image: string; seen?: MachineSeen }
 
 export type PreviousVersion = Version & {
   digest: string | null

@@ -1,11 +1,15 @@
 import { z } from 'zod'
-import { MachineFacts } from '#api/deployment.ts'
+import { MachineFacts, MachineSeen, SeenEvent } from '#api/machines/deployed-machine.ts'
 import { ProblemBody } from '#api/problem/body.ts'
 import { SecretVersion } from '#api/release.ts'
 import { fieldsOf, readStored, storedConfig, storedDesired } from './config/read-desired.ts'
 import type { DeployProgress } from './progress.ts'
 
-const version = z.object({ instanceId: z.string(), image: z.string() })
+const version = z.object({
+  instanceId: z.string(),
+  image: z.string(),
+  seen: MachineSeen.exactOptional(),
+})
 
 const machineStep = fieldsOf(
   [
@@ -57,6 +61,7 @@ const machineStep = fieldsOf(
     outcome: MachineFacts.shape.outcome.nullable(),
     attempted: version.nullable(),
     now: version.nullable(),
+    events: z.array(SeenEvent).exactOptional(),
     marked: z.string().exactOptional(),
     lease: z.string().nullable(),
   }),

@@ -12,11 +12,12 @@ import { explainFailure } from './machines/explain-failure.ts'
 import { failure, isReverted } from './machines/failures.ts'
 import { waitForVersion, getMachine, untilHealthy } from './machines/health.ts'
 import { routeBack } from './routing/route.ts'
+import { seenOf } from './machines/seen.ts'
 import { waitingReporter } from './machines/report-waiting.ts'
 import { isUnavailableOrBusy, retryTransient } from './machines/retry.ts'
 import { numberOf } from './managed.ts'
 import { machineFacts } from './plan.ts'
-import type { PreviousVersion, MachineStep } from './progress.ts'
+import type { PreviousVersion, MachineStep, Version } from './progress.ts'
 import { maxUnavailableCount } from './strategies/rolling.ts'
 
 /** Runs `step`. If it fails, it restores the machines and throws what ends the deployment. */
@@ -126,7 +127,7 @@ async function recordActualVersion(execution: Execution, step: MachineStep): Pro
   const { fly } = execution.settings
   const machine =
     step.machine && (await fly.machine(execution.refOf(step), execution.stopping).catch(() => null))
-  if (machine) step.now = { instanceId: machine.instance_id, image: imageOf(machine) }
+  if (machine) step.now = versionOf(machine)
 }
 
 async function restoreMachine(
@@ -155,7 +156,7 @@ async function restoreMachine(
   } else if (machine.instance_id !== previous.instanceId && !isRestored(execution, machine)) {
     if (numberOf(machine) <= job.number)
       throw failure(machine, `was changed by something else and now runs ${imageOf(machine)}`)
-    step.now = { instanceId: machine.instance_id, image: imageOf(machine) }
+    step.now = versionOf(machine)
     step.outcome = 'rolled_back'
     execution.emit(step, { status: 'rolled_back', text: 'a newer deployment has taken it over' })
     return
@@ -173,8 +174,9 @@ async function restoreMachine(
   const crashes = 1 + (instanceId === previous.instanceId ? previous.crashes : 0)
   const report = waitingReporter(execution, step)
   const wanted = { machine: lease, instanceId, digest, running, crashes, failedStarts: 2, report }
-  await waitForVersion(fly, wanted, rollbackWaitMs(execution), signal)
-  if (previous.healthy) await untilHealthy(fly, wanted, rollbackWaitMs(execution), signal)
+  machine = await waitForVersion(fly, wanted, rollbackWaitMs(execution), signal)
+  if (previous.healthy) machine = await untilHealthy(fly, wanted, rollbackWaitMs(execution), signal)
+  step.now.seen = seenOf(machine)
 
   step.outcome = 'rolled_back'
   execution.emit(step, {
@@ -183,6 +185,12 @@ async function restoreMachine(
     text: `verified on version ${instanceId}`,
   })
 }
+
+const versionOf = (machine: Machine): Version => ({
+  instanceId: machine.instance_id,
+  image: imageOf(machine),
+  seen: seenOf(machine),
+})
 
 /** Longer than on the way forward, because nothing is left to fall back on. */
 const rollbackWaitMs = ({ waitMs }: Execution): number => 3 * waitMs

@@ -41,6 +41,7 @@ export type NewDeployment = {
   /** The deployment that this one retries. */
   retryOf?: string
   triggeredBy?: Caller
+  callerAddress?: string | null
   /** The preview that it starts. `app` is that preview's own app on Fly. */
   preview?: NewStoredPreview
   /** What the client requested, if that is more or less than options, source and image. */

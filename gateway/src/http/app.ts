@@ -39,6 +39,7 @@ import { addRegistryRoutes } from './routes/registries/registries.ts'
 import { addTeamRoutes } from './routes/callers/teams.ts'
 import { listAudit } from './routes/callers/audit.ts'
 import { addRouterRoutes } from './routes/router/router.ts'
+import { addSourceRoutes } from './routes/source.ts'
 import { addTreeRoutes } from './routes/trees/trees.ts'
 import { addRuntimeRoutes } from './routes/runtime/add-runtime-routes.ts'
 import { speakTus } from './routes/uploads/tus.ts'
@@ -101,6 +102,7 @@ function deploymentRoutes(app: Express, commands: Commands, server: ServerDeps):
   app.post(routes.cancelRollout, cancelRollout(commands))
   app.get(routes.deployment, readDeployment(commands))
   app.get(routes.imageLayers, readLayersOf(commands))
+  addSourceRoutes(app, commands)
   app.get(routes.log, downloadLog(commands, server))
   app.post(routes.retry, retryDeployment(commands))
   app.post(routes.cancel, cancelDeployment(commands))

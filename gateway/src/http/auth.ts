@@ -54,11 +54,18 @@ export function prover(
     const address = socket.remoteAddress ?? ''
     if (!authenticate) return { ...operator, isOpen: true, address }
     const caller = await authenticate({ bearer: token, headers, address })
-    if (caller) return caller
+    if (caller) return caller.address === address ? withSource(caller, request, sourceOf) : caller
     if (token !== null) await guesses.delay(sourceOf(headers, address))
     throw new Problem('unauthorized', 'Send a token of the gateway: Authorization: Bearer <token>.')
   }
 }
+
+/** A caller behind a trusted proxy is at its own address, not at the proxy's. */
+const withSource = (
+  caller: Principal,
+  { headers, socket }: IncomingMessage,
+  sourceOf: NonNullable<ServerDeps['sourceOf']>,
+): Principal => ({ ...caller, address: sourceOf(headers, socket.remoteAddress ?? '') })
 
 /**
  * Rejects a request that proves no caller. Where the dashboard's session counts, it stands for the

@@ -21,6 +21,7 @@ type RunDeps = {
   logFailed?: (error: unknown) => void
 }
 type Run = Pick<RunDeps, 'steps' | 'limits' | 'hiddenValues'> & {
+  store: Pick<DeploymentStore, 'stepTimes'>
   claim: Claim
   deployment: Deployment
   record: DeploymentRecord
@@ -53,7 +54,8 @@ export async function runDeployment(
     signal,
   })
   const usage = new UsageOfBuild()
-  const run = { claim, deployment, steps, record, log, usage, limits, hiddenValues, signal }
+  const parts = { claim, deployment, store, steps, record, log, usage }
+  const run: Run = { ...parts, limits, hiddenValues, signal }
 
   try {
     crashPoint('in-state', `${deployment.app}/${record.state}`)
@@ -140,8 +142,14 @@ async function build(run: Run): Promise<Deployable> {
   await record.settled() // the move to `pushing`
 
   const to = deployment.options.deploy ? 'deploying' : 'built'
-  await keepImage(run, to, { ...built, ...run.usage.patch })
+  await keepImage(run, to, { ...built, ...usageOf(run) })
   return { image: built.image, desired: analysis.desired, rollout: null }
+}
+
+/** What the build used, for the record. A preview's is one of the app that it belongs to. */
+function usageOf({ deployment, usage, store }: Run): ReturnType<UsageOfBuild['patchOf']> {
+  const { app, preview } = deployment
+  return usage.patchOf(preview?.app ?? app, store.stepTimes)
 }
 
 /** Prepares a deployment whose image exists: it has no source, or an earlier run has built it. */
@@ -199,7 +207,8 @@ async function rollOut(run: Run, { image, desired, ...ready }: Deployable): Prom
 }
 
 /** Writes how a failed deployment ends. Returns the Problem; null: it goes on later or elsewhere. */
-async function end({ record, log, usage, signal }: Run, error: unknown): Promise<Problem | null> {
+async function end(run: Run, error: unknown): Promise<Problem | null> {
+  const { record, log, signal } = run
   await record.settled().catch(() => {})
   await log.flush()
   if (error instanceof ClaimLost) return null
@@ -218,6 +227,6 @@ async function end({ record, log, usage, signal }: Run, error: unknown): Promise
   const wanted =
     problem.code === 'superseded' || problem.code === 'cancelled' ? problem.code : failed
   const to = mayMove(record.state, wanted) ? wanted : failed
-  await record.end(to, { problem: log.redactedProblem(problem.body()), ...usage.patch })
+  await record.end(to, { problem: log.redactedProblem(problem.body()), ...usageOf(run) })
   return problem
 }

@@ -112,6 +112,11 @@ export class Sources {
     return this.#folders.tree(digest)
   }
 
+  /** No sweep removes this tree for a while. */
+  use(digest: string): void {
+    this.#folders.use(digest)
+  }
+
   /** Whether a tree is stored. It may be removed after that: `tree` keeps it. */
   has(digest: string): Promise<boolean> {
     return this.#folders.has(digest)

@@ -42,6 +42,7 @@ export type Body = Pick<
   | 'options'
   | 'flyApp'
   | 'triggeredBy'
+  | 'callerAddress'
   | 'source'
   | 'plan'
   | 'image'
@@ -70,6 +71,7 @@ export type Patch = DeploymentPatch & Partial<Pick<Body, 'cancel' | 'supersededB
 const emptyBody = (): Omit<Body, 'options'> => ({
   flyApp: '',
   triggeredBy: null,
+  callerAddress: null,
   source: null,
   from: null,
   rollback: null,
@@ -101,7 +103,7 @@ const emptyBody = (): Omit<Body, 'options'> => ({
 export function newBody(fresh: NewDeployment, appSettings: OwnSettings): Body {
   const { id, app, source, from = null, idempotencyKey, resolved } = fresh
   const { image = null, requestedImage = null } = fresh
-  const { rollback = null, retryOf = null, triggeredBy = null } = fresh
+  const { rollback = null, retryOf = null, triggeredBy = null, callerAddress = null } = fresh
   const preview = fresh.preview ? PreviewOf.parse(fresh.preview) : null
   for (const name of [id, app, fresh.options.owner, idempotencyKey])
     keepWithin('A name', name ?? '', sizeLimits.nameBytes)
@@ -109,7 +111,7 @@ export function newBody(fresh: NewDeployment, appSettings: OwnSettings): Body {
 
   const { lane = 'latest', ...settings } = appSettings
   const options = withDefaults(fresh.options, { lane, ...(!resolved && settings) })
-  const asked = { options, triggeredBy, source, image, requestedImage }
+  const asked = { options, triggeredBy, callerAddress, source, image, requestedImage }
   return { ...emptyBody(), ...asked, from, rollback, retryOf, preview }
 }
 
@@ -212,6 +214,7 @@ const StoredBody = z.looseObject({
   options: part,
   flyApp: z.string(),
   triggeredBy: part.nullable(),
+  callerAddress: z.string().nullable(),
   source: part.nullable(),
   from: part.nullable(),
   rollback: part.nullable(),

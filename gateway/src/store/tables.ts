@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { StepTimeRows } from './build/step-time-rows.ts'
 import { RuleRows } from './callers/rule-rows.ts'
 import { QuotaRows } from './callers/quota-rows.ts'
 import { RouterRows } from './router/router-rows.ts'
@@ -87,6 +88,7 @@ export function openTables(
     sentTrees,
     rules: new RuleRows(db, tools),
     caches: new CacheRows(db, tools),
+    stepTimes: new StepTimeRows(db, tools),
     openTrail: (volume: Parameters<typeof openTrail>[1]) =>
       openTrail({ rows: new AuditRows(db), tools }, volume),
     tokens: new TokenRows(db, tools),

@@ -86,6 +86,30 @@ test('search looks at all lines, also in closed steps', async () => {
     page.getByRole('link', { name: 'as NDJSON' }).click(),
   ])
   expect(events.suggestedFilename()).toBe('log-search-1.ndjson')
+
+  await ui.context.grantPermissions(['clipboard-read', 'clipboard-write'])
+  await page.getByRole('button', { name: 'Copy' }).click()
+  await expect.poll(() => found.innerText()).toMatch(/^\d+ lines copied$/)
+  expect(await page.evaluate('navigator.clipboard.readText()')).toContain('red <b>cause</b> of it')
+
+  const button = page.getByRole('button', { name: 'Full window' })
+  const heightOf = async () => (await box(page).boundingBox())!.height
+  const before = await heightOf()
+  await button.click()
+  await expect.poll(heightOf).toBeGreaterThan(before)
+  await ui.screenshot('log-full-window')
+  await ui.assertAccessible()
+  // Nothing behind it takes the focus.
+  for (let at = 0; at < 30; at++) {
+    await page.keyboard.press('Tab')
+    expect(
+      await page.evaluate(
+        'document.activeElement === document.body || document.querySelector("#log").contains(document.activeElement)',
+      ),
+    ).toBe(true)
+  }
+  await page.keyboard.press('Escape')
+  await expect.poll(heightOf).toBe(before)
 })
 
 test('by keyboard alone on a phone: a step is closed and opened, and a line of it gets its link', async () => {

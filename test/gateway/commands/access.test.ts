@@ -44,6 +44,8 @@ const rows: Record<
   'trees.send': { args: ['shop', {}], scopes: ['deploy', 'admin'], creates: true },
   'trees.sendPack': { args: ['shop', {}], scopes: ['deploy', 'admin'], creates: true },
   'trees.takeUpload': { args: ['shop', 'a'], scopes: ['deploy', 'admin'], creates: true },
+  'sourceFiles.archive': { args: ['of-shop'], scopes: ['deploy', 'admin'] },
+  'sourceFiles.compare': { args: ['of-shop'], scopes: ['read', 'deploy', 'preview', 'admin'] },
   rollback: { args: [app], scopes: ['deploy', 'admin'] },
   retry: { args: ['of-shop', { reuseImage: false }], scopes: ['deploy', 'admin'] },
   cancel: { args: ['of-shop'], scopes: ['deploy', 'admin'] },

@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
-import type { ImageFacts, MachineFacts } from '../../../api/deployment.ts'
+import type { ImageFacts } from '../../../api/deployment.ts'
+import type { MachineFacts } from '../../../api/machines/deployed-machine.ts'
 import { DeploymentOptions } from '../../../api/options.ts'
 import { Problem } from '../../../api/problem.ts'
 import { desiredApp } from '../../../gateway/src/deploy/config/desired.ts'

@@ -35,6 +35,37 @@ test('the first deploy creates the app with a private address and one machine; t
   expect(fly.tooFast).toBe(0)
 })
 
+test('the record says how a machine was before, on the tried version and after, and what happened to it', async () => {
+  await using fly = await FakeFly.start()
+  const flyToml = `[http_service]\ninternal_port = 8080\n[[http_service.checks]]\npath = "/"`
+  const first = await deployed(fly, { number: 1, flyToml, watchMs: 0 })
+  const passing = {
+    state: 'started',
+    checks: [{ name: expect.stringMatching(/^servicecheck/), status: 'passing' }],
+  }
+  expect(first.machines).toMatchObject([
+    { before: null, tried: { seen: passing }, after: { seen: passing } },
+  ])
+  expect(first.machines[0]?.events).toMatchObject([{ type: 'start', status: 'started' }])
+
+  fly.natures.set(digest(2), 'check-fails')
+  const redact = <T>(value: T) =>
+    (typeof value === 'string' ? value.replaceAll(/\w+/g, 'x') : value) as T
+  const failing = deployed(fly, { number: 2, flyToml, watchMs: 0, waitMs: 1000, redact })
+  const { facts } = await refused(failing)
+  expect(facts['machines']).toMatchObject([
+    {
+      outcome: 'rolled_back',
+      before: { seen: passing },
+      tried: { seen: { state: 'started', checks: [{ status: 'critical' }] } },
+      after: { seen: passing },
+    },
+  ])
+  // A check may print what the app holds.
+  const [machine] = facts['machines'] as typeof first.machines
+  expect(machine?.tried?.seen?.checks[0]?.output ?? 'x').toMatch(/^[x\W]*$/)
+})
+
 test('an app is created only for a valid plan, and quick deploys do not wait for Fly’s limits', async () => {
   await using fly = await FakeFly.start()
   await using api = new MachinesApi({ baseUrl: fly.url, token: 'secret' })

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { beforeAll, describe, expect, test as each, vi } from 'vitest'
-import type { MachineFacts } from '../../../api/deployment.ts'
+import type { MachineFacts } from '../../../api/machines/deployed-machine.ts'
 import type { NewEvent } from '../../../api/event.ts'
 import { Problem } from '../../../api/problem.ts'
 import { forEachLimit } from '#api/flow/for-each-limit.ts'

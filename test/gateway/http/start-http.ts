@@ -134,7 +134,7 @@ export async function startHttp(
       registries,
       loginTester,
       fly: { app: async () => null },
-      ...(own.sources && { sources: own.sources }),
+      sources: own.sources ?? { tree: () => Promise.reject(new Error('no source is kept here')) },
     } as unknown as CommandDeps),
     submit: (caller, submission) => submissions.submit(caller, submission),
     deployExisting: absent,

@@ -5,6 +5,7 @@ import { Problem } from '#api/problem.ts'
 import { tarEnd, tarHeader, tarPadding } from '#api/tar-writer.ts'
 import type { TreeEntry, TreeFile } from '#api/tree.ts'
 import { Beneath, fileFlags } from '../../host/beneath.ts'
+import type { SourceTree } from '../../deployments/source-tree.ts'
 import { TimeSlice } from '../../time-slice.ts'
 
 const pieceBytes = 1024 * 1024
@@ -71,6 +72,12 @@ export async function* archivePieces(
   put(tarEnd)
   yield take()
 }
+
+/** The same of a whole tree. */
+export const archiveOf = (
+  { root, entries }: Pick<SourceTree, 'root' | 'entries'>,
+  time: Date,
+): AsyncGenerator<Buffer, void> => archivePieces(root, entries, time)
 
 /** Yields a large file in the size that it has in the tree. The daemon checks its content. */
 export async function* filePieces(root: string, file: TreeFile): AsyncGenerator<Buffer, void> {

@@ -37,7 +37,7 @@ export const sourceBehind =
       isTrusted('fly', peer) ? textOf(headers['fly-client-ip']) : null,
       isTrusted('tailscale', peer) ? lastOf(textOf(headers['x-forwarded-for'])) : null,
     ]
-    return said.find((address) => address !== null && isIP(address) !== 0) ?? peer
+    return said.find((address) => address !== null && isIP(address) !== 0) ?? plainAddress(peer)
   }
 
 export const textOf = (header: string | string[] | undefined): string | null =>

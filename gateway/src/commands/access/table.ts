@@ -38,6 +38,7 @@ import { queueRows } from './rows/queue-rows.ts'
 import { ofSent, readsOf } from './reads-of.ts'
 import { type Reached, type TableOf, targetOf } from './row.ts'
 import { teamRows } from './rows/team-rows.ts'
+import { sourceRows } from './rows/source-rows.ts'
 import { treeRows } from './rows/tree-rows.ts'
 import { uploadRows } from './rows/upload-rows.ts'
 
@@ -222,6 +223,7 @@ export const access: TableOf<Commands> = {
   },
   cancelRollout: { ...deploy, ...byRollout, recorded: ofCancel },
 
+  sourceFiles: sourceRows,
   uploads: uploadRows,
   trees: treeRows,
   previews: previewRows,

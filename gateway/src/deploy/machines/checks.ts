@@ -36,7 +36,7 @@ export function failingChecks(machine: Machine): string[] {
  * A result on one line. Fly shows the answer's status, then its body: the body of an error page says
  * less.
  */
-function shownOf(output: string): string {
+export function shownOf(output: string): string {
   const [beforePage = ''] = output.slice(0, maxOutput).split(/ Output: "?\s*<(?:!doctype|html)\b/i)
   return beforePage.replaceAll(/\s+/g, ' ').trim().slice(0, shownOutput)
 }
@@ -49,7 +49,7 @@ export const checkStatuses = (machine: Machine): string =>
     .join(', ')
 
 /** Fly adds entries that are no checks of the app. */
-const reportedChecks = (machine: Machine) =>
+export const reportedChecks = (machine: Machine) =>
   (machine.checks ?? []).filter(({ name }) => !name.startsWith('bg_deployments'))
 
 function grace(check: { grace_period?: unknown } | undefined): string {

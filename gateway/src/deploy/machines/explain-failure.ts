@@ -4,6 +4,7 @@ import type { Execution } from '../execution.ts'
 import type { MachineStep } from '../progress.ts'
 import { explainMachine, hiddenByVolume, isReverted, spawnError } from './failures.ts'
 import { lastOf, outputOf } from './program-output.ts'
+import { noteSeen } from './seen.ts'
 import { listeningNow } from './reachability.ts'
 
 /**
@@ -20,7 +21,9 @@ export async function explainFailure(execution: Execution, reason: Problem): Pro
   const machine = await execution.settings.fly
     .machine(execution.refOf(step), execution.stopping)
     .catch(() => null)
-  return machine ? await explained(execution, step, machine, reason) : reason
+  if (!machine) return reason
+  noteSeen(step, machine, (printed) => execution.job.redact(printed))
+  return explained(execution, step, machine, reason)
 }
 
 async function explained(

@@ -1,4 +1,5 @@
 import type { CacheStore } from '../app/cache-store.ts'
+import type { StepTimeStore } from '../build/step-time-store.ts'
 import type { RuleStore } from '../callers/rule-store.ts'
 import type { SessionStore } from '../callers/session-store.ts'
 import type { TokenStore } from '../callers/token-store.ts'
@@ -25,6 +26,7 @@ export interface StoreParts {
   readonly releases: ReleaseStore
   readonly rollouts: RolloutStore
   readonly caches: CacheStore
+  readonly stepTimes: StepTimeStore
   readonly tokens: TokenStore
   readonly sessions: SessionStore
   readonly rules: RuleStore

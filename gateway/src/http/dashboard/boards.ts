@@ -17,6 +17,7 @@ import { ownersPage } from './owners/owners-page.ts'
 import { deployRouter, removeRouter } from './routers/router-actions.ts'
 import { routerPage } from './routers/router-page.ts'
 import { routersPage } from './routers/routers-page.ts'
+import { filesPage } from './deployment/files-page.ts'
 import { deploymentsPage } from './deployments/deployments-page.ts'
 import { acceptDrift, driftPage } from './drift/drift-page.ts'
 import type { Action, Page } from './parts/page.ts'
@@ -50,6 +51,7 @@ export const boardPages: Page[] = [
   routerPage,
   buildPage,
   comparePage,
+  filesPage,
 ]
 
 export const boardActions: Action[] = [

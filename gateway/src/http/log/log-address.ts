@@ -4,7 +4,7 @@ import { routes } from '#api/routes.ts'
 const addressOf = (route: string) => new RegExp(`^${route.replace(':id', '([^/]+)')}$`)
 const ofDeployment = addressOf(routes.events)
 const ofPreview = addressOf(routes.previewEvents)
-const asFile = addressOf(routes.log)
+const asFiles = [addressOf(routes.log), addressOf(routes.source)]
 
 /** The deployment or the preview whose events a request is for. */
 export const logIdsOf = (request: IncomingMessage) => ({
@@ -17,8 +17,8 @@ export const isForEvents = (request: IncomingMessage): boolean =>
   request.method === 'GET' &&
   (ofDeployment.test(pathOf(request)) || ofPreview.test(pathOf(request)))
 
-/** Whether a request reads a log as one file. */
-export const isForLogFile = (request: IncomingMessage): boolean =>
-  request.method === 'GET' && asFile.test(pathOf(request))
+/** Whether a request downloads the log or the source of a deployment. */
+export const isForFile = (request: IncomingMessage): boolean =>
+  request.method === 'GET' && asFiles.some((file) => file.test(pathOf(request)))
 
 const pathOf = ({ url = '' }: IncomingMessage) => url.split('?', 1)[0]!

@@ -8,6 +8,7 @@ export class SqliteParts {
   readonly releases
   readonly rollouts
   readonly caches
+  readonly stepTimes
   readonly tokens
   readonly sessions
   readonly openTrail
@@ -33,6 +34,7 @@ export class SqliteParts {
     this.releases = tables.releases
     this.rollouts = tables.rollouts
     this.caches = tables.caches
+    this.stepTimes = tables.stepTimes
     this.tokens = tables.tokens
     this.sessions = tables.sessions
     this.openTrail = tables.openTrail

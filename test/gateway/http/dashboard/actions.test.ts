@@ -75,7 +75,7 @@ test('a form that is sent twice makes one deployment', async () => {
   const cookie = await logIn(server)
   const path = `/ui/deployments/${id}/retry?with=source`
   const { text, fields } = await open(server, cookie, path)
-  expect(text).toContain('The same source (1 files, 1 kB), with the same options, is built again')
+  expect(text).toContain('The same source (1 files, 2 B), with the same options, is built again')
   const answers = await Promise.all([1, 2].map(() => post(server, path, fields, { cookie })))
   const [one, two] = answers.map((answer) => answer.headers.get('location'))
   expect(one).toMatch(/^\/ui\/deployments\/[\w-]+$/)

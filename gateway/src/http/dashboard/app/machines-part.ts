@@ -60,5 +60,11 @@ function moodOf({ state, startsByItself }: MachineView): Mood {
   return startsByItself || state === 'destroyed' ? 'over' : 'waiting'
 }
 
-const checksText = ({ checks }: MachineView): Html =>
-  html`${checks.map(({ name, status }) => html`<div>${mark(status === 'passing' ? 'good' : status === 'critical' ? 'bad' : 'warning', status)} ${name}</div>`)}`
+const checksText = ({ checks }: MachineView): Html => html`${checks.map(checkMark)}`
+
+/** A check of a machine, with Fly's word for its result. */
+export const checkMark = ({ name, status }: { name: string; status: string }): Html =>
+  html`<div>
+    ${mark(status === 'passing' ? 'good' : status === 'critical' ? 'bad' : 'warning', status)}
+    ${name}
+  </div>`

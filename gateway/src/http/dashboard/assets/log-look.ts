@@ -24,3 +24,27 @@ export function rememberLogLook({ times, isWrapped }: LogLook): void {
     // as above
   }
 }
+
+/**
+ * Lets the log have the whole window, until Escape. Nothing behind it takes the focus. It is not the
+ * browser's own full screen, which phones do not have.
+ */
+export function allowWholeWindow(section: HTMLElement, button: HTMLElement): void {
+  const set = (isWhole: boolean) => {
+    button.ariaPressed = String(isWhole)
+    section.classList.toggle('whole', isWhole)
+    document.documentElement.classList.toggle('behind', isWhole)
+    const besides = [...document.body.children, ...section.parentElement!.children]
+    for (const each of besides)
+      if (each instanceof HTMLElement && !each.contains(section) && each.id !== 'stale')
+        each.inert = isWhole
+  }
+  const isWhole = () => button.ariaPressed === 'true'
+  set(false)
+  button.addEventListener('click', () => set(!isWhole()))
+  document.addEventListener('keydown', ({ key }) => {
+    if (key === 'Escape' && isWhole()) set(false)
+  })
+  // Parts of the page that a refresh has replaced.
+  document.addEventListener('tarmac:refreshed', () => isWhole() && set(true))
+}

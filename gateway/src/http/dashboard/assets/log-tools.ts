@@ -1,9 +1,12 @@
+import { terminalText } from '#api/text/visible-text.ts'
 import type { Group } from '../log/log-model.ts'
-import { readLogLook, type LogLook, rememberLogLook } from './log-look.ts'
+import { allowWholeWindow, readLogLook, type LogLook, rememberLogLook } from './log-look.ts'
 import type { LogSearch } from './log-search.ts'
 import type { LogView } from './log-view.ts'
 
 const part = (name: string) => document.querySelector<HTMLElement>(`#log-${name}`)!
+
+const sliceMs = 8
 
 /** The bar above the log: search, times, wrapping, copying and following. */
 export class LogTools {
@@ -31,6 +34,7 @@ export class LogTools {
       this.#begin()
     })
     this.#offerLook(readLogLook())
+    allowWholeWindow(document.querySelector<HTMLElement>('#log')!, part('whole'))
     part('copy').addEventListener('click', () => void this.#copy(groups))
 
     const follow = part('follow')
@@ -105,9 +109,7 @@ export class LogTools {
 
   /** Copies the steps that are open, also the lines that are not drawn. */
   async #copy(groups: readonly Group[]): Promise<void> {
-    const lines = groups.flatMap((group) =>
-      this.#view.isOpen(group) ? [`=> ${group.name}`, ...group.lines.map(({ text }) => text)] : [],
-    )
+    const lines = await openLines(groups.filter((group) => this.#view.isOpen(group)))
     try {
       await navigator.clipboard.writeText(`${lines.join('\n')}\n`)
       this.#found.textContent = `${lines.length.toLocaleString('en')} lines copied`
@@ -131,6 +133,22 @@ export class LogTools {
     this.#field.focus()
     this.#field.select()
   }
+}
+
+/** The lines of these steps, as a terminal shows them. Works for a few milliseconds at a time. */
+async function openLines(groups: readonly Group[]): Promise<string[]> {
+  const lines: string[] = []
+  let until = performance.now() + sliceMs
+  for (const { name, lines: own } of groups) {
+    lines.push(`=> ${name}`)
+    for (const { text } of own) {
+      lines.push(terminalText(text))
+      if (lines.length % 100 > 0 || performance.now() < until) continue
+      await new Promise((resolve) => setTimeout(resolve))
+      until = performance.now() + sliceMs
+    }
+  }
+  return lines
 }
 
 /** A button that is on or off. */

@@ -1,3 +1,4 @@
+import { stepKey, withoutPlace } from '#api/text/step-key.ts'
 import type { BuildStep } from './build-model.ts'
 
 /** The same step in two builds. Null: the build has no such step. */
@@ -24,13 +25,8 @@ export function alignSteps(a: readonly BuildStep[], b: readonly BuildStep[]): Al
   return rows
 }
 
-/** The name without the digest of the base image, which may change. */
-const keyOf = (step: BuildStep): string => withoutPlace(step).replace(/@sha256:[\da-f]{64}/, '')
+const keyOf = ({ name }: BuildStep): string => stepKey(name)
 
 /** Whether both have the step, with another base image. */
 export const isRenamed = ({ a, b }: Aligned): boolean =>
-  a !== null && b !== null && withoutPlace(a) !== withoutPlace(b)
-
-/** The name without the count of the stage's steps: `[build 3/4] RUN make` is `[build] RUN make`. */
-const withoutPlace = ({ name }: BuildStep): string =>
-  name.replace(/^\[([^\]\n]{0,100}?) ?\d{1,6}\/\d{1,6}\]/, '[$1]')
+  a !== null && b !== null && withoutPlace(a.name) !== withoutPlace(b.name)

@@ -1,4 +1,5 @@
 import type { Deployment } from '#api/deployment.ts'
+import { fill, routes } from '#api/routes.ts'
 import { type AskLink, askLinks } from '../actions/ask.ts'
 import { cancelUseless } from '../actions/cancel-page.ts'
 import { elsewhereForbidden } from '../actions/deploy-elsewhere-page.ts'
@@ -39,5 +40,16 @@ export async function actionsPart(context: PageContext, deployment: Deployment):
       address: addressOf('deployElsewhere', {}, { deployment: id }),
       disabledBecause: await elsewhereForbidden(context, { deployment: id }, deployment),
     })
+  if (source) links.push(await downloadOf(context, id))
   return html`<div id="actions" data-part>${askLinks(links)}</div>`
+}
+
+/** A file for whoever may deploy it. */
+async function downloadOf({ commands, caller }: PageContext, id: string): Promise<AskLink> {
+  const forbidden = await commands.whyNot.sourceFiles.archive(caller, id)
+  return {
+    label: 'Download the source',
+    address: fill(routes.source, { id }),
+    disabledBecause: forbidden?.message ?? null,
+  }
 }

@@ -8,6 +8,7 @@ import { actionsPart } from './actions.ts'
 import { factsPart } from './facts-part.ts'
 import { logAssets, logPart, lookAtLog } from './log-part.ts'
 import { machinesPart } from './machines-part.ts'
+import { sinceFacts } from './since-facts.ts'
 import { statusStrip } from './status-strip.ts'
 import { verdictPart } from './verdict-part.ts'
 
@@ -21,12 +22,16 @@ export const deploymentPage: Page = {
     const deployment = await commands.deployment(caller, params['id'] ?? '')
     const { id, app, number } = deployment
     const log = await lookAtLog(context, deployment)
-    const actions = await actionsPart(context, deployment)
+    const [actions, since] = await Promise.all([
+      actionsPart(context, deployment),
+      sinceFacts(context, deployment),
+    ])
     return {
       title: `${app} #${number}`,
       ...liveOf(deployment, log.missing !== null),
       body: html`${titlePart(deployment)} ${statusStrip(deployment, log.waiting)}
-        ${verdictPart(deployment)} ${actions} ${section('facts', 'Facts', factsPart(deployment))}
+        ${verdictPart(deployment)} ${actions}
+        ${section('facts', 'Facts', factsPart(deployment, { since, currency: context.currency }))}
         ${deployment.machines.length > 0 ? section('machines', 'Machines', machinesPart(deployment)) : html`<section id="machines" data-part hidden></section>`}
         ${!isRefresh && logPart(deployment, log)}
         <p class="quiet">Deployment <code>${id}</code></p>`,

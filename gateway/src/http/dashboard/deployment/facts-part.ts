@@ -6,19 +6,32 @@ import { deploymentLink } from '../parts/links.ts'
 import { sizeText } from '../parts/size.ts'
 import { facts, linesOf } from '../parts/tables.ts'
 import { durationText, timeOf } from '../parts/time.ts'
+import { callerFacts } from './caller-facts.ts'
 
 type Fact = readonly [string, Html | string | number | null]
 
-/** Who asked for it, what it was made of, and what it cost. */
-export const factsPart = (deployment: Deployment): Html =>
-  facts([...requestFacts(deployment), ...sourceFacts(deployment), ...resultFacts(deployment)])
+type Known = {
+  /** What differs from before: see `sinceFacts`. */
+  since: Fact[]
+  /** Of the prices that the gateway knows. Null: it knows none. */
+  currency: string | null
+}
+
+/** Who asked for it, what it was made of, what differs from before, and what it cost. */
+export const factsPart = (deployment: Deployment, { since, currency }: Known): Html =>
+  facts([
+    ...requestFacts(deployment),
+    ...sourceFacts(deployment),
+    ...since,
+    ...resultFacts(deployment),
+    ['Cost', costText(deployment, currency)],
+  ])
 
 function requestFacts(deployment: Deployment): Fact[] {
-  const { triggeredBy, createdAt, options, retryOf, rollback, from, cancel } = deployment
-  const { commit, branch, author, message, trigger } = options
-  const by = triggeredBy && `${triggeredBy.name}${trigger ? `, by ${trigger}` : ''}`
+  const { createdAt, options, retryOf, rollback, from, cancel } = deployment
+  const { commit, branch, author, message } = options
   return [
-    ['Asked for by', by ?? trigger],
+    ...callerFacts(deployment),
     ['Asked for at', timeOf(createdAt)],
     ['Commit', commit && html`<code>${commit.slice(0, 12)}</code>${branch && html` on ${branch}`}`],
     ['Branch', commit ? null : branch],
@@ -75,11 +88,12 @@ const planText = ({ builder, reason, planner, provider, versions }: PlanFacts): 
     .join(', ')
 
 function resultFacts(deployment: Deployment): Fact[] {
-  const { id, plan, image, buildUsage, cost, app, owner, release, logDroppedAt } = deployment
+  const { id, plan, image, buildUsage, app, owner, release, logDroppedAt } = deployment
   return [
     ['Build', plan && html`<a href="${addressOf('build', { id })}">Steps, layers and warnings</a>`],
     ['Image', image && imageText(image)],
     ['Push', image?.push ? `by the ${image.push.via} in ${durationText(image.push.ms)}` : null],
+    ['Cache', cacheText(deployment)],
     [
       'Build used',
       buildUsage &&
@@ -89,13 +103,26 @@ function resultFacts(deployment: Deployment): Fact[] {
       'Release',
       release && html`<a href="${addressOf('app', { app }, { owner })}#releases">${release}</a>`,
     ],
-    [
-      'Cost',
-      cost &&
-        `${cost.machineSeconds} machine-seconds${cost.amount !== null && cost.currency ? `, ${moneyText(cost.amount, cost.currency)}` : ''}`,
-    ],
     ['Log', logDroppedAt && html`deleted at ${timeOf(logDroppedAt)}`],
   ]
+}
+
+function cacheText({ buildSteps, plan, image }: Deployment): string | null {
+  if (!buildSteps) return plan && image ? 'not needed: the image existed already' : null
+  const { cached, run, savedMs } = buildSteps
+  const steps = `${cached} of ${cached + run} steps (${Math.round((100 * cached) / (cached + run))} %)`
+  return savedMs ? `${steps}, which took ${durationText(savedMs)} when they ran last` : steps
+}
+
+/** Says why it is not known, too. */
+function costText({ cost, endedAt }: Deployment, currency: string | null): string | null {
+  if (!cost) return endedAt === null ? null : 'none: it took no time of the builder'
+  const seconds = `${cost.machineSeconds} machine-seconds`
+  if (cost.amount !== null && cost.currency)
+    return `${seconds}, ${moneyText(cost.amount, cost.currency)}`
+  return currency === null
+    ? `${seconds}; no amount, because the gateway has no prices (TARMAC_PRICES)`
+    : `${seconds}; no amount, because the gateway had no price for its machine then`
 }
 
 const imageText = ({ reference, sizeBytes }: ImageFacts): Html =>

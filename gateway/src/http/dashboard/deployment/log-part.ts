@@ -92,5 +92,6 @@ const tools = html`<div id="log-tools" hidden>
   </select>
   <button type="button" id="log-wrap">Wrap</button>
   <button type="button" id="log-copy" title="Copies the steps that are open">Copy</button>
+  <button type="button" id="log-whole" title="Escape leaves it">Full window</button>
   <button type="button" id="log-follow" aria-pressed="false">Follow</button>
 </div>`

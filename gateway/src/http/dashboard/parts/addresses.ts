@@ -61,6 +61,7 @@ export const addresses = {
   drift: '/ui/drift',
   acceptDrift: '/ui/drift/:app/accept',
   build: '/ui/deployments/:id/build',
+  files: '/ui/deployments/:id/files',
   compare: '/ui/compare',
   login: '/ui/login',
   logout: '/ui/logout',

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Commands } from '../../../commands/commands.ts'
-import { isForEvents, isForLogFile } from '../../log/log-address.ts'
+import { isForEvents, isForFile } from '../../log/log-address.ts'
 
 /** `__Host-` holds a browser to what we ask for: only by TLS, only for this host. */
 const names = { secure: '__Host-tarmac-session', plain: 'tarmac-session' }
@@ -16,11 +16,11 @@ export const cameByTls = ({ headers }: Pick<IncomingMessage, 'headers'>): boolea
   headers['x-forwarded-proto'] === 'https'
 
 /**
- * The session of a request, where a session counts: on pages of the dashboard, and to read a log. For
+ * The session of a request, where a session counts: on pages of the dashboard, and to read a log or a source. For
  * every other call of the API a token is needed, so no page of another origin can make one.
  */
 export function sessionCookieOf(request: IncomingMessage): string | null {
-  if (!isForPages(request) && !isForEvents(request) && !isForLogFile(request)) return null
+  if (!isForPages(request) && !isForEvents(request) && !isForFile(request)) return null
   const name = cameByTls(request) ? names.secure : names.plain
   for (const pair of (request.headers.cookie ?? '').split(';')) {
     const [key, value] = pair.trim().split('=', 2)
