@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { cacheDir } from './lab/ready.ts'
 import { LongestFirst } from './test/longest-first.ts'
+import { SecondTries } from './test/second-tries.ts'
 
 // Also for the programs that the tests start: it halves the start of a client or a gateway.
 process.env['NODE_COMPILE_CACHE'] ??= join(cacheDir, 'compiled')
@@ -20,6 +21,7 @@ const expect = { poll: { timeout: 15_000 } }
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
+    reporters: ['default', new SecondTries()],
     projects: [
       {
         test: {

@@ -101,6 +101,12 @@ const bomb = (members: number): Buffer => {
 const good = file('a')
 const gz = gzipSync(tar(good))
 const zst = zstdCompressSync(tar(good))
+/** A zstd frame that readers skip. */
+const skipped = (bytes: number): Buffer => {
+  const head = Buffer.from('5f2a4d1800000000', 'hex')
+  head.writeUInt32LE(bytes, 4)
+  return Buffer.concat([head, Buffer.alloc(bytes, 'skip')])
+}
 const changed = (bytes: Buffer, at: number): Buffer => {
   const copy = Buffer.from(bytes)
   copy[at < 0 ? copy.length + at : at]! ^= 0x55
@@ -649,6 +655,23 @@ export const hostile: Hostile[] = [
     'archive-corrupt',
     Buffer.concat([gz, Buffer.alloc(9), Buffer.from('more')]),
   ],
+  [
+    'gzip with zeros and a member behind',
+    'archive-corrupt',
+    Buffer.concat([gzipSync(good), Buffer.alloc(9), gzipSync(end)]),
+  ],
+  [
+    'zstd with zeros and a frame behind',
+    'archive-corrupt',
+    Buffer.concat([zstdCompressSync(good), Buffer.alloc(9), zstdCompressSync(end)]),
+  ],
+  ['zstd with gzip behind', 'archive-corrupt', Buffer.concat([zst, gz])],
+  ['zstd frames to skip alone', 'archive-empty', Buffer.concat([skipped(4), skipped(0)])],
+  [
+    'zstd, cut in a frame to skip',
+    'archive-truncated',
+    Buffer.concat([zst, skipped(9)]).subarray(0, -1),
+  ],
   ['gzip with another archive behind', 'archive-trailing-data', Buffer.concat([gz, gz])],
   ['zstd, cut', 'archive-truncated', zst.subarray(0, -3)],
   ['zstd with a damaged block', 'archive-corrupt', changed(zst, 6)],
@@ -886,6 +909,28 @@ export const odd: [what: string, paths: string[], bytes: Buffer][] = [
     'gzip in many members',
     ['a'],
     Buffer.concat(times(3, (i) => gzipSync(tar(good).subarray(i * 700, (i + 1) * 700)))),
+  ],
+  [
+    'gzip with zeros behind, as `tar czf /dev/stdout` writes',
+    ['a'],
+    Buffer.concat([gz, Buffer.alloc(10_240)]),
+  ],
+  ['zstd with zeros behind', ['a'], Buffer.concat([zst, Buffer.alloc(100)])],
+  [
+    'zstd with frames to skip, as pzstd writes',
+    ['a'],
+    Buffer.concat([
+      skipped(4),
+      zstdCompressSync(good),
+      skipped(0),
+      zstdCompressSync(end),
+      skipped(4),
+    ]),
+  ],
+  [
+    'zstd and gzip with empty parts',
+    ['a'],
+    Buffer.concat([zstdCompressSync(''), zst, zstdCompressSync('')]),
   ],
   ['zstd in two frames', ['a'], Buffer.concat([zstdCompressSync(good), zstdCompressSync(end)])],
   ['an empty file', ['a'], tar(file('a', ''))],

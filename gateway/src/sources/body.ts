@@ -63,30 +63,45 @@ type Decompressor = ReturnType<typeof createGunzip> | ReturnType<typeof createZs
 function decompressor(head: Buffer, limits: Limits): Decompressor | null {
   const chunkSize = 64 * 1024
   if (head.length >= 2 && head.readUInt16BE() === 0x1f8b) return createGunzip({ chunkSize })
-  if (head.length < 4 || head.readUInt32LE() !== 0xfd2fb528) return null
+  if (head.length < 4 || !beginsZstd(head.readUInt32LE())) return null
   const windowLog = Math.floor(Math.log2(limits.windowBytes))
   return createZstdDecompress({ chunkSize, params: { [constants.ZSTD_d_windowLogMax]: windowLog } })
 }
 
+/** A frame with data, or one to skip: pzstd puts one before each frame (RFC 8878, 3.1.2). */
+const beginsZstd = (magic: number): boolean => magic === 0xfd2fb528 || magic >>> 4 === 0x184d2a5
+
+/** Decompresses all members of gzip and all frames of zstd in a body. */
 async function* decompressed(
   pieces: AsyncIterable<Buffer>,
   engine: Decompressor,
 ): AsyncGenerator<Buffer, void> {
   const over = new AbortController()
-  let fedBytes = 0
+  const fed = new FedBytes()
+  let isEnded = false
 
   const feed = async () => {
     for await (const piece of pieces) {
-      fedBytes += piece.length
-      if (!engine.write(piece)) await once(engine, 'drain', { signal: over.signal })
+      fed.add(piece)
+      if (isEnded) fed.checkPadding(engine.bytesWritten)
+      if (isEnded || engine.write(piece)) continue
+      await once(engine, 'drain', { signal: over.signal }).catch((error: unknown) => {
+        if (!isEnded) throw error
+      })
     }
     engine.end()
   }
 
-  feed().catch((error: Error) => engine.destroy(error))
+  const feeding = feed()
+  feeding.catch((error: Error) => engine.destroy(error))
   try {
     const expanded: AsyncIterable<Buffer> = engine
     yield* expanded
+
+    // The decompressor stops where no further member or frame begins. Read the rest of the body.
+    isEnded = true
+    over.abort()
+    await feeding
   } catch (error) {
     throw error instanceof Problem ? error : damaged(error)
   } finally {
@@ -94,10 +109,30 @@ async function* decompressed(
     engine.destroy()
   }
 
-  // The decompressor stops at the end of the first stream it knows. Bytes after it belong to
-  // nothing.
-  if (engine.bytesWritten !== fedBytes)
-    throw new Problem('archive-corrupt', 'There are bytes after the end of the compressed data.')
+  fed.checkPadding(engine.bytesWritten)
+}
+
+/** Counts a body, to tell padding from other bytes after its compressed data. */
+class FedBytes {
+  #bytes = 0
+  /** The zeros at the end so far. */
+  #zeroBytes = 0
+
+  add(piece: Buffer): void {
+    let zeroBytes = 0
+    while (zeroBytes < piece.length && piece[piece.length - 1 - zeroBytes] === 0) zeroBytes++
+    this.#zeroBytes = zeroBytes < piece.length ? zeroBytes : this.#zeroBytes + zeroBytes
+    this.#bytes += piece.length
+  }
+
+  /**
+   * Refuses other bytes than zeros after the first `usedBytes`. GNU tar fills the last record of a
+   * compressed archive with zeros when it writes to a device, such as `tar czf /dev/stdout`.
+   */
+  checkPadding(usedBytes: number): void {
+    if (this.#bytes - usedBytes > this.#zeroBytes)
+      throw new Problem('archive-corrupt', 'There are bytes after the end of the compressed data.')
+  }
 }
 
 function damaged(error: unknown): Problem {

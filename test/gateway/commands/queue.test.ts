@@ -23,14 +23,16 @@ test('the queue says what runs, and what each of the others waits for', async ()
   const behind = await submit('shop')
   const ofApp = await submit('shop', 'ada')
   const next = await submit('other')
-  const { slots, entries } = await queue()
-  expect(slots).toMatchObject({ builds: { used: 1 }, deploys: { used: 0 } })
-  expect(entries.map(({ id, state, waiting }) => [id, state, waiting])).toEqual([
+  // After a look the positions rest for 20 times as long as it took.
+  const states = async () =>
+    (await queue()).entries.map(({ id, state, waiting }) => [id, state, waiting])
+  await expect.poll(states).toEqual([
     [runs, 'building', null],
     [behind, 'pending', { for: 'lane', place: 1, behind: runs }],
     [ofApp, 'pending', { for: 'app', place: 1, behind: null }],
     [next, 'pending', null],
   ])
+  expect((await queue()).slots).toMatchObject({ builds: { used: 1 }, deploys: { used: 0 } })
 
   const made = await fetch(`${server.url}/v1/tokens`, {
     method: 'POST',
