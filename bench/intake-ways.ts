@@ -2,7 +2,7 @@ import { execFile, fork, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createReadStream, readFileSync } from 'node:fs'
-import { request } from 'node:http'
+import { type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -42,7 +42,7 @@ async function put(
 ): Promise<SourceFacts> {
   const sending = request(url, { method: 'PUT', headers })
   const [[answer]] = await Promise.all([
-    once(sending, 'response') as Promise<[import('node:http').IncomingMessage]>,
+    once(sending, 'response') as Promise<[IncomingMessage]>,
     pipeline(body, sending),
   ])
   const text = (await Array.fromAsync(answer)).join('')

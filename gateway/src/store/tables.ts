@@ -86,17 +86,22 @@ export function openTables(
     rollouts,
     sources,
     sentTrees,
-    rules: new RuleRows(db, tools),
     caches: new CacheRows(db, tools),
     stepTimes: new StepTimeRows(db, tools),
-    openTrail: (volume: Parameters<typeof openTrail>[1]) =>
-      openTrail({ rows: new AuditRows(db), tools }, volume),
-    tokens: new TokenRows(db, tools),
-    sessions: new SessionRows(db, tools),
     routers: new RouterRows(db, tools),
     registries: new RegistryRows(db, tools, secrets),
     sealed: new SealedRows(db, tools),
+    ...callerTables(db, tools),
     runtimeSecrets: new RuntimeSecretRows(db, tools),
     drift: new DriftRows(db, tools, { events, crashes, ownerApps }),
   }
 }
+
+/** Who may call, and what callers did. */
+const callerTables = (db: DatabaseSync, tools: StoreTools) => ({
+  rules: new RuleRows(db, tools),
+  tokens: new TokenRows(db, tools),
+  sessions: new SessionRows(db, tools),
+  openTrail: (volume: Parameters<typeof openTrail>[1]) =>
+    openTrail({ rows: new AuditRows(db), tools }, volume),
+})

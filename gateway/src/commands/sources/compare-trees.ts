@@ -1,5 +1,5 @@
 import type { FileChange, SourceChanges } from '#api/sources/changes.ts'
-import { orderKey, type TreeEntry } from '#api/tree.ts'
+import { comparePaths, type TreeEntry } from '#api/tree.ts'
 import { TimeSlice } from '../../time-slice.ts'
 
 const sliceMs = 4
@@ -32,7 +32,7 @@ export async function compareTrees(
 /** Below 0: the first tree alone has its entry. 0: both have this path. */
 function orderOf(a: TreeEntry | undefined, b: TreeEntry | undefined): number {
   if (!a || !b) return a ? -1 : 1
-  return a.path === b.path ? 0 : Buffer.compare(orderKey(a.path), orderKey(b.path))
+  return comparePaths(a.path, b.path)
 }
 
 function note(found: Differences, a: TreeEntry | undefined, b: TreeEntry | undefined): void {
