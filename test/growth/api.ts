@@ -5,6 +5,7 @@ import { NewToken, tokenIdIn, tokenPattern } from '../../api/callers/token.ts'
 import { patchSettings } from '../../api/options/app-settings.ts'
 import type { Deployment } from '../../api/deployment.ts'
 import { DeploymentOptions, parseOptions, readOptions } from '../../api/options.ts'
+import { PauseRequest } from '../../api/overview/queue.ts'
 import { ExecRequest } from '../../api/previews/preview-calls.ts'
 import { readPreviewQuery } from '../../api/previews/preview-query.ts'
 import { NewRouter } from '../../api/router/router.ts'
@@ -138,6 +139,7 @@ export const api: Record<string, Shapes> = {
     ...hostileTexts((text) => NewRouter.safeParse({ domain: text })),
     labels: (size) => () => NewRouter.safeParse({ domain: repeated('a.', size) }),
   },
+  'api/overview/queue.ts › PauseRequest': hostileTexts((why) => PauseRequest.safeParse({ why })),
   'api/previews/preview-calls.ts › ExecRequest': {
     ...hostileTexts((text) => ExecRequest.safeParse({ command: [text] })),
     'many arguments': (size) => {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { tarBytes, tarHeader } from '../../api/tar-writer.ts'
 import { sortEntries, type TreeEntry } from '../../api/tree.ts'
 import { filterEntries } from '../../gateway/src/buildkit/context/context-filter.ts'
+import { mismatchedIn } from '../../gateway/src/buildkit/context/large-files.ts'
 import { parseIgnoreFile } from '../../api/dockerignore/parse-ignore-file.ts'
 import { mountKeyOf, recordOf } from '../../gateway/src/buildkit/cache/cache-records.ts'
 import { readDockerfile } from '../../gateway/src/buildkit/dockerfile.ts'
@@ -166,6 +167,13 @@ export const buildkit: Record<string, Shapes> = {
     'a long syntax': dockerfile((size) => `# syntax=docker/dockerfile:1${repeated('.', size)}x`),
     'a long first line': dockerfile((size) => `#!${repeated('#!', size)}`),
     'an ignore file of spaces': dockerfile((size) => `a${repeated(' ', size)}\rb`, '.dockerignore'),
+  },
+  'gateway/src/buildkit/context/large-files.ts › mismatchedIn': {
+    ...hostileTexts((said) => mismatchedIn(new Error(said), [])),
+    ...hostileTexts(
+      (said) => mismatchedIn(new Error(said), []),
+      (text) => `digest mismatch ${text}`,
+    ),
   },
   'gateway/src/buildkit/failures.ts › solveProblem': {
     ...hostileTexts(failure),

@@ -1,5 +1,5 @@
 import { tarEnd, tarHeader } from '../../api/tar-writer.ts'
-import type { TreeEntry } from '../../api/tree.ts'
+import { comparePaths, sortEntries, treeDigest, type TreeEntry } from '../../api/tree.ts'
 import { DigestCheck } from '../../gateway/src/sources/content-digest.ts'
 import { defaultLimits } from '../../gateway/src/sources/limits.ts'
 import { Meter } from '../../gateway/src/sources/meter.ts'
@@ -16,7 +16,7 @@ import { TarReader } from '../../gateway/src/sources/archive/tar-reader.ts'
 import { hexOf } from '../../gateway/src/sources/trees/digest-hex.ts'
 import { parseNewTree, readTree } from '../../gateway/src/sources/trees/read-manifest.ts'
 import { TreeShape } from '../../gateway/src/sources/archive/tree-shape.ts'
-import { hostileTexts, listed, repeated, type Shapes } from './growth.ts'
+import { hostileTexts, listed, repeated, type Shape, type Shapes } from './growth.ts'
 
 /** Without the limits on one path, because the parsers must be linear by themselves. */
 const limits = {
@@ -49,6 +49,16 @@ const anyDigest = `sha256:${'0'.repeat(64)}`
 const listOf = (entries: object[], removed: string[] = []) =>
   JSON.stringify({ digest: anyDigest, entries, removed })
 const nothingSent = { sent: [], trees: '/none' }
+
+const sorted =
+  (act: (entries: TreeEntry[]) => unknown): Shape =>
+  (size) => {
+    const entries = listed(size, 20, (n): TreeEntry => ({
+      type: 'folder',
+      path: `a/folder ${n % 97}/${n}`,
+    }))
+    return () => act(entries)
+  }
 
 export const sources: Record<string, Shapes> = {
   'gateway/src/sources/trees/digest-hex.ts › hexOf': hostileTexts(hexOf),
@@ -125,6 +135,9 @@ export const sources: Record<string, Shapes> = {
       return () => mapFrom(`65536\n${numbers.join('')}`)
     },
   },
+  'api/tree.ts › comparePaths': hostileTexts((path) => comparePaths(`${path}a`, `${path}b`)),
+  'api/tree.ts › sortEntries': { 'paths that begin alike': sorted(sortEntries) },
+  'api/tree.ts › treeDigest': { 'paths that begin alike': sorted(treeDigest) },
   'gateway/src/deployments/source-tree.ts › findFile': {
     ...hostileTexts((path) => findFile({ entries: [] }, path)),
     'links with long targets': (size) => {

@@ -1,5 +1,5 @@
 import type { DesiredApp } from '../../gateway/src/deploy/config/desired-app.ts'
-import { failingChecks, isHealthy } from '../../gateway/src/deploy/machines/checks.ts'
+import { failingChecks, isHealthy, shownOf } from '../../gateway/src/deploy/machines/checks.ts'
 import {
   explainMachine,
   spawnError,
@@ -52,6 +52,7 @@ export const machines: Record<string, Shapes> = {
   'gateway/src/deploy/machines/checks.ts › failingChecks': hostileTexts((text) =>
     failingChecks(checked(text)),
   ),
+  'gateway/src/deploy/machines/checks.ts › shownOf': hostileTexts(shownOf),
   'gateway/src/deploy/machines/checks.ts › isHealthy': hostileTexts((text) =>
     isHealthy(checked(text)),
   ),

@@ -22,9 +22,9 @@ export const largeFiles = (
  * daemon's error (BuildKit source/http/source.go). Null: the error is about something else.
  */
 export function mismatchedIn(failure: unknown, large: readonly TreeFile[]): string | null {
-  const said = errorMessage(failure)
-  const wanted = /digest mismatch .*sha256:([0-9a-f]{64})\)?$/.exec(said)?.[1]
-  return large.find(({ sha256 }) => sha256 === wanted)?.path ?? null
+  const said = errorMessage(failure).replace(/\)$/, '')
+  if (!said.includes('digest mismatch ')) return null
+  return large.find(({ sha256 }) => said.endsWith(`sha256:${sha256}`))?.path ?? null
 }
 
 const isLarge = (entry: TreeEntry): boolean =>
