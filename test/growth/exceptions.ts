@@ -14,8 +14,6 @@ export const exceptions: Record<string, string> = {
     'reads by jsonObject, which has its row, and three fields of it',
   'gateway/src/http/dashboard/parts/assets.ts':
     'reads files of the product itself, once; a name of an asset is looked up in a map',
-  'gateway/src/http/dashboard/dashboard.ts › addDashboard':
-    'compares the path of a request with the addresses of pages',
   'gateway/src/http/dashboard/open-dashboard.ts › openDashboard':
     'looks at the path of a request by one anchored expression',
   'gateway/src/http/dashboard/actions/':

@@ -161,8 +161,7 @@ class SqliteStore extends SqliteParts implements DeploymentStore, SecretStore {
   }
 
   startLife(life: Life, reason: string): Promise<{ claims: Claim[]; ended: Deployment[] }> {
-    const { alone } = this.#settings
-    return startLife(this.#tables, { ...life, alone, reason })
+    return startLife(this.#tables, { ...life, alone: this.#settings.alone, reason })
   }
 
   async endLife(): Promise<void> {
@@ -181,14 +180,15 @@ class SqliteStore extends SqliteParts implements DeploymentStore, SecretStore {
   }
 
   async recover(reason: string, only: string | null = null): Promise<Claim[]> {
-    const { alone } = this.#settings
-    return this.#transaction(() => recoverLeft(this.#tables, { alone, reason, only }))
+    const how = { alone: this.#settings.alone, reason, only }
+    return this.#transaction(() => recoverLeft(this.#tables, how))
   }
 
   async eventsAfter(id: string, after: number, limit: number, limitBytes = Infinity) {
     // A reader goes on at the number of the last event that it saw: no power cut may undo that one.
+    const events = this.#tables.events.after(id, after, limit, limitBytes)
     await this.#log.settled()
-    return this.#tables.events.after(id, after, limit, limitBytes)
+    return events
   }
 
   async changed(id: string, after: number, signal: AbortSignal): Promise<void> {
