@@ -17,22 +17,20 @@ import type { Tables } from '../tables.ts'
 
 export type Times = Pick<QueueEntry, 'startsAt' | 'endsAt'>
 
-/** Playing the queue costs the square of its length. Beyond that, no time is known. */
-const mostPlayed = 100
+/** Playing the queue costs the square of its length. Of a longer one, no time is known. */
+export const mostPlayed = 100
 /** Of an app: the times of so many that succeeded, among so many of its newest. */
 const [pastCount, pastLookedAt] = [5, 50]
 
 /**
  * When what waits starts and ends, from the durations of the last deployments of each app. Empty while
- * nothing may start, and for a queue that is too long. For use within a transaction.
+ * nothing may start. For use within a transaction, for a queue of at most `mostPlayed`.
  */
 export function expectedTimes(tables: Tables, limits: QueueLimits | null): Map<string, Times> {
   const { queue, suspects, tools } = tables
-  const now = queue.now()
-  const isStopped = limits === null || queue.pause.find() !== null || suspects.any()
-  const count = now.queued.length + now.running.length
-  if (isStopped || count === 0 || count > mostPlayed) return new Map()
+  if (limits === null || queue.pause.find() !== null || suspects.any()) return new Map()
 
+  const now = queue.now()
   const at = tools.time()
   const usual = new Map<string, Spans>()
   const spansOf = (id: string) => spansLeft(tables, { id, usual, nowMs: Date.parse(at) })

@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import type { QueueEntry } from '#api/overview/queue.ts'
 import type { OverviewStore } from '../../deployments/overview/overview-store.ts'
 import type { QueueLimits } from '../../deployments/queue.ts'
@@ -5,25 +6,22 @@ import { queuePositions } from '../queue.ts'
 import { Row, toDeployment } from '../record.ts'
 import { readRows, seenRows } from '../store-tools.ts'
 import type { Tables } from '../tables.ts'
-import { expectedTimes, type Times } from './expected-times.ts'
+import { expectedTimes, mostPlayed, type Times } from './expected-times.ts'
 import { versionOf } from './version-of.ts'
 
 /** A queue of ten thousand takes a while to schedule: readers get at most a 20th of the gateway's time. */
 const restPerLook = 20
-/** Of a shorter queue, each change is seen at once. */
-const mostAlwaysNew = 100
 
 /** What is known of each deployment beside its record. */
-type Look = {
-  waiting: Map<string, QueueEntry['waiting']>
-  movedUp: Set<string>
-  times: Map<string, Times>
-}
+type Look = { waiting: Map<string, QueueEntry['waiting']>; times: Map<string, Times> }
 
-/** See `OverviewStore.queue`. */
+const QueueRow = Row.extend({ moved_up: z.number() })
+type QueueRow = z.infer<typeof QueueRow>
+
+/** See `OverviewStore.queue`. Each change of a queue is seen at once, unless it is too long to be played. */
 export function queueReader(tables: Tables): OverviewStore['queue'] {
   const { deployments, queue, tools } = tables
-  let last: Look = { waiting: new Map(), movedUp: new Set(), times: new Map() }
+  let last: Look = { waiting: new Map(), times: new Map() }
   let [restsUntil, isLong, version] = [0, false, '']
 
   const lookNow = (limits: QueueLimits | null): Look => {
@@ -31,25 +29,21 @@ export function queueReader(tables: Tables): OverviewStore['queue'] {
     const versionNow = `${versionOf(tables)} ${limits === null}`
     if (from < restsUntil && (isLong || version === versionNow)) return last
     version = versionNow
-    isLong = queue.countUnfinished() > mostAlwaysNew
-    last = tools.transaction(() => {
-      const moved = queue.now().queued.filter(({ movedUp }) => movedUp > 0)
-      return {
-        waiting: new Map(
-          queuePositions(tables, limits).map(({ id, ...waiting }) => [id, waiting] as const),
-        ),
-        movedUp: new Set(moved.map(({ id }) => id)),
-        times: expectedTimes(tables, limits),
-      }
-    })
+    isLong = queue.countUnfinished() > mostPlayed
+    last = tools.transaction(() => ({
+      waiting: new Map(
+        queuePositions(tables, limits).map(({ id, ...waiting }) => [id, waiting] as const),
+      ),
+      times: isLong ? new Map() : expectedTimes(tables, limits),
+    }))
     restsUntil = performance.now() + restPerLook * (performance.now() - from)
     return last
   }
 
   return async (limits, { limit, isSeen }) => {
     const look = lookNow(limits)
-    const found: Row[] = []
-    for (const row of readRows(Row, seenRows(unfinished(deployments), isSeen))) {
+    const found: QueueRow[] = []
+    for (const row of readRows(QueueRow, seenRows(unfinished(deployments), isSeen))) {
       found.push(row)
       if (found.length > limit) break
     }
@@ -72,7 +66,7 @@ function* unfinished(deployments: Tables['deployments']) {
       .iterate()
 }
 
-function entryOf(row: Row, { waiting, movedUp, times }: Look): QueueEntry {
+function entryOf(row: QueueRow, { waiting, times }: Look): QueueEntry {
   const { id, number, app, owner, state, stateSince, createdAt, preview, triggeredBy } =
     toDeployment(row)
   const isWaiting = state === 'pending'
@@ -88,7 +82,7 @@ function entryOf(row: Row, { waiting, movedUp, times }: Look): QueueEntry {
     createdAt,
     triggeredBy,
     waiting: isWaiting ? (waiting.get(id) ?? null) : null,
-    movedUp: isWaiting && movedUp.has(id),
+    movedUp: isWaiting && row.moved_up > 0,
     startsAt: isWaiting ? startsAt : null,
     endsAt,
   }
