@@ -24,7 +24,7 @@ export async function compareTrees(
     if (order <= 0) a++
     if (order >= 0) b++
     note(found, order <= 0 ? old : undefined, order >= 0 ? fresh : undefined)
-    await slice.yield()
+    if (slice.isOver) await slice.yield()
   }
   return found
 }

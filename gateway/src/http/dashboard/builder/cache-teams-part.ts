@@ -2,11 +2,11 @@ import type { Team } from '#api/callers/teams.ts'
 import type { CacheStatus } from '#api/status/cache.ts'
 import { isUnknown, type Unknown } from '#api/status/part.ts'
 import { addressOf } from '../parts/addresses.ts'
+import { percentOf } from '../parts/percent.ts'
 import { html, type Html } from '../parts/html.ts'
 import type { PageContext } from '../parts/page.ts'
 import { sizeText } from '../parts/size.ts'
 import { table } from '../parts/tables.ts'
-import { percentOf } from './fly-part.ts'
 
 /** What the apps of each team have of the build cache. Null: there is one team alone, or the daemon does not answer. */
 export async function cacheTeamsPart(

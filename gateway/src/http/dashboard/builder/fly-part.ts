@@ -1,5 +1,6 @@
 import type { FlyStatus } from '#api/machines/fly-status.ts'
 import { html, type Html } from '../parts/html.ts'
+import { percentOf } from '../parts/percent.ts'
 import { facts } from '../parts/tables.ts'
 import { durationText, timeOf } from '../parts/time.ts'
 
@@ -26,10 +27,4 @@ export const flyPart = (
       Fly takes one change a second of each kind and machine, and five reads. The gateway lets a
       call wait that would be more.
     </p>`
-}
-
-/** `4 %`, and not `0 %` for a few of many. */
-export const percentOf = (part: number, whole: number): string => {
-  const percent = whole === 0 ? 0 : (100 * part) / whole
-  return percent > 0 && percent < 1 ? 'less than 1 %' : `${Math.round(percent)} %`
 }

@@ -1,8 +1,8 @@
 import type { MirrorStatus } from '#api/status/mirror.ts'
+import { percentOf } from '../parts/percent.ts'
 import { html, type Html } from '../parts/html.ts'
 import { mark, type Mood } from '../parts/mark.ts'
 import { facts } from '../parts/tables.ts'
-import { percentOf } from './fly-part.ts'
 import { timeOf } from '../parts/time.ts'
 
 const moods: Record<MirrorStatus['state'], Mood> = { up: 'good', down: 'warning', off: 'over' }
