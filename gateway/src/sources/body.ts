@@ -112,7 +112,7 @@ async function* decompressed(
   fed.checkPadding(engine.bytesWritten)
 }
 
-/** Counts a body, to tell padding from other bytes after its compressed data. */
+/** Counts a body, to find other bytes than padding after its compressed data. */
 class FedBytes {
   #bytes = 0
   /** The zeros at the end so far. */

@@ -93,7 +93,7 @@ test('a deployment says who asked, what changed since the last live one, what th
   }
 })
 
-test('a reader sees what changed, but gets no source, and is told which right that needs', async () => {
+test('a reader sees what changed, but gets no source, and the refusal names the right that it needs', async () => {
   const id = await lab.submit('facts-read', app('/', { 'index.html': 'one' }), 'deploy=false')
   await lab.end(id)
   const { token } = await askLab<{ token: string }>('POST', '/v1/tokens', {

@@ -6,7 +6,7 @@ const lines = 200_000
 const linesAtOnce = 500
 /**
  * On a quiet machine the longest task takes 40 ms of CPU time (the goal is 50): the browser reads a burst
- * of the stream, and tells the test's driver of each event. The cores of a busy machine are slower.
+ * of the stream, and reports each event to the test's driver. The cores of a busy machine are slower.
  */
 const maxTaskMs = 100
 const ownPage = 'the page of this test'
